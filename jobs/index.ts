@@ -1,0 +1,11 @@
+import { failOrderHandler } from './fail-order.ts';
+import { processOrderHandler } from './process-order.ts';
+import { pruneHandler } from './prune.ts';
+import type { Handler, QueueName } from './queues.ts';
+
+/** A queue without a handler does not compile. */
+export const handlers: { [Q in QueueName]: Handler<Q> } = {
+  'fail-order': failOrderHandler,
+  'process-order': processOrderHandler,
+  prune: pruneHandler,
+};

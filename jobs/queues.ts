@@ -1,0 +1,53 @@
+import type { JobWithMetadata, JobResult, Queue, WorkOptions } from 'pg-boss';
+import { z } from 'zod';
+import type { Config } from '../src/config.ts';
+import type { Deps } from '../src/deps.ts';
+
+const OrderJob = z.object({ order_id: z.uuid() });
+
+/**
+ * Every queue: what a job carries and how it is retried. A leaf module, so that domain functions can
+ * enqueue without importing handlers. Dead-letter queues come first; the others refer to them.
+ */
+export const queues = {
+  'fail-order': queue(OrderJob, {
+    retryLimit: 100, // an order whose retries are used up must reach FAILED, whatever is in the way
+    retryDelay: 1,
+    retryBackoff: true,
+    retryDelayMax: 60,
+    expireInSeconds: 60,
+    deleteAfterSeconds: 7 * 86_400,
+  }),
+
+  'process-order': queue(OrderJob, {
+    partition: true, // a hot queue gets a table of its own
+    retryLimit: 8,
+    retryDelay: 1, // seconds; about doubles with each try
+    retryBackoff: true,
+    retryDelayMax: 300,
+    expireInSeconds: 60,
+    deleteAfterSeconds: 86_400, // the history of an order is in order_events
+    retentionSeconds: 365 * 86_400, // pg-boss deletes jobs that waited longer: no order waits a year
+    deadLetter: 'fail-order',
+  }),
+
+  prune: queue(z.object({}), { retryLimit: 3, retryDelay: 60, expireInSeconds: 300 }),
+};
+
+export type QueueName = keyof typeof queues;
+export type Payload<Q extends QueueName> = z.infer<(typeof queues)[Q]['payload']>;
+
+/** Works off a batch. Says for each job how it ended; throwing fails the whole batch. */
+export type Handler<Q extends QueueName> = {
+  work: (deps: Deps, jobs: JobWithMetadata<Payload<Q>>[]) => Promise<JobResult[]>;
+  options: (config: Config) => WorkOptions;
+};
+
+/** Jobs that run by the clock (UTC). */
+export const schedules: { queue: QueueName; cron: string }[] = [
+  { queue: 'prune', cron: '17 3 * * *' },
+];
+
+function queue<P extends z.ZodType<object>>(payload: P, options: Omit<Queue, 'name'>) {
+  return { payload, options };
+}

@@ -1,0 +1,52 @@
+-- Users, and the refresh tokens that keep them logged in.
+--
+-- Locks: creates new objects only; safe to run while older processes are serving traffic.
+
+CREATE TABLE users (
+  id            uuid        NOT NULL,
+  name          text        NOT NULL,
+  email         text        NOT NULL,
+  password_hash text        NOT NULL,
+  created_at    timestamptz NOT NULL DEFAULT now(),
+
+  CONSTRAINT users_pk       PRIMARY KEY (id),
+  CONSTRAINT users_name_ck  CHECK (length(name) BETWEEN 1 AND 200),
+  CONSTRAINT users_email_ck CHECK (length(email) BETWEEN 3 AND 254)
+);
+
+-- Serves login, and makes D1@… and d1@… the same account. Kept as typed, compared in lower case.
+CREATE UNIQUE INDEX users_email_uq ON users (lower(email));
+
+CREATE TABLE refresh_tokens (
+  id         uuid        NOT NULL,
+  user_id    uuid        NOT NULL,
+  family_id  uuid        NOT NULL,
+  token_hash bytea       NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  expires_at timestamptz NOT NULL,
+  used_at    timestamptz,            -- NULL until it has been exchanged for its successor
+  revoked_at timestamptz,            -- NULL while its family is trusted
+
+  CONSTRAINT refresh_tokens_pk            PRIMARY KEY (id),
+  CONSTRAINT refresh_tokens_user_fk
+    FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
+  CONSTRAINT refresh_tokens_token_hash_uq UNIQUE (token_hash),
+  CONSTRAINT refresh_tokens_token_hash_ck CHECK (octet_length(token_hash) = 32)
+);
+
+-- Serves logout everywhere, and the foreign key.
+CREATE INDEX refresh_tokens_user_ix ON refresh_tokens (user_id);
+
+-- Serves the revocation of a family.
+CREATE INDEX refresh_tokens_family_ix ON refresh_tokens (family_id);
+
+-- Serves the nightly prune.
+CREATE INDEX refresh_tokens_expires_ix ON refresh_tokens (expires_at);
+
+COMMENT ON TABLE  users                     IS 'One row per account.';
+COMMENT ON COLUMN users.password_hash       IS 'argon2id, in PHC string format.';
+COMMENT ON TABLE  refresh_tokens            IS 'One row per refresh token ever issued and not yet expired.';
+COMMENT ON COLUMN refresh_tokens.family_id  IS 'All tokens that descend from one login; equals the id of the first.';
+COMMENT ON COLUMN refresh_tokens.token_hash IS 'sha256 of the token; the token itself is stored nowhere.';
+COMMENT ON COLUMN refresh_tokens.expires_at IS 'Set at login for the whole family: rotation does not prolong it.';
+COMMENT ON COLUMN refresh_tokens.used_at    IS 'Exchanged at this time. A later use means that it was stolen.';

@@ -1,0 +1,14 @@
+-- One order's life, step by step.   psql: SELECT at, step, actor FROM ops.order_timeline WHERE order_id = '…';
+CREATE VIEW ops.order_timeline AS
+SELECT
+  e.order_id,
+  e.version,
+  e.at,
+  concat_ws(' → ', e.from_status, e.to_status) AS step,
+  e.actor,
+  e.reason,
+  e.at - lag(e.at) OVER (PARTITION BY e.order_id ORDER BY e.version) AS after
+FROM order_events AS e
+ORDER BY e.order_id, e.version;
+
+COMMENT ON VIEW ops.order_timeline IS 'order_events with the time that each step took.';

@@ -1,0 +1,48 @@
+import Router from '@koa/router';
+import Koa from 'koa';
+import helmet from 'koa-helmet';
+import type { Deps } from './deps.ts';
+import { docsRoutes } from './docs/routes.ts';
+import { healthRoutes } from './health/routes.ts';
+import { jsonBody } from './http/body.ts';
+import { clientAddress } from './http/client-address.ts';
+import { problemDetails } from './http/problem.ts';
+import { requestLog, type AppState } from './http/request-log.ts';
+import { orderRoutes } from './orders/routes.ts';
+import { userRoutes } from './users/routes.ts';
+
+/** The HTTP application: every middleware, in the order in which a request meets it. */
+export function createApp(deps: Deps): Koa<AppState> {
+  const app = createBareApp(deps);
+  app.use(jsonBody());
+
+  const router = new Router();
+  router.use(docsRoutes(deps).routes());
+  router.use(healthRoutes(deps).routes());
+  router.use(userRoutes(deps).routes());
+  router.use(orderRoutes(deps).routes());
+  app.use(router.routes());
+  app.use(router.allowedMethods()); // 405 and 501, with Allow
+  return app;
+}
+
+/** What a worker serves: health and metrics, no orders. */
+export function createWorkerApp(deps: Deps): Koa<AppState> {
+  const app = createBareApp(deps);
+  const router = healthRoutes(deps);
+  app.use(router.routes());
+  app.use(router.allowedMethods());
+  return app;
+}
+
+function createBareApp({ config, log, metrics }: Deps): Koa<AppState> {
+  const app = new Koa<AppState>();
+  app.use(clientAddress(config.TRUSTED_PROXIES));
+  app.use(requestLog(log, metrics)); // around the next, so that it sees how each request ended
+  app.use(problemDetails());
+  app.use(helmet());
+  app.on('error', (err: unknown, ctx?: { state: AppState }) => {
+    (ctx?.state.log ?? log).error({ err }, 'request failed');
+  });
+  return app;
+}

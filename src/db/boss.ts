@@ -1,0 +1,131 @@
+import { PgBoss, type CommandResponse, type Db, type JobAttempt } from 'pg-boss';
+import type { Logger } from 'pino';
+import { sql } from 'slonik';
+import type { DatabaseTransactionConnection, PrimitiveValueExpression } from 'slonik';
+import { queues, type Payload, type QueueName } from '../../jobs/queues.ts';
+import type { Config } from '../config.ts';
+
+/** What a process does with the queue: the API only enqueues, a worker also looks after it. */
+export type Role = 'api' | 'worker' | 'migrate';
+
+/** How often workers look for jobs whose worker has died; part of the rescue bound in the README. */
+const SUPERVISE_INTERVAL_SECONDS = 2;
+
+/**
+ * Creates the queue's client; `start()` connects it. It keeps a pool of its own, because slonik
+ * refuses the multi-statement SQL that pg-boss is maintained with.
+ */
+export function createBoss(
+  config: Pick<Config, 'DATABASE_URL' | 'QUEUE_POOL_SIZE_MAX'>,
+  role: Role,
+  log: Logger,
+): PgBoss {
+  const boss = new PgBoss({
+    connectionString: config.DATABASE_URL,
+    application_name: `oms-${role}-queue`,
+    instanceName: role,
+    max: role === 'api' ? 2 : config.QUEUE_POOL_SIZE_MAX,
+    connectionTimeoutMillis: 5_000,
+    // Workers look after the queue, and `migrate: true` there also finishes index builds that a
+    // schema upgrade left for the background. The API refuses to start on another schema version.
+    migrate: role !== 'api',
+    supervise: role === 'worker',
+    schedule: role === 'worker',
+    superviseIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,
+    monitorIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,
+    persistQueueStats: role === 'worker',
+  });
+  boss.on('error', (err) => log.error({ err }, 'queue error'));
+  boss.on('warning', (warning) => log.warn({ warning }, 'queue warning'));
+  return boss;
+}
+
+/** A job to be added. The id, when given, makes adding it a second time an error. */
+export type NewJob<Q extends QueueName> = { id: string; data: Payload<Q> };
+
+/**
+ * Adds jobs inside the caller's transaction: they are there when it commits, and never were when it
+ * rolls back. That is the whole reason the queue lives in Postgres. Throws, and so aborts the
+ * transaction, unless each job was really created: pg-boss itself inserts ON CONFLICT DO NOTHING.
+ */
+export async function enqueue<Q extends QueueName>(
+  boss: PgBoss,
+  tx: DatabaseTransactionConnection,
+  queue: Q,
+  jobs: NewJob<Q>[],
+): Promise<void> {
+  const rows = jobs.map(({ id, data }) => ({ id, data: queues[queue].payload.parse(data) }));
+  const created = new Set(await boss.insert(queue, rows, { db: bossDb(tx), returnId: true }));
+  const missing = jobs.filter(({ id }) => !created.has(id));
+  if (missing.length > 0) throw new JobNotCreated(queue, missing.map(({ id }) => id)); // prettier-ignore
+}
+
+/** pg-boss did not create a job that it was given, most likely because its id is taken. */
+export class JobNotCreated extends Error {
+  override name = 'JobNotCreated';
+  constructor(queue: string, ids: string[]) {
+    super(`queue ${queue} did not take job ${ids.join(', ')}`);
+  }
+}
+
+/**
+ * Completes jobs inside the caller's transaction, fenced to the attempts that were claimed. Throws
+ * ClaimLost, and so rolls back the effect, when another attempt has taken over any of them.
+ */
+export async function completeJobs(
+  boss: PgBoss,
+  tx: DatabaseTransactionConnection,
+  queue: QueueName,
+  attempts: JobAttempt[],
+): Promise<void> {
+  if (attempts.length === 0) return;
+  const response = await boss.complete(queue, attempts, null, { db: bossDb(tx) });
+  requireClaim(queue, attempts, response);
+}
+
+/**
+ * Fails an attempt inside the caller's transaction, fenced like `completeJobs`, and puts the next one
+ * off for so many seconds instead of the queue's back-off. The last attempt goes to the dead letters.
+ */
+export async function retryJobAfter(
+  boss: PgBoss,
+  tx: DatabaseTransactionConnection,
+  queue: QueueName,
+  attempt: JobAttempt,
+  { message, seconds }: { message: string; seconds: number },
+): Promise<void> {
+  const db = bossDb(tx);
+  requireClaim(queue, [attempt], await boss.fail(queue, [attempt], { message }, { db }));
+  await boss.update(queue, undefined, { id: attempt.id, startAfter: seconds, db });
+}
+
+// The count is part of every response of pg-boss 12.38, and missing from its types.
+function requireClaim(queue: QueueName, attempts: JobAttempt[], response: CommandResponse): void {
+  const lost = attempts.length - (response as { affected: number }).affected;
+  if (lost > 0) throw new ClaimLost(queue, lost);
+}
+
+/** This worker no longer holds the jobs it was working on: its transaction must not commit. */
+export class ClaimLost extends Error {
+  override name = 'ClaimLost';
+  constructor(queue: string, lost: number) {
+    super(`${lost} job(s) of queue ${queue} are no longer claimed by this attempt`);
+  }
+}
+
+/** Lends a slonik transaction to pg-boss for one call. Not for `fetch`: slonik's parsers apply. */
+export function bossDb(tx: DatabaseTransactionConnection): Db {
+  return {
+    async executeSql(text, values = []) {
+      // pg-boss writes its own SQL with $1 placeholders, which a template tag cannot express, so
+      // this is the one place where a query token is assembled by hand.
+      const query = {
+        ...sql.unsafe`SELECT`,
+        sql: text,
+        values: values as PrimitiveValueExpression[],
+      };
+      const { rows } = await tx.query(query);
+      return { rows: [...rows] };
+    },
+  };
+}

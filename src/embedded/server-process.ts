@@ -1,0 +1,49 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { createServer } from 'node:net';
+import { listen } from '../http/server.ts';
+
+const STOP_TIMEOUT_MS = 15_000;
+
+/** A command and its arguments. */
+export type Command = readonly [string, ...string[]];
+
+/** A server that we started, and must stop. */
+export type ServerProcess = { child: ChildProcess; stop: () => Promise<void> };
+
+/**
+ * Starts a server in a process group of its own, so that Ctrl-C reaches only us and the order of
+ * stopping is ours. Its output goes to an open file. Where the system can, it also dies with us.
+ */
+export function startServer(
+  [program, ...args]: Command,
+  { logFd, stopSignal }: { logFd: number; stopSignal: NodeJS.Signals },
+): ServerProcess {
+  const child = spawn(program, args, { detached: true, stdio: ['ignore', logFd, logFd] });
+  const exited = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => resolve());
+  });
+  async function stop(): Promise<void> {
+    child.kill(stopSignal);
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    await exited;
+    clearTimeout(timer);
+  }
+  return { child, stop };
+}
+
+/** util-linux; there on every Debian, Ubuntu and Fedora, and not on macOS. */
+export const hasSetpriv = spawnSync('setpriv', ['--version']).status === 0;
+
+/** Prefix that ends a server when the process that started it is gone, even by SIGKILL. */
+export function dyingWithUs(signal: 'INT' | 'TERM'): string[] {
+  return hasSetpriv ? ['setpriv', '--pdeathsig', signal, '--'] : [];
+}
+
+/** A port of the loopback interface that nobody listens on right now. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  const port = await listen(server, 0, '127.0.0.1');
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  return port;
+}

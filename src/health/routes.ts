@@ -1,0 +1,48 @@
+import Router from '@koa/router';
+import { sql } from 'slonik';
+import { z } from 'zod';
+import type { Deps } from '../deps.ts';
+import { checkReadiness } from './readiness.ts';
+
+const QueueHealth = z.object({
+  queue: z.string(),
+  ready: z.int(),
+  deferred: z.int(),
+  active: z.int(),
+  failed: z.int(),
+  oldest_ready_seconds: z.number(),
+});
+
+/** Liveness, readiness and metrics; served by API and workers alike. */
+export function healthRoutes(deps: Deps) {
+  const router = new Router();
+
+  router.get('/livez', (ctx) => {
+    ctx.body = { status: 'ok' };
+  });
+
+  router.get('/readyz', async (ctx) => {
+    const readiness = await checkReadiness(deps);
+    ctx.status = readiness.status === 'unavailable' ? 503 : 200;
+    ctx.body = readiness;
+  });
+
+  router.get('/metrics', async (ctx) => {
+    await readQueueHealth(deps);
+    ctx.type = deps.metrics.registry.contentType;
+    ctx.body = await deps.metrics.registry.metrics();
+  });
+
+  return router;
+}
+
+async function readQueueHealth({ pool, metrics }: Deps): Promise<void> {
+  const queues = await pool.any(sql.type(QueueHealth)`
+    SELECT queue, ready, deferred, active, failed, oldest_ready_seconds FROM ops.queue_health
+  `);
+  for (const { queue, oldest_ready_seconds, ...counts } of queues) {
+    metrics.queueOldestSeconds.set({ queue }, oldest_ready_seconds);
+    for (const [state, count] of Object.entries(counts))
+      metrics.queueJobs.set({ queue, state }, count);
+  }
+}

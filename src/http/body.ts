@@ -1,0 +1,58 @@
+import createHttpError from 'http-errors';
+import type { Middleware } from 'koa';
+import getRawBody from 'raw-body';
+import type { AppState } from './request-log.ts';
+
+const BODY_BYTES_MAX = 100_000;
+
+/**
+ * Reads a JSON body into `ctx.state.body`, or refuses it: 413 over 100 kB, 415 when it is not
+ * JSON, 400 when it does not parse. Without a body there is nothing to read, and nothing is refused.
+ */
+export function jsonBody(): Middleware<AppState> {
+  return async (ctx, next) => {
+    const length = Number(ctx.get('Content-Length') || '0');
+    if (length > 0 || ctx.get('Transfer-Encoding') !== '') {
+      if (!ctx.is('application/json')) throw createHttpError(415, 'Send application/json.');
+      if ((ctx.get('Content-Encoding') || 'identity') !== 'identity') {
+        throw createHttpError(415, 'Send the body without a content encoding.');
+      }
+      const limit = BODY_BYTES_MAX;
+      ctx.state.body = parseJson(await getRawBody(ctx.req, { limit, length: length || null }));
+    }
+    await next();
+  };
+}
+
+function parseJson(bytes: Buffer): unknown {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return text === '' ? undefined : (JSON.parse(text, refuseInexact) as unknown);
+  } catch (cause) {
+    throw createHttpError(400, 'The body is not valid JSON.', { cause });
+  }
+}
+
+/**
+ * A number that a double cannot hold exactly becomes NaN, which no schema accepts: 1e309 and
+ * 0.10000000000000000001 are refused with a pointer instead of being stored as something else.
+ */
+function refuseInexact(_key: string, value: unknown, context?: { source?: string }): unknown {
+  if (typeof value !== 'number' || context?.source === undefined) return value;
+  return isSameNumber(context.source, String(value)) ? value : Number.NaN;
+}
+
+function isSameNumber(source: string, parsed: string): boolean {
+  return source === parsed || canonical(source) === canonical(parsed);
+}
+
+/** `-1.50e1` → `-15e0`: sign, digits without zeros at either end, power of ten. */
+function canonical(number: string): string {
+  const [, sign = '', integer = '', fraction = '', exponent = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number) ?? [];
+  const digits = (integer + fraction).replace(/^0+/, '');
+  const significant = digits.replace(/0+$/, '');
+  if (significant === '') return '0';
+  const power = Number(exponent) - fraction.length + (digits.length - significant.length);
+  return `${sign}${significant}e${power}`;
+}

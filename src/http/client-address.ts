@@ -1,0 +1,14 @@
+import type { Middleware } from 'koa';
+import proxyaddr from 'proxy-addr';
+
+/**
+ * Sets `ctx.ip` to the address of the client: the peer itself, unless the peer is a trusted proxy;
+ * then the nearest address in X-Forwarded-For that is not one. Anybody can send that header.
+ */
+export function clientAddress(trustedProxies: string[]): Middleware {
+  const isTrusted = proxyaddr.compile(trustedProxies);
+  return (ctx, next) => {
+    ctx.request.ip = proxyaddr(ctx.req, isTrusted).replace(/^::ffff:(?=\d+\.)/, '');
+    return next();
+  };
+}

@@ -1,0 +1,152 @@
+import { STATUS_CODES } from 'node:http';
+import type { Middleware } from 'koa';
+import { IntegrityConstraintViolationError, SlonikError } from 'slonik';
+import { z } from 'zod';
+import { sqlStateOf } from '../db/errors.ts';
+
+/** Every problem a client can meet. The slug becomes `type`; slugs are API and never change. */
+export const problems = {
+  'invalid-request': { status: 422, title: 'The request is not valid' },
+  'invalid-credentials': { status: 401, title: 'Email or password is wrong' },
+  'invalid-token': { status: 401, title: 'The token is missing, expired or not valid' },
+  'email-taken': { status: 409, title: 'The email address is already registered' },
+  'order-not-found': { status: 404, title: 'There is no such order' },
+  'order-not-cancellable': { status: 409, title: 'The order can no longer be cancelled' },
+  'illegal-transition': { status: 409, title: 'The order cannot change to that status' },
+  'quota-exceeded': {
+    status: 429,
+    title: 'Too many requests',
+    type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+  },
+  overloaded: { status: 503, title: 'The service is busy; try again shortly' },
+  unavailable: { status: 503, title: 'The database cannot be reached; try again shortly' },
+} as const satisfies Record<string, { status: number; title: string; type?: string }>;
+
+export type ProblemSlug = keyof typeof problems;
+
+/** RFC 9457 problem details, as every error is answered. */
+export const ProblemDetails = z
+  .looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().optional(),
+    instance: z.string().optional(),
+    request_id: z.string().optional(),
+    errors: z.array(z.object({ pointer: z.string(), message: z.string() })).optional(),
+  })
+  .meta({ id: 'Problem' });
+
+const slugByConstraint: Record<string, ProblemSlug> = {
+  users_email_uq: 'email-taken',
+  orders_user_fk: 'invalid-token',
+  refresh_tokens_user_fk: 'invalid-token',
+};
+const slugBySqlState: Record<string, ProblemSlug> = { OM001: 'illegal-transition' };
+
+/** SQLSTATEs and socket errors of a database that is away or going away. */
+const AWAY = /^(08|53|57P)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
+const RETRY_AFTER_SECONDS = 1;
+
+/** An expected failure, as RFC 9457 problem details. Thrown anywhere, rendered by `problemDetails`. */
+export class Problem extends Error {
+  override name = 'Problem';
+  readonly slug: ProblemSlug;
+  readonly members: Record<string, unknown>;
+
+  constructor(slug: ProblemSlug, detail?: string, members: Record<string, unknown> = {}) {
+    super(detail ?? problems[slug].title);
+    this.slug = slug;
+    this.members = members;
+  }
+
+  toJSON() {
+    const { status, title, type }: { status: number; title: string; type?: string } =
+      problems[this.slug];
+    const detail = this.message;
+    return { type: type ?? `/problems/${this.slug}`, title, status, detail, ...this.members };
+  }
+}
+
+/** Parses what a client sent. Only here does a schema's refusal mean 422; elsewhere it is our own bug. */
+export function parse<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
+  const result = schema.safeParse(input);
+  if (result.success) return result.data;
+  const errors = result.error.issues.flatMap(pointTo);
+  throw new Problem('invalid-request', undefined, { errors });
+}
+
+// An unknown field is reported at its own place rather than at the object that holds it.
+function pointTo(issue: z.core.$ZodIssue) {
+  const paths =
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => [...issue.path, key])
+      : [issue.path];
+  const message = issue.code === 'unrecognized_keys' ? 'is not a known field' : issue.message;
+  return paths.map((path) => ({ pointer: jsonPointer(path), message }));
+}
+
+function jsonPointer(path: PropertyKey[]): string {
+  const escape = (key: PropertyKey) => String(key).replaceAll('~', '~0').replaceAll('/', '~1');
+  return path.map((key) => `/${escape(key)}`).join('');
+}
+
+/** Outermost middleware: whatever is thrown below becomes one `application/problem+json` body. */
+export function problemDetails(): Middleware {
+  return async (ctx, next) => {
+    try {
+      await next();
+      if (ctx.status >= 400 && ctx.body == null) ctx.throw(ctx.status);
+    } catch (error) {
+      const body = toProblem(error)?.toJSON() ?? fromHttp(error);
+      if (body.status >= 500) ctx.app.emit('error', error, ctx); // logged with its stack, never sent
+      ctx.status = body.status;
+      if (body.status === 401) ctx.set('WWW-Authenticate', 'Bearer realm="oms"');
+      if (body.status === 503) ctx.set('Retry-After', String(RETRY_AFTER_SECONDS));
+      ctx.body = { ...body, instance: ctx.path, request_id: ctx.state.requestId };
+      ctx.type = 'application/problem+json'; // after the body: setting an object body sets a type
+    }
+  };
+}
+
+function toProblem(error: unknown): Problem | undefined {
+  if (error instanceof Problem) return error;
+  if (isAuthenticationError(error)) return new Problem('invalid-token');
+  if (isDatabaseAway(error)) return new Problem('unavailable');
+  const slug =
+    error instanceof IntegrityConstraintViolationError
+      ? slugByConstraint[error.constraint ?? '']
+      : slugBySqlState[sqlStateOf(error) ?? ''];
+  return slug && new Problem(slug);
+}
+
+// koa-jwt throws its 401 with the reason inside; the client is told no more than that it is one.
+function isAuthenticationError(error: unknown): boolean {
+  return error instanceof Error && 'status' in error && error.status === 401;
+}
+
+function isDatabaseAway(error: unknown): boolean {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    const { code } = e as { code?: unknown };
+    if (typeof code === 'string' && AWAY.test(code)) return true;
+    if (e instanceof SlonikError && /^(Connection|BackendTerminated)/.test(e.name)) return true;
+  }
+  return false;
+}
+
+// RFC 9457: with type about:blank the title is the status phrase, so nothing internal can leak. The
+// detail is passed on only where the library that threw marked it as fit for the client.
+function fromHttp(error: unknown) {
+  const {
+    status = 500,
+    expose,
+    message,
+  } = (error ?? {}) as {
+    status?: number;
+    expose?: boolean;
+    message?: string;
+  };
+  const title = STATUS_CODES[status] ?? 'Error';
+  const detail = expose === true && message !== title ? { detail: message } : {};
+  return { type: 'about:blank', title, status, ...detail };
+}

@@ -1,0 +1,48 @@
+import type { Middleware } from 'koa';
+import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
+import type { Deps } from '../deps.ts';
+import { Problem } from './problem.ts';
+
+const WINDOW_SECONDS = 60;
+
+/**
+ * Allows so many requests a minute under one key; the next gets 429 with Retry-After. All processes
+ * count together on Redis. While it is away, each counts on its own. 0 switches the limit off.
+ */
+export function rateLimit<State>(
+  { redis, config }: Pick<Deps, 'redis' | 'config'>,
+  name: string,
+  points: number,
+  keyOf: (ctx: Parameters<Middleware<State>>[0]) => string,
+): Middleware<State> {
+  if (points === 0) return (_ctx, next) => next();
+  const policy = `"${name}";q=${points};w=${WINDOW_SECONDS}`;
+  const options = {
+    points,
+    duration: WINDOW_SECONDS,
+    keyPrefix: `${config.REDIS_PREFIX}:limit:${name}`,
+  };
+  const insuranceLimiter = new RateLimiterMemory(options);
+  const limiter = redis
+    ? new RateLimiterRedis({ ...options, storeClient: redis, insuranceLimiter, rejectIfRedisNotReady: true }) // prettier-ignore
+    : insuranceLimiter;
+
+  return async (ctx, next) => {
+    const result = await limiter.consume(keyOf(ctx)).catch(refusal);
+    const resetSeconds = Math.ceil(result.msBeforeNext / 1000);
+    ctx.set('RateLimit-Policy', policy);
+    ctx.set('RateLimit', `"${name}";r=${result.remainingPoints};t=${resetSeconds}`);
+    if (result.consumedPoints > points) {
+      ctx.set('Retry-After', String(Math.max(resetSeconds, 1)));
+      const detail = `At most ${points} of these requests a minute.`;
+      throw new Problem('quota-exceeded', detail, { 'violated-policies': [name] });
+    }
+    await next();
+  };
+}
+
+/** The limiter rejects with its result when the limit is reached, and with an Error when it broke. */
+function refusal(reason: unknown): RateLimiterRes {
+  if (reason instanceof RateLimiterRes) return reason;
+  throw reason;
+}

@@ -1,0 +1,58 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+const HTTP_BUCKETS_SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+const JOB_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** Every metric of the service. Counters count what this process did; gauges tell of the database. */
+export function createMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  return {
+    registry,
+    httpRequests: new Histogram({
+      name: 'oms_http_request_duration_seconds',
+      help: 'Requests answered, by route and status.',
+      labelNames: ['method', 'route', 'status'],
+      buckets: HTTP_BUCKETS_SECONDS,
+      registers,
+    }),
+    ordersPlaced: new Counter({
+      name: 'oms_orders_placed_total',
+      help: 'Orders committed by this process, each with its job.',
+      registers,
+    }),
+    ordersCancelled: new Counter({
+      name: 'oms_orders_cancelled_total',
+      help: 'Orders cancelled through this process.',
+      registers,
+    }),
+    ordersFinished: new Counter({
+      name: 'oms_orders_finished_total',
+      help: 'Orders that this worker took to COMPLETED or FAILED. API processes do not count here.',
+      labelNames: ['status'],
+      registers,
+    }),
+    jobs: new Histogram({
+      name: 'oms_job_batch_duration_seconds',
+      help: 'Batches of jobs handled by this worker, by queue and outcome.',
+      labelNames: ['queue', 'outcome'],
+      buckets: JOB_BUCKETS_SECONDS,
+      registers,
+    }),
+    queueJobs: new Gauge({
+      name: 'oms_queue_jobs',
+      help: 'Jobs in the database, by queue and state. The same from every process: do not sum.',
+      labelNames: ['queue', 'state'],
+      registers,
+    }),
+    queueOldestSeconds: new Gauge({
+      name: 'oms_queue_oldest_ready_seconds',
+      help: 'Age of the oldest job that is ready to run. The same from every process: do not sum.',
+      labelNames: ['queue'],
+      registers,
+    }),
+  };
+}

@@ -1,0 +1,57 @@
+import { Client } from 'pg';
+import { pino, type Logger } from 'pino';
+import { queues, schedules, type QueueName } from '../jobs/queues.ts';
+import { loadConfig, type Config } from './config.ts';
+import { createBoss } from './db/boss.ts';
+import { applyMigrations, createViews, dropViews } from './db/migrations.ts';
+import { exitOnFailure } from './process.ts';
+
+/** Any number; what matters is that all processes that migrate take the same one. */
+const MIGRATE_LOCK = 6_217_340_915;
+
+/**
+ * Brings a database to the state that this version needs: the queue's schema and queues, then
+ * sql/migrations, then sql/views. Running it again, or twice at the same time, changes nothing.
+ */
+export async function migrate(config: Config, log: Logger): Promise<void> {
+  const client = new Client({
+    connectionString: config.DATABASE_URL,
+    application_name: 'oms-migrate',
+  });
+  client.on('error', (err) => log.error({ err }, 'database connection failed'));
+  await client.connect();
+  try {
+    await client.query('SELECT pg_advisory_lock($1)', [MIGRATE_LOCK]);
+    await dropViews(client);
+    await createQueues(config, log);
+    await applyMigrations(client, log);
+    await createViews(client);
+  } finally {
+    await client.end(); // and with it the lock
+  }
+}
+
+async function createQueues(config: Config, log: Logger): Promise<void> {
+  const boss = createBoss(config, 'migrate', log);
+  await boss.start();
+  try {
+    for (const name of Object.keys(queues) as QueueName[]) {
+      const { partition, ...settings } = { partition: false, ...queues[name].options };
+      const options = { ...settings, heartbeatSeconds: config.HEARTBEAT_SECONDS };
+      await boss.createQueue(name, { ...options, partition });
+      await boss.updateQueue(name, options); // createQueue leaves a queue that exists as it is
+    }
+    for (const { queue, cron } of schedules) await boss.schedule(queue, cron, {});
+  } finally {
+    await boss.stop({ graceful: false });
+  }
+}
+
+if (import.meta.main) {
+  await exitOnFailure(async () => {
+    const config = loadConfig();
+    const log = pino({ name: 'migrate', level: config.LOG_LEVEL });
+    await migrate(config, log);
+    log.info('database is up to date');
+  });
+}

@@ -1,0 +1,47 @@
+import { data as currencies } from 'currency-codes';
+import { z } from 'zod';
+
+// Of the codes that begin with X, these are money; the others are metals, funds and test codes.
+const MONEY_WITH_X = new Set(['XAF', 'XCD', 'XCG', 'XOF', 'XPF']);
+
+/** Decimals of each ISO 4217 currency that an order can be in. */
+const decimalsByCurrency = new Map(
+  currencies
+    .filter(({ code }) => !code.startsWith('X') || MONEY_WITH_X.has(code))
+    .map(({ code, digits }) => [code, digits]),
+);
+
+/** Amounts stay below this in every currency, so that a double holds each of them exactly. */
+const INTEGER_DIGITS_MAX = 12;
+
+export const Currency = z
+  .string()
+  .refine((code) => decimalsByCurrency.has(code), 'must be an ISO 4217 currency code such as USD')
+  .meta({ description: 'ISO 4217 code', example: 'USD' });
+
+// A JSON number that a double cannot hold exactly arrives as NaN (src/http/body.ts) and is refused.
+export const AmountInput = z
+  .union([z.number().transform(String), z.string().max(40)], {
+    error: 'must be a number or a decimal string',
+  })
+  .refine(
+    (text) => /^(0|[1-9]\d*)(\.\d+)?$/.test(text),
+    'must be a plain positive decimal such as 99.50',
+  )
+  .refine((text) => /[1-9]/.test(text), 'must be greater than 0')
+  .refine((text) => (text.split('.')[0] ?? '').length <= INTEGER_DIGITS_MAX, 'must be below 10^12')
+  .meta({ description: "Greater than 0, with at most the currency's decimals", example: '99.50' });
+
+/** Writes an amount with its currency's decimals (`99` USD → `99.00`), or null when it has more. */
+export function formatAmount(amount: string, currency: string): string | null {
+  const decimals = decimalsByCurrency.get(currency) ?? 0;
+  const [integer = '0', fraction = ''] = amount.split('.');
+  const significant = fraction.replace(/0+$/, '');
+  if (significant.length > decimals) return null;
+  return decimals === 0 ? integer : `${integer}.${significant.padEnd(decimals, '0')}`;
+}
+
+/** How many decimals a currency has; for messages. */
+export function currencyDecimals(currency: string): number {
+  return decimalsByCurrency.get(currency) ?? 0;
+}

@@ -1,0 +1,140 @@
+/*
+ * The external step: with FULFILMENT_URL set, each order is POSTed there between PROCESSING and
+ * COMPLETED. No transaction is open meanwhile. The call happens at least once, and carries the
+ * order's id as Idempotency-Key; its effect on the database happens once, fenced to the attempt.
+ */
+import type { JobResult, JobWithMetadata } from 'pg-boss';
+import pLimit from 'p-limit';
+import { sql } from 'slonik';
+import { Webhook } from 'standardwebhooks';
+import { ClaimLost, retryJobAfter } from '../db/boss.ts';
+import type { Deps } from '../deps.ts';
+import { actAs, columns } from './orders.ts';
+import { alreadySettled, finishOrder, startOrders, WORKER_ACTOR } from './processing.ts';
+import { Order } from './schema.ts';
+
+type OrderJob = JobWithMetadata<{ order_id: string }>;
+
+/** 4xx that mean "not now" rather than "never". */
+const RETRIABLE = new Set([408, 409, 425, 429]);
+const RETRY_AFTER_SECONDS_MAX = 3600;
+const REASON_LENGTH_MAX = 300;
+
+/** What the other side said. `retry_after_seconds` is set when it asked for a pause. */
+type Answer =
+  | { outcome: 'accepted' }
+  | { outcome: 'refused'; reason: string }
+  | { outcome: 'retry'; reason: string; retry_after_seconds?: number };
+
+/** Works off a batch by way of FULFILMENT_URL, with bounded concurrency. */
+export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
+  const orders = await takeIntoProcessing(deps, jobs);
+  const limit = pLimit(deps.config.FULFILMENT_CONCURRENCY);
+  return Promise.all(
+    jobs.map((job) => {
+      const order = orders.get(job.id);
+      return order ? limit(() => fulfilOrder(deps, job, order)) : alreadySettled(job);
+    }),
+  );
+}
+
+/** Commits the orders as PROCESSING. Cancelled and finished ones are not among those it returns. */
+async function takeIntoProcessing(deps: Deps, jobs: OrderJob[]): Promise<Map<string, Order>> {
+  const ids = jobs.map(({ id }) => id);
+  const orders = await deps.pool.transaction(async (tx) => {
+    await actAs(tx, WORKER_ACTOR);
+    await startOrders(tx, ids);
+    return tx.any(sql.type(Order)`
+      SELECT ${columns} FROM orders
+      WHERE id = ANY(${sql.array(ids, 'uuid')}) AND status = 'PROCESSING'
+      ORDER BY id
+      LIMIT ${ids.length}
+    `);
+  });
+  deps.hints.announce(orders);
+  return new Map(orders.map((order) => [order.id, order]));
+}
+
+async function fulfilOrder(deps: Deps, job: OrderJob, order: Order): Promise<JobResult> {
+  const log = deps.log.child({ order_id: order.id, job_id: job.id, attempt: job.retryCount + 1 });
+  const answer = await requestFulfilment(deps, order, job.signal);
+  try {
+    if (answer.outcome === 'accepted') await finishOrder(deps, job, 'COMPLETED');
+    if (answer.outcome === 'refused') await finishOrder(deps, job, 'FAILED', answer.reason);
+    if (answer.outcome !== 'retry') return alreadySettled(job);
+
+    log.warn({ reason: answer.reason }, 'fulfilment to be retried');
+    const { reason: message, retry_after_seconds: seconds } = answer;
+    if (seconds !== undefined) {
+      await deps.pool.transaction((tx) =>
+        retryJobAfter(deps.boss, tx, 'process-order', job, { message, seconds }),
+      );
+    }
+    return { id: job.id, status: 'failed', output: { message } };
+  } catch (err) {
+    // Rolled back. Whoever took the job over decides on it now, or pg-boss retries it.
+    log.warn({ err, claim_lost: err instanceof ClaimLost }, 'fulfilment not recorded');
+    return { id: job.id, status: 'failed', output: err };
+  }
+}
+
+async function requestFulfilment(
+  { config }: Deps,
+  order: Order,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { FULFILMENT_URL = '', FULFILMENT_SECRET = '', FULFILMENT_TIMEOUT_MS } = config;
+  const body = JSON.stringify(order);
+  const at = new Date();
+  try {
+    const response = await fetch(FULFILMENT_URL, {
+      method: 'POST',
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(FULFILMENT_TIMEOUT_MS)]),
+      body,
+      headers: {
+        'content-type': 'application/json',
+        'idempotency-key': order.id,
+        'webhook-id': order.id,
+        'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
+        'webhook-signature': new Webhook(FULFILMENT_SECRET).sign(order.id, at, body),
+      },
+    });
+    return await readAnswer(response);
+  } catch (error) {
+    return { outcome: 'retry', reason: `fulfilment did not answer: ${describe(error)}` };
+  }
+}
+
+async function readAnswer(response: Response): Promise<Answer> {
+  const { status, headers, ok } = response;
+  const reason = `fulfilment answered ${status} ${await beginningOf(response)}`.trimEnd();
+  if (ok) return { outcome: 'accepted' };
+  if (status >= 400 && status < 500 && !RETRIABLE.has(status))
+    return { outcome: 'refused', reason };
+  const pause = parseRetryAfter(headers.get('retry-after'));
+  return { outcome: 'retry', reason, ...(pause !== undefined && { retry_after_seconds: pause }) };
+}
+
+/** The first words of a body, however long it is. */
+async function beginningOf(response: Response): Promise<string> {
+  const reader = response.body?.getReader();
+  if (!reader) return '';
+  const { value } = await reader.read();
+  await reader.cancel();
+  const text = new TextDecoder().decode(value).replaceAll('\0', '');
+  return text.replace(/\s+/g, ' ').slice(0, REASON_LENGTH_MAX).toWellFormed();
+}
+
+/** Seconds or an HTTP date (RFC 9110, 10.2.3) to seconds from now; undefined when neither. */
+export function parseRetryAfter(value: string | null, now = Date.now()): number | undefined {
+  if (!value) return undefined;
+  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - now) / 1000;
+  if (Number.isNaN(seconds)) return undefined;
+  return Math.min(Math.max(Math.ceil(seconds), 0), RETRY_AFTER_SECONDS_MAX);
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? error.cause.message : error.message;
+}

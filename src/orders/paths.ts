@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
+import { json, jsonRequest, problemResponses } from '../docs/describe.ts';
+import {
+  MyOrdersFilter,
+  NewOrder,
+  Order,
+  OrderEvents,
+  OrderFilter,
+  OrderId,
+  OrderPage,
+} from './schema.ts';
+
+const common = { tags: ['orders'], security: [{ bearer: [] }] };
+
+const place: ZodOpenApiOperationObject = {
+  ...common,
+  summary: 'Place an order; once answered, it is committed together with its job',
+  requestBody: jsonRequest(NewOrder),
+  responses: {
+    201: { ...json(Order, 'The order, PENDING'), headers: z.object({ Location: z.string() }) },
+    ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded', 'unavailable'),
+  },
+};
+
+const cancel: ZodOpenApiOperationObject = {
+  ...common,
+  summary: 'Cancel an order that no worker has taken yet, together with its job',
+  requestParams: { path: OrderId },
+  responses: {
+    200: json(Order, 'The order, CANCELLED'),
+    ...problemResponses(
+      'invalid-token',
+      'order-not-found',
+      'order-not-cancellable',
+      'invalid-request',
+      'quota-exceeded',
+    ),
+  },
+};
+
+/** /orders in the OpenAPI document. */
+export const orderPaths: ZodOpenApiPathsObject = {
+  '/orders': {
+    post: place,
+    get: {
+      ...common,
+      summary: 'List your orders, newest first',
+      requestParams: { query: OrderFilter },
+      responses: {
+        200: json(OrderPage, 'A page'),
+        ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded'),
+      },
+    },
+  },
+  '/orders/{id}': {
+    get: {
+      ...common,
+      summary: 'One of your orders',
+      requestParams: { path: OrderId },
+      responses: {
+        200: json(Order, 'The order'),
+        ...problemResponses('invalid-token', 'order-not-found', 'invalid-request'),
+      },
+    },
+  },
+  '/orders/{id}/cancellation': { put: cancel },
+  '/orders/{id}/events': {
+    get: {
+      ...common,
+      summary: 'Everything that happened to an order, oldest first',
+      requestParams: { path: OrderId },
+      responses: {
+        200: json(OrderEvents, 'The trail'),
+        ...problemResponses('invalid-token', 'order-not-found', 'invalid-request'),
+      },
+    },
+  },
+  '/orders/create': { post: { ...place, summary: 'Alias of POST /orders', deprecated: true } },
+  '/orders/my-orders': {
+    get: {
+      ...common,
+      summary: 'Your newest 100 orders as a plain array; Link leads to the next page',
+      deprecated: true,
+      requestParams: { query: MyOrdersFilter },
+      responses: {
+        200: json(z.array(Order), 'Orders'),
+        ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded'),
+      },
+    },
+  },
+  '/orders/{id}/cancel': {
+    patch: { ...cancel, summary: 'Alias of PUT /orders/{id}/cancellation', deprecated: true },
+  },
+};

@@ -1,0 +1,145 @@
+/*
+ * How a worker takes orders through their lifecycle inside the database.
+ *
+ * Each function changes orders and settles their jobs in ONE transaction, and the settling is fenced
+ * to the attempt that was claimed. This is what pg-boss's `transactional: true` does, written out,
+ * because that fence is all or nothing for a batch: one order that is cancelled between claim and
+ * commit (its job is cancelled with it) would send all its neighbours back to the queue, each with
+ * one retry less. Here the fence covers exactly the orders that the transaction changed. A test in
+ * processing.test.ts cancels an order in that window.
+ */
+import { hostname } from 'node:os';
+import type { JobAttempt, JobResult, JobWithMetadata } from 'pg-boss';
+import { sql, type DatabaseTransactionConnection } from 'slonik';
+import { ClaimLost, completeJobs } from '../db/boss.ts';
+import { isDataError } from '../db/errors.ts';
+import type { Deps } from '../deps.ts';
+import { actAs, columns } from './orders.ts';
+import { Order } from './schema.ts';
+
+type OrderJob = JobWithMetadata<{ order_id: string }>;
+
+/** How order_events names this process. */
+export const WORKER_ACTOR = `worker:${hostname()}:${process.pid}`;
+
+/**
+ * Takes a batch PENDING → PROCESSING → COMPLETED with its jobs, set-based, in one transaction. When
+ * one order stands in the way, each gets a transaction of its own, and only that one is retried.
+ */
+export async function processOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
+  try {
+    await completeBatch(deps, jobs);
+    return jobs.map(alreadySettled);
+  } catch (error) {
+    if (!isIsolatable(error)) throw error;
+    if (jobs.length > 1) return processOneByOne(deps, jobs);
+    deps.log.error({ err: error, job_id: jobs[0]?.id }, 'order failed');
+    return jobs.map(({ id }) => ({ id, status: 'failed', output: error }));
+  }
+}
+
+async function processOneByOne(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
+  const results: JobResult[] = [];
+  for (const job of jobs) results.push(...(await processOrders(deps, [job])));
+  return results;
+}
+
+async function completeBatch(deps: Deps, jobs: JobAttempt[]): Promise<void> {
+  const ids = jobs.map(({ id }) => id);
+  const completed = await deps.pool.transaction(async (tx) => {
+    await actAs(tx, WORKER_ACTOR);
+    await startOrders(tx, ids);
+    const orders = await finishOrders(tx, ids, 'COMPLETED');
+    await completeJobs(deps.boss, tx, 'process-order', attemptsFor(jobs, orders));
+    return orders;
+  });
+  announceFinished(deps, completed);
+}
+
+/** Moves the PENDING ones among these orders to PROCESSING; the others are left as they are. */
+export async function startOrders(
+  tx: DatabaseTransactionConnection,
+  ids: string[],
+): Promise<readonly Order[]> {
+  return tx.any(sql.type(Order)`
+    UPDATE orders SET status = 'PROCESSING'
+    WHERE id = ANY(${sql.array(ids, 'uuid')}) AND status = 'PENDING'
+    RETURNING ${columns}
+  `);
+}
+
+/** Ends the PROCESSING ones among these orders; cancelled or finished ones are not touched. */
+export async function finishOrders(
+  tx: DatabaseTransactionConnection,
+  ids: string[],
+  status: 'COMPLETED' | 'FAILED',
+): Promise<readonly Order[]> {
+  return tx.any(sql.type(Order)`
+    UPDATE orders SET status = ${status}
+    WHERE id = ANY(${sql.array(ids, 'uuid')}) AND status = 'PROCESSING'
+    RETURNING ${columns}
+  `);
+}
+
+/** Ends one order, with the reason on record, together with the attempt that decided it. */
+export async function finishOrder(
+  deps: Deps,
+  job: JobAttempt,
+  status: 'COMPLETED' | 'FAILED',
+  reason = '',
+): Promise<void> {
+  const finished = await deps.pool.transaction(async (tx) => {
+    await actAs(tx, WORKER_ACTOR, reason);
+    const orders = await finishOrders(tx, [job.id], status);
+    await completeJobs(deps.boss, tx, 'process-order', attemptsFor([job], orders));
+    return orders;
+  });
+  announceFinished(deps, finished);
+}
+
+/** Sets an order FAILED whose job has used up its retries, together with the dead-letter job. */
+export async function failExhaustedOrder(deps: Deps, job: OrderJob): Promise<void> {
+  const { order_id } = job.data;
+  const failed = await deps.pool.transaction(async (tx) => {
+    await actAs(
+      tx,
+      WORKER_ACTOR,
+      `Gave up after ${(job.sourceRetryCount ?? 0) + 1} tries${lastError(job)}`,
+    );
+    await startOrders(tx, [order_id]);
+    const orders = await finishOrders(tx, [order_id], 'FAILED');
+    await completeJobs(deps.boss, tx, 'fail-order', [job]);
+    return orders;
+  });
+  announceFinished(deps, failed);
+}
+
+function lastError({ sourceOutput }: OrderJob): string {
+  const message = (sourceOutput as { message?: unknown } | null)?.message;
+  return typeof message === 'string' ? `: ${message.slice(0, 300)}` : '';
+}
+
+function announceFinished(deps: Deps, orders: readonly Order[]): void {
+  deps.hints.announce(orders);
+  for (const { id, status, user_id } of orders) {
+    deps.metrics.ordersFinished.inc({ status });
+    deps.log.info({ order_id: id, job_id: id, user_id, status }, 'order finished');
+  }
+}
+
+/** The attempts whose orders this transaction has changed: those, and only those, it must settle. */
+function attemptsFor(jobs: JobAttempt[], orders: readonly Order[]): JobAttempt[] {
+  const changed = new Set(orders.map(({ id }) => id));
+  return jobs.filter(({ id }) => changed.has(id));
+}
+
+/** What pg-boss is told of a job that is settled already: nothing is left for it to update. */
+export function alreadySettled({ id }: JobAttempt): JobResult {
+  return { id, status: 'completed' };
+}
+
+// A lost connection is nobody's fault: then the whole batch is retried. Everything that one order
+// can cause alone is worth a second look, order by order.
+function isIsolatable(error: unknown): boolean {
+  return error instanceof ClaimLost || isDataError(error);
+}

@@ -1,0 +1,86 @@
+import Router, { type RouterContext } from '@koa/router';
+import type { Deps } from '../deps.ts';
+import { authenticate, type Authenticated } from '../http/auth.ts';
+import { parse } from '../http/problem.ts';
+import { rateLimit } from '../http/rate-limit.ts';
+import { cancelOrder, findOrder, listEvents, listOrders, placeOrder } from './orders.ts';
+import {
+  cursorAfter,
+  MyOrdersFilter,
+  NewOrder,
+  OrderFilter,
+  OrderId,
+  type Order,
+} from './schema.ts';
+
+/** The user's own orders. Each route stands beside the seed's alias for it, and shares its limit. */
+export function orderRoutes(deps: Deps) {
+  const { config } = deps;
+  const router = new Router<Authenticated>({ prefix: '/orders' });
+  const byUser = (ctx: { state: Authenticated }) => ctx.state.userId;
+  const createLimit = rateLimit(deps, 'create', config.RATE_LIMIT_CREATE, byUser);
+  const listLimit = rateLimit(deps, 'list', config.RATE_LIMIT_LIST, byUser);
+  const cancelLimit = rateLimit(deps, 'cancel', config.RATE_LIMIT_CANCEL, byUser);
+
+  router.use(authenticate(config));
+
+  router.post(['/', '/create'], createLimit, async (ctx) => {
+    const order = await placeOrder(deps, ctx.state.userId, parse(NewOrder, ctx.state.body ?? {}));
+    ctx.state.log = ctx.state.log.child({ order_id: order.id, job_id: order.id });
+    ctx.status = 201;
+    ctx.set('Location', `/orders/${order.id}`);
+    ctx.body = order;
+  });
+
+  router.get('/', listLimit, async (ctx) => {
+    const filter = parse(OrderFilter, ctx.query);
+    const orders = await listOrders(deps, ctx.state.userId, filter);
+    const next_cursor = nextCursor(orders, filter.limit);
+    linkToNext(ctx, next_cursor);
+    ctx.body = { orders, next_cursor };
+  });
+
+  router.get('/my-orders', listLimit, async (ctx) => {
+    const filter = parse(MyOrdersFilter, ctx.query);
+    const orders = await listOrders(deps, ctx.state.userId, filter);
+    linkToNext(ctx, nextCursor(orders, filter.limit));
+    ctx.body = orders;
+  });
+
+  router.get('/:id', async (ctx) => {
+    ctx.body = await findOrder(deps, ctx.state.userId, orderId(ctx));
+  });
+
+  router.get('/:id/events', async (ctx) => {
+    ctx.body = { events: await listEvents(deps, ctx.state.userId, orderId(ctx)) };
+  });
+
+  // A cancellation is a thing one puts on an order, not a verb: repeating the PUT changes nothing.
+  const cancel = async (ctx: RouterContext<Authenticated>) => {
+    ctx.body = await cancelOrder(deps, ctx.state.userId, orderId(ctx));
+  };
+  router.put('/:id/cancellation', cancelLimit, cancel);
+  router.patch('/:id/cancel', cancelLimit, cancel);
+
+  return router;
+}
+
+function orderId(ctx: RouterContext<Authenticated>): string {
+  const { id } = parse(OrderId, ctx.params);
+  ctx.state.log = ctx.state.log.child({ order_id: id });
+  return id;
+}
+
+/** A full page may have a next one; whether it is empty is found out there. */
+function nextCursor(orders: readonly Order[], limit: number): string | null {
+  const last = orders.at(-1);
+  return last && orders.length === limit ? cursorAfter(last) : null;
+}
+
+/** RFC 8288. The same query, continued. */
+function linkToNext(ctx: RouterContext<Authenticated>, cursor: string | null): void {
+  if (!cursor) return;
+  const query = new URLSearchParams(ctx.querystring);
+  query.set('cursor', cursor);
+  ctx.set('Link', `<${ctx.path}?${query}>; rel="next"`);
+}

@@ -1,0 +1,67 @@
+import type { Redis } from 'ioredis';
+import type { QueueName } from '../../jobs/queues.ts';
+import type { Config } from '../config.ts';
+
+/** More changes than this between two publishes are dropped: they are hints, not the record. */
+const ANNOUNCEMENTS_MAX = 1000;
+
+type StatusChange = { id: string; status: string; version: number };
+
+/** Tells other processes, after a commit, that something is to be done or has changed. */
+export type Hints = {
+  /** Wakes the workers of a queue. Losing it costs at most one poll interval. */
+  wake(queue: QueueName): void;
+  /** Announces orders whose status has changed. */
+  announce(orders: readonly StatusChange[]): void;
+};
+
+export function wakeChannel(config: Pick<Config, 'REDIS_PREFIX'>): string {
+  return `${config.REDIS_PREFIX}:wake`;
+}
+
+export function statusChannel(config: Pick<Config, 'REDIS_PREFIX'>): string {
+  return `${config.REDIS_PREFIX}:order-status`;
+}
+
+/**
+ * Publishes hints on Redis, coalesced: while one publish is under way, further hints collect for the
+ * next. Never throws and never makes the caller wait; without Redis it does nothing.
+ */
+export function createHints(redis: Redis | null, config: Pick<Config, 'REDIS_PREFIX'>): Hints {
+  const queues = new Set<string>();
+  let changes: StatusChange[] = [];
+  let publishing = false;
+
+  async function publish(redis: Redis): Promise<void> {
+    publishing = true;
+    while (redis.status === 'ready' && queues.size + changes.length > 0) {
+      const pipeline = redis.pipeline();
+      for (const queue of queues) pipeline.publish(wakeChannel(config), queue);
+      if (changes.length > 0) pipeline.publish(statusChannel(config), JSON.stringify(changes));
+      queues.clear();
+      changes = [];
+      await pipeline.exec().catch(() => undefined); // the outage is logged by the connection
+    }
+    queues.clear();
+    changes = [];
+    publishing = false;
+  }
+
+  function publishSoon(): void {
+    if (redis?.status === 'ready' && !publishing) void publish(redis);
+  }
+
+  return {
+    wake(queue) {
+      queues.add(queue);
+      publishSoon();
+    },
+    announce(orders) {
+      const room = ANNOUNCEMENTS_MAX - changes.length;
+      changes.push(
+        ...orders.slice(0, room).map(({ id, status, version }) => ({ id, status, version })),
+      );
+      publishSoon();
+    },
+  };
+}

@@ -1,0 +1,109 @@
+/*
+ * `npm start`: everything on one machine, with nothing to install or set up beforehand. Settings that
+ * are given win: with DATABASE_URL or REDIS_URL set, that server is used and none is started.
+ */
+import { mkdirSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { pino } from 'pino';
+import {
+  loadConfig,
+  readEnvironment,
+  StartConfig,
+  type Config,
+  type Environment,
+} from './config.ts';
+import { takeDataDir, type DataDir } from './embedded/data-dir.ts';
+import { ensureDatabase, startPostgres } from './embedded/postgres.ts';
+import { findRedis, startRedis } from './embedded/redis.ts';
+import { listen } from './http/server.ts';
+import { migrate } from './migrate.ts';
+import { exitOnFailure, stopOnSignal } from './process.ts';
+import { createSupervisor } from './supervisor.ts';
+import { welcome } from './welcome.ts';
+
+const DATABASE = 'orders';
+
+type Stop = () => Promise<void> | void;
+
+/** What has been started, in the order in which it was: stopped in reverse. */
+const stops: Stop[] = [];
+
+async function stopAll(): Promise<void> {
+  for (let stop = stops.pop(); stop; stop = stops.pop()) await stop();
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+async function start(): Promise<void> {
+  const given = readEnvironment();
+  const { DATA_DIR } = loadConfig(given, StartConfig);
+  const dataDir = takeDataDir(DATA_DIR);
+  stops.push(() => dataDir.release());
+
+  const env: Environment = {
+    ...given,
+    DATABASE_URL: given.DATABASE_URL || (await ownPostgres(dataDir)),
+    REDIS_URL: given.REDIS_URL || (await ownRedis(dataDir)),
+    JWT_SECRET: given.JWT_SECRET || dataDir.secret('jwt-secret'),
+  };
+  const config = loadConfig(env);
+  await requireFreePort(config);
+
+  say('Bringing the database up to date …');
+  await migrate(config, pino({ name: 'migrate', level: 'warn' }));
+  await startProcesses(env);
+  process.stdout.write(welcome(config, { embedded: !given.DATABASE_URL }));
+}
+
+async function ownPostgres(dataDir: DataDir): Promise<string> {
+  say('Starting Postgres …');
+  dataDir.secret('postgres-password');
+  const postgres = await startPostgres({
+    dir: dataDir.path('postgres'),
+    passwordFile: dataDir.path('postgres-password'),
+  });
+  stops.push(postgres.stop);
+  await ensureDatabase(postgres, DATABASE);
+  return postgres.url(DATABASE);
+}
+
+async function ownRedis(dataDir: DataDir): Promise<string | undefined> {
+  const program = findRedis();
+  if (!program) {
+    say('No REDIS_URL and no redis-server on the PATH: running without. Limits count per process, and workers look for orders once a second.'); // prettier-ignore
+    return undefined;
+  }
+  const dir = dataDir.path('redis');
+  mkdirSync(dir, { recursive: true });
+  const redis = await startRedis(program, dir);
+  stops.push(redis.stop);
+  return redis.url;
+}
+
+async function startProcesses(env: Environment): Promise<void> {
+  const supervisor = createSupervisor(env, say);
+  stops.push(supervisor.stop);
+  say('Starting API and worker …');
+  await supervisor.start('worker', new URL('worker.ts', import.meta.url));
+  await supervisor.start('api', new URL('api.ts', import.meta.url));
+}
+
+/** Asked before anything is migrated; the API would find out too, but last. */
+async function requireFreePort({ PORT, HOST }: Config): Promise<void> {
+  const probe = createServer();
+  await listen(probe, PORT, HOST);
+  await new Promise<void>((resolve) => probe.close(() => resolve()));
+}
+
+await exitOnFailure(async () => {
+  // Also while starting: Ctrl-C in the middle of initdb must leave nothing running.
+  stopOnSignal(stopAll, 60);
+  try {
+    await start();
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+});

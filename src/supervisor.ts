@@ -1,0 +1,70 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import type { Environment } from './config.ts';
+
+const RESTART_DELAY_MS_MIN = 500;
+const RESTART_DELAY_MS_MAX = 10_000;
+const STEADY_MS = 30_000; // a child that lived this long starts over with the shortest delay
+
+/** Keeps child processes of this service running until `stop`. */
+export type Supervisor = {
+  /** Starts a module, and resolves once it reports ready. Rejects when it exits before that. */
+  start: (name: string, module: URL) => Promise<void>;
+  stop: () => Promise<void>;
+};
+
+/** Children get `env`, and SIGTERM at the end. One that dies after it was ready is started again. */
+export function createSupervisor(env: Environment, say: (line: string) => void): Supervisor {
+  const children = new Map<string, ChildProcess>();
+  const restarts = new Set<NodeJS.Timeout>();
+  let stopping = false;
+
+  function launch(name: string, module: URL, delayMs = RESTART_DELAY_MS_MIN): ChildProcess {
+    const started = Date.now();
+    const child = fork(module, {
+      env,
+      execArgv: [],
+      detached: true, // Ctrl-C reaches us alone, and we stop them in order
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    children.set(name, child);
+    child.once('exit', (code, signal) => {
+      children.delete(name);
+      if (stopping) return;
+      const wait = Date.now() - started > STEADY_MS ? RESTART_DELAY_MS_MIN : delayMs;
+      say(`${name} ended (${signal ?? `exit code ${code}`}); starting it again in ${wait} ms`);
+      const timer = setTimeout(() => {
+        restarts.delete(timer);
+        launch(name, module, Math.min(wait * 2, RESTART_DELAY_MS_MAX));
+      }, wait);
+      restarts.add(timer);
+    });
+    return child;
+  }
+
+  return {
+    async start(name, module) {
+      const child = launch(name, module);
+      const failed = Promise.withResolvers<never>();
+      const onExit = (code: number | null) => {
+        stopping = true; // it never worked: do not try again and again
+        failed.reject(new Error(`${name} did not start (exit code ${code})`));
+      };
+      child.prependOnceListener('exit', onExit);
+      await Promise.race([once(child, 'message'), failed.promise]);
+      child.off('exit', onExit);
+    },
+    async stop() {
+      stopping = true;
+      for (const timer of restarts) clearTimeout(timer);
+      const alive = [...children.values()].filter((child) => child.exitCode === null);
+      await Promise.all(
+        alive.map(async (child) => {
+          const exited = once(child, 'exit');
+          child.kill('SIGTERM');
+          await exited;
+        }),
+      );
+    },
+  };
+}

@@ -1,0 +1,24 @@
+import { randomUUID } from 'node:crypto';
+import jsonwebtoken from 'jsonwebtoken';
+import type { Config } from '../config.ts';
+
+/** RFC 9068. A token of any other type, signed with the same key, is not an access token. */
+export const ACCESS_TOKEN_TYPE = 'at+jwt';
+export const ISSUER = 'oms';
+export const AUDIENCE = 'oms-api';
+
+/** Signs an access token for a user. */
+export function signAccessToken(
+  config: Pick<Config, 'JWT_SECRET' | 'ACCESS_TOKEN_TTL_SECONDS'>,
+  userId: string,
+): string {
+  return jsonwebtoken.sign({}, config.JWT_SECRET, {
+    algorithm: 'HS256',
+    header: { alg: 'HS256', typ: ACCESS_TOKEN_TYPE },
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    subject: userId,
+    jwtid: randomUUID(),
+    expiresIn: config.ACCESS_TOKEN_TTL_SECONDS,
+  });
+}

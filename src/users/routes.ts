@@ -1,0 +1,117 @@
+import Router from '@koa/router';
+import type { ParameterizedContext } from 'koa';
+import type { Deps } from '../deps.ts';
+import { authenticate, type Authenticated } from '../http/auth.ts';
+import { parse, Problem } from '../http/problem.ts';
+import { rateLimit } from '../http/rate-limit.ts';
+import type { AppState } from '../http/request-log.ts';
+import { signAccessToken } from './access-token.ts';
+import { Credentials, newUser, RefreshRequest, type AccessToken } from './schema.ts';
+import {
+  endAllSessions,
+  endSession,
+  refreshSession,
+  startSession,
+  type Session,
+} from './sessions.ts';
+import { authenticate as checkCredentials, findUser, register } from './users.ts';
+
+const COOKIE = 'refresh_token';
+
+type Ctx = ParameterizedContext<AppState>;
+
+/** Accounts and sessions. Limits count by address here, since nobody is logged in yet. */
+export function userRoutes(deps: Deps) {
+  const { config } = deps;
+  const router = new Router<AppState>({ prefix: '/auth' });
+  const authenticated = authenticate(config);
+  const byAddress = (ctx: { ip: string }) => ctx.ip;
+  const NewUser = newUser(config);
+
+  router.post(
+    '/register',
+    rateLimit(deps, 'register', config.RATE_LIMIT_REGISTER, byAddress),
+    async (ctx) => {
+      const user = await register(deps, parse(NewUser, ctx.state.body));
+      ctx.state.log.info({ user_id: user.id }, 'user registered');
+      ctx.status = 201;
+      ctx.body = user;
+    },
+  );
+
+  router.post(
+    '/login',
+    rateLimit(deps, 'login', config.RATE_LIMIT_LOGIN, byAddress),
+    async (ctx) => {
+      const user = await checkCredentials(deps, parse(Credentials, ctx.state.body));
+      const session = await startSession(deps, user.id);
+      ctx.state.log.info({ user_id: user.id }, 'user logged in');
+      answerWithTokens(deps, ctx, session, 'cookie');
+    },
+  );
+
+  router.post(
+    '/refresh',
+    rateLimit(deps, 'refresh', config.RATE_LIMIT_REFRESH, byAddress),
+    async (ctx) => {
+      const { token, from } = sentRefreshToken(ctx);
+      if (!token)
+        throw new Problem('invalid-token', 'Send the refresh token as cookie or in the body.');
+      answerWithTokens(deps, ctx, await refreshSession(deps, token), from);
+    },
+  );
+
+  router.post('/logout', async (ctx) => {
+    const { token } = sentRefreshToken(ctx);
+    if (token) await endSession(deps, token);
+    setCookie(ctx, '', new Date(0));
+    ctx.status = 204;
+  });
+
+  router.post<Authenticated>('/logout-everywhere', authenticated, async (ctx) => {
+    await endAllSessions(deps, ctx.state.userId);
+    setCookie(ctx, '', new Date(0));
+    ctx.status = 204;
+  });
+
+  router.get<Authenticated>('/me', authenticated, async (ctx) => {
+    ctx.body = await findUser(deps, ctx.state.userId);
+  });
+
+  return router;
+}
+
+/** A client that sent its refresh token in the body gets the successor there too: it has no cookies. */
+function answerWithTokens(
+  { config }: Deps,
+  ctx: Ctx,
+  session: Session,
+  from: 'cookie' | 'body',
+): void {
+  setCookie(ctx, session.refresh_token, new Date(session.expires_at));
+  ctx.set('Cache-Control', 'no-store');
+  ctx.body = {
+    access_token: signAccessToken(config, session.user_id),
+    token_type: 'bearer',
+    expires_in: config.ACCESS_TOKEN_TTL_SECONDS,
+    ...(from === 'body' && { refresh_token: session.refresh_token }),
+  } satisfies AccessToken;
+}
+
+function sentRefreshToken(ctx: Ctx): { token: string | undefined; from: 'cookie' | 'body' } {
+  const { refresh_token } = parse(RefreshRequest, ctx.state.body ?? {});
+  if (refresh_token) return { token: refresh_token, from: 'body' };
+  return { token: ctx.cookies.get(COOKIE), from: 'cookie' };
+}
+
+function setCookie(ctx: Ctx, value: string, expires: Date): void {
+  ctx.cookies.secure = true; // Secure also behind a proxy that ends TLS, where Koa sees plain HTTP
+  ctx.cookies.set(COOKIE, value, {
+    httpOnly: true,
+    secure: true,
+    sameSite: 'strict',
+    path: '/auth',
+    expires,
+    overwrite: true,
+  });
+}

@@ -1,0 +1,101 @@
+import type { JobResult, JobWithMetadata } from 'pg-boss';
+import { handlers } from '../jobs/index.ts';
+import { queues, type QueueName } from '../jobs/queues.ts';
+import { createWorkerApp } from './app.ts';
+import { loadConfig } from './config.ts';
+import { closeDeps, openDeps, type Deps } from './deps.ts';
+import { requireSchema } from './health/readiness.ts';
+import { closeServer, serve } from './http/server.ts';
+import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
+import { openSubscriber } from './redis/client.ts';
+import { wakeChannel } from './redis/hints.ts';
+
+type AnyJob = JobWithMetadata<object>;
+type WorkAnything = (deps: Deps, jobs: AnyJob[]) => Promise<JobResult[]>;
+
+/** Attaches every handler to its queue, and wakes them when Redis says so. Returns how to let go. */
+export async function startWorkers(deps: Deps): Promise<() => void> {
+  await requireSchema(deps.pool);
+  const workersByQueue = new Map<string, string[]>();
+  for (const queue of Object.keys(handlers) as QueueName[]) {
+    workersByQueue.set(queue, await attach(deps, queue));
+  }
+  return subscribe(deps, (queue) => {
+    for (const worker of workersByQueue.get(queue) ?? []) deps.boss.notifyWorker(worker);
+  });
+}
+
+/** One pg-boss worker per lane, since it is by a worker's id that it can be woken. */
+async function attach(deps: Deps, queue: QueueName): Promise<string[]> {
+  const { localConcurrency = 1, ...options } = handlers[queue].options(deps.config);
+  const workers: string[] = [];
+  for (let lane = 0; lane < localConcurrency; lane += 1) {
+    const worker = await deps.boss.work(
+      queue,
+      {
+        pollingIntervalSeconds: deps.config.WORKER_POLL_SECONDS,
+        burstWhenBatchFull: true,
+        ...options,
+        perJobResults: true,
+        includeMetadata: true,
+      },
+      (jobs: AnyJob[]) => runBatch(deps, queue, jobs),
+    );
+    workers.push(worker);
+  }
+  return workers;
+}
+
+/** Hands a batch to its handler. A job whose payload does not parse goes to the dead letters at once. */
+export async function runBatch(deps: Deps, queue: QueueName, jobs: AnyJob[]): Promise<JobResult[]> {
+  const log = deps.log.child({ queue });
+  const endTimer = deps.metrics.jobs.startTimer({ queue });
+  const { payload } = queues[queue];
+  const malformed = jobs.filter(({ data }) => !payload.safeParse(data).success);
+  const wellFormed = jobs.filter((job) => !malformed.includes(job));
+  for (const { id } of malformed) log.error({ job_id: id }, 'job payload is malformed');
+  try {
+    const work = handlers[queue].work as WorkAnything;
+    const results = wellFormed.length > 0 ? await work({ ...deps, log }, wellFormed) : [];
+    endTimer({ outcome: 'handled' });
+    return [...results, ...malformed.map(deadLetter)];
+  } catch (err) {
+    endTimer({ outcome: 'failed' });
+    log.error({ err, jobs: jobs.length }, 'batch failed');
+    throw err;
+  }
+}
+
+function deadLetter({ id }: AnyJob): JobResult {
+  return { id, status: 'deadletter', output: { message: 'The payload is malformed.' } };
+}
+
+function subscribe({ redis, config, log }: Deps, onWake: (queue: string) => void): () => void {
+  if (!redis) return () => undefined;
+  const subscriber = openSubscriber(redis);
+  subscriber.on('message', (_channel, queue) => onWake(queue));
+  subscriber.subscribe(wakeChannel(config)).catch((err: unknown) => {
+    log.debug({ err }, 'subscribing will be repeated when redis is back');
+  });
+  return () => subscriber.disconnect();
+}
+
+if (import.meta.main) {
+  await exitOnFailure(async () => {
+    const config = loadConfig();
+    const deps = await openDeps(config, 'worker');
+    const unsubscribe = await startWorkers(deps);
+    const { WORKER_PORT, HOST, SHUTDOWN_TIMEOUT_SECONDS } = config;
+    const server =
+      WORKER_PORT === undefined ? null : await serve(createWorkerApp(deps), WORKER_PORT, HOST);
+    deps.log.info({ worker_port: WORKER_PORT }, 'worker started');
+    stopOnSignal(async () => {
+      deps.log.info('worker stopping');
+      unsubscribe();
+      await closeDeps(deps);
+      if (server) await closeServer(server, SHUTDOWN_TIMEOUT_SECONDS);
+      deps.log.info('worker stopped');
+    }, SHUTDOWN_TIMEOUT_SECONDS);
+    reportReady();
+  });
+}
