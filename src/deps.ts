@@ -29,7 +29,16 @@ export async function openDeps(config: Config, role: Role): Promise<Deps> {
   const redis = openRedis(config, log);
   const boss = createBoss(config, role, log);
   const hints = createHints(redis, config);
-  const deps = { config, log, pool, redis, boss, hints, metrics: createMetrics(), passwords: createPasswords() }; // prettier-ignore
+  const deps = {
+    config,
+    log,
+    pool,
+    redis,
+    boss,
+    hints,
+    metrics: createMetrics(),
+    passwords: createPasswords(),
+  };
   try {
     await boss.start();
     await whenReady(redis);

@@ -72,7 +72,9 @@ async function ownPostgres(dataDir: DataDir): Promise<string> {
 async function ownRedis(dataDir: DataDir): Promise<string | undefined> {
   const program = findRedis();
   if (!program) {
-    say('No REDIS_URL and no redis-server on the PATH: running without. Limits count per process, and workers look for orders once a second.'); // prettier-ignore
+    say(
+      'No REDIS_URL and no redis-server on the PATH: running without. Limits count per process, and workers look for orders once a second.',
+    );
     return undefined;
   }
   const dir = dataDir.path('redis');

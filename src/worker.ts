@@ -10,7 +10,7 @@ import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 import { openSubscriber } from './redis/client.ts';
 import { wakeChannel } from './redis/hints.ts';
 
-type AnyJob = JobWithMetadata<object>;
+type AnyJob = JobWithMetadata;
 type WorkAnything = (deps: Deps, jobs: AnyJob[]) => Promise<JobResult[]>;
 
 /** Attaches every handler to its queue, and wakes them when Redis says so. Returns how to let go. */

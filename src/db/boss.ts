@@ -57,7 +57,11 @@ export async function enqueue<Q extends QueueName>(
   const rows = jobs.map(({ id, data }) => ({ id, data: queues[queue].payload.parse(data) }));
   const created = new Set(await boss.insert(queue, rows, { db: bossDb(tx), returnId: true }));
   const missing = jobs.filter(({ id }) => !created.has(id));
-  if (missing.length > 0) throw new JobNotCreated(queue, missing.map(({ id }) => id)); // prettier-ignore
+  if (missing.length > 0)
+    throw new JobNotCreated(
+      queue,
+      missing.map(({ id }) => id),
+    );
 }
 
 /** pg-boss did not create a job that it was given, most likely because its id is taken. */

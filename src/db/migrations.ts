@@ -42,7 +42,12 @@ export async function applyMigrations(
     migrationsTable: 'migrations',
     checkOrder: true,
     log: () => undefined,
-    logger: { debug: () => undefined, info: (text) => log.debug(text), warn: (text) => log.warn(text), error: (text) => log.error(text) }, // prettier-ignore
+    logger: {
+      debug: () => undefined,
+      info: (text) => log.debug(text),
+      warn: (text) => log.warn(text),
+      error: (text) => log.error(text),
+    },
   });
   await rememberChecksums(client, dir);
 }

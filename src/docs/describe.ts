@@ -19,7 +19,10 @@ export function problemResponses(
   const byStatus = Map.groupBy(slugs, (slug) => String(problems[slug].status));
   const entries = [...byStatus].map(([status, group]) => {
     const description = group.map((slug) => problems[slug].title).join('; or: ');
-    return [status, { description, content: { 'application/problem+json': { schema: ProblemDetails } } }]; // prettier-ignore
+    return [
+      status,
+      { description, content: { 'application/problem+json': { schema: ProblemDetails } } },
+    ];
   });
   return Object.fromEntries(entries) as Record<string, ZodOpenApiResponseObject>;
 }

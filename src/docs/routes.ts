@@ -1,11 +1,14 @@
 import { readFile } from 'node:fs/promises';
-import Router from '@koa/router';
+import { Router } from '@koa/router';
 import type { Deps } from '../deps.ts';
 import { problems } from '../http/problem.ts';
 import { createOpenApi } from './openapi.ts';
 
 /** Self-contained: the one file of that package that a browser needs. */
-const VIEWER = new URL('../../node_modules/@scalar/api-reference/dist/browser/standalone.js', import.meta.url); // prettier-ignore
+const VIEWER = new URL(
+  '../../node_modules/@scalar/api-reference/dist/browser/standalone.js',
+  import.meta.url,
+);
 
 const VIEWER_SETTINGS = { withDefaultFonts: false, telemetry: false, agent: { disabled: true } };
 

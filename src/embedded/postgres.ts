@@ -9,7 +9,8 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { dirname, join, resolve } from 'node:path';
 import { Client } from 'pg';
 import { dyingWithUs, freePort, hasSetpriv, startServer, type Command } from './server-process.ts';
 
@@ -51,7 +52,10 @@ export async function startPostgres({
   const logFd = openSync(logFile, 'w');
   const flags = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', ...settings];
   const command = asAllowedUser(postgres, [
-    ...['-D', dataDir, '-p', String(port)],
+    '-D',
+    dataDir,
+    '-p',
+    String(port),
     ...flags.flatMap((setting) => ['-c', setting]),
   ]);
   const server = startServer(command, { logFd, stopSignal: 'SIGINT' }); // a "fast" shutdown
@@ -82,7 +86,7 @@ export async function ensureDatabase(postgres: EmbeddedPostgres, name: string): 
 async function createDataDir(initdb: string, dataDir: string, passwordFile: string): Promise<void> {
   const unfinished = `${dataDir}.new`;
   await rm(unfinished, { recursive: true, force: true });
-  await mkdir(resolve(dataDir, '..'), { recursive: true });
+  await mkdir(dirname(dataDir), { recursive: true });
   const [program, ...args] = asAllowedUser(initdb, [
     `--pgdata=${unfinished}`,
     `--username=${USER}`,
@@ -119,7 +123,17 @@ function asAllowedUser(program: string, args: string[]): Command {
     if (status !== 0) throw new Error(`user ${USER} cannot be created: ${stderr.trim()}`);
   }
   const pass = '+dac_override';
-  const privileges = ['--reuid', USER, '--regid', USER, '--clear-groups', '--inh-caps', pass, '--ambient-caps', pass]; // prettier-ignore
+  const privileges = [
+    '--reuid',
+    USER,
+    '--regid',
+    USER,
+    '--clear-groups',
+    '--inh-caps',
+    pass,
+    '--ambient-caps',
+    pass,
+  ];
   return ['setpriv', ...privileges, '--pdeathsig', 'INT', '--', program, ...args];
 }
 
@@ -144,7 +158,7 @@ async function waitUntilReady(url: string, hasExited: () => boolean): Promise<vo
       return;
     } catch (error) {
       if (hasExited() || Date.now() > deadline || isRefusal(error)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await setTimeout(POLL_MS);
     } finally {
       await client.end();
     }

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { dyingWithUs, freePort, startServer, type ServerProcess } from './server-process.ts';
 
 const START_TIMEOUT_MS = 10_000;
@@ -25,7 +26,18 @@ export async function startRedis(
 ): Promise<EmbeddedRedis> {
   const chosen = port ?? (await freePort());
   const logFd = openSync(join(dir, 'redis.log'), 'a');
-  const args = ['--bind', '127.0.0.1', '--port', String(chosen), '--save', '', '--appendonly', 'no', '--dir', dir]; // prettier-ignore
+  const args = [
+    '--bind',
+    '127.0.0.1',
+    '--port',
+    String(chosen),
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+    '--dir',
+    dir,
+  ];
   const [wrapper = program, ...rest] = [...dyingWithUs('TERM'), program, ...args];
   const server = startServer([wrapper, ...rest], { logFd, stopSignal: 'SIGTERM' });
   closeSync(logFd);
@@ -37,7 +49,7 @@ async function waitUntilListening(port: number): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (!(await accepts(port))) {
     if (Date.now() > deadline) throw new Error(`redis did not start on port ${port}`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await setTimeout(POLL_MS);
   }
 }
 

@@ -87,8 +87,7 @@ function pointTo(issue: z.core.$ZodIssue) {
 }
 
 function jsonPointer(path: PropertyKey[]): string {
-  const escape = (key: PropertyKey) => String(key).replaceAll('~', '~0').replaceAll('/', '~1');
-  return path.map((key) => `/${escape(key)}`).join('');
+  return path.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
 /** Outermost middleware: whatever is thrown below becomes one `application/problem+json` body. */

@@ -24,7 +24,12 @@ export function rateLimit<State>(
   };
   const insuranceLimiter = new RateLimiterMemory(options);
   const limiter = redis
-    ? new RateLimiterRedis({ ...options, storeClient: redis, insuranceLimiter, rejectIfRedisNotReady: true }) // prettier-ignore
+    ? new RateLimiterRedis({
+        ...options,
+        storeClient: redis,
+        insuranceLimiter,
+        rejectIfRedisNotReady: true,
+      })
     : insuranceLimiter;
 
   return async (ctx, next) => {

@@ -21,8 +21,8 @@ export function requestLog(log: Logger, metrics: Metrics): Middleware<AppState> 
     await next();
 
     const seconds = (performance.now() - started) / 1000;
-    const route = (ctx as { _matchedRoute?: unknown })._matchedRoute;
-    const labels = { method: ctx.method, route: String(route ?? 'none'), status: ctx.status };
+    const route = typeof ctx._matchedRoute === 'string' ? ctx._matchedRoute : 'none';
+    const labels = { method: ctx.method, route, status: ctx.status };
     metrics.httpRequests.observe(labels, seconds);
     ctx.state.log.info(
       { ...labels, path: ctx.path, duration_ms: Math.round(seconds * 1000), ip: ctx.ip },

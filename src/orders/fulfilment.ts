@@ -31,7 +31,7 @@ export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<JobRes
   const orders = await takeIntoProcessing(deps, jobs);
   const limit = pLimit(deps.config.FULFILMENT_CONCURRENCY);
   return Promise.all(
-    jobs.map((job) => {
+    jobs.map(async (job) => {
       const order = orders.get(job.id);
       return order ? limit(() => fulfilOrder(deps, job, order)) : alreadySettled(job);
     }),

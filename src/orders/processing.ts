@@ -115,7 +115,7 @@ export async function failExhaustedOrder(deps: Deps, job: OrderJob): Promise<voi
 }
 
 function lastError({ sourceOutput }: OrderJob): string {
-  const message = (sourceOutput as { message?: unknown } | null)?.message;
+  const message = sourceOutput && 'message' in sourceOutput ? sourceOutput.message : undefined;
   return typeof message === 'string' ? `: ${message.slice(0, 300)}` : '';
 }
 

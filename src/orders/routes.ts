@@ -1,4 +1,4 @@
-import Router, { type RouterContext } from '@koa/router';
+import { Router, type RouterContext } from '@koa/router';
 import type { Deps } from '../deps.ts';
 import { authenticate, type Authenticated } from '../http/auth.ts';
 import { parse } from '../http/problem.ts';
@@ -17,14 +17,12 @@ import {
 export function orderRoutes(deps: Deps) {
   const { config } = deps;
   const router = new Router<Authenticated>({ prefix: '/orders' });
-  const byUser = (ctx: { state: Authenticated }) => ctx.state.userId;
+  const authenticated = authenticate(config);
   const createLimit = rateLimit(deps, 'create', config.RATE_LIMIT_CREATE, byUser);
   const listLimit = rateLimit(deps, 'list', config.RATE_LIMIT_LIST, byUser);
   const cancelLimit = rateLimit(deps, 'cancel', config.RATE_LIMIT_CANCEL, byUser);
 
-  router.use(authenticate(config));
-
-  router.post(['/', '/create'], createLimit, async (ctx) => {
+  router.post(['/', '/create'], authenticated, createLimit, async (ctx) => {
     const order = await placeOrder(deps, ctx.state.userId, parse(NewOrder, ctx.state.body ?? {}));
     ctx.state.log = ctx.state.log.child({ order_id: order.id, job_id: order.id });
     ctx.status = 201;
@@ -32,7 +30,7 @@ export function orderRoutes(deps: Deps) {
     ctx.body = order;
   });
 
-  router.get('/', listLimit, async (ctx) => {
+  router.get('/', authenticated, listLimit, async (ctx) => {
     const filter = parse(OrderFilter, ctx.query);
     const orders = await listOrders(deps, ctx.state.userId, filter);
     const next_cursor = nextCursor(orders, filter.limit);
@@ -40,18 +38,18 @@ export function orderRoutes(deps: Deps) {
     ctx.body = { orders, next_cursor };
   });
 
-  router.get('/my-orders', listLimit, async (ctx) => {
+  router.get('/my-orders', authenticated, listLimit, async (ctx) => {
     const filter = parse(MyOrdersFilter, ctx.query);
     const orders = await listOrders(deps, ctx.state.userId, filter);
     linkToNext(ctx, nextCursor(orders, filter.limit));
     ctx.body = orders;
   });
 
-  router.get('/:id', async (ctx) => {
+  router.get('/:id', authenticated, async (ctx) => {
     ctx.body = await findOrder(deps, ctx.state.userId, orderId(ctx));
   });
 
-  router.get('/:id/events', async (ctx) => {
+  router.get('/:id/events', authenticated, async (ctx) => {
     ctx.body = { events: await listEvents(deps, ctx.state.userId, orderId(ctx)) };
   });
 
@@ -59,10 +57,14 @@ export function orderRoutes(deps: Deps) {
   const cancel = async (ctx: RouterContext<Authenticated>) => {
     ctx.body = await cancelOrder(deps, ctx.state.userId, orderId(ctx));
   };
-  router.put('/:id/cancellation', cancelLimit, cancel);
-  router.patch('/:id/cancel', cancelLimit, cancel);
+  router.put('/:id/cancellation', authenticated, cancelLimit, cancel);
+  router.patch('/:id/cancel', authenticated, cancelLimit, cancel);
 
   return router;
+}
+
+function byUser(ctx: { state: Authenticated }): string {
+  return ctx.state.userId;
 }
 
 function orderId(ctx: RouterContext<Authenticated>): string {
@@ -82,5 +84,5 @@ function linkToNext(ctx: RouterContext<Authenticated>, cursor: string | null): v
   if (!cursor) return;
   const query = new URLSearchParams(ctx.querystring);
   query.set('cursor', cursor);
-  ctx.set('Link', `<${ctx.path}?${query}>; rel="next"`);
+  ctx.set('Link', `<${ctx.path}?${query.toString()}>; rel="next"`);
 }

@@ -32,10 +32,10 @@ export function createHints(redis: Redis | null, config: Pick<Config, 'REDIS_PRE
   let changes: StatusChange[] = [];
   let publishing = false;
 
-  async function publish(redis: Redis): Promise<void> {
+  async function publish(connection: Redis): Promise<void> {
     publishing = true;
-    while (redis.status === 'ready' && queues.size + changes.length > 0) {
-      const pipeline = redis.pipeline();
+    while (connection.status === 'ready' && queues.size + changes.length > 0) {
+      const pipeline = connection.pipeline();
       for (const queue of queues) pipeline.publish(wakeChannel(config), queue);
       if (changes.length > 0) pipeline.publish(statusChannel(config), JSON.stringify(changes));
       queues.clear();

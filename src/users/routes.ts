@@ -1,4 +1,4 @@
-import Router from '@koa/router';
+import { Router } from '@koa/router';
 import type { ParameterizedContext } from 'koa';
 import type { Deps } from '../deps.ts';
 import { authenticate, type Authenticated } from '../http/auth.ts';
@@ -25,7 +25,6 @@ export function userRoutes(deps: Deps) {
   const { config } = deps;
   const router = new Router<AppState>({ prefix: '/auth' });
   const authenticated = authenticate(config);
-  const byAddress = (ctx: { ip: string }) => ctx.ip;
   const NewUser = newUser(config);
 
   router.post(
@@ -79,6 +78,10 @@ export function userRoutes(deps: Deps) {
   });
 
   return router;
+}
+
+function byAddress(ctx: { ip: string }): string {
+  return ctx.ip;
 }
 
 /** A client that sent its refresh token in the body gets the successor there too: it has no cookies. */

@@ -116,6 +116,6 @@ async function revokeFamily(tx: DatabaseTransactionConnection, familyId: string)
   `);
 }
 
-function hashOf(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
+function hashOf(token: string) {
+  return sql.binary(createHash('sha256').update(token).digest());
 }

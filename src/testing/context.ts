@@ -1,0 +1,141 @@
+import { randomBytes } from 'node:crypto';
+import type { Server } from 'node:http';
+import anyTest, { type ExecutionContext, type TestFn } from 'ava';
+import type { JobWithMetadata } from 'pg-boss';
+import { sql } from 'slonik';
+import { v7 as uuidv7 } from 'uuid';
+import { z } from 'zod';
+import type { QueueName } from '../../jobs/queues.ts';
+import { createApp } from '../app.ts';
+import type { Config } from '../config.ts';
+import { closeDeps, openDeps, type Deps } from '../deps.ts';
+import { closeServer, portOf, serve } from '../http/server.ts';
+import { signAccessToken } from '../users/access-token.ts';
+import { runBatch } from '../worker.ts';
+import { onServer, TEMPLATE, testConfig } from './template.ts';
+
+/** A service of its own: database, queues, and an API that listens. */
+export type Context = { database: string; deps: Deps; server: Server; origin: string };
+
+/** AVA's `test` with a database, an API and queues that belong to the importing test file alone. */
+export const test = anyTest as TestFn<Context>;
+
+export const database = `oms_test_${randomBytes(6).toString('hex')}`;
+
+test.before(async (t) => {
+  await onServer(`CREATE DATABASE ${database} TEMPLATE ${TEMPLATE}`);
+  Object.assign(t.context, { database }, await openService(testConfig(database)));
+});
+
+test.after.always(async (t) => {
+  if (t.context.deps) await closeService(t.context);
+  await onServer(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
+});
+
+/** Opens an API on a free port, in this process. */
+export async function openService(config: Config): Promise<Omit<Context, 'database'>> {
+  const deps = await openDeps(config, 'api');
+  const server = await serve(createApp(deps), 0, '127.0.0.1');
+  return { deps, server, origin: `http://127.0.0.1:${portOf(server)}` };
+}
+
+export async function closeService({
+  server,
+  deps,
+}: Pick<Context, 'server' | 'deps'>): Promise<void> {
+  const closed = closeServer(server, 1);
+  server.closeAllConnections();
+  await closed;
+  await closeDeps(deps);
+}
+
+/** A second API with other settings on the same database, for one test. */
+export async function withSettings(t: ExecutionContext<Context>, settings: Record<string, string>) {
+  const service = await openService(testConfig(database, settings));
+  t.teardown(() => closeService(service));
+  return { database, ...service };
+}
+
+export type Reply = {
+  status: number;
+  type: string | null;
+  headers: Headers;
+  body: any; // eslint-disable-line -- tests look into whatever came
+};
+
+/** Sends a request. A body that is a string goes as it is, anything else as JSON. */
+export async function send(
+  origin: string,
+  method: string,
+  path: string,
+  { body, headers = {} }: { body?: unknown; headers?: Record<string, string> } = {},
+): Promise<Reply> {
+  const response = await fetch(`${origin}${path}`, {
+    method,
+    redirect: 'manual',
+    headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  const type = response.headers.get('content-type');
+  const parsed = type?.includes('json') ? JSON.parse(text) : text;
+  return { status: response.status, type, headers: response.headers, body: parsed };
+}
+
+/** A new user, so that tests in one file can run at the same time without meeting. */
+export async function signUp({ deps, origin }: Pick<Context, 'deps' | 'origin'>) {
+  const id = uuidv7();
+  const email = `${randomBytes(6).toString('hex')}@example.test`;
+  await deps.pool.query(sql.unsafe`
+    INSERT INTO users (id, name, email, password_hash) VALUES (${id}, 'Ada', ${email}, 'none')
+  `);
+  const token = signAccessToken(deps.config, id);
+  const request = (
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ) =>
+    send(origin, method, path, { body, headers: { authorization: `Bearer ${token}`, ...headers } });
+  const place = async (
+    order: object = { product_name: 'Kettle', amount: '34.90' },
+  ): Promise<string> => (await request('POST', '/orders', order)).body.id;
+  return { id, email, token, request, place };
+}
+
+/**
+ * Works off everything that is ready in a queue, here and now, through the worker's own `runBatch`:
+ * no polling, no sleeping. `early` also takes the jobs whose retry is not due yet.
+ */
+export async function drain(deps: Deps, queue: QueueName, { early = false, batchSize = 100 } = {}) {
+  const outcomes: string[] = [];
+  for (;;) {
+    const jobs = await claim(deps, queue, { early, batchSize });
+    if (jobs.length === 0) return outcomes;
+    for (const result of await runBatch(deps, queue, jobs)) {
+      const job = jobs.filter(({ id }) => id === result.id);
+      if (result.status === 'completed') await deps.boss.complete(queue, job);
+      else await deps.boss.fail(queue, job, result.output as object);
+      outcomes.push(result.status);
+    }
+    if (early) return outcomes;
+  }
+}
+
+/** Claims jobs as a worker would, and leaves them claimed. */
+export async function claim(deps: Deps, queue: QueueName, { early = false, batchSize = 100 } = {}) {
+  const options = { includeMetadata: true, batchSize, ignoreStartAfter: early } as const;
+  const jobs: JobWithMetadata[] = await deps.boss.fetch<object>(queue, options);
+  for (const job of jobs) job.signal ??= new AbortController().signal;
+  return jobs;
+}
+
+/** Status of an order and of its job, straight from the tables. */
+export async function lookUp({ pool }: Deps, id: string) {
+  const Row = z.object({ status: z.string(), version: z.number(), job: z.string().nullable() });
+  return pool.one(sql.type(Row)`
+    SELECT o.status, o.version, j.state::text AS job
+    FROM orders AS o LEFT JOIN pgboss.job AS j ON j.name = 'process-order' AND j.id = o.id
+    WHERE o.id = ${id}
+  `);
+}

@@ -1,0 +1,68 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { takeDataDir } from '../embedded/data-dir.ts';
+import { startPostgres } from '../embedded/postgres.ts';
+import { findRedis, startRedis } from '../embedded/redis.ts';
+
+/** The servers that a test run needs, and how to be rid of them again. */
+export type TestServers = { databaseUrl: string; redisUrl: string; stop: () => Promise<void> };
+
+// A test run does not outlive a power cut, so nothing waits for the disk.
+const FAST_AND_FORGETFUL = ['fsync=off', 'full_page_writes=off', 'max_connections=300'];
+
+/** Takes the servers named in TEST_DATABASE_URL and TEST_REDIS_URL, and starts those not named. */
+export async function openTestServers(): Promise<TestServers> {
+  const dir = mkdtempSync(join(tmpdir(), 'oms-test-'));
+  const stops: (() => Promise<void>)[] = [];
+  const databaseUrl = process.env.TEST_DATABASE_URL || (await ownPostgres(dir, stops));
+  const redisUrl = process.env.TEST_REDIS_URL || (await ownRedis(dir, stops));
+  const stop = async () => {
+    await Promise.all(stops.map((stopOne) => stopOne()));
+    rmSync(dir, { recursive: true, force: true });
+  };
+  return { databaseUrl, redisUrl, stop };
+}
+
+async function ownPostgres(dir: string, stops: (() => Promise<void>)[]): Promise<string> {
+  const dataDir = takeDataDir(dir);
+  dataDir.secret('postgres-password');
+  const postgres = await startPostgres({
+    dir: dataDir.path('postgres'),
+    passwordFile: dataDir.path('postgres-password'),
+    settings: FAST_AND_FORGETFUL,
+  });
+  stops.push(postgres.stop);
+  return postgres.url('postgres');
+}
+
+async function ownRedis(dir: string, stops: (() => Promise<void>)[]): Promise<string> {
+  const redisDir = join(dir, 'redis');
+  mkdirSync(redisDir);
+  const redis = await startRedis(requireRedis(), redisDir);
+  stops.push(redis.stop);
+  return redis.url;
+}
+
+/** The Redis program; installed when this is Debian and we are root. Else one line says what to do. */
+export function requireRedis(): string {
+  const found = findRedis();
+  if (found) return found;
+  if (process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
+    process.stderr.write('Installing redis-server (apt-get) …\n');
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }; // do not start it
+    const options = { env, stdio: 'ignore' } as const;
+    spawnSync('apt-get', ['update', '-qq'], options);
+    spawnSync(
+      'apt-get',
+      ['install', '-y', '-qq', '--no-install-recommends', 'redis-server'],
+      options,
+    );
+  }
+  const installed = findRedis();
+  if (installed) return installed;
+  throw new Error(
+    'The tests need a real Redis: install redis-server or valkey-server, or set TEST_REDIS_URL',
+  );
+}

@@ -1,0 +1,55 @@
+import { Client } from 'pg';
+import { pino } from 'pino';
+import { loadConfig } from '../config.ts';
+import { migrate } from '../migrate.ts';
+
+/** The database that each test file gets a copy of. */
+export const TEMPLATE = process.env.TEST_TEMPLATE ?? '';
+
+/** The URL of a database on the server under test. */
+export function databaseUrl(name: string): string {
+  const url = new URL(process.env.TEST_DATABASE_URL ?? '');
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+/** Runs one statement on the server under test, outside any test database. */
+export async function onServer(statement: string): Promise<void> {
+  const client = new Client(process.env.TEST_DATABASE_URL);
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Makes the template: migrated once, copied by every test file. */
+export async function createTemplate(name: string): Promise<void> {
+  await onServer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+  await onServer(`CREATE DATABASE ${name}`);
+  await migrate(testConfig(name), pino({ level: 'warn' }));
+}
+
+const JWT_SECRET = 'a-secret-that-only-the-tests-know';
+
+/** Settings for tests: no limits, quiet, and everything named after the test's own database. */
+export function testConfig(database: string, settings: Record<string, string> = {}) {
+  return loadConfig(testEnvironment(database, settings));
+}
+
+/** The same settings as an environment, for processes that a test starts. */
+export function testEnvironment(database: string, settings: Record<string, string> = {}) {
+  const limits = ['REGISTER', 'LOGIN', 'REFRESH', 'CREATE', 'LIST', 'CANCEL'];
+  return {
+    DATABASE_URL: databaseUrl(database),
+    REDIS_URL: process.env.TEST_REDIS_URL,
+    REDIS_PREFIX: database,
+    JWT_SECRET,
+    LOG_LEVEL: 'silent',
+    POOL_SIZE_MAX: '5',
+    PORT: '0',
+    ...Object.fromEntries(limits.map((name) => [`RATE_LIMIT_${name}`, '0'])),
+    ...settings,
+  };
+}
