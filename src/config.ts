@@ -5,61 +5,70 @@ import { z } from 'zod';
 const integer = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 const perMinute = integer(0, 1_000_000); // 0 switches the limit off
 
+const database = {
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
+  POOL_SIZE_MAX: integer(2, 200).default(10),
+  QUEUE_POOL_SIZE_MAX: integer(2, 200).default(5),
+};
+
+const redis = {
+  REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// URL' }).optional(),
+  REDIS_PREFIX: z.string().min(1).max(50).default('oms'),
+};
+
+const http = {
+  HOST: z.string().default('127.0.0.1'),
+  PORT: integer(0, 65_535).default(8000),
+  WORKER_PORT: integer(0, 65_535).optional(),
+  TRUSTED_PROXIES: z
+    .string()
+    .default('')
+    .transform((list) => list.split(',').flatMap((entry) => entry.trim() || []))
+    .pipe(z.array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]))),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  SHUTDOWN_TIMEOUT_SECONDS: integer(1, 600).default(20),
+};
+
+const auth = {
+  JWT_SECRET: z.string().min(32, 'must have at least 32 characters'),
+  ACCESS_TOKEN_TTL_SECONDS: integer(1, 86_400).default(900),
+  REFRESH_TOKEN_TTL_SECONDS: integer(1, 365 * 86_400).default(7 * 86_400),
+  REFRESH_GRACE_SECONDS: integer(0, 300).default(10),
+  PASSWORD_MIN_LENGTH: integer(1, 128).default(8),
+};
+
+const limits = {
+  RATE_LIMIT_REGISTER: perMinute.default(5),
+  RATE_LIMIT_LOGIN: perMinute.default(5),
+  RATE_LIMIT_REFRESH: perMinute.default(10),
+  RATE_LIMIT_CREATE: perMinute.default(20),
+  RATE_LIMIT_LIST: perMinute.default(30),
+  RATE_LIMIT_CANCEL: perMinute.default(10),
+};
+
+const work = {
+  WORKER_BATCH_SIZE: integer(1, 1000).default(200),
+  WORKER_CONCURRENCY: integer(1, 50).default(2),
+  WORKER_POLL_SECONDS: z.coerce.number().min(0.5).max(1).default(1),
+  HEARTBEAT_SECONDS: integer(10, 3600).default(10), // pg-boss takes no less than 10
+};
+
+const fulfilment = {
+  FULFILMENT_URL: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
+  FULFILMENT_SECRET: z
+    .string()
+    .refine(isWebhookSecret, 'must be base64, optionally after whsec_')
+    .optional(),
+  FULFILMENT_TIMEOUT_MS: integer(1, 30_000).default(10_000),
+  FULFILMENT_CONCURRENCY: integer(1, 200).default(16),
+};
+
 /** Every setting of the service. Names are those of the environment; `.env.example` explains each. */
 export const Config = z
-  .object({
-    DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
-    REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// URL' }).optional(),
-    REDIS_PREFIX: z.string().min(1).max(50).default('oms'),
-    JWT_SECRET: z.string().min(32, 'must have at least 32 characters'),
-
-    HOST: z.string().default('127.0.0.1'),
-    PORT: integer(0, 65_535).default(8000),
-    WORKER_PORT: integer(0, 65_535).optional(),
-    TRUSTED_PROXIES: z
-      .string()
-      .default('')
-      .transform((list) => list.split(',').flatMap((entry) => entry.trim() || []))
-      .pipe(z.array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]))),
-    LOG_LEVEL: z
-      .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
-      .default('info'),
-    SHUTDOWN_TIMEOUT_SECONDS: integer(1, 600).default(20),
-
-    POOL_SIZE_MAX: integer(2, 200).default(10),
-    QUEUE_POOL_SIZE_MAX: integer(2, 200).default(5),
-
-    ACCESS_TOKEN_TTL_SECONDS: integer(1, 86_400).default(900),
-    REFRESH_TOKEN_TTL_SECONDS: integer(1, 365 * 86_400).default(7 * 86_400),
-    REFRESH_GRACE_SECONDS: integer(0, 300).default(10),
-    PASSWORD_MIN_LENGTH: integer(1, 128).default(8),
-
-    RATE_LIMIT_REGISTER: perMinute.default(5),
-    RATE_LIMIT_LOGIN: perMinute.default(5),
-    RATE_LIMIT_REFRESH: perMinute.default(10),
-    RATE_LIMIT_CREATE: perMinute.default(20),
-    RATE_LIMIT_LIST: perMinute.default(30),
-    RATE_LIMIT_CANCEL: perMinute.default(10),
-
-    WORKER_BATCH_SIZE: integer(1, 1000).default(200),
-    WORKER_CONCURRENCY: integer(1, 50).default(2),
-    WORKER_POLL_SECONDS: z.coerce.number().min(0.5).max(1).default(1),
-    HEARTBEAT_SECONDS: integer(10, 3600).default(10),
-
-    FULFILMENT_URL: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
-    FULFILMENT_SECRET: z
-      .string()
-      .refine(isWebhookSecret, 'must be base64, optionally after whsec_')
-      .optional(),
-    FULFILMENT_TIMEOUT_MS: integer(1, 30_000).default(10_000),
-    FULFILMENT_CONCURRENCY: integer(1, 200).default(16),
-  })
+  .object({ ...database, ...redis, ...http, ...auth, ...limits, ...work, ...fulfilment })
   .refine(
-    (config) => config.FULFILMENT_URL === undefined || config.FULFILMENT_SECRET !== undefined,
-    {
-      path: ['FULFILMENT_SECRET'],
-      error: 'is required when FULFILMENT_URL is set',
-    },
+    ({ FULFILMENT_URL, FULFILMENT_SECRET }) => !FULFILMENT_URL || FULFILMENT_SECRET !== undefined,
+    { path: ['FULFILMENT_SECRET'], error: 'is required when FULFILMENT_URL is set' },
   );
 export type Config = z.infer<typeof Config>;
 

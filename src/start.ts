@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { pino } from 'pino';
+import pretty from 'pino-pretty';
 import {
   loadConfig,
   readEnvironment,
@@ -72,9 +73,7 @@ async function ownPostgres(dataDir: DataDir): Promise<string> {
 async function ownRedis(dataDir: DataDir): Promise<string | undefined> {
   const program = findRedis();
   if (!program) {
-    say(
-      'No REDIS_URL and no redis-server on the PATH: running without. Limits count per process, and workers look for orders once a second.',
-    );
+    say('No REDIS_URL and no redis-server on the PATH: running degraded, without Redis.');
     return undefined;
   }
   const dir = dataDir.path('redis');
@@ -85,7 +84,8 @@ async function ownRedis(dataDir: DataDir): Promise<string | undefined> {
 }
 
 async function startProcesses(env: Environment): Promise<void> {
-  const supervisor = createSupervisor(env, say);
+  const log = process.stdout.isTTY ? pretty({ ignore: 'hostname,pid' }) : process.stdout;
+  const supervisor = createSupervisor(env, log, say);
   stops.push(supervisor.stop);
   say('Starting API and worker …');
   await supervisor.start('worker', new URL('worker.ts', import.meta.url));

@@ -13,8 +13,15 @@ export type Supervisor = {
   stop: () => Promise<void>;
 };
 
-/** Children get `env`, and SIGTERM at the end. One that dies after it was ready is started again. */
-export function createSupervisor(env: Environment, say: (line: string) => void): Supervisor {
+/**
+ * Children get `env`, write their log to `output`, and get SIGTERM at the end. One that dies after it
+ * was ready is started again.
+ */
+export function createSupervisor(
+  env: Environment,
+  output: NodeJS.WritableStream,
+  say: (line: string) => void,
+): Supervisor {
   const children = new Map<string, ChildProcess>();
   const restarts = new Set<NodeJS.Timeout>();
   let stopping = false;
@@ -25,8 +32,9 @@ export function createSupervisor(env: Environment, say: (line: string) => void):
       env,
       execArgv: [],
       detached: true, // Ctrl-C reaches us alone, and we stop them in order
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
+    child.stdout?.pipe(output, { end: false });
     children.set(name, child);
     child.once('exit', (code, signal) => {
       children.delete(name);

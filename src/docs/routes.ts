@@ -10,7 +10,11 @@ const VIEWER = new URL(
   import.meta.url,
 );
 
-const VIEWER_SETTINGS = { withDefaultFonts: false, telemetry: false, agent: { disabled: true } };
+const SETTINGS = JSON.stringify({
+  withDefaultFonts: false,
+  telemetry: false,
+  agent: { disabled: true },
+});
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -20,7 +24,7 @@ const PAGE = `<!doctype html>
     <title>Order Management API</title>
   </head>
   <body>
-    <script id="api-reference" data-url="/openapi.json" data-configuration='${JSON.stringify(VIEWER_SETTINGS)}'></script>
+    <script id="api-reference" data-url="/openapi.json" data-configuration='${SETTINGS}'></script>
     <script src="/docs/viewer.js"></script>
   </body>
 </html>

@@ -8,62 +8,20 @@ const bearer = [{ bearer: [] }];
 
 /** /auth in the OpenAPI document. */
 export function userPaths(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>): ZodOpenApiPathsObject {
+  return { ...accountPaths(newUser(config)), ...sessionPaths };
+}
+
+function accountPaths(NewUser: ReturnType<typeof newUser>): ZodOpenApiPathsObject {
   return {
     '/auth/register': {
       post: {
         tags,
         summary: 'Create an account',
-        requestBody: jsonRequest(newUser(config)),
+        requestBody: jsonRequest(NewUser),
         responses: {
           201: json(User, 'The account'),
           ...problemResponses('email-taken', 'invalid-request', 'quota-exceeded', 'overloaded'),
         },
-      },
-    },
-    '/auth/login': {
-      post: {
-        tags,
-        summary: 'Log in; the refresh token comes as an HttpOnly cookie',
-        requestBody: jsonRequest(Credentials),
-        responses: {
-          200: json(AccessToken, 'An access token'),
-          ...problemResponses(
-            'invalid-credentials',
-            'invalid-request',
-            'quota-exceeded',
-            'overloaded',
-          ),
-        },
-      },
-    },
-    '/auth/refresh': {
-      post: {
-        tags,
-        summary:
-          'Exchange the refresh token (cookie or body) for its successor and an access token',
-        security: [{ refresh_cookie: [] }, {}],
-        requestBody: jsonRequest(RefreshRequest, false),
-        responses: {
-          200: json(AccessToken, 'A new access token'),
-          ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded'),
-        },
-      },
-    },
-    '/auth/logout': {
-      post: {
-        tags,
-        summary: 'End the session of the refresh token (cookie or body)',
-        security: [{ refresh_cookie: [] }, {}],
-        requestBody: jsonRequest(RefreshRequest, false),
-        responses: { 204: { description: 'Ended' }, ...problemResponses('invalid-request') },
-      },
-    },
-    '/auth/logout-everywhere': {
-      post: {
-        tags,
-        summary: 'End every session of the user',
-        security: bearer,
-        responses: { 204: { description: 'Ended' }, ...problemResponses('invalid-token') },
       },
     },
     '/auth/me': {
@@ -76,3 +34,51 @@ export function userPaths(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>): ZodOpenA
     },
   };
 }
+
+const sessionPaths: ZodOpenApiPathsObject = {
+  '/auth/login': {
+    post: {
+      tags,
+      summary: 'Log in; the refresh token comes as an HttpOnly cookie',
+      requestBody: jsonRequest(Credentials),
+      responses: {
+        200: json(AccessToken, 'An access token'),
+        ...problemResponses(
+          'invalid-credentials',
+          'invalid-request',
+          'quota-exceeded',
+          'overloaded',
+        ),
+      },
+    },
+  },
+  '/auth/refresh': {
+    post: {
+      tags,
+      summary: 'Exchange the refresh token (cookie or body) for its successor and an access token',
+      security: [{ refresh_cookie: [] }, {}],
+      requestBody: jsonRequest(RefreshRequest, false),
+      responses: {
+        200: json(AccessToken, 'A new access token'),
+        ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded'),
+      },
+    },
+  },
+  '/auth/logout': {
+    post: {
+      tags,
+      summary: 'End the session of the refresh token (cookie or body)',
+      security: [{ refresh_cookie: [] }, {}],
+      requestBody: jsonRequest(RefreshRequest, false),
+      responses: { 204: { description: 'Ended' }, ...problemResponses('invalid-request') },
+    },
+  },
+  '/auth/logout-everywhere': {
+    post: {
+      tags,
+      summary: 'End every session of the user',
+      security: bearer,
+      responses: { 204: { description: 'Ended' }, ...problemResponses('invalid-token') },
+    },
+  },
+};

@@ -1,0 +1,22 @@
+# One image for every process: docker compose runs it as api, as worker and as migrate.
+FROM node:26-bookworm-slim AS deps
+WORKDIR /app
+COPY package.json package-lock.json ./
+# The viewer behind /docs is one self-contained file out of a package of 260; only the file is taken.
+RUN npm ci --ignore-scripts \
+ && cp node_modules/@scalar/api-reference/dist/browser/standalone.js /tmp/viewer.js \
+ && npm ci --omit=dev --ignore-scripts \
+ && mkdir -p node_modules/@scalar/api-reference/dist/browser \
+ && mv /tmp/viewer.js node_modules/@scalar/api-reference/dist/browser/standalone.js
+
+FROM node:26-bookworm-slim
+WORKDIR /app
+COPY --from=deps /app/node_modules node_modules
+COPY package.json ./
+COPY sql sql
+COPY jobs jobs
+COPY src src
+ENV HOST=0.0.0.0
+USER node
+EXPOSE 8000
+CMD ["node", "src/api.ts"]
