@@ -30,7 +30,6 @@ export function createSupervisor(
     const started = Date.now();
     const child = fork(module, {
       env,
-      execArgv: [],
       detached: true, // Ctrl-C reaches us alone, and we stop them in order
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
