@@ -1,7 +1,8 @@
 import { failOrderHandler } from './fail-order.ts';
+import type { Handler } from './handler.ts';
 import { processOrderHandler } from './process-order.ts';
 import { pruneHandler } from './prune.ts';
-import type { Handler, QueueName } from './queues.ts';
+import type { QueueName } from './queues.ts';
 
 /** A queue without a handler does not compile. */
 export const handlers: { [Q in QueueName]: Handler<Q> } = {

@@ -1,6 +1,6 @@
 import { fulfilOrders } from '../src/orders/fulfilment.ts';
 import { processOrders } from '../src/orders/processing.ts';
-import type { Handler } from './queues.ts';
+import type { Handler } from './handler.ts';
 
 /** PENDING → PROCESSING → COMPLETED, by way of the external step when there is one. */
 export const processOrderHandler: Handler<'process-order'> = {

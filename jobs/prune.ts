@@ -1,5 +1,5 @@
 import { pruneRefreshTokens } from '../src/users/sessions.ts';
-import type { Handler } from './queues.ts';
+import type { Handler } from './handler.ts';
 
 /** Nightly: deletes what has expired and nobody can use any more. */
 export const pruneHandler: Handler<'prune'> = {

@@ -1,7 +1,5 @@
-import type { JobWithMetadata, JobResult, Queue, WorkOptions } from 'pg-boss';
+import type { Queue } from 'pg-boss';
 import { z } from 'zod';
-import type { Config } from '../src/config.ts';
-import type { Deps } from '../src/deps.ts';
 
 const OrderJob = z.object({ order_id: z.uuid() });
 
@@ -36,12 +34,6 @@ export const queues = {
 
 export type QueueName = keyof typeof queues;
 export type Payload<Q extends QueueName> = z.infer<(typeof queues)[Q]['payload']>;
-
-/** Works off a batch. Says for each job how it ended; throwing fails the whole batch. */
-export type Handler<Q extends QueueName> = {
-  work: (deps: Deps, jobs: JobWithMetadata<Payload<Q>>[]) => Promise<JobResult[]>;
-  options: (config: Config) => WorkOptions;
-};
 
 /** Jobs that run by the clock (UTC). */
 export const schedules: { queue: QueueName; cron: string }[] = [

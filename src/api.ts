@@ -2,13 +2,11 @@ import type { Server } from 'node:http';
 import { createApp } from './app.ts';
 import { loadConfig } from './config.ts';
 import { closeDeps, openDeps, type Deps } from './deps.ts';
-import { requireSchema } from './health/readiness.ts';
 import { closeServer, portOf, serve } from './http/server.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 
 /** Serves the HTTP API until it is stopped. */
 export async function startApi(deps: Deps): Promise<Server> {
-  await requireSchema(deps.pool);
   const { PORT, HOST } = deps.config;
   const server = await serve(createApp(deps), PORT, HOST);
   deps.log.info({ port: portOf(server), host: HOST }, 'api listening');

@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs';
 import { Webhook } from 'standardwebhooks';
 import { z } from 'zod';
 
-const integer = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+// Not int(): when that fails, zod leaves out the rules between settings, and their mistakes.
+const integer = (min: number, max: number) =>
+  z.coerce.number().multipleOf(1, 'must be a whole number').min(min).max(max);
 const perMinute = integer(0, 1_000_000); // 0 switches the limit off
 
 const database = {
@@ -68,7 +70,11 @@ export const Config = z
   .object({ ...database, ...redis, ...http, ...auth, ...limits, ...work, ...fulfilment })
   .refine(
     ({ FULFILMENT_URL, FULFILMENT_SECRET }) => !FULFILMENT_URL || FULFILMENT_SECRET !== undefined,
-    { path: ['FULFILMENT_SECRET'], error: 'is required when FULFILMENT_URL is set' },
+    {
+      path: ['FULFILMENT_SECRET'],
+      error: 'is required when FULFILMENT_URL is set',
+      when: () => true, // also beside other mistakes: all are reported at once
+    },
   );
 export type Config = z.infer<typeof Config>;
 

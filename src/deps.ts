@@ -5,6 +5,7 @@ import type { DatabasePool } from 'slonik';
 import type { Config } from './config.ts';
 import { createBoss, type Role } from './db/boss.ts';
 import { openPool } from './db/pool.ts';
+import { requireSchema } from './health/readiness.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { openRedis, whenReady } from './redis/client.ts';
 import { createHints, type Hints } from './redis/hints.ts';
@@ -40,6 +41,7 @@ export async function openDeps(config: Config, role: Role): Promise<Deps> {
     passwords: createPasswords(),
   };
   try {
+    await requireSchema(pool); // before the queue: its own complaint would not say what to do
     await boss.start();
     await whenReady(redis);
     return deps;

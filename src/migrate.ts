@@ -3,7 +3,7 @@ import { pino, type Logger } from 'pino';
 import { queues, schedules, type QueueName } from '../jobs/queues.ts';
 import { loadConfig, type Config } from './config.ts';
 import { createBoss } from './db/boss.ts';
-import { applyMigrations, createViews, dropViews } from './db/migrations.ts';
+import { applyMigrations, createViews, dropViews, refuseEdited } from './db/migrations.ts';
 import { exitOnFailure } from './process.ts';
 
 /** Any number; what matters is that all processes that migrate take the same one. */
@@ -22,6 +22,7 @@ export async function migrate(config: Config, log: Logger): Promise<void> {
   await client.connect();
   try {
     await client.query('SELECT pg_advisory_lock($1)', [MIGRATE_LOCK]);
+    await refuseEdited(client); // while everything, views included, is still as it was
     await dropViews(client);
     await createQueues(config, log);
     await applyMigrations(client, log);

@@ -37,7 +37,8 @@ function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-async function start(): Promise<void> {
+/** Stops between two steps when interrupted, so that there is never half a step to undo. */
+async function start(interrupted: AbortSignal): Promise<void> {
   const given = readEnvironment();
   const { DATA_DIR } = loadConfig(given, StartConfig);
   const dataDir = takeDataDir(DATA_DIR);
@@ -52,9 +53,12 @@ async function start(): Promise<void> {
   const config = loadConfig(env);
   await requireFreePort(config);
 
+  interrupted.throwIfAborted();
   say('Bringing the database up to date …');
   await migrate(config, pino({ name: 'migrate', level: 'warn' }));
+  interrupted.throwIfAborted();
   await startProcesses(env);
+  interrupted.throwIfAborted();
   process.stdout.write(welcome(config, { embedded: !given.DATABASE_URL }));
 }
 
@@ -100,11 +104,18 @@ async function requireFreePort({ PORT, HOST }: Config): Promise<void> {
 }
 
 await exitOnFailure(async () => {
+  const interrupt = new AbortController();
+  const started = start(interrupt.signal);
   // Also while starting: Ctrl-C in the middle of initdb must leave nothing running.
-  stopOnSignal(stopAll, 60);
+  stopOnSignal(async () => {
+    interrupt.abort();
+    await started.catch(() => undefined);
+    await stopAll();
+  }, 60);
   try {
-    await start();
+    await started;
   } catch (error) {
+    if (interrupt.signal.aborted) return; // the line above stops everything and exits
     await stopAll();
     throw error;
   }

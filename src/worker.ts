@@ -4,7 +4,6 @@ import { queues, type QueueName } from '../jobs/queues.ts';
 import { createWorkerApp } from './app.ts';
 import { loadConfig } from './config.ts';
 import { closeDeps, openDeps, type Deps } from './deps.ts';
-import { requireSchema } from './health/readiness.ts';
 import { closeServer, serve } from './http/server.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 import { openSubscriber } from './redis/client.ts';
@@ -15,7 +14,6 @@ type WorkAnything = (deps: Deps, jobs: AnyJob[]) => Promise<JobResult[]>;
 
 /** Attaches every handler to its queue, and wakes them when Redis says so. Returns how to let go. */
 export async function startWorkers(deps: Deps): Promise<() => void> {
-  await requireSchema(deps.pool);
   const workersByQueue = new Map<string, string[]>();
   for (const queue of Object.keys(handlers) as QueueName[]) {
     workersByQueue.set(queue, await attach(deps, queue));
@@ -70,13 +68,12 @@ function deadLetter({ id }: AnyJob): JobResult {
   return { id, status: 'deadletter', output: { message: 'The payload is malformed.' } };
 }
 
-function subscribe({ redis, config, log }: Deps, onWake: (queue: string) => void): () => void {
+function subscribe({ redis, config }: Deps, onWake: (queue: string) => void): () => void {
   if (!redis) return () => undefined;
-  const subscriber = openSubscriber(redis);
+  const subscriber = openSubscriber(redis, (connection) =>
+    connection.subscribe(wakeChannel(config)),
+  );
   subscriber.on('message', (_channel, queue) => onWake(queue));
-  subscriber.subscribe(wakeChannel(config)).catch((err: unknown) => {
-    log.debug({ err }, 'subscribing will be repeated when redis is back');
-  });
   return () => subscriber.disconnect();
 }
 

@@ -21,7 +21,9 @@ CREATE TABLE orders (
 
   CONSTRAINT orders_pk              PRIMARY KEY (id),
   CONSTRAINT orders_user_fk         FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE RESTRICT,
-  CONSTRAINT orders_product_name_ck CHECK (length(product_name) <= 200 AND product_name ~ '\S'),
+  -- Which characters count as white space in a regular expression depends on the locale; these do not.
+  CONSTRAINT orders_product_name_ck
+    CHECK (length(product_name) <= 200 AND btrim(product_name, E' \t\n\v\f\r') <> ''),
   CONSTRAINT orders_amount_ck       CHECK (amount > 0 AND amount < 1e12 AND scale(amount) <= 4),
   CONSTRAINT orders_currency_ck     CHECK (currency ~ '^[A-Z]{3}$'),
   CONSTRAINT orders_metadata_ck     CHECK (jsonb_typeof(metadata) = 'object')

@@ -18,6 +18,27 @@ export async function newestMigration(): Promise<string> {
   return names.at(-1)?.replace(/\.sql$/, '') ?? '';
 }
 
+/** Throws MigrationEdited when an applied file has changed. Asked before anything is touched. */
+export async function refuseEdited(client: Client, dir = MIGRATIONS_DIR): Promise<void> {
+  await client.query(`
+    CREATE TABLE IF NOT EXISTS migration_checksums (
+      name   text NOT NULL,
+      sha256 text NOT NULL,
+      CONSTRAINT migration_checksums_pk PRIMARY KEY (name)
+    )
+  `);
+  const current = await checksums(dir);
+  const { rows } = await client.query<{ name: string; sha256: string }>(
+    'SELECT name, sha256 FROM migration_checksums ORDER BY name',
+  );
+  const edited = rows.filter(({ name, sha256 }) => current.get(name) !== sha256);
+  if (edited.length === 0) return;
+  const names = edited.map(({ name }) => name).join(', ');
+  throw new MigrationEdited(
+    `applied migrations must not change: ${names}. Add a new file instead.`,
+  );
+}
+
 /**
  * Applies what is missing of sql/migrations, each in a transaction and under an advisory lock, and
  * remembers the checksum of each. Throws MigrationEdited when an applied file has changed.
@@ -27,13 +48,6 @@ export async function applyMigrations(
   log: Logger,
   dir = MIGRATIONS_DIR,
 ): Promise<void> {
-  await client.query(`
-    CREATE TABLE IF NOT EXISTS migration_checksums (
-      name   text NOT NULL,
-      sha256 text NOT NULL,
-      CONSTRAINT migration_checksums_pk PRIMARY KEY (name)
-    )
-  `);
   await refuseEdited(client, dir);
   await runner({
     dbClient: client,
@@ -62,19 +76,6 @@ export async function createViews(client: Client): Promise<void> {
 /** Before anything else is migrated: a view on a pg-boss table would block pg-boss from altering it. */
 export async function dropViews(client: Client): Promise<void> {
   await client.query('DROP SCHEMA IF EXISTS ops CASCADE');
-}
-
-async function refuseEdited(client: Client, dir: URL): Promise<void> {
-  const current = await checksums(dir);
-  const { rows } = await client.query<{ name: string; sha256: string }>(
-    'SELECT name, sha256 FROM migration_checksums ORDER BY name',
-  );
-  const edited = rows.filter(({ name, sha256 }) => current.get(name) !== sha256);
-  if (edited.length === 0) return;
-  const names = edited.map(({ name }) => name).join(', ');
-  throw new MigrationEdited(
-    `applied migrations must not change: ${names}. Add a new file instead.`,
-  );
 }
 
 async function rememberChecksums(client: Client, dir: URL): Promise<void> {

@@ -14,6 +14,8 @@ const SETTINGS = JSON.stringify({
   withDefaultFonts: false,
   telemetry: false,
   agent: { disabled: true },
+  mcp: { disabled: true },
+  showDeveloperTools: 'never',
 });
 
 const PAGE = `<!doctype html>

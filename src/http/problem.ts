@@ -1,6 +1,11 @@
 import { STATUS_CODES } from 'node:http';
 import type { Middleware } from 'koa';
-import { IntegrityConstraintViolationError, SlonikError } from 'slonik';
+import {
+  BackendTerminatedError,
+  BackendTerminatedUnexpectedlyError,
+  ConnectionError,
+  IntegrityConstraintViolationError,
+} from 'slonik';
 import { z } from 'zod';
 import { sqlStateOf } from '../db/errors.ts';
 
@@ -46,6 +51,7 @@ const slugBySqlState: Record<string, ProblemSlug> = { OM001: 'illegal-transition
 
 /** SQLSTATEs and socket errors of a database that is away or going away. */
 const AWAY = /^(08|53|57P)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
+const awayErrors = [ConnectionError, BackendTerminatedError, BackendTerminatedUnexpectedlyError];
 const RETRY_AFTER_SECONDS = 1;
 
 /** An expected failure, as RFC 9457 problem details. Thrown anywhere, rendered by `problemDetails`. */
@@ -128,7 +134,7 @@ function isDatabaseAway(error: unknown): boolean {
   for (let e = error; e instanceof Error; e = e.cause) {
     const { code } = e as { code?: unknown };
     if (typeof code === 'string' && AWAY.test(code)) return true;
-    if (e instanceof SlonikError && /^(Connection|BackendTerminated)/.test(e.name)) return true;
+    if (awayErrors.some((kind) => e instanceof kind)) return true;
   }
   return false;
 }

@@ -33,12 +33,14 @@ export function rateLimit<State>(
     : insuranceLimiter;
 
   return async (ctx, next) => {
-    const result = await limiter.consume(keyOf(ctx)).catch(refusal);
-    const resetSeconds = Math.ceil(result.msBeforeNext / 1000);
+    const key = keyOf(ctx);
+    const result = await limiter.consume(key).catch(refusal);
+    if (redis) await keepUp(insuranceLimiter, key, result);
+    const resetSeconds = Math.max(Math.ceil(result.msBeforeNext / 1000), 1);
     ctx.set('RateLimit-Policy', policy);
     ctx.set('RateLimit', `"${name}";r=${result.remainingPoints};t=${resetSeconds}`);
     if (result.consumedPoints > points) {
-      ctx.set('Retry-After', String(Math.max(resetSeconds, 1)));
+      ctx.set('Retry-After', String(resetSeconds));
       const detail = `At most ${points} of these requests a minute.`;
       throw new Problem('quota-exceeded', detail, { 'violated-policies': [name] });
     }
@@ -50,4 +52,15 @@ export function rateLimit<State>(
 function refusal(reason: unknown): RateLimiterRes {
   if (reason instanceof RateLimiterRes) return reason;
   throw reason;
+}
+
+/** Tells the insurance what Redis counted, so that it goes on from there if it has to take over. */
+async function keepUp(
+  insurance: RateLimiterMemory,
+  key: string,
+  { consumedPoints, msBeforeNext }: RateLimiterRes,
+): Promise<void> {
+  const known = await insurance.get(key);
+  if (known && known.consumedPoints >= consumedPoints) return; // it counted this one itself
+  await insurance.set(key, consumedPoints, Math.max(msBeforeNext, 1) / 1000); // 0 would be for ever
 }

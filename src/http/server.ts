@@ -1,13 +1,23 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type Koa from 'koa';
 import type { AppState } from './request-log.ts';
 
+/** The requests in hand of each server, by their responses. */
+const inHand = new WeakMap<Server, Set<ServerResponse>>();
+
 /** Starts serving an application. Rejects when the port is taken. */
 export async function serve(app: Koa<AppState>, port: number, host: string): Promise<Server> {
   const handle = app.callback();
-  const server = createServer((req, res) => void handle(req, res)); // Koa handles what is thrown
+  const responses = new Set<ServerResponse>();
+  const server = createServer((req, res) => {
+    responses.add(res);
+    res.once('close', () => responses.delete(res));
+    if (!server.listening) makeLast(res);
+    void handle(req, res); // Koa handles what is thrown
+  });
+  inHand.set(server, responses);
   server.on('clientError', answerMalformed);
   await listen(server, port, host);
   return server;
@@ -33,9 +43,16 @@ export async function closeServer(server: Server, timeoutSeconds: number): Promi
   const timer = setTimeout(() => server.closeAllConnections(), timeoutSeconds * 1000);
   await new Promise<void>((resolve) => {
     server.close(() => resolve());
+    for (const response of inHand.get(server) ?? []) makeLast(response);
     server.closeIdleConnections();
   });
   clearTimeout(timer);
+}
+
+// A client that sends one request after another on a connection would otherwise keep it, and with it
+// us, to the timeout: Node closes connections that are idle, and goes on serving those that are not.
+function makeLast(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader('Connection', 'close');
 }
 
 const malformed: Record<string, readonly [number, string]> = {

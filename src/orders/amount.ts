@@ -21,13 +21,13 @@ export const Currency = z
 
 // A JSON number that a double cannot hold exactly arrives as NaN (src/http/body.ts) and is refused.
 export const AmountInput = z
-  .union([z.number().transform(String), z.string().max(40)], {
+  .union([z.number().transform(String), z.string().max(40, { abort: true })], {
     error: 'must be a number or a decimal string',
   })
-  .refine(
-    (text) => /^(0|[1-9]\d*)(\.\d+)?$/.test(text),
-    'must be a plain positive decimal such as 99.50',
-  )
+  .refine((text) => /^(0|[1-9]\d*)(\.\d+)?$/.test(text), {
+    error: 'must be a plain positive decimal such as 99.50',
+    abort: true,
+  })
   .refine((text) => /[1-9]/.test(text), 'must be greater than 0')
   .refine((text) => (text.split('.')[0] ?? '').length <= INTEGER_DIGITS_MAX, 'must be below 10^12')
   .meta({ description: "Greater than 0, with at most the currency's decimals", example: '99.50' });

@@ -10,7 +10,13 @@ import { Webhook } from 'standardwebhooks';
 import { ClaimLost, retryJobAfter } from '../db/boss.ts';
 import type { Deps } from '../deps.ts';
 import { actAs, columns } from './orders.ts';
-import { alreadySettled, finishOrder, startOrders, WORKER_ACTOR } from './processing.ts';
+import {
+  alreadySettled,
+  finishOrder,
+  startOrders,
+  togetherOrApart,
+  WORKER_ACTOR,
+} from './processing.ts';
 import { Order } from './schema.ts';
 
 type OrderJob = JobWithMetadata<{ order_id: string }>;
@@ -28,18 +34,22 @@ type Answer =
 
 /** Works off a batch by way of FULFILMENT_URL, with bounded concurrency. */
 export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
-  const orders = await takeIntoProcessing(deps, jobs);
+  const orders = new Map<string, Order>();
+  const taken = await togetherOrApart(deps, jobs, async (some) => {
+    for (const order of await takeIntoProcessing(deps, some)) orders.set(order.id, order);
+  });
   const limit = pLimit(deps.config.FULFILMENT_CONCURRENCY);
   return Promise.all(
     jobs.map(async (job) => {
       const order = orders.get(job.id);
-      return order ? limit(() => fulfilOrder(deps, job, order)) : alreadySettled(job);
+      if (order) return limit(() => fulfilOrder(deps, job, order));
+      return taken.find(({ id }) => id === job.id) ?? alreadySettled(job);
     }),
   );
 }
 
 /** Commits the orders as PROCESSING. Cancelled and finished ones are not among those it returns. */
-async function takeIntoProcessing(deps: Deps, jobs: OrderJob[]): Promise<Map<string, Order>> {
+async function takeIntoProcessing(deps: Deps, jobs: OrderJob[]): Promise<readonly Order[]> {
   const ids = jobs.map(({ id }) => id);
   const orders = await deps.pool.transaction(async (tx) => {
     await actAs(tx, WORKER_ACTOR);
@@ -52,7 +62,7 @@ async function takeIntoProcessing(deps: Deps, jobs: OrderJob[]): Promise<Map<str
     `);
   });
   deps.hints.announce(orders);
-  return new Map(orders.map((order) => [order.id, order]));
+  return orders;
 }
 
 async function fulfilOrder(deps: Deps, job: OrderJob, order: Order): Promise<JobResult> {
@@ -108,7 +118,10 @@ async function requestFulfilment(
 
 async function readAnswer(response: Response): Promise<Answer> {
   const { status, headers, ok } = response;
-  const reason = `fulfilment answered ${status} ${await beginningOf(response)}`.trimEnd();
+  // Read also when it is not needed, so that the connection can be used again. It is the status that
+  // decides: a body that breaks off or never comes does not take it back.
+  const words = await beginningOf(response).catch(() => '');
+  const reason = `fulfilment answered ${status} ${words}`.trimEnd();
   if (ok) return { outcome: 'accepted' };
   if (status >= 400 && status < 500 && !RETRIABLE.has(status))
     return { outcome: 'refused', reason };

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { sql } from 'slonik';
-import { z } from 'zod';
 import { drain, lookUp, signUp, test } from '../testing/context.ts';
+import { eventsOf } from '../testing/orders.ts';
 
-test('a placed order is completed by the worker, and every step is on record', async (t) => {
+// Serial are the tests that drain: each would take the others' jobs, and still hold them when they look.
+
+test.serial('a placed order is completed by the worker, and every step is on record', async (t) => {
   const user = await signUp(t.context);
 
   const placed = await user.request('POST', '/orders', { product_name: 'Kettle', amount: 34.9 });
@@ -34,19 +35,89 @@ test('a placed order is completed by the worker, and every step is on record', a
   });
 });
 
-test('an order and its job are committed by the same transaction', async (t) => {
+test.serial('an order reads the same wherever it is shown', async (t) => {
   const user = await signUp(t.context);
 
+  const { body: placed } = await user.request('POST', '/orders', {
+    product_name: 'Teapot',
+    amount: '12.5',
+    currency: 'EUR',
+    metadata: { gift: true },
+  });
+  await drain(t.context.deps, 'process-order');
+  const found = await user.request('GET', `/orders/${placed.id}`);
+  const listed = await user.request('GET', '/orders');
+
+  t.deepEqual(Object.keys(placed).sort(), [
+    'amount',
+    'created_at',
+    'currency',
+    'id',
+    'metadata',
+    'product_name',
+    'status',
+    'updated_at',
+    'user_id',
+    'version',
+  ]);
+  t.deepEqual(found.body, {
+    ...placed,
+    status: 'COMPLETED',
+    version: 3,
+    updated_at: found.body.updated_at,
+  });
+  t.true(found.body.updated_at > placed.updated_at);
+  t.deepEqual(listed.body.orders, [found.body]);
+});
+
+test("the seed's clients place an order at the path they know", async (t) => {
+  const user = await signUp(t.context);
+
+  const placed = await user.request('POST', '/orders/create', { product_name: 'Mug', amount: 99 });
+  const found = await user.request('GET', `/orders/${placed.body.id}`);
+
+  t.is(placed.status, 201);
+  t.is(placed.headers.get('location'), `/orders/${placed.body.id}`);
+  t.like(placed.body, { product_name: 'Mug', amount: '99.00', currency: 'USD', metadata: {} });
+  t.is(found.status, 200);
+});
+
+test('each event of a trail says when, by whom, and from what to what', async (t) => {
+  const user = await signUp(t.context);
   const id = await user.place();
 
-  const Row = z.object({ same: z.boolean() });
-  const { same } = await t.context.deps.pool.one(sql.type(Row)`
-    SELECT o.xmin = j.xmin AS same
-    FROM orders AS o JOIN pgboss.job AS j ON j.id = o.id
-    WHERE o.id = ${id}
-  `);
-  t.true(same);
+  const { status, body } = await user.request('GET', `/orders/${id}/events`);
+
+  t.is(status, 200);
+  t.deepEqual(body.events[0], {
+    version: 1,
+    from_status: null,
+    to_status: 'PENDING',
+    actor: `user:${user.id}`,
+    reason: null,
+    at: body.events[0].at,
+  });
+  t.regex(body.events[0].at, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
 });
+
+test.serial(
+  'orders of many users that arrive together are all completed, each with its own trail',
+  async (t) => {
+    const users = await Promise.all(Array.from({ length: 10 }, () => signUp(t.context)));
+
+    const ids = await Promise.all(users.flatMap((user) => [user.place(), user.place()]));
+    await drain(t.context.deps, 'process-order');
+
+    for (const [index, id] of ids.entries()) {
+      const events = await eventsOf(t.context.deps, id);
+      t.is(events[0]?.actor, `user:${users[Math.floor(index / 2)]?.id}`);
+      t.deepEqual(
+        events.map(({ to_status }) => to_status),
+        ['PENDING', 'PROCESSING', 'COMPLETED'],
+      );
+    }
+  },
+);
 
 test('an order of somebody else is as absent as one that never was', async (t) => {
   const owner = await signUp(t.context);

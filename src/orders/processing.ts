@@ -22,26 +22,33 @@ type OrderJob = JobWithMetadata<{ order_id: string }>;
 /** How order_events names this process. */
 export const WORKER_ACTOR = `worker:${hostname()}:${process.pid}`;
 
+/** Takes a batch PENDING → PROCESSING → COMPLETED with its jobs, set-based, in one transaction. */
+export function processOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
+  return togetherOrApart(deps, jobs, (some) => completeBatch(deps, some));
+}
+
 /**
- * Takes a batch PENDING → PROCESSING → COMPLETED with its jobs, set-based, in one transaction. When
- * one order stands in the way, each gets a transaction of its own, and only that one is retried.
+ * Does something to a batch in one transaction. When one order stands in the way, each gets a
+ * transaction of its own, and only that one fails. To settle the jobs is up to the transaction.
  */
-export async function processOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
+export async function togetherOrApart(
+  deps: Deps,
+  jobs: OrderJob[],
+  transact: (jobs: OrderJob[]) => Promise<void>,
+): Promise<JobResult[]> {
   try {
-    await completeBatch(deps, jobs);
+    await transact(jobs);
     return jobs.map(alreadySettled);
   } catch (error) {
     if (!isIsolatable(error)) throw error;
-    if (jobs.length > 1) return processOneByOne(deps, jobs);
+    if (jobs.length > 1) {
+      const results: JobResult[] = [];
+      for (const job of jobs) results.push(...(await togetherOrApart(deps, [job], transact)));
+      return results;
+    }
     deps.log.error({ err: error, job_id: jobs[0]?.id }, 'order failed');
     return jobs.map(({ id }) => ({ id, status: 'failed', output: error }));
   }
-}
-
-async function processOneByOne(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
-  const results: JobResult[] = [];
-  for (const job of jobs) results.push(...(await processOrders(deps, [job])));
-  return results;
 }
 
 async function completeBatch(deps: Deps, jobs: JobAttempt[]): Promise<void> {
@@ -97,8 +104,16 @@ export async function finishOrder(
   announceFinished(deps, finished);
 }
 
-/** Sets an order FAILED whose job has used up its retries, together with the dead-letter job. */
-export async function failExhaustedOrder(deps: Deps, job: OrderJob): Promise<void> {
+/** Sets orders FAILED whose jobs have used up their retries, each on its own. */
+export async function failExhaustedOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
+  const results: JobResult[] = [];
+  for (const job of jobs) {
+    results.push(...(await togetherOrApart(deps, [job], () => failExhaustedOrder(deps, job))));
+  }
+  return results;
+}
+
+async function failExhaustedOrder(deps: Deps, job: OrderJob): Promise<void> {
   const { order_id } = job.data;
   const failed = await deps.pool.transaction(async (tx) => {
     await actAs(

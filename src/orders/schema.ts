@@ -32,7 +32,7 @@ export type Order = z.infer<typeof Order>;
 /** What a client sends to place an order. */
 export const NewOrder = z
   .strictObject({
-    product_name: Text.min(1)
+    product_name: Text.min(1, { abort: true })
       .max(200)
       .refine((name) => name.trim() !== '', 'must not be blank'),
     amount: AmountInput,

@@ -29,13 +29,21 @@ export function openRedis(config: Pick<Config, 'REDIS_URL'>, log: Logger): Redis
   return redis;
 }
 
-/** A second connection, for subscriptions. Shares the outage log of the first by staying silent. */
-export function openSubscriber(redis: Redis): Redis {
+/**
+ * A second connection, for subscriptions. Shares the outage log of the first by staying silent. Calls
+ * `subscribe` whenever it is connected: ioredis repeats only what has succeeded once, and Redis may be
+ * away when we start.
+ */
+export function openSubscriber(
+  redis: Redis,
+  subscribe: (subscriber: Redis) => Promise<unknown>,
+): Redis {
+  const subscriber = redis.duplicate({ autoResubscribe: false });
   // A subscription waits in silence by nature, so neither timeout applies to it.
-  const subscriber = redis.duplicate({ autoResubscribe: true, enableOfflineQueue: true });
   delete subscriber.options.commandTimeout;
   delete subscriber.options.socketTimeout;
   subscriber.on('error', () => undefined); // the first connection reports the same outage
+  subscriber.on('ready', () => void subscribe(subscriber).catch(() => subscriber.disconnect(true)));
   return subscriber;
 }
 

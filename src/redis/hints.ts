@@ -25,7 +25,8 @@ export function statusChannel(config: Pick<Config, 'REDIS_PREFIX'>): string {
 
 /**
  * Publishes hints on Redis, coalesced: while one publish is under way, further hints collect for the
- * next. Never throws and never makes the caller wait; without Redis it does nothing.
+ * next. Never throws and never makes the caller wait. Without Redis it does nothing, and keeps nothing:
+ * the hints of an outage would be stale, and in the way of fresh ones.
  */
 export function createHints(redis: Redis | null, config: Pick<Config, 'REDIS_PREFIX'>): Hints {
   const queues = new Set<string>();
@@ -47,21 +48,19 @@ export function createHints(redis: Redis | null, config: Pick<Config, 'REDIS_PRE
     publishing = false;
   }
 
-  function publishSoon(): void {
-    if (redis?.status === 'ready' && !publishing) void publish(redis);
-  }
-
   return {
     wake(queue) {
+      if (redis?.status !== 'ready') return;
       queues.add(queue);
-      publishSoon();
+      if (!publishing) void publish(redis);
     },
     announce(orders) {
+      if (redis?.status !== 'ready') return;
       const room = ANNOUNCEMENTS_MAX - changes.length;
       changes.push(
         ...orders.slice(0, room).map(({ id, status, version }) => ({ id, status, version })),
       );
-      publishSoon();
+      if (!publishing) void publish(redis);
     },
   };
 }

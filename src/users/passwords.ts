@@ -15,7 +15,7 @@ export function createPasswords() {
   const limit = pLimit(CONCURRENCY_MAX);
   const decoy = hash(randomBytes(16), ARGON2);
 
-  function bounded<T>(work: () => Promise<T>): Promise<T> {
+  async function bounded<T>(work: () => Promise<T>): Promise<T> {
     if (limit.pendingCount >= WAITING_MAX) throw new Problem('overloaded');
     return limit(work);
   }

@@ -62,11 +62,20 @@ export async function endSession({ pool }: Deps, refreshToken: string): Promise<
   });
 }
 
-/** Ends every session of a user. */
+/** Ends every session of a user, also one that is being refreshed at this moment. */
 export async function endAllSessions({ pool }: Deps, userId: string): Promise<void> {
-  await pool.query(sql.unsafe`
-    UPDATE refresh_tokens SET revoked_at = now() WHERE user_id = ${userId} AND revoked_at IS NULL
-  `);
+  await pool.transaction(async (tx) => {
+    // Two statements: the second sees what a rotation committed while the first waited for it.
+    await tx.query(sql.unsafe`
+      SELECT FROM refresh_tokens
+      WHERE user_id = ${userId} AND id = family_id AND revoked_at IS NULL
+      ORDER BY id
+      FOR UPDATE
+    `);
+    await tx.query(sql.unsafe`
+      UPDATE refresh_tokens SET revoked_at = now() WHERE user_id = ${userId} AND revoked_at IS NULL
+    `);
+  });
 }
 
 /** Deletes tokens that have expired; returns how many. */

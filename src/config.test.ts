@@ -1,0 +1,187 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import type { ExecutionContext } from 'ava';
+import { Config, ConfigError, loadConfig, StartConfig } from './config.ts';
+import { test } from './testing/context.ts';
+
+const REQUIRED = {
+  DATABASE_URL: 'postgres://localhost/orders',
+  JWT_SECRET: 'a-secret-of-at-least-32-characters',
+};
+
+test('what is not set has the default that the documentation promises', (t) => {
+  const config = loadConfig(REQUIRED);
+
+  t.like(config, {
+    ...REQUIRED,
+    REDIS_URL: undefined,
+    HOST: '127.0.0.1',
+    PORT: 8000,
+    TRUSTED_PROXIES: [],
+    ACCESS_TOKEN_TTL_SECONDS: 15 * 60,
+    REFRESH_TOKEN_TTL_SECONDS: 7 * 86_400,
+    PASSWORD_MIN_LENGTH: 8,
+    RATE_LIMIT_REGISTER: 5,
+    RATE_LIMIT_LOGIN: 5,
+    RATE_LIMIT_REFRESH: 10,
+    RATE_LIMIT_CREATE: 20,
+    RATE_LIMIT_LIST: 30,
+    RATE_LIMIT_CANCEL: 10,
+    FULFILMENT_URL: undefined,
+    SHUTDOWN_TIMEOUT_SECONDS: 20,
+  });
+});
+
+test('every mistake is reported at once, by the name of its setting', (t) => {
+  const mistakes = mistakesIn({
+    JWT_SECRET: 'short',
+    REDIS_URL: 'http://localhost',
+    PORT: '65536',
+    POOL_SIZE_MAX: 'many',
+    LOG_LEVEL: 'loud',
+    TRUSTED_PROXIES: '127.0.0.1, proxy.internal',
+    RATE_LIMIT_LOGIN: '-1',
+    PASSWORD_MIN_LENGTH: '7.5',
+    FULFILMENT_URL: 'ftp://localhost',
+  });
+
+  t.deepEqual(Object.keys(mistakes).sort(), [
+    'DATABASE_URL',
+    'FULFILMENT_SECRET',
+    'FULFILMENT_URL',
+    'JWT_SECRET',
+    'LOG_LEVEL',
+    'PASSWORD_MIN_LENGTH',
+    'POOL_SIZE_MAX',
+    'PORT',
+    'RATE_LIMIT_LOGIN',
+    'REDIS_URL',
+    'TRUSTED_PROXIES',
+  ]);
+  t.is(mistakes.DATABASE_URL, 'is required');
+  t.is(mistakes.JWT_SECRET, 'must have at least 32 characters');
+  t.is(mistakes.REDIS_URL, 'must be a redis:// URL');
+  t.is(mistakes.PASSWORD_MIN_LENGTH, 'must be a whole number');
+});
+
+test('no message repeats a value, for it may be a secret', (t) => {
+  const secret = 'hunter2-hunter2';
+
+  const error = t.throws(
+    () =>
+      loadConfig({
+        DATABASE_URL: `mysql://u:${secret}@localhost/orders`,
+        REDIS_URL: `amqp://u:${secret}@localhost`,
+        JWT_SECRET: secret,
+        FULFILMENT_SECRET: `${secret}!`,
+      }),
+    { instanceOf: ConfigError },
+  );
+
+  t.false(error.message.includes(secret));
+  t.is(error.message.split('\n').length, 4);
+});
+
+test('fulfilment needs a secret to sign with', (t) => {
+  const FULFILMENT_URL = 'https://fulfilment.example/orders';
+
+  t.deepEqual(mistakesIn({ ...REQUIRED, FULFILMENT_URL }), {
+    FULFILMENT_SECRET: 'is required when FULFILMENT_URL is set',
+  });
+  t.deepEqual(mistakesIn({ ...REQUIRED, FULFILMENT_URL, FULFILMENT_SECRET: 'not base64!' }), {
+    FULFILMENT_SECRET: 'must be base64, optionally after whsec_',
+  });
+  for (const FULFILMENT_SECRET of ['whsec_c2VjcmV0', 'c2VjcmV0']) {
+    const config = loadConfig({ ...REQUIRED, FULFILMENT_URL, FULFILMENT_SECRET });
+    t.is(config.FULFILMENT_SECRET, FULFILMENT_SECRET);
+  }
+});
+
+test('an empty variable counts as not set', (t) => {
+  const config = loadConfig({ ...REQUIRED, PORT: '', REDIS_URL: '', TRUSTED_PROXIES: '' });
+
+  t.is(config.PORT, 8000);
+  t.is(config.REDIS_URL, undefined);
+  t.deepEqual(config.TRUSTED_PROXIES, []);
+  t.is(mistakesIn({ ...REQUIRED, JWT_SECRET: '' }).JWT_SECRET, 'is required');
+});
+
+test('trusted proxies are a list of addresses and ranges', (t) => {
+  const TRUSTED_PROXIES = ' 10.0.0.0/8,127.0.0.1 , ::1,fd00::/8,';
+
+  const config = loadConfig({ ...REQUIRED, TRUSTED_PROXIES });
+
+  t.deepEqual(config.TRUSTED_PROXIES, ['10.0.0.0/8', '127.0.0.1', '::1', 'fd00::/8']);
+  for (const wrong of ['proxy', '10.0.0.0/33', '10.0.0', '*', 'true', '1']) {
+    const mistakes = mistakesIn({ ...REQUIRED, TRUSTED_PROXIES: wrong });
+    t.deepEqual(Object.keys(mistakes), ['TRUSTED_PROXIES'], wrong);
+  }
+});
+
+test('a process without its settings says what is missing in one line, and exits 78', async (t) => {
+  const cwd = await temporaryDirectory(t);
+
+  for (const entry of ['api.ts', 'worker.ts', 'migrate.ts']) {
+    const { code, stdout, stderr } = await run(entry, cwd, {});
+    t.is(code, 78, entry);
+    t.is(stderr, 'Configuration: DATABASE_URL is required; JWT_SECRET is required\n', entry);
+    t.is(stdout, '', entry);
+  }
+});
+
+test('a file .env in the working directory completes the environment, which wins over it', async (t) => {
+  const cwd = await temporaryDirectory(t);
+  await writeFile(join(cwd, '.env'), `JWT_SECRET=${REQUIRED.JWT_SECRET}\nPORT=nonsense\nHOST=\n`);
+
+  const fromFile = await run('api.ts', cwd, {});
+  const overruled = await run('api.ts', cwd, { PORT: '0' });
+
+  t.regex(fromFile.stderr, /^Configuration: DATABASE_URL is required; PORT [^;]*\n$/);
+  t.is(overruled.stderr, 'Configuration: DATABASE_URL is required\n');
+});
+
+test('.env.example names every setting, with its default', async (t) => {
+  const example = await readFile(new URL('../.env.example', import.meta.url), 'utf8');
+
+  const lines = [...example.matchAll(/^#? ?([A-Z][A-Z0-9_]+)=(.*)$/gm)];
+  const named = new Map(lines.map(([, name = '', value = '']) => [name, value]));
+
+  const schema = { ...Config.shape, ...StartConfig.shape };
+  t.deepEqual([...named.keys()].sort(), Object.keys(schema).sort());
+  const defaults = { ...loadConfig(REQUIRED), ...loadConfig({}, StartConfig) };
+  for (const [name, value] of Object.entries(defaults)) {
+    if (name in REQUIRED || name === 'TRUSTED_PROXIES' || value === undefined) continue;
+    t.is(named.get(name), String(value), name);
+  }
+});
+
+/** What loading these settings complains about, by setting. */
+function mistakesIn(env: Record<string, string>): Record<string, string> {
+  try {
+    loadConfig(env);
+    return {};
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const lines = error.message.split('\n').map((line) => line.split(/ (.*)/));
+    return Object.fromEntries(lines.map(([name = '', message = '']) => [name, message]));
+  }
+}
+
+async function temporaryDirectory(t: Pick<ExecutionContext, 'teardown'>): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'oms-config-'));
+  t.teardown(() => rm(dir, { recursive: true }));
+  return dir;
+}
+
+/** Starts an entry point as npm would, but where no `.env` lies about. */
+async function run(entry: string, cwd: string, env: Record<string, string>) {
+  const file = fileURLToPath(new URL(entry, import.meta.url));
+  const child = spawn(process.execPath, [file], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return { code: await exited, stdout, stderr };
+}

@@ -1,0 +1,71 @@
+import { SchemaValidationError, sql } from 'slonik';
+import { z } from 'zod';
+import { test } from '../testing/context.ts';
+import { isDataError, sqlStateOf } from './errors.ts';
+
+test('money, times and counts arrive as they are stored', async (t) => {
+  const Row = z.object({ money: z.string(), at: z.iso.datetime(), count: z.number() });
+
+  const row = await t.context.deps.pool.one(sql.type(Row)`
+    SELECT 0.10::numeric AS money, '2026-01-02 03:04:05.678+02'::timestamptz AS at, 5::bigint AS count
+  `);
+
+  t.deepEqual(row, { money: '0.10', at: '2026-01-02T01:04:05.678Z', count: 5 });
+});
+
+test('a row that is not what the query promises is refused', async (t) => {
+  const Row = z.object({ id: z.uuid() });
+
+  await t.throwsAsync(t.context.deps.pool.one(sql.type(Row)`SELECT 7 AS id`), {
+    instanceOf: SchemaValidationError,
+  });
+});
+
+test('an actor named in one transaction is forgotten by the next on the same connection', async (t) => {
+  const { pool } = t.context.deps;
+  const Row = z.object({ actor: z.string().nullable() });
+
+  const actor = await pool.connect(async (connection) => {
+    await connection.transaction((tx) =>
+      tx.query(sql.unsafe`SELECT set_config('oms.actor', 'somebody', true)`),
+    );
+    return connection.one(sql.type(Row)`SELECT current_setting('oms.actor', true) AS actor`);
+  });
+
+  t.is(actor.actor, '');
+});
+
+const RAISE = (state: string) =>
+  `DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '${state}'; END $$`;
+
+for (const [what, state, isToBlame] of [
+  ['a value that does not fit', '22003', true],
+  ['a broken constraint', '23514', true],
+  ['a refusing trigger', 'P0001', true],
+  ['the lifecycle', 'OM001', true],
+  ['a database that shuts down', '57P01', false],
+  ['a statement that takes too long', '57014', false],
+  ['a deadlock', '40P01', false],
+  ['a full disk', '53100', false],
+  ['a missing table', '42P01', false],
+] as const) {
+  test(`${what} is ${isToBlame ? 'a fault of the row' : 'no fault of the row'}`, async (t) => {
+    const query = { ...sql.unsafe`DO`, sql: RAISE(state) };
+
+    const error = await t.throwsAsync(t.context.deps.pool.query(query));
+
+    t.is(sqlStateOf(error), state);
+    t.is(isDataError(error), isToBlame);
+  });
+}
+
+test('an error from elsewhere is no fault of the row, however it is wrapped', (t) => {
+  const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' });
+
+  t.is(sqlStateOf(new Error('outer', { cause: refused })), undefined);
+  t.is(
+    sqlStateOf(new Error('outer', { cause: Object.assign(new Error(), { code: '23505' }) })),
+    '23505',
+  );
+  for (const error of [refused, new Error('plain'), 'text', undefined]) t.false(isDataError(error));
+});

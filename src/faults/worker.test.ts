@@ -1,0 +1,233 @@
+import { createServer, type ServerResponse } from 'node:http';
+import type { ExecutionContext } from 'ava';
+import { sql } from 'slonik';
+import { z } from 'zod';
+import { listen } from '../http/server.ts';
+import { placeOrders } from '../orders/orders.ts';
+import { ownService, signUp, test, type Context } from '../testing/context.ts';
+import { COMPLETED_ONCE, trailsOf, whenAllSettled } from '../testing/load.ts';
+import { preparedOrder } from '../testing/orders.ts';
+import { startWorker, type Running } from '../testing/processes.ts';
+import { testEnvironment } from '../testing/template.ts';
+import { until } from '../testing/until.ts';
+
+// Each test has a database of its own, since its workers would take the jobs of all the others.
+
+/** Heartbeat 10 s, looked for every 2 s, back-off about 2 s; the rest is for a loaded test machine. */
+const RESCUE_MS_MAX = 30_000;
+
+test('when a worker is killed in the midst of 1000 orders, another completes them all, each once', async (t) => {
+  const service = await ownService(t);
+  const fulfilment = await startFulfilment(t, (answer) => setTimeout(answer, 50));
+  const env = { ...testEnvironment(service.database), ...fulfilment.settings };
+  const [worker] = await Promise.all([startWorker(t, env), startWorker(t, env)]);
+  const ids = await placeMany(service, 1000);
+  await until('the worker to hold orders', async () => {
+    return fulfilment.calls() > 200 && (await heldBy(service, worker)) > 0;
+  });
+
+  worker.send('SIGKILL');
+  const killedAt = Date.now();
+  await worker.ended;
+  const held = await heldBy(service, worker);
+  await whenAllSettled(service.deps);
+  const rescueMs = Date.now() - killedAt;
+
+  t.log(`${held} orders were held; the last was completed ${rescueMs} ms after the kill`);
+  t.true(held > 0);
+  t.true(rescueMs <= RESCUE_MS_MAX, `${rescueMs} ms`);
+  t.deepEqual(await trailsOf(service.deps, ids), { [COMPLETED_ONCE]: 1000 });
+});
+
+test('a worker that is killed in the midst of a transaction leaves nothing half done', async (t) => {
+  const service = await ownService(t);
+  const env = testEnvironment(service.database);
+  const ids = await placeMany(service, 1000);
+  const lock = await lockOrder(service, ids[0] ?? '');
+  const worker = await startWorker(t, env);
+  await until('the worker to complete what is not locked', () => remaining(service, 200));
+
+  const held = await activeJobs(service);
+  worker.send('SIGKILL');
+  const killedAt = Date.now();
+  await worker.ended;
+  await lock.release();
+  await startWorker(t, env);
+  await whenAllSettled(service.deps);
+  const rescueMs = Date.now() - killedAt;
+
+  t.log(`${held} orders were held; the last was completed ${rescueMs} ms after the kill`);
+  t.is(held, 200);
+  t.true(rescueMs <= RESCUE_MS_MAX, `${rescueMs} ms`);
+  t.deepEqual(await trailsOf(service.deps, ids), { [COMPLETED_ONCE]: 1000 });
+});
+
+test('a worker that wakes up after another has taken over its orders changes nothing', async (t) => {
+  const service = await ownService(t);
+  const answers: (() => void)[] = []; // of the frozen worker, then of the other one
+  const fulfilment = await startFulfilment(t, (answer) => answers.push(answer));
+  const env = testEnvironment(service.database, {
+    ...fulfilment.settings,
+    FULFILMENT_TIMEOUT_MS: '30000',
+  });
+  const frozen = await startWorker(t, env);
+  const ids = await placeMany(service, 10);
+  await until('the first worker to hold all orders', () => answers.length === 10);
+
+  frozen.send('SIGSTOP');
+  const other = await startWorker(t, env);
+  await until('the other worker to hold all orders', () => answers.length === 20, 45_000);
+  for (const answer of answers.slice(10, 15)) answer(); // five are completed, five still in hand
+  await until('the first five', () => remaining(service, 5));
+  for (const answer of answers.slice(0, 10)) answer();
+  frozen.send('SIGCONT');
+  await until('it to notice', () => gaveUp(frozen).length >= 5, 30_000);
+  frozen.send('SIGTERM');
+  const { code } = await frozen.ended;
+  for (const answer of answers.slice(15)) answer();
+  await whenAllSettled(service.deps);
+
+  t.is(code, 0);
+  t.is(answers.length, 20, 'no order was sent a third time');
+  t.deepEqual(await trailsOf(service.deps, ids), { [COMPLETED_ONCE]: ids.length });
+  t.deepEqual(await completedBy(service), [other.pid]);
+  t.deepEqual(await jobStates(service), { completed: ids.length });
+});
+
+test('a worker that is told to stop finishes the orders that it has begun, and begins no others', async (t) => {
+  const service = await ownService(t);
+  const fulfilment = await startFulfilment(t, (answer) => setTimeout(answer, 500));
+  const env = testEnvironment(service.database, fulfilment.settings);
+  const worker = await startWorker(t, env);
+  const ids = await placeMany(service, 200);
+  await until('the worker to hold orders', async () => (await heldBy(service, worker)) > 0);
+
+  worker.send('SIGTERM');
+  const toldAt = Date.now();
+  const { code } = await worker.ended;
+  const stopMs = Date.now() - toldAt;
+  const { active = 0, created = 0, completed = 0 } = await jobStates(service);
+  const begun = fulfilment.calls();
+  await startWorker(t, env);
+  await whenAllSettled(service.deps);
+
+  t.log(`stopped within ${stopMs} ms; ${completed} completed, ${created} left`);
+  t.is(code, 0);
+  t.true(stopMs < 20_000);
+  t.is(active, 0);
+  t.true(created > 0);
+  t.is(completed, begun);
+  t.is(fulfilment.calls(), ids.length, 'no order was sent there twice');
+  t.deepEqual(await trailsOf(service.deps, ids), { [COMPLETED_ONCE]: ids.length });
+});
+
+test('a worker that cannot finish in time returns its orders, and another takes them at once', async (t) => {
+  const service = await ownService(t);
+  let isHanging = true;
+  const fulfilment = await startFulfilment(t, (answer) => {
+    if (!isHanging) answer();
+  });
+  const env = testEnvironment(service.database, {
+    ...fulfilment.settings,
+    SHUTDOWN_TIMEOUT_SECONDS: '2',
+  });
+  const worker = await startWorker(t, env);
+  const ids = await placeMany(service, 10);
+  await until('the worker to hold all orders', () => fulfilment.calls() === ids.length);
+
+  worker.send('SIGTERM');
+  const { code, stderr } = await worker.ended;
+  const states = await jobStates(service);
+  isHanging = false;
+  await startWorker(t, env);
+  await whenAllSettled(service.deps);
+
+  t.deepEqual([code, stderr], [0, '']);
+  t.deepEqual(states, { retry: ids.length });
+  t.deepEqual(await trailsOf(service.deps, ids), { [COMPLETED_ONCE]: ids.length });
+});
+
+/** The other side of FULFILMENT_URL: says of each call when to answer it, and counts them. */
+async function startFulfilment(
+  t: ExecutionContext,
+  onCall: (answer: () => void, orderId: string) => void,
+) {
+  let calls = 0;
+  const accept = (response: ServerResponse) => response.writeHead(200).end();
+  const server = createServer((request, response) => {
+    request.resume();
+    calls += 1;
+    onCall(() => accept(response), String(request.headers['idempotency-key']));
+  });
+  const port = await listen(server, 0, '127.0.0.1');
+  t.teardown(() => server.close().closeAllConnections());
+  const settings = {
+    FULFILMENT_URL: `http://127.0.0.1:${port}`,
+    FULFILMENT_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+  };
+  return { settings, calls: () => calls };
+}
+
+async function placeMany(service: Context, count: number): Promise<string[]> {
+  const { id } = await signUp(service);
+  const orders = Array.from({ length: count }, () => preparedOrder(id));
+  return (await placeOrders(service.deps, orders)).map((order) => order.id);
+}
+
+/** What a worker has logged of orders whose end it could not record. */
+function gaveUp({ logged }: Running) {
+  return [...logged('fulfilment not recorded'), ...logged('fulfilment to be retried')];
+}
+
+/** How many orders a worker has committed as PROCESSING, and not yet finished. */
+function heldBy({ deps }: Context, { pid }: Running): Promise<number> {
+  return deps.pool.oneFirst(sql.type(z.object({ count: z.number() }))`
+    SELECT count(*) FROM orders JOIN order_events ON order_events.order_id = orders.id
+    WHERE orders.status = 'PROCESSING' AND to_status = 'PROCESSING' AND actor LIKE ${`%:${pid}`}
+  `);
+}
+
+/** The processes that have completed orders. */
+async function completedBy({ deps }: Context): Promise<number[]> {
+  const actors = await deps.pool.anyFirst(sql.type(z.object({ actor: z.string() }))`
+    SELECT DISTINCT actor FROM order_events WHERE to_status = 'COMPLETED' ORDER BY actor
+  `);
+  return actors.map((actor) => Number(actor.split(':').at(-1)));
+}
+
+/** How many jobs of process-order are in which state. */
+async function jobStates({ deps }: Context): Promise<Record<string, number>> {
+  const rows = await deps.pool.any(sql.type(z.object({ state: z.string(), jobs: z.number() }))`
+    SELECT state::text AS state, count(*) AS jobs FROM pgboss.job WHERE name = 'process-order'
+    GROUP BY state ORDER BY state
+  `);
+  return Object.fromEntries(rows.map(({ state, jobs }) => [state, jobs]));
+}
+
+async function activeJobs(service: Context): Promise<number> {
+  return (await jobStates(service)).active ?? 0;
+}
+
+function remaining({ deps }: Context, count: number): Promise<boolean> {
+  return deps.pool.oneFirst(sql.type(z.object({ reached: z.boolean() }))`
+    SELECT count(*) = ${count} AS reached FROM orders WHERE status <> 'COMPLETED'
+  `);
+}
+
+/** Holds the row of an order, so that whoever wants to change it waits in the middle of a transaction. */
+async function lockOrder({ deps }: Context, id: string) {
+  const locked = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
+  const done = deps.pool.transaction(async (tx) => {
+    await tx.query(sql.unsafe`SET LOCAL idle_in_transaction_session_timeout = 0`);
+    await tx.query(sql.unsafe`SELECT FROM orders WHERE id = ${id} FOR UPDATE`);
+    locked.resolve();
+    await released.promise;
+  });
+  await locked.promise;
+  const release = () => {
+    released.resolve();
+    return done;
+  };
+  return { release };
+}

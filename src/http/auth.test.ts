@@ -1,0 +1,118 @@
+import { createHmac, randomUUID } from 'node:crypto';
+import jsonwebtoken from 'jsonwebtoken';
+import { send, signUp, test } from '../testing/context.ts';
+import { startedSession } from '../testing/accounts.ts';
+
+const HOUR_SECONDS = 3600;
+
+test('a request without a good access token is answered 401, and told that a bearer token is wanted', async (t) => {
+  const user = await signUp(t.context);
+  const { refreshToken } = await startedSession(t.context);
+  const key = t.context.deps.config.JWT_SECRET;
+  const [header, payload, signature = ''] = user.token.split('.');
+  const headers: [string, string | undefined][] = [
+    ['none', undefined],
+    ['empty', ''],
+    ['no token', 'Bearer'],
+    ['no scheme', user.token],
+    ['another scheme', `Basic ${user.token}`],
+    ['garbage', 'Bearer garbage'],
+    ['three garbage parts', 'Bearer a.b.c'],
+    ['a refresh token', `Bearer ${refreshToken}`],
+    ['no signature', `Bearer ${header}.${payload}.`],
+    ['a changed signature', `Bearer ${header}.${payload}.${flipFirst(signature)}`],
+    ['another payload', `Bearer ${header}.${encode(claims(randomUUID()))}.${signature}`],
+    ['alg none', `Bearer ${encode({ alg: 'none', typ: 'at+jwt' })}.${encode(claims(user.id))}.`],
+    ['another key', `Bearer ${sign(claims(user.id), `${key}x`)}`],
+    ['HS512', `Bearer ${sign(claims(user.id), key, { alg: 'HS512' })}`],
+    ['no typ', `Bearer ${signWithoutTyp(claims(user.id), key)}`],
+    ['typ JWT', `Bearer ${sign(claims(user.id), key, { typ: 'JWT' })}`],
+    ['typ refresh', `Bearer ${sign(claims(user.id), key, { typ: 'refresh' })}`],
+    ['expired', `Bearer ${sign({ ...claims(user.id), exp: now() - 1 }, key)}`],
+    ['no expiry', `Bearer ${sign({ ...claims(user.id), exp: undefined }, key)}`],
+    ['not yet valid', `Bearer ${sign({ ...claims(user.id), nbf: now() + HOUR_SECONDS }, key)}`],
+    ['another issuer', `Bearer ${sign({ ...claims(user.id), iss: 'elsewhere' }, key)}`],
+    ['no issuer', `Bearer ${sign({ ...claims(user.id), iss: undefined }, key)}`],
+    ['another audience', `Bearer ${sign({ ...claims(user.id), aud: 'elsewhere' }, key)}`],
+    ['no audience', `Bearer ${sign({ ...claims(user.id), aud: undefined }, key)}`],
+    ['no token id', `Bearer ${sign({ ...claims(user.id), jti: undefined }, key)}`],
+    ['no subject', `Bearer ${sign({ ...claims(user.id), sub: undefined }, key)}`],
+    ['a subject that is no uuid', `Bearer ${sign(claims("1' OR true --"), key)}`],
+  ];
+
+  for (const [what, authorization] of headers) {
+    const options = authorization === undefined ? {} : { headers: { authorization } };
+    const reply = await send(t.context.origin, 'GET', '/auth/me', options);
+    t.is(reply.status, 401, what);
+    t.is(reply.type, 'application/problem+json', what);
+    t.is(reply.body.type, '/problems/invalid-token', what);
+    t.is(reply.headers.get('www-authenticate'), 'Bearer realm="oms"', what);
+    t.is(reply.body.detail, 'The token is missing, expired or not valid', what);
+  }
+});
+
+test('a token made as the refused ones, with nothing wrong in it, is accepted', async (t) => {
+  const user = await signUp(t.context);
+  const token = sign(claims(user.id), t.context.deps.config.JWT_SECRET);
+
+  const headers = { authorization: `Bearer ${token}` };
+  const reply = await send(t.context.origin, 'GET', '/auth/me', { headers });
+
+  t.deepEqual([reply.status, reply.body.id], [200, user.id]);
+});
+
+test('every endpoint about orders, and about the account, wants an access token', async (t) => {
+  const id = randomUUID();
+  const endpoints = [
+    'GET /auth/me',
+    'POST /auth/logout-everywhere',
+    'POST /orders',
+    'POST /orders/create',
+    'GET /orders',
+    'GET /orders/my-orders',
+    `GET /orders/${id}`,
+    `GET /orders/${id}/events`,
+    `PUT /orders/${id}/cancellation`,
+    `PATCH /orders/${id}/cancel`,
+  ];
+
+  for (const endpoint of endpoints) {
+    const [method = '', path = ''] = endpoint.split(' ');
+    const reply = await send(t.context.origin, method, path);
+    t.deepEqual([reply.status, reply.body.type], [401, '/problems/invalid-token'], endpoint);
+  }
+});
+
+function now(): number {
+  return Math.floor(Date.now() / 1000);
+}
+
+function claims(sub: string): Record<string, unknown> {
+  const exp = now() + HOUR_SECONDS;
+  return { iss: 'oms', aud: 'oms-api', sub, iat: now(), exp, jti: randomUUID() };
+}
+
+function sign(
+  payload: Record<string, unknown>,
+  key: string,
+  { alg = 'HS256', typ = 'at+jwt' }: { alg?: 'HS256' | 'HS512'; typ?: string } = {},
+): string {
+  const given = Object.entries(payload).filter(([, value]) => value !== undefined);
+  return jsonwebtoken.sign(Object.fromEntries(given), key, {
+    header: { alg, typ },
+    algorithm: alg,
+  });
+}
+
+function signWithoutTyp(payload: object, key: string): string {
+  const text = `${encode({ alg: 'HS256' })}.${encode(payload)}`;
+  return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`;
+}
+
+function encode(part: object): string {
+  return Buffer.from(JSON.stringify(part)).toString('base64url');
+}
+
+function flipFirst(signature: string): string {
+  return (signature.startsWith('A') ? 'B' : 'A') + signature.slice(1);
+}

@@ -1,0 +1,211 @@
+import type { ExecutionContext } from 'ava';
+import { randomUUID } from 'node:crypto';
+import { logIn, newEmail, refresh, register } from '../testing/accounts.ts';
+import { send, signUp, test, withSettings, type Context } from '../testing/context.ts';
+
+test('a user who asks too often is told to wait, and for how long', async (t) => {
+  const service = await withLimits(t, { RATE_LIMIT_LIST: '2' });
+  const user = await signUp(service);
+
+  const first = await user.request('GET', '/orders');
+  const second = await user.request('GET', '/orders');
+  const third = await user.request('GET', '/orders');
+
+  t.deepEqual([first.status, second.status, third.status], [200, 200, 429]);
+  t.is(first.headers.get('ratelimit-policy'), '"list";q=2;w=60');
+  t.is(first.headers.get('ratelimit'), '"list";r=1;t=60');
+  t.regex(third.headers.get('ratelimit') ?? '', /^"list";r=0;t=(60|5\d)$/);
+  t.regex(third.headers.get('retry-after') ?? '', /^(60|5\d)$/);
+  t.is(first.headers.get('retry-after'), null);
+  t.like(third.body, {
+    type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+    title: 'Too many requests',
+    status: 429,
+    detail: 'At most 2 of these requests a minute.',
+    'violated-policies': ['list'],
+  });
+});
+
+test('each limit counts its own requests', async (t) => {
+  const one = Object.fromEntries(
+    ['REGISTER', 'LOGIN', 'REFRESH', 'CREATE', 'LIST', 'CANCEL'].map((n) => [
+      `RATE_LIMIT_${n}`,
+      '1',
+    ]),
+  );
+  const service = await withLimits(t, one);
+  const user = await signUp(service);
+  const order = { product_name: 'Kettle', amount: '1.00' };
+  const path = `/orders/${randomUUID()}/cancellation`;
+  const requests = [
+    () => register(service),
+    () => logIn(service, newEmail()),
+    () => refresh(service, 'nonsense'),
+    () => user.request('POST', '/orders', order),
+    () => user.request('GET', '/orders'),
+    () => user.request('PUT', path),
+  ];
+
+  for (const [index, expected] of [201, 401, 401, 201, 200, 404].entries()) {
+    t.is((await requests[index]?.())?.status, expected);
+    t.is((await requests[index]?.())?.status, 429);
+  }
+});
+
+test('one user at the limit does not keep another from working', async (t) => {
+  const service = await withLimits(t, { RATE_LIMIT_LIST: '1' });
+  const busy = await signUp(service);
+  const other = await signUp(service);
+
+  await busy.request('GET', '/orders');
+
+  t.is((await busy.request('GET', '/orders')).status, 429);
+  t.is((await other.request('GET', '/orders')).status, 200);
+});
+
+test('two API processes share one limit, exactly', async (t) => {
+  const settings = { RATE_LIMIT_CREATE: '20', REDIS_PREFIX: randomUUID() };
+  const [left, right] = [await withLimits(t, settings), await withLimits(t, settings)];
+  const user = await signUp(left);
+  const headers = { authorization: `Bearer ${user.token}` };
+  const body = { product_name: 'Kettle', amount: '1.00' };
+
+  const statuses: number[] = [];
+  for (let wave = 0; wave < 5; wave += 1) {
+    const origins = [left, right, left, right, left, right].map(({ origin }) => origin);
+    const sent = origins.map((origin) => send(origin, 'POST', '/orders', { headers, body }));
+    statuses.push(...(await Promise.all(sent)).map(({ status }) => status));
+  }
+
+  t.is(statuses.filter((status) => status === 201).length, 20);
+  t.is(statuses.filter((status) => status === 429).length, 10);
+});
+
+test('an order may be placed on either path, and both count as one', async (t) => {
+  const service = await withLimits(t, {
+    RATE_LIMIT_CREATE: '3',
+    RATE_LIMIT_LIST: '2',
+    RATE_LIMIT_CANCEL: '1',
+  });
+  const user = await signUp(service);
+  const order = { product_name: 'Kettle', amount: '1.00' };
+  const id = randomUUID();
+
+  const statuses = [
+    await user.request('POST', '/orders', order),
+    await user.request('POST', '/orders/create', order),
+    await user.request('POST', '/orders/', order),
+    await user.request('POST', '/orders', order),
+    await user.request('POST', '/orders/create', order),
+    await user.request('GET', '/orders'),
+    await user.request('GET', '/orders/my-orders'),
+    await user.request('GET', '/orders'),
+    await user.request('PUT', `/orders/${id}/cancellation`),
+    await user.request('PATCH', `/orders/${id}/cancel`),
+  ].map(({ status }) => status);
+
+  t.deepEqual(statuses, [201, 201, 201, 429, 429, 200, 200, 429, 404, 429]);
+});
+
+test('nobody escapes the limit by claiming to be forwarded for others', async (t) => {
+  const service = await withLimits(t, { RATE_LIMIT_LOGIN: '5' });
+
+  const statuses = [];
+  for (let claim = 1; claim <= 30; claim += 1) {
+    statuses.push(await logInFrom(service, `203.0.113.${claim}`));
+  }
+
+  t.is(statuses.filter((status) => status === 401).length, 5);
+  t.is(statuses.filter((status) => status === 429).length, 25);
+});
+
+test('behind a trusted proxy, each client has a limit of its own', async (t) => {
+  const settings = { RATE_LIMIT_LOGIN: '1', TRUSTED_PROXIES: '127.0.0.1, ::1' };
+  const service = await withLimits(t, settings);
+
+  const statuses = [
+    await logInFrom(service, '203.0.113.1'),
+    await logInFrom(service, '203.0.113.1'),
+    await logInFrom(service, '203.0.113.2'),
+    await logInFrom(service, '2001:db8::1'),
+  ];
+
+  t.deepEqual(statuses, [401, 429, 401, 401]);
+});
+
+test('behind a trusted proxy, only the address that the proxy itself saw counts', async (t) => {
+  const service = await withLimits(t, { RATE_LIMIT_LOGIN: '1', TRUSTED_PROXIES: '127.0.0.1/32' });
+
+  const statuses = [
+    await logInFrom(service, '198.51.100.1, 203.0.113.1'),
+    await logInFrom(service, '198.51.100.2, 203.0.113.1'),
+    await logInFrom(service, '127.0.0.1, 198.51.100.3, 203.0.113.1'),
+  ];
+
+  t.deepEqual(statuses, [401, 429, 429]);
+});
+
+test('a limit of 0 is no limit', async (t) => {
+  const service = await withLimits(t, { RATE_LIMIT_LIST: '0' });
+  const user = await signUp(service);
+
+  const replies = await Promise.all(
+    Array.from({ length: 60 }, () => user.request('GET', '/orders')),
+  );
+
+  t.true(replies.every(({ status }) => status === 200));
+  t.is(replies[0]?.headers.get('ratelimit-policy'), null);
+});
+
+test('without Redis the limits still hold within a process', async (t) => {
+  const service = await withLimits(t, { RATE_LIMIT_CREATE: '2', REDIS_URL: '' });
+  const user = await signUp(service);
+  const order = { product_name: 'Kettle', amount: '1.00' };
+
+  const replies = await Promise.all(
+    Array.from({ length: 6 }, () => user.request('POST', '/orders', order)),
+  );
+
+  t.is(replies.filter(({ status }) => status === 201).length, 2);
+  t.is(replies.filter(({ status }) => status === 429).length, 4);
+});
+
+test('when Redis goes away, nobody gets a fresh start', async (t) => {
+  const service = await withLimits(t, { RATE_LIMIT_LIST: '3' });
+  const user = await signUp(service);
+  const before = [await user.request('GET', '/orders'), await user.request('GET', '/orders')];
+
+  service.deps.redis?.disconnect();
+  const after = [await user.request('GET', '/orders'), await user.request('GET', '/orders')];
+
+  t.deepEqual(
+    [...before, ...after].map(({ status }) => status),
+    [200, 200, 200, 429],
+  );
+});
+
+test('refused requests count for nothing but the limit: no order is stored for them', async (t) => {
+  const service = await withLimits(t, { RATE_LIMIT_CREATE: '1' });
+  const user = await signUp(service);
+  const order = { product_name: 'Kettle', amount: '1.00' };
+
+  await user.request('POST', '/orders', order);
+  const refused = await user.request('POST', '/orders', order);
+
+  t.is(refused.status, 429);
+  t.is((await user.request('GET', '/orders')).body.orders.length, 1);
+});
+
+/** Limits by address would be shared by all tests of this file, so each counts under its own prefix. */
+async function withLimits(t: ExecutionContext<Context>, settings: Record<string, string>) {
+  const service = await withSettings(t, { REDIS_PREFIX: randomUUID(), ...settings });
+  // Where many tests share a processor, a reply is easily read later than the 100 ms allowed for it.
+  Object.assign(service.deps.redis?.options ?? {}, { commandTimeout: 9_000, socketTimeout: 9_000 });
+  return service;
+}
+
+async function logInFrom({ origin }: Pick<Context, 'origin'>, forwardedFor: string) {
+  const body = { email: newEmail(), password: 'not the password' };
+  const headers = { 'x-forwarded-for': forwardedFor };
+  return (await send(origin, 'POST', '/auth/login', { body, headers })).status;
+}

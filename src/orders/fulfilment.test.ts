@@ -1,0 +1,242 @@
+import type { ServerResponse } from 'node:http';
+import { Webhook } from 'standardwebhooks';
+import { freePort } from '../embedded/server-process.ts';
+import { drain, lookUp, signUp, test } from '../testing/context.ts';
+import {
+  FULFILMENT_SECRET,
+  openFulfilment,
+  status,
+  withFulfilment,
+} from '../testing/fulfilment.ts';
+import { eventsOf, jobOf, leaveOneTry } from '../testing/orders.ts';
+import { parseRetryAfter } from './fulfilment.ts';
+
+// Every test is serial: each claims whatever is ready in the one queue of this file's database.
+
+test.serial('an order that is fulfilled is completed, and every step is on record', async (t) => {
+  for (const code of [200, 201, 202, 204]) {
+    const { url } = await openFulfilment(t, status(code));
+    const { deps } = await withFulfilment(t, url);
+    const id = await (await signUp(t.context)).place();
+
+    const outcomes = await drain(deps, 'process-order');
+
+    t.deepEqual(outcomes, ['completed']);
+    t.deepEqual(await lookUp(deps, id), { status: 'COMPLETED', version: 3, job: 'completed' });
+    t.deepEqual(
+      (await eventsOf(deps, id)).map(({ to_status, reason }) => [to_status, reason]),
+      [
+        ['PENDING', null],
+        ['PROCESSING', null],
+        ['COMPLETED', null],
+      ],
+    );
+  }
+});
+
+test.serial('whoever fulfils an order gets it as JSON, signed, with its id as key', async (t) => {
+  const { url, calls } = await openFulfilment(t, status(200));
+  const { deps } = await withFulfilment(t, url);
+  const user = await signUp(t.context);
+  const { body: placed } = await user.request('POST', '/orders', {
+    product_name: 'Çaydanlık 🫖',
+    amount: '0.30',
+    metadata: { gift: true },
+  });
+
+  await drain(deps, 'process-order');
+
+  t.is(calls.length, 1);
+  const { method, headers = {}, body = '' } = calls[0] ?? {};
+  t.is(method, 'POST');
+  t.is(headers['content-type'], 'application/json');
+  t.is(headers['idempotency-key'], placed.id);
+  t.is(headers['webhook-id'], placed.id);
+  const signed = new Webhook(FULFILMENT_SECRET).verify(body, headers as Record<string, string>);
+  const { updated_at } = signed as { updated_at: string };
+  t.deepEqual(signed, { ...placed, status: 'PROCESSING', version: 2, updated_at });
+  t.throws(() =>
+    new Webhook(FULFILMENT_SECRET).verify(`${body} `, headers as Record<string, string>),
+  );
+});
+
+test.serial(
+  'an order is on record as PROCESSING, and not to be cancelled, during the call',
+  async (t) => {
+    const user = await signUp(t.context);
+    const during: unknown[] = [];
+    const { url } = await openFulfilment(t, async (response, { headers }) => {
+      const id = String(headers['idempotency-key']);
+      const reply = await user.request('PUT', `/orders/${id}/cancellation`);
+      during.push(await lookUp(t.context.deps, id), reply.status);
+      response.end();
+    });
+    const { deps } = await withFulfilment(t, url);
+    const id = await user.place();
+
+    await drain(deps, 'process-order');
+
+    t.deepEqual(during, [{ status: 'PROCESSING', version: 2, job: 'active' }, 409]);
+    t.is((await lookUp(deps, id)).status, 'COMPLETED');
+  },
+);
+
+for (const code of [400, 401, 404, 410, 422, 451]) {
+  test.serial(
+    `an order that is refused with ${code} becomes FAILED, and the trail says why`,
+    async (t) => {
+      const { url, calls } = await openFulfilment(t, status(code, {}, 'out of\n stock\0'));
+      const { deps } = await withFulfilment(t, url);
+      const id = await (await signUp(t.context)).place();
+
+      await drain(deps, 'process-order');
+
+      t.deepEqual(await lookUp(deps, id), { status: 'FAILED', version: 3, job: 'completed' });
+      t.is((await eventsOf(deps, id)).at(-1)?.reason, `fulfilment answered ${code} out of stock`);
+      t.is(calls.length, 1);
+    },
+  );
+}
+
+for (const code of [301, 302, 307, 408, 409, 425, 429, 500, 502, 503, 504]) {
+  test.serial(`an order that is answered with ${code} is tried again later`, async (t) => {
+    const { url, calls } = await openFulfilment(t, status(code, { location: '/elsewhere' }));
+    const { deps } = await withFulfilment(t, url);
+    const id = await (await signUp(t.context)).place();
+
+    const outcomes = await drain(deps, 'process-order');
+
+    t.deepEqual(outcomes, ['failed']);
+    t.deepEqual(await lookUp(deps, id), { status: 'PROCESSING', version: 2, job: 'retry' });
+    t.regex(JSON.stringify((await jobOf(deps, id)).output), new RegExp(`answered ${code} said so`));
+    t.is(calls.length, 1);
+  });
+}
+
+const silences: [what: string, answer: (response: ServerResponse) => unknown][] = [
+  ['does not answer in time', () => undefined],
+  ['hangs up', (response) => response.destroy()],
+  ['talks nonsense', (response) => response.socket?.end('what?\r\n\r\n')],
+];
+for (const [what, answer] of silences) {
+  test.serial(`when the other side ${what}, the order is tried again later`, async (t) => {
+    const { url } = await openFulfilment(t, answer);
+    const { deps } = await withFulfilment(t, url, { FULFILMENT_TIMEOUT_MS: '200' });
+    const id = await (await signUp(t.context)).place();
+
+    await drain(deps, 'process-order');
+
+    t.deepEqual(await lookUp(deps, id), { status: 'PROCESSING', version: 2, job: 'retry' });
+    t.regex(JSON.stringify((await jobOf(deps, id)).output), /fulfilment did not answer: \w+/);
+  });
+}
+
+test.serial('when nobody listens, the order is tried again later', async (t) => {
+  const { deps } = await withFulfilment(t, `http://127.0.0.1:${await freePort()}`);
+  const id = await (await signUp(t.context)).place();
+
+  await drain(deps, 'process-order');
+
+  t.deepEqual(await lookUp(deps, id), { status: 'PROCESSING', version: 2, job: 'retry' });
+});
+
+test.serial(
+  'an order that is tried again carries the same key, and is completed once',
+  async (t) => {
+    const { url, calls } = await openFulfilment(t, (response) => {
+      response.writeHead(calls.length === 1 ? 503 : 200).end();
+    });
+    const { deps } = await withFulfilment(t, url);
+    const id = await (await signUp(t.context)).place();
+
+    const first = await drain(deps, 'process-order');
+    const second = await drain(deps, 'process-order', { early: true });
+
+    t.deepEqual([first, second], [['failed'], ['completed']]);
+    t.deepEqual(
+      calls.map(({ headers }) => headers['idempotency-key']),
+      [id, id],
+    );
+    t.deepEqual(await lookUp(deps, id), { status: 'COMPLETED', version: 3, job: 'completed' });
+  },
+);
+
+for (const [what, header, seconds] of [
+  ['in seconds', () => '120', 120],
+  ['as a date', () => new Date(Date.now() + 600_000).toUTCString(), 600],
+  ['for longer than an hour', () => '999999999', 3600],
+] as const) {
+  test.serial(`a pause that is asked for ${what} is kept`, async (t) => {
+    const { url } = await openFulfilment(t, (response) =>
+      response.writeHead(503, { 'retry-after': header() }).end(),
+    );
+    const { deps } = await withFulfilment(t, url);
+    const id = await (await signUp(t.context)).place();
+    const before = Date.now();
+
+    await drain(deps, 'process-order');
+
+    const job = await jobOf(deps, id);
+    t.is(job.state, 'retry');
+    const pause = (job.startAfter.getTime() - before) / 1000;
+    t.true(pause > seconds - 2 && pause < seconds + 10, `${pause} s`);
+  });
+}
+
+test('a pause is read from seconds and from dates, and bounded either way', (t) => {
+  const now = Date.parse('2026-01-01T00:00:00Z');
+  const read = (value: string | null) => parseRetryAfter(value, now);
+
+  t.is(read('0'), 0);
+  t.is(read('120'), 120);
+  t.is(read('Thu, 01 Jan 2026 00:01:00 GMT'), 60);
+  t.is(read('Wed, 31 Dec 2025 00:00:00 GMT'), 0);
+  t.is(read('99999999999999999999'), 3600);
+  t.is(read('Thu, 01 Jan 2099 00:00:00 GMT'), 3600);
+  for (const value of [null, '', 'soon', '-']) t.is(read(value), undefined);
+});
+
+test.serial('an order whose last try fails becomes FAILED, and the trail says why', async (t) => {
+  for (const headers of [{}, { 'retry-after': '30' }]) {
+    const { url } = await openFulfilment(t, status(503, headers, 'closed'));
+    const { deps } = await withFulfilment(t, url);
+    const id = await (await signUp(t.context)).place();
+    await leaveOneTry(deps, id);
+
+    await drain(deps, 'process-order');
+    const exhausted = await lookUp(deps, id);
+    await drain(deps, 'fail-order');
+
+    t.deepEqual(exhausted, { status: 'PROCESSING', version: 2, job: 'failed' });
+    t.deepEqual(await lookUp(deps, id), { status: 'FAILED', version: 3, job: 'failed' });
+    t.regex((await eventsOf(deps, id)).at(-1)?.reason ?? '', /fulfilment answered 503 closed$/);
+  }
+});
+
+test.serial('no more orders are under way at a time than the setting allows', async (t) => {
+  let waiting: ServerResponse[] = [];
+  let most = 0;
+  const { url, calls } = await openFulfilment(t, (response) => {
+    waiting.push(response);
+    most = Math.max(most, waiting.length);
+    if (waiting.length === 3) setTimeout(answerAll, 100); // time for a fourth to show up
+  });
+  const answerAll = () => {
+    for (const response of waiting) response.end();
+    waiting = [];
+  };
+  const { deps } = await withFulfilment(t, url, { FULFILMENT_CONCURRENCY: '3' });
+  const user = await signUp(t.context);
+  for (let count = 0; count < 9; count += 1) await user.place();
+
+  const outcomes = await drain(deps, 'process-order');
+
+  t.is(most, 3);
+  t.is(calls.length, 9);
+  t.is(outcomes.length, 9);
+});
+
+test.afterEach.always('nothing is left for the next test', async (t) => {
+  for (const queue of ['process-order', 'fail-order'])
+    await t.context.deps.boss.deleteAllJobs(queue);
+});

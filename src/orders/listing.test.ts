@@ -1,0 +1,168 @@
+import { sql } from 'slonik';
+import { signUp, test } from '../testing/context.ts';
+import { insertOrders } from '../testing/orders.ts';
+
+type User = Awaited<ReturnType<typeof signUp>>;
+
+test('orders are listed newest first', async (t) => {
+  const user = await signUp(t.context);
+  const ids = [await user.place(), await user.place(), await user.place()];
+
+  const { status, body } = await user.request('GET', '/orders');
+
+  t.is(status, 200);
+  t.deepEqual(idsOf(body.orders), ids.toReversed());
+  t.is(body.next_cursor, null);
+});
+
+test('a user without orders has an empty list', async (t) => {
+  const user = await signUp(t.context);
+
+  const page = await user.request('GET', '/orders');
+  const array = await user.request('GET', '/orders/my-orders');
+
+  t.deepEqual(page.body, { orders: [], next_cursor: null });
+  t.deepEqual(array.body, []);
+  t.is(array.headers.get('link'), null);
+});
+
+test('a user sees no orders but their own', async (t) => {
+  const [user, other] = [await signUp(t.context), await signUp(t.context)];
+  const id = await user.place();
+  await other.place();
+
+  const { body } = await user.request('GET', '/orders');
+
+  t.deepEqual(idsOf(body.orders), [id]);
+});
+
+test('following the cursor shows every order exactly once', async (t) => {
+  const user = await signUp(t.context);
+  const ids = await insertOrders(t.context.deps, user.id, 25);
+
+  const pages = await walk(user, '/orders?limit=10');
+
+  t.deepEqual(
+    pages.map((page) => page.length),
+    [10, 10, 5],
+  );
+  t.deepEqual(pages.flat(), ids.toReversed());
+});
+
+test('a last page that is full is followed by an empty one that ends the list', async (t) => {
+  const user = await signUp(t.context);
+  await insertOrders(t.context.deps, user.id, 6);
+
+  const pages = await walk(user, '/orders?limit=3');
+
+  t.deepEqual(
+    pages.map((page) => page.length),
+    [3, 3, 0],
+  );
+});
+
+test('orders placed while somebody pages neither repeat nor hide any other', async (t) => {
+  const user = await signUp(t.context);
+  const ids = await insertOrders(t.context.deps, user.id, 9);
+
+  const pages = await walk(user, '/orders?limit=2', () => user.place());
+
+  t.deepEqual(pages.flat(), ids.toReversed());
+});
+
+test('without a limit a page has 20 orders, and it never has more than 100', async (t) => {
+  const user = await signUp(t.context);
+  await insertOrders(t.context.deps, user.id, 120);
+
+  const usual = await user.request('GET', '/orders');
+  const largest = await user.request('GET', '/orders?limit=100');
+
+  t.is(usual.body.orders.length, 20);
+  t.is(largest.body.orders.length, 100);
+});
+
+test('a list can be narrowed to one status, page by page', async (t) => {
+  const user = await signUp(t.context);
+  const ids = await insertOrders(t.context.deps, user.id, 9);
+  const cancelled = ids.filter((_, index) => index % 2 === 0);
+  await t.context.deps.pool.query(sql.unsafe`
+    UPDATE orders SET status = 'CANCELLED' WHERE id = ANY(${sql.array(cancelled, 'uuid')})
+  `);
+
+  const pages = await walk(user, '/orders?limit=2&status=CANCELLED');
+  const open = await user.request('GET', '/orders?status=PENDING');
+  const none = await user.request('GET', '/orders?status=FAILED');
+
+  t.deepEqual(pages.flat(), cancelled.toReversed());
+  t.is(open.body.orders.length, 4);
+  t.deepEqual(none.body, { orders: [], next_cursor: null });
+});
+
+test('a cursor of one user shows another user nothing but their own orders', async (t) => {
+  const [user, other] = [await signUp(t.context), await signUp(t.context)];
+  const own = await insertOrders(t.context.deps, other.id, 2);
+  await insertOrders(t.context.deps, user.id, 2);
+  const { body } = await user.request('GET', '/orders?limit=1');
+
+  const page = await other.request('GET', `/orders?cursor=${body.next_cursor}`);
+
+  t.deepEqual(idsOf(page.body.orders), own.toReversed());
+});
+
+test("the seed's clients get a plain array of the newest 100, and a link to the rest", async (t) => {
+  const user = await signUp(t.context);
+  const ids = await insertOrders(t.context.deps, user.id, 130);
+
+  const first = await user.request('GET', '/orders/my-orders?status=PENDING');
+  const link = linkOf(first.headers);
+  const second = await user.request('GET', link ?? '');
+
+  t.is(first.status, 200);
+  t.deepEqual(idsOf(first.body), ids.toReversed().slice(0, 100));
+  t.regex(link ?? '', /^\/orders\/my-orders\?status=PENDING&cursor=/);
+  t.deepEqual(idsOf(second.body), ids.toReversed().slice(100));
+  t.is(linkOf(second.headers), undefined);
+});
+
+test('the link of a page leads to the page that its cursor leads to', async (t) => {
+  const user = await signUp(t.context);
+  await insertOrders(t.context.deps, user.id, 5);
+
+  const { body, headers } = await user.request('GET', '/orders?limit=2');
+  const byLink = await user.request('GET', linkOf(headers) ?? '');
+  const byCursor = await user.request('GET', `/orders?limit=2&cursor=${body.next_cursor}`);
+
+  t.is(byLink.body.orders.length, 2);
+  t.deepEqual(byLink.body, byCursor.body);
+});
+
+test('a user with thousands of orders sees all of them, a hundred at a time', async (t) => {
+  const user = await signUp(t.context);
+  const ids = await insertOrders(t.context.deps, user.id, 5000);
+
+  const pages = await walk(user, '/orders?limit=100');
+
+  t.is(pages.length, 51); // the last of them empty
+  t.deepEqual(pages.flat(), ids.toReversed());
+});
+
+/** Every page there is, as ids. Between two pages, something else may happen. */
+async function walk(user: User, path: string, meanwhile: () => Promise<unknown> = async () => {}) {
+  const pages: string[][] = [];
+  let cursor = '';
+  do {
+    const { body } = await user.request('GET', `${path}${cursor}`);
+    pages.push(idsOf(body.orders));
+    cursor = body.next_cursor && `&cursor=${body.next_cursor}`;
+    await meanwhile();
+  } while (cursor);
+  return pages;
+}
+
+function idsOf(orders: { id: string }[]): string[] {
+  return orders.map(({ id }) => id);
+}
+
+function linkOf(headers: Headers): string | undefined {
+  return /^<([^>]+)>; rel="next"$/.exec(headers.get('link') ?? '')?.[1];
+}

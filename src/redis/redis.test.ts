@@ -1,0 +1,241 @@
+import type { ExecutionContext } from 'ava';
+import { pino } from 'pino';
+import type { Redis } from 'ioredis';
+import { test } from '../testing/context.ts';
+import { ownRedis } from '../testing/processes.ts';
+import { subscribe } from '../testing/subscribe.ts';
+import { until } from '../testing/until.ts';
+import { openRedis, openSubscriber, whenReady } from './client.ts';
+import { createHints, statusChannel, wakeChannel } from './hints.ts';
+
+const prefix = { REDIS_PREFIX: 'oms' };
+const order = { id: '1', status: 'PENDING', version: 1 };
+
+/** Less than any wait of the client, and more than what costs nothing takes on most occasions. */
+const AT_ONCE_MS = 50;
+
+test('when Redis goes away and comes back, the log has one line for each', async (t) => {
+  const server = await ownRedis(t);
+  const { redis, logged } = await connect(t, server.url);
+
+  server.child.kill('SIGKILL');
+  await attempts(redis, 4);
+  await ownRedis(t, server.port);
+  await until('the connection', () => redis.status === 'ready');
+
+  t.is(await redis.set('key', 'value'), 'OK');
+  t.deepEqual(
+    logged().map(({ level, msg }) => [level, msg]),
+    [
+      [40, 'redis is away: limits are per process, workers poll'],
+      [30, 'redis is back'],
+    ],
+  );
+});
+
+test('each outage is logged anew', async (t) => {
+  let server = await ownRedis(t);
+  const { redis, logged } = await connect(t, server.url);
+
+  for (let outage = 0; outage < 2; outage += 1) {
+    server.child.kill('SIGKILL');
+    await attempts(redis, 1);
+    server = await ownRedis(t, server.port);
+    await until('the connection', () => redis.status === 'ready');
+  }
+
+  t.deepEqual(
+    logged().map(({ level }) => level),
+    [40, 30, 40, 30],
+  );
+});
+
+test('while Redis is away, no command waits for it', async (t) => {
+  const server = await ownRedis(t);
+  const { redis } = await connect(t, server.url);
+  server.child.kill('SIGKILL');
+  await attempts(redis, 2);
+
+  const usual = await usualFailureOf(redis);
+
+  t.true(usual < AT_ONCE_MS, `${usual} ms`);
+});
+
+test('a Redis that hangs costs a command a moment, and soon nothing', async (t) => {
+  const server = await ownRedis(t);
+  const { redis, logged } = await connect(t, server.url);
+  server.child.kill('SIGSTOP');
+
+  await failureOf(redis);
+  const statusAfterFirst = redis.status;
+  await until('the hung connection to be given up', () => redis.status !== 'ready');
+  await attempts(redis, 3);
+  const later = await usualFailureOf(redis);
+  server.child.kill('SIGCONT');
+  await until('the connection', () => redis.status === 'ready');
+
+  t.is(statusAfterFirst, 'ready'); // so it was the command that ran out of time, not the connection
+  t.true(later < AT_ONCE_MS, `${later} ms`);
+  t.is(await redis.set('key', 'value'), 'OK');
+  t.deepEqual(
+    logged().map(({ level }) => level),
+    [40, 30],
+  );
+});
+
+test('a service starts within a moment although Redis is not there', async (t) => {
+  const server = await ownRedis(t);
+  await server.stop();
+  const { redis, logged } = open(t, server.url);
+  const begun = Date.now();
+
+  await whenReady(redis, 200);
+
+  t.not(redis.status, 'ready');
+  t.true(Date.now() - begun < 5000);
+  t.is(logged().length, 1);
+});
+
+test('without a REDIS_URL there is no client, and the log says so once', (t) => {
+  const { log, logged } = logIntoArray();
+
+  const redis = openRedis({ REDIS_URL: undefined }, log);
+
+  t.is(redis, null);
+  t.deepEqual(
+    logged().map(({ level }) => level),
+    [30],
+  );
+});
+
+test('a hint does not throw when there is no Redis', (t) => {
+  const hints = createHints(null, prefix);
+
+  t.notThrows(() => giveHints(hints));
+});
+
+for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
+  test(`a hint does not throw after the ${signal} of Redis, nor once that is noticed`, async (t) => {
+    const server = await ownRedis(t);
+    const { redis } = await connect(t, server.url);
+    const hints = createHints(redis, prefix);
+    server.child.kill(signal);
+
+    t.notThrows(() => giveHints(hints));
+    await attempts(redis, 2);
+
+    t.notThrows(() => giveHints(hints));
+  });
+}
+
+test('hints arrive again once Redis is back, and are not those of the outage', async (t) => {
+  const server = await ownRedis(t);
+  const { redis } = await connect(t, server.url);
+  const hints = createHints(redis, prefix);
+  server.child.kill('SIGKILL');
+  await attempts(redis, 2);
+  for (let version = 1; version <= 3000; version += 1) hints.announce([{ ...order, version }]);
+  await ownRedis(t, server.port);
+  await until('the connection', () => redis.status === 'ready');
+  const channels = [wakeChannel(prefix), statusChannel(prefix)];
+  const messages = await subscribe(t, server.url, ...channels);
+
+  hints.announce([{ ...order, id: '2' }]);
+  hints.wake('process-order');
+  await until('both messages', () => messages.length >= 2);
+
+  const announced = messages.filter(([channel]) => channel === statusChannel(prefix));
+  t.deepEqual(announced, [[statusChannel(prefix), JSON.stringify([{ ...order, id: '2' }])]]);
+});
+
+test('a subscriber hears again after Redis has been restarted, empty, on the same port', async (t) => {
+  const server = await ownRedis(t);
+  const { redis } = await connect(t, server.url);
+  const heard = listen(t, redis);
+  await until('the subscription', () => redis.publish('news', 'before'));
+
+  server.child.kill('SIGKILL');
+  await attempts(redis, 2);
+  await ownRedis(t, server.port);
+  await until('the subscription', () => publish(redis, 'after'));
+  await until('the news', () => heard.includes('after'));
+
+  t.deepEqual([...new Set(heard)], ['before', 'after']);
+});
+
+test('a subscriber that starts before Redis does hears as soon as it is there', async (t) => {
+  const server = await ownRedis(t);
+  await server.stop();
+  const { redis } = open(t, server.url);
+  const heard = listen(t, redis);
+  await attempts(redis, 2);
+
+  await ownRedis(t, server.port);
+  await until('the subscription', () => publish(redis, 'news'));
+  await until('the news', () => heard.length > 0);
+
+  t.is(heard[0], 'news');
+});
+
+function logIntoArray() {
+  const lines: string[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+  const logged = () => lines.map((line) => JSON.parse(line) as { level: number; msg: string });
+  return { log, logged };
+}
+
+function open(t: ExecutionContext, url: string) {
+  const { log, logged } = logIntoArray();
+  const redis = openRedis({ REDIS_URL: url }, log);
+  if (!redis) throw new Error('there is a REDIS_URL');
+  t.teardown(() => redis.disconnect());
+  return { redis, logged };
+}
+
+async function connect(t: ExecutionContext, url: string) {
+  const opened = open(t, url);
+  await until('the connection', () => opened.redis.status === 'ready');
+  return opened;
+}
+
+/** Waits until the client has tried so many times to connect again. */
+async function attempts(redis: Redis, count: number): Promise<void> {
+  let seen = 0;
+  redis.on('reconnecting', () => (seen += 1));
+  await until('attempts to reconnect', () => seen >= count);
+}
+
+/** How long a command takes to fail, in milliseconds. */
+async function failureOf(redis: Redis): Promise<number> {
+  const begun = performance.now();
+  const reply = await redis.get('key').catch(() => undefined);
+  if (reply !== undefined) throw new Error('the command did not fail');
+  return performance.now() - begun;
+}
+
+/** What a command usually takes to fail: a machine that is busy elsewhere may hold up a few. */
+async function usualFailureOf(redis: Redis): Promise<number> {
+  const all: number[] = [];
+  while (all.length < 20) all.push(await failureOf(redis));
+  return all.sort((a, b) => a - b)[10] ?? Infinity;
+}
+
+function giveHints(hints: ReturnType<typeof createHints>): void {
+  for (let version = 1; version <= 2000; version += 1) {
+    hints.wake('process-order');
+    hints.announce([{ ...order, version }]);
+  }
+}
+
+function listen(t: ExecutionContext, redis: Redis): string[] {
+  const heard: string[] = [];
+  const subscriber = openSubscriber(redis, (connection) => connection.subscribe('news'));
+  t.teardown(() => subscriber.disconnect());
+  subscriber.on('message', (_channel, text) => heard.push(text));
+  return heard;
+}
+
+/** How many have heard it; nobody while Redis is away. */
+function publish(redis: Redis, text: string): Promise<number> {
+  return redis.publish('news', text).catch(() => 0);
+}

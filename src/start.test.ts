@@ -1,0 +1,225 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { freePort } from './embedded/server-process.ts';
+import { listen } from './http/server.ts';
+import { logIn, PASSWORD, startedSession } from './testing/accounts.ts';
+import { send, test } from './testing/context.ts';
+import {
+  commandOf,
+  isAlive,
+  startEverything,
+  startProgram,
+  temporaryFolder,
+  type Running,
+} from './testing/processes.ts';
+import { databaseUrl } from './testing/template.ts';
+import { until } from './testing/until.ts';
+
+// Serial, because each brings up a whole system: six at a time would starve one another.
+
+test.serial(
+  'one command brings everything up, and the order that it suggests is completed',
+  async (t) => {
+    const { settings, origin } = await freshSettings(t);
+    const started = await startEverything(t, settings);
+
+    const suggestion = suggestedCommands(started.stdout());
+    const { stdout, stderr } = spawnSync('bash', ['-c', suggestion], { encoding: 'utf8' });
+
+    const [registered = '', placed = '', listed = ''] = stdout.trim().split('\n');
+    t.is(stderr, '');
+    t.is(JSON.parse(registered).name, 'Ada');
+    t.is(JSON.parse(placed).status, 'PENDING');
+    t.like(JSON.parse(listed).orders, [{ id: JSON.parse(placed).id, status: 'COMPLETED' }]);
+    t.true(started.stdout().includes(`Documentation           ${origin}/docs`));
+    t.is((await send(origin, 'GET', '/docs')).status, 200);
+  },
+);
+
+test.serial(
+  'Ctrl-C leaves no process behind, and the next start finds everything again',
+  async (t) => {
+    const { settings, origin } = await freshSettings(t);
+    const first = await startEverything(t, settings);
+    const user = await startedSession({ origin });
+    const order = { product_name: 'Kettle', amount: '34.90' };
+    const headers = user.access;
+    const placed = await send(origin, 'POST', '/orders', { headers, body: order });
+    const processes = first.descendants();
+
+    first.send('SIGINT');
+    const { code } = await first.ended;
+    const left = processes.filter(isAlive).map(commandOf);
+    await startEverything(t, settings);
+    const sameToken = await send(origin, 'GET', `/orders/${placed.body.id}`, { headers });
+    const sameUser = await logIn({ origin }, user.email, PASSWORD);
+
+    t.is(code, 0);
+    t.true(processes.length >= 4, 'Postgres, Redis, API and worker at least');
+    t.deepEqual(left, []);
+    t.is(sameUser.status, 200);
+    t.is(sameToken.status, 200);
+    t.like(sameToken.body, { ...order, id: placed.body.id });
+  },
+);
+
+test.serial('a process that dies is started again', async (t) => {
+  const { settings, origin } = await freshSettings(t);
+  const started = await startEverything(t, settings);
+  const [api = 0, worker = 0] = [pidOf(started, 'api.ts'), pidOf(started, 'worker.ts')];
+
+  process.kill(api, 'SIGKILL');
+  process.kill(worker, 'SIGKILL');
+  const isNew = (pid: number | undefined, old: number) => pid !== undefined && pid !== old;
+  await until('new processes', () => {
+    return isNew(pidOf(started, 'api.ts'), api) && isNew(pidOf(started, 'worker.ts'), worker);
+  });
+  const isReady = () => send(origin, 'GET', '/readyz').then(({ status }) => status === 200);
+  await until('the new API', () => isReady().catch(() => false), 30_000);
+  const { access: headers } = await startedSession({ origin });
+  const body = { product_name: 'Kettle', amount: '34.90' };
+  const { id } = (await send(origin, 'POST', '/orders', { headers, body })).body;
+  const statusNow = async () =>
+    (await send(origin, 'GET', `/orders/${id}`, { headers })).body.status;
+  await until('the new worker', async () => (await statusNow()) === 'COMPLETED', 30_000);
+
+  t.regex(started.stderr(), /^api ended \(SIGKILL\); starting it again in 500 ms$/m);
+  t.regex(started.stderr(), /^worker ended \(SIGKILL\); starting it again in 500 ms$/m);
+  t.true(started.isRunning());
+});
+
+test.serial('nothing goes on running when the start program itself is killed', async (t) => {
+  const { settings } = await freshSettings(t);
+  const started = await startEverything(t, settings);
+  const processes = started.descendants();
+
+  started.send('SIGKILL');
+  await until('the end of all', () => !processes.some(isAlive), 30_000).catch(() => null);
+
+  t.deepEqual(processes.filter(isAlive).map(commandOf), []);
+  t.true(processes.length >= 4);
+});
+
+test.serial('Ctrl-C while it starts leaves no process behind', async (t) => {
+  const { settings } = await freshSettings(t);
+  const starting = startProgram(t, 'start', settings);
+  await until('the database to be made', () => pidOf(starting, 'initdb'), 30_000);
+
+  const processes = starting.descendants();
+  starting.send('SIGINT');
+  const { code, stdout, stderr } = await starting.ended;
+
+  t.deepEqual([code, stdout, stderr], [0, '', 'Starting Postgres …\n']);
+  t.deepEqual(processes.filter(isAlive).map(commandOf), []);
+});
+
+test.serial('a first start that was killed halfway is simply begun again', async (t) => {
+  const { settings, origin } = await freshSettings(t);
+  const killed = startProgram(t, 'start', settings);
+  const unfinished = join(settings.DATA_DIR, 'postgres.new');
+  await until('the database to be half made', () => existsSync(join(unfinished, 'base')), 30_000);
+  const processes = killed.descendants();
+  killed.send('SIGKILL');
+  await until('the end of all', () => !processes.some(isAlive));
+  mkdirSync(unfinished, { recursive: true }); // initdb may have had the time to clean up
+  writeFileSync(join(unfinished, 'half'), 'a file');
+
+  await startEverything(t, settings);
+
+  t.is((await send(origin, 'GET', '/readyz')).body.status, 'ok');
+  t.false(existsSync(unfinished));
+});
+
+test.serial(
+  'a second start in the same folder says in one line who is there already',
+  async (t) => {
+    const { settings } = await freshSettings(t);
+    const first = startProgram(t, 'start', settings);
+    await until('it to take the folder', () => existsSync(join(settings.DATA_DIR, 'lock')), 30_000);
+
+    const second = await startProgram(t, 'start', settings).ended;
+
+    t.deepEqual([second.code, second.stdout], [1, '']);
+    t.is(
+      second.stderr,
+      `${settings.DATA_DIR} is in use by process ${first.pid}; ` +
+        'stop it, or set DATA_DIR to another folder\n',
+    );
+    t.true(first.isRunning());
+  },
+);
+
+test.serial('a port that is taken is reported in one line, and all is stopped again', async (t) => {
+  const { settings } = await freshSettings(t);
+  const squatter = createServer();
+  await listen(squatter, Number(settings.PORT), '127.0.0.1');
+  t.teardown(() => squatter.close());
+  const starting = startProgram(t, 'start', settings);
+  await until('Postgres to run', () => pidOf(starting, 'bin/postgres'), 30_000);
+
+  const processes = starting.descendants();
+  const { code, stdout, stderr } = await starting.ended;
+
+  t.deepEqual([code, stdout], [1, '']);
+  t.regex(stderr, /^Starting Postgres …\nThe port is taken; set PORT to a free one \([^\n]+\)\n$/);
+  t.deepEqual(processes.filter(isAlive).map(commandOf), []);
+});
+
+test.serial(
+  'a folder that holds something other than a database is left alone, and named',
+  async (t) => {
+    const { settings } = await freshSettings(t);
+    const folder = join(settings.DATA_DIR, 'postgres');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'photo.jpg'), 'not a database');
+
+    const { code, stdout, stderr } = await startProgram(t, 'start', settings).ended;
+
+    t.deepEqual([code, stdout], [1, '']);
+    t.is(
+      stderr,
+      `Starting Postgres …\n${folder} is not a Postgres data directory; ` +
+        'move it away and start again\n',
+    );
+    t.true(existsSync(join(folder, 'photo.jpg')));
+  },
+);
+
+test.serial(
+  'a database that refuses us is reported in one line, and all is stopped again',
+  async (t) => {
+    const { settings } = await freshSettings(t);
+    const url = new URL(databaseUrl(t.context.database));
+    [url.username, url.password] = ['nobody', 'wrong'];
+    const starting = startProgram(t, 'start', { ...settings, DATABASE_URL: url.href });
+    await until('Redis to run', () => pidOf(starting, '--appendonly'), 30_000);
+
+    const processes = starting.descendants();
+    const { code, stdout, stderr } = await starting.ended;
+
+    const [last, ...before] = stderr.trim().split('\n').reverse();
+    t.deepEqual([code, stdout], [1, '']);
+    t.regex(last ?? '', /^The database refused (user or password|the user) of DATABASE_URL \(/);
+    t.deepEqual(before, ['Bringing the database up to date …']);
+    t.deepEqual(processes.filter(isAlive).map(commandOf), []);
+  },
+);
+
+/** A folder that nothing has run in yet, and a free port. No server is given. */
+async function freshSettings(t: ExecutionContext) {
+  const port = await freePort();
+  const settings = { DATA_DIR: join(temporaryFolder(t), 'data'), PORT: String(port) };
+  return { settings, origin: `http://127.0.0.1:${port}` };
+}
+
+/** The lines of the welcome that are there to be pasted into a shell. */
+function suggestedCommands(screen: string): string {
+  return screen.split('see it COMPLETED:')[1]?.split('Look at the queue')[0] ?? '';
+}
+
+function pidOf(started: Running, command: string): number | undefined {
+  return started.descendants().find((pid) => commandOf(pid).includes(command));
+}

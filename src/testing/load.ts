@@ -1,0 +1,75 @@
+import type { ExecutionContext } from 'ava';
+import { sql } from 'slonik';
+import { z } from 'zod';
+import type { Deps } from '../deps.ts';
+import type { signUp } from './context.ts';
+import { until } from './until.ts';
+
+const PAUSE_MS = 5; // the load is there to meet a fault, not to take the cores from other tests
+
+type User = Awaited<ReturnType<typeof signUp>>;
+
+/** What became of one request: its status, or 0 when the connection broke. */
+export type Outcome = { status: number; id: string | undefined; sentAt: number; tookMs: number };
+
+/** Places orders without end, several at a time, until stopped. */
+export function placeSteadily(t: ExecutionContext, users: User[], lanes = 8) {
+  const outcomes: Outcome[] = [];
+  let stopping = false;
+  async function lane(user: User) {
+    while (!stopping) {
+      outcomes.push(await placeOne(user));
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+  const running = Array.from({ length: lanes }, (_, index) =>
+    lane(users[index % users.length] as User),
+  );
+  const stop = async () => {
+    stopping = true;
+    await Promise.all(running);
+  };
+  t.teardown(stop);
+  const more = async (count: number) => {
+    const wanted = outcomes.length + count;
+    await until(`${count} more replies`, () => outcomes.length >= wanted, 30_000);
+  };
+  return { outcomes, more, stop, acknowledged: () => acknowledgedIn(outcomes) };
+}
+
+async function placeOne(user: User): Promise<Outcome> {
+  const sentAt = Date.now();
+  const order = { product_name: 'Kettle', amount: '34.90' };
+  const reply = await user.request('POST', '/orders', order).catch(() => null);
+  const id = reply?.status === 201 ? (reply.body.id as string) : undefined;
+  return { status: reply?.status ?? 0, id, sentAt, tookMs: Date.now() - sentAt };
+}
+
+function acknowledgedIn(outcomes: Outcome[]): string[] {
+  return outcomes.flatMap(({ id }) => id ?? []);
+}
+
+export const COMPLETED_ONCE = 'PENDING → PROCESSING → COMPLETED';
+
+/** How many of these orders have been through which statuses. An order that is lost is in no row. */
+export async function trailsOf({ pool }: Deps, ids: string[]): Promise<Record<string, number>> {
+  const Row = z.object({ trail: z.string(), orders: z.number() });
+  const rows = await pool.any(sql.type(Row)`
+    SELECT trail, count(*) AS orders
+    FROM (
+      SELECT string_agg(to_status::text, ' → ' ORDER BY version) AS trail
+      FROM order_events WHERE order_id = ANY(${sql.array(ids, 'uuid')})
+      GROUP BY order_id
+    ) AS trails
+    GROUP BY trail
+    ORDER BY trail
+  `);
+  return Object.fromEntries(rows.map(({ trail, orders }) => [trail, orders]));
+}
+
+/** Waits until no order in the whole database is open any more. */
+export async function whenAllSettled({ pool }: Deps, timeoutMs = 45_000): Promise<void> {
+  const isOpen = () =>
+    pool.exists(sql.unsafe`SELECT FROM orders WHERE status IN ('PENDING', 'PROCESSING')`);
+  await until('the last order', async () => !(await isOpen()), timeoutMs);
+}

@@ -1,0 +1,45 @@
+import { sql } from 'slonik';
+import { v7 as uuidv7 } from 'uuid';
+import { z } from 'zod';
+import type { QueueName } from '../../jobs/queues.ts';
+import type { Deps } from '../deps.ts';
+import type { IdentifiedOrder } from '../orders/orders.ts';
+
+/** An order as the domain takes it, with its id and its user. */
+export function preparedOrder(user_id: string, product_name = 'Kettle'): IdentifiedOrder {
+  return { id: uuidv7(), user_id, product_name, amount: '34.90', currency: 'USD', metadata: {} };
+}
+
+/** Writes orders without a job straight into the table, oldest first; returns their ids. */
+export async function insertOrders({ pool }: Deps, userId: string, count: number) {
+  const ids = Array.from({ length: count }, () => uuidv7());
+  await pool.query(sql.unsafe`
+    INSERT INTO orders (id, user_id, product_name, amount)
+    SELECT id, ${userId}, 'Kettle', 34.90 FROM ${sql.unnest(
+      ids.map((id) => [id]),
+      ['uuid'],
+    )} AS o(id)
+  `);
+  return ids;
+}
+
+const Event = z.object({ to_status: z.string(), actor: z.string(), reason: z.string().nullable() });
+
+/** The trail of an order, straight from the table. */
+export function eventsOf({ pool }: Deps, id: string) {
+  return pool.any(sql.type(Event)`
+    SELECT to_status, actor, reason FROM order_events WHERE order_id = ${id} ORDER BY version
+  `);
+}
+
+/** The job of an order as pg-boss has it. */
+export async function jobOf({ boss }: Deps, id: string, queue: QueueName = 'process-order') {
+  const [job] = await boss.findJobs<{ order_id: string }>(queue, { id });
+  if (!job) throw new Error(`queue ${queue} has no job ${id}`);
+  return job;
+}
+
+/** Leaves the job of an order no retry: its next try is the last one. */
+export async function leaveOneTry({ boss }: Deps, id: string): Promise<void> {
+  await boss.update('process-order', undefined, { id, retryLimit: 0 });
+}

@@ -1,0 +1,252 @@
+import { sql } from 'slonik';
+import { z } from 'zod';
+import type { Deps } from '../deps.ts';
+import { logIn, refresh, refreshTokenOf, startedSession } from '../testing/accounts.ts';
+import { drain, send, test, withSettings } from '../testing/context.ts';
+
+test('the refresh token comes as a cookie that no script reads and no other site sends', async (t) => {
+  const session = await startedSession(t.context);
+
+  const { headers } = await refresh(t.context, session.refreshToken);
+
+  const [cookie = '', ...more] = headers.getSetCookie();
+  const [value, ...attributes] = cookie.toLowerCase().split('; ');
+  t.is(more.length, 0);
+  t.regex(value ?? '', /^refresh_token=[\w-]{43}$/);
+  t.deepEqual(attributes.filter((attribute) => !attribute.startsWith('expires=')).sort(), [
+    'httponly',
+    'path=/auth',
+    'samesite=strict',
+    'secure',
+  ]);
+  const expires = Date.parse(/expires=([^;]*)/i.exec(cookie)?.[1] ?? '');
+  t.true(Math.abs(expires - Date.now() - 7 * 86_400_000) < 60_000);
+  t.is(headers.get('cache-control'), 'no-store');
+});
+
+test('a browser exchanges its cookie for the next one and a new access token', async (t) => {
+  const session = await startedSession(t.context);
+
+  const reply = await refresh(t.context, session.refreshToken);
+
+  t.is(reply.status, 200);
+  t.not(refreshTokenOf(reply), session.refreshToken);
+  t.is(reply.body.refresh_token, undefined);
+  const headers = { authorization: `Bearer ${reply.body.access_token}` };
+  const me = await send(t.context.origin, 'GET', '/auth/me', { headers });
+  t.is(me.body.id, session.id);
+});
+
+test('a client without cookies sends its refresh token in the body and gets the next one there', async (t) => {
+  const session = await startedSession(t.context);
+
+  const reply = await refreshByBody(t.context.origin, session.refreshToken);
+  const next = await refreshByBody(t.context.origin, reply.body.refresh_token);
+
+  t.is(reply.status, 200);
+  t.not(reply.body.refresh_token, session.refreshToken);
+  t.is(next.status, 200);
+});
+
+test('a refresh without a refresh token, or with one that never was, is refused', async (t) => {
+  const replies = [
+    await send(t.context.origin, 'POST', '/auth/refresh'),
+    await refreshByBody(t.context.origin, 'x'.repeat(43)),
+    await refresh(t.context, 'a\u00e4'),
+  ];
+
+  for (const reply of replies) {
+    t.deepEqual([reply.status, reply.body.type], [401, '/problems/invalid-token']);
+    t.is(reply.headers.getSetCookie().length, 0);
+  }
+});
+
+test('a reply that was lost can be asked for again for a few seconds', async (t) => {
+  const session = await startedSession(t.context);
+
+  const lost = await refresh(t.context, session.refreshToken);
+  const again = await refresh(t.context, session.refreshToken);
+  const successors = [refreshTokenOf(lost), refreshTokenOf(again)];
+
+  t.deepEqual([lost.status, again.status], [200, 200]);
+  t.is(new Set([session.refreshToken, ...successors]).size, 3);
+  for (const token of successors) t.is((await refresh(t.context, token)).status, 200);
+});
+
+test('a refresh token used again later ends the session for both of its users', async (t) => {
+  const service = await withSettings(t, { REFRESH_GRACE_SECONDS: '0' });
+  const stolen = await startedSession(service);
+  const successor = refreshTokenOf(await refresh(service, stolen.refreshToken));
+  t.not(successor, '');
+
+  const reused = await refresh(service, stolen.refreshToken);
+  const afterwards = await refresh(service, successor);
+
+  t.is(reused.status, 401);
+  t.is(afterwards.status, 401);
+});
+
+test('a stolen session does not end the others of the same user', async (t) => {
+  const service = await withSettings(t, { REFRESH_GRACE_SECONDS: '0' });
+  const stolen = await startedSession(service);
+  const other = refreshTokenOf(await logIn(service, stolen.email));
+
+  await refresh(service, stolen.refreshToken);
+  await refresh(service, stolen.refreshToken);
+
+  t.is((await refresh(service, other)).status, 200);
+});
+
+test('of several uses of one token at the same moment, each within the grace gets a good successor', async (t) => {
+  const session = await startedSession(t.context);
+  const attempts = Array.from({ length: 6 }, () => refresh(t.context, session.refreshToken));
+
+  const tokens = (await Promise.all(attempts)).map(refreshTokenOf);
+
+  t.is(new Set(tokens).size, 6);
+  const next = await Promise.all(tokens.map((token) => refresh(t.context, token)));
+  t.true(next.every(({ status }) => status === 200));
+});
+
+test('without a grace, of several uses at the same moment none leaves a usable session', async (t) => {
+  const service = await withSettings(t, { REFRESH_GRACE_SECONDS: '0' });
+  const session = await startedSession(service);
+  const attempts = Array.from({ length: 6 }, () => refresh(service, session.refreshToken));
+
+  const replies = await Promise.all(attempts);
+
+  t.deepEqual(
+    replies.map(({ status }) => status).sort((a, b) => a - b),
+    [200, 401, 401, 401, 401, 401],
+  );
+  const winner = replies.find(({ status }) => status === 200);
+  t.is((await refresh(service, refreshTokenOf(winner!))).status, 401);
+});
+
+test('logging out ends the session, takes the cookie away, and can be repeated', async (t) => {
+  const session = await startedSession(t.context);
+  const successor = refreshTokenOf(await refresh(t.context, session.refreshToken));
+  const headers = { cookie: `refresh_token=${successor}` };
+
+  const first = await send(t.context.origin, 'POST', '/auth/logout', { headers });
+  const second = await send(t.context.origin, 'POST', '/auth/logout', { headers });
+  const without = await send(t.context.origin, 'POST', '/auth/logout');
+
+  t.deepEqual([first.status, second.status, without.status], [204, 204, 204]);
+  t.regex(first.headers.getSetCookie()[0] ?? '', /^refresh_token=;.*expires=Thu, 01 Jan 1970/i);
+  t.is((await refresh(t.context, successor)).status, 401);
+  t.is((await refresh(t.context, session.refreshToken)).status, 401);
+});
+
+test('a client without cookies logs out with its refresh token in the body', async (t) => {
+  const { refreshToken } = await startedSession(t.context);
+  const body = { refresh_token: refreshToken };
+
+  const reply = await send(t.context.origin, 'POST', '/auth/logout', { body });
+
+  t.is(reply.status, 204);
+  t.is((await refresh(t.context, refreshToken)).status, 401);
+});
+
+test('logging out everywhere ends every session of the user, and of nobody else', async (t) => {
+  const here = await startedSession(t.context);
+  const stranger = await startedSession(t.context);
+  const there = refreshTokenOf(await logIn(t.context, here.email));
+
+  const reply = await logOutEverywhere(t.context.origin, here.access);
+  const anonymous = await logOutEverywhere(t.context.origin, {});
+
+  t.is(reply.status, 204);
+  t.is(anonymous.status, 401);
+  t.is((await refresh(t.context, here.refreshToken)).status, 401);
+  t.is((await refresh(t.context, there)).status, 401);
+  t.is((await refresh(t.context, stranger.refreshToken)).status, 200);
+});
+
+test('no refresh that is under way survives logging out everywhere', async (t) => {
+  const sessions = await Promise.all(Array.from({ length: 12 }, () => startedSession(t.context)));
+
+  const successors = await Promise.all(
+    sessions.map(async ({ access, refreshToken }) => {
+      const underWay = refresh(t.context, refreshToken);
+      await logOutEverywhere(t.context.origin, access);
+      return refreshTokenOf(await underWay);
+    }),
+  );
+
+  for (const token of successors.filter((successor) => successor !== ''))
+    t.is((await refresh(t.context, token)).status, 401);
+  t.is(successors.length, 12);
+});
+
+test('a refresh token expires a fixed time after the login, rotated or not', async (t) => {
+  const session = await startedSession(t.context);
+  const successor = refreshTokenOf(await refresh(t.context, session.refreshToken));
+  const expiries = await t.context.deps.pool.anyFirst(sql.type(Expiry)`
+    SELECT expires_at FROM refresh_tokens WHERE user_id = ${session.id}
+  `);
+  await expire(t.context.deps, session.id);
+
+  const reply = await refresh(t.context, successor);
+
+  t.is(expiries.length, 2);
+  t.is(expiries[0], expiries[1]);
+  t.deepEqual([reply.status, reply.body.type], [401, '/problems/invalid-token']);
+});
+
+test('a refresh token is not to be found in the database', async (t) => {
+  const session = await startedSession(t.context);
+
+  const rows = await t.context.deps.pool.anyFirst(sql.type(z.object({ row: z.string() }))`
+    SELECT r::text AS row FROM refresh_tokens AS r WHERE user_id = ${session.id}
+  `);
+
+  t.is(rows.length, 1);
+  t.false(rows[0]?.includes(session.refreshToken));
+  const bytes = Buffer.from(session.refreshToken, 'base64url').toString('hex');
+  t.false(rows[0]?.includes(bytes));
+  t.false(rows[0]?.includes(Buffer.from(session.refreshToken).toString('hex')));
+});
+
+test('a refresh token is not accepted as access token', async (t) => {
+  const { refreshToken } = await startedSession(t.context);
+  const headers = { authorization: `Bearer ${refreshToken}` };
+
+  const me = await send(t.context.origin, 'GET', '/auth/me', { headers });
+  const orders = await send(t.context.origin, 'GET', '/orders', { headers });
+
+  t.is(me.status, 401);
+  t.is(orders.status, 401);
+});
+
+test('the nightly prune deletes expired refresh tokens and leaves the others', async (t) => {
+  const expired = await startedSession(t.context);
+  const live = await startedSession(t.context);
+  await expire(t.context.deps, expired.id);
+  await t.context.deps.boss.send('prune', {});
+
+  const outcomes = await drain(t.context.deps, 'prune');
+
+  t.deepEqual(outcomes, ['completed']);
+  const count = await t.context.deps.pool.oneFirst(sql.type(z.object({ count: z.number() }))`
+    SELECT count(*) FROM refresh_tokens WHERE user_id = ${expired.id}
+  `);
+  t.is(count, 0);
+  t.is((await refresh(t.context, live.refreshToken)).status, 200);
+});
+
+const Expiry = z.object({ expires_at: z.iso.datetime() });
+
+async function expire({ pool }: Pick<Deps, 'pool'>, userId: string): Promise<void> {
+  await pool.query(sql.unsafe`
+    UPDATE refresh_tokens SET expires_at = now() - interval '1 second' WHERE user_id = ${userId}
+  `);
+}
+
+function refreshByBody(origin: string, refreshToken: string) {
+  return send(origin, 'POST', '/auth/refresh', { body: { refresh_token: refreshToken } });
+}
+
+function logOutEverywhere(origin: string, headers: Record<string, string>) {
+  return send(origin, 'POST', '/auth/logout-everywhere', { headers });
+}

@@ -1,0 +1,156 @@
+import { sql } from 'slonik';
+import { z } from 'zod';
+import { logIn, newEmail, PASSWORD, register } from '../testing/accounts.ts';
+import { send, signUp, test, withSettings } from '../testing/context.ts';
+import { createPasswords } from './passwords.ts';
+
+test('whoever registers can log in and sees their own account', async (t) => {
+  const email = newEmail();
+
+  const registered = await register(t.context, { name: 'Grace Hopper', email });
+  const { body } = await logIn(t.context, email);
+  const headers = { authorization: `Bearer ${body.access_token}` };
+  const me = await send(t.context.origin, 'GET', '/auth/me', { headers });
+
+  t.is(registered.status, 201);
+  t.deepEqual(registered.body, { id: registered.body.id, name: 'Grace Hopper', email });
+  t.like(body, { token_type: 'bearer', expires_in: 900, refresh_token: undefined });
+  t.deepEqual([me.status, me.body], [200, registered.body]);
+});
+
+test('an address is one account, however it is capitalised', async (t) => {
+  const email = newEmail();
+  await register(t.context, { email: email.toUpperCase() });
+
+  const again = await register(t.context, { email });
+  const login = await logIn(t.context, email);
+
+  t.is(again.status, 409);
+  t.is(again.body.type, '/problems/email-taken');
+  t.is(login.status, 200);
+});
+
+test('of several people who register one address at the same moment, one gets it', async (t) => {
+  const email = newEmail();
+  const spellings = [email, email.toUpperCase(), email, email.toUpperCase()];
+
+  const replies = await Promise.all(spellings.map((one) => register(t.context, { email: one })));
+
+  t.deepEqual(
+    replies.map(({ status }) => status).sort((a, b) => a - b),
+    [201, 409, 409, 409],
+  );
+});
+
+test('an unknown address and a wrong password get the same answer', async (t) => {
+  const { email } = (await register(t.context)).body;
+
+  const wrong = await logIn(t.context, email, 'not the password');
+  const unknown = await logIn(t.context, newEmail(), 'not the password');
+
+  t.is(wrong.status, 401);
+  t.is(wrong.body.type, '/problems/invalid-credentials');
+  t.is(unknown.status, wrong.status);
+  t.deepEqual({ ...unknown.body, request_id: '' }, { ...wrong.body, request_id: '' });
+  t.deepEqual(headerNames(unknown.headers), headerNames(wrong.headers));
+});
+
+test('a registration that is not valid is refused with a pointer to each mistake', async (t) => {
+  const cases: [object, string[]][] = [
+    [{ password: 'short77' }, ['/password']],
+    [{ password: 'x'.repeat(201) }, ['/password']],
+    [{ password: undefined }, ['/password']],
+    [{ password: 12_345_678 }, ['/password']],
+    [{ password: 'with\0nul and more' }, ['/password']],
+    [{ name: 'A\0da' }, ['/name']],
+    [{ name: '' }, ['/name']],
+    [{ name: '   ' }, ['/name']],
+    [{ name: 'x'.repeat(201) }, ['/name']],
+    [{ name: '\ud800' }, ['/name']],
+    [{ email: 'ada' }, ['/email']],
+    [{ email: 'ada\0@example.test' }, ['/email']],
+    [{ email: `${'x'.repeat(250)}@example.test` }, ['/email']],
+    [{ role: 'admin', 'is/root~': true }, ['/is~1root~0', '/role']],
+    [{ name: '', email: '', password: '' }, ['/email', '/name', '/password']],
+  ];
+
+  for (const [account, pointers] of cases) {
+    const { status, body } = await register(t.context, account);
+
+    t.is(status, 422, JSON.stringify(account));
+    t.is(body.type, '/problems/invalid-request');
+    const found = body.errors.map(({ pointer }: { pointer: string }) => pointer).sort();
+    t.deepEqual([...new Set(found)], pointers, JSON.stringify(account));
+  }
+});
+
+test('credentials that are no credentials are refused before any password is checked', async (t) => {
+  for (const body of [{}, [], 'text', null, { email: newEmail() }, { password: PASSWORD }]) {
+    const json = JSON.stringify(body);
+    const reply = await send(t.context.origin, 'POST', '/auth/login', { body: json });
+    t.is(reply.status, 422, json);
+  }
+});
+
+test('how long a password must be is a setting', async (t) => {
+  const service = await withSettings(t, { PASSWORD_MIN_LENGTH: '6' });
+
+  const accepted = await register(service, { password: '123456' });
+  const refused = await register(service, { password: '12345' });
+  const document = await send(service.origin, 'GET', '/openapi.json');
+
+  t.is(accepted.status, 201);
+  t.is(refused.status, 422);
+  t.is(document.body.components.schemas.NewUser.properties.password.minLength, 6);
+});
+
+test('a user can log in from eight places at the same moment', async (t) => {
+  const { email } = (await register(t.context)).body;
+
+  const replies = await Promise.all(Array.from({ length: 8 }, () => logIn(t.context, email)));
+
+  t.deepEqual(
+    replies.map(({ status }) => status),
+    replies.map(() => 200),
+  );
+  t.is(new Set(replies.map(({ body }) => body.access_token)).size, 8);
+});
+
+test('a password is stored as argon2id with the parameters that OWASP asks for', async (t) => {
+  const { id } = (await register(t.context, { password: 'a-most-remarkable-password' })).body;
+
+  const Row = z.object({ password_hash: z.string(), everything: z.string() });
+  const stored = await t.context.deps.pool.one(sql.type(Row)`
+    SELECT password_hash, u::text AS everything FROM users AS u WHERE id = ${id}
+  `);
+
+  t.regex(stored.password_hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+  t.false(stored.everything.includes('remarkable'));
+});
+
+test('the token of an account that is gone opens nothing', async (t) => {
+  const user = await signUp(t.context);
+  await t.context.deps.pool.query(sql.unsafe`DELETE FROM users WHERE id = ${user.id}`);
+
+  const me = await user.request('GET', '/auth/me');
+  const order = await user.request('POST', '/orders', { product_name: 'Kettle', amount: '1.00' });
+
+  t.deepEqual([me.status, me.body.type], [401, '/problems/invalid-token']);
+  t.deepEqual([order.status, order.body.type], [401, '/problems/invalid-token']);
+});
+
+test('when a hundred passwords wait to be checked, the next is told to come back', async (t) => {
+  const passwords = createPasswords();
+
+  const ends = await Promise.allSettled(
+    Array.from({ length: 106 }, () => passwords.verify(undefined, PASSWORD)),
+  );
+
+  const refused = ends.filter((end) => end.status === 'rejected').map(({ reason }) => reason);
+  t.is(refused.length, 2); // four are being checked
+  for (const reason of refused) t.like(reason, { slug: 'overloaded' });
+});
+
+function headerNames(headers: Headers): string[] {
+  return [...headers.keys()].sort();
+}

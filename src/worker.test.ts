@@ -1,0 +1,93 @@
+import type { ExecutionContext } from 'ava';
+import { sql } from 'slonik';
+import { v7 as uuidv7 } from 'uuid';
+import { closeDeps, openDeps, type Deps } from './deps.ts';
+import { lookUp, ownService, signUp, test, type Context } from './testing/context.ts';
+import { eventsOf, jobOf, leaveOneTry } from './testing/orders.ts';
+import { until } from './testing/until.ts';
+import { startWorkers } from './worker.ts';
+
+// Each test has a database of its own, and a worker that runs there as it does in production.
+
+test('a worker completes what is placed while it runs', async (t) => {
+  const service = await ownService(t);
+  await startWorker(t, service);
+  const user = await signUp(service);
+
+  const ids = await Promise.all(Array.from({ length: 30 }, () => user.place()));
+
+  for (const id of ids) await ends(service.deps, id, 'COMPLETED');
+  t.deepEqual(await lookUp(service.deps, ids[0] ?? ''), {
+    status: 'COMPLETED',
+    version: 3,
+    job: 'completed',
+  });
+});
+
+test('a worker that nobody wakes finds an order by looking', async (t) => {
+  const service = await ownService(t, { REDIS_URL: '', WORKER_POLL_SECONDS: '0.5' });
+  await startWorker(t, service);
+  const user = await signUp(service);
+
+  const id = await user.place();
+
+  t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
+});
+
+test('an order that fails for the last time becomes FAILED without anybody seeing to it', async (t) => {
+  const service = await ownService(t);
+  const { deps } = service;
+  await deps.pool.query(sql.unsafe`
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'this one is poison'; END $$
+  `);
+  await deps.pool.query(sql.unsafe`
+    CREATE TRIGGER orders_99_poison BEFORE UPDATE ON orders FOR EACH ROW
+      WHEN (NEW.status = 'COMPLETED' AND NEW.product_name = 'Poison') EXECUTE FUNCTION refuse()
+  `);
+  const user = await signUp(service);
+  const poison = await user.place({ product_name: 'Poison', amount: 1 });
+  const neighbour = await user.place();
+  await leaveOneTry(deps, poison);
+
+  await startWorker(t, service);
+  await ends(deps, poison, 'FAILED');
+  await ends(deps, neighbour, 'COMPLETED');
+
+  t.is((await jobOf(deps, poison)).state, 'failed');
+  t.regex((await eventsOf(deps, poison)).at(-1)?.reason ?? '', /1 tries: .*this one is poison/);
+});
+
+test('a job that carries nonsense is given up at once, with the reason, and harms nobody', async (t) => {
+  const service = await ownService(t);
+  const { deps } = service;
+  const nonsense = uuidv7();
+  await deps.boss.insert('process-order', [{ id: nonsense, data: { order_id: 'none' } }]);
+  const id = await (await signUp(service)).place();
+
+  await startWorker(t, service);
+  await ends(deps, id, 'COMPLETED');
+  const job = await until('the nonsense to be given up', async () => {
+    const found = await jobOf(deps, nonsense);
+    return found.state === 'failed' && found;
+  });
+
+  t.is(job.retryCount, 0);
+  t.deepEqual(job.output, { message: 'The payload is malformed.' });
+});
+
+async function startWorker(t: ExecutionContext<Context>, { deps: { config } }: Context) {
+  const deps = await openDeps({ ...config, SHUTDOWN_TIMEOUT_SECONDS: 2 }, 'worker');
+  const unsubscribe = await startWorkers(deps);
+  t.teardown(async () => {
+    unsubscribe();
+    await closeDeps(deps);
+  });
+}
+
+async function ends(deps: Deps, id: string, status: string): Promise<string> {
+  return until(`order ${id} to be ${status}`, async () => {
+    const order = await lookUp(deps, id);
+    return order.status === status && order.status;
+  });
+}
