@@ -40,7 +40,7 @@ function createBareApp({ config, log, metrics }: Deps): Koa<AppState> {
   app.use(clientAddress(config.TRUSTED_PROXIES));
   app.use(requestLog(log, metrics)); // around the next, so that it sees how each request ended
   app.use(problemDetails());
-  app.use(helmet());
+  app.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }));
   app.on('error', (err: unknown, ctx?: { state: AppState }) => {
     (ctx?.state.log ?? log).error({ err }, 'request failed');
   });

@@ -16,8 +16,9 @@ export async function exitOnFailure(main: () => Promise<void>): Promise<void> {
 }
 
 /**
- * Calls `stop` once on SIGTERM or Ctrl-C, or when the supervisor that started this process is gone,
- * and then exits. A stop that takes longer than the timeout is cut short with exit code 1.
+ * Calls `stop` once on SIGTERM or Ctrl-C, or when the terminal or the supervisor that this process was
+ * started from is gone, and then exits. A stop that takes longer than the timeout is cut short with
+ * exit code 1.
  */
 export function stopOnSignal(stop: () => Promise<void>, timeoutSeconds: number): void {
   let stopping = false;
@@ -35,6 +36,7 @@ export function stopOnSignal(stop: () => Promise<void>, timeoutSeconds: number):
   };
   process.on('SIGTERM', begin);
   process.on('SIGINT', begin);
+  process.on('SIGHUP', begin);
   process.on('disconnect', begin);
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
@@ -39,6 +39,27 @@ test.serial(
   },
 );
 
+test.serial('without a Redis on the machine everything works, and one line says so', async (t) => {
+  const { settings, origin } = await freshSettings(t);
+  const PATH = temporaryFolder(t);
+  for (const program of ['setpriv', 'id']) {
+    const { stdout } = spawnSync('which', [program], { encoding: 'utf8' });
+    symlinkSync(stdout.trim(), join(PATH, program));
+  }
+  const started = await startEverything(t, { ...settings, PATH });
+
+  const ready = await send(origin, 'GET', '/readyz');
+  const { access: headers } = await startedSession({ origin });
+  const body = { product_name: 'Kettle', amount: '34.90' };
+  const { id } = (await send(origin, 'POST', '/orders', { headers, body })).body;
+  const order = () => send(origin, 'GET', `/orders/${id}`, { headers });
+  await until('the order', async () => (await order()).body.status === 'COMPLETED', 30_000);
+
+  t.like(ready, { status: 200, body: { status: 'degraded', redis: 'off' } });
+  t.regex(started.stderr(), /^No REDIS_URL and no redis-server on the PATH: .* without Redis\.$/m);
+  t.true(started.stdout().includes('Redis                   none (degraded)'));
+});
+
 test.serial(
   'Ctrl-C leaves no process behind, and the next start finds everything again',
   async (t) => {
@@ -73,9 +94,11 @@ test.serial('a process that dies is started again', async (t) => {
 
   process.kill(api, 'SIGKILL');
   process.kill(worker, 'SIGKILL');
-  const isNew = (pid: number | undefined, old: number) => pid !== undefined && pid !== old;
   await until('new processes', () => {
-    return isNew(pidOf(started, 'api.ts'), api) && isNew(pidOf(started, 'worker.ts'), worker);
+    const [newApi = api, newWorker = worker] = ['api.ts', 'worker.ts'].map((name) =>
+      pidOf(started, name),
+    );
+    return newApi !== api && newWorker !== worker;
   });
   const isReady = () => send(origin, 'GET', '/readyz').then(({ status }) => status === 200);
   await until('the new API', () => isReady().catch(() => false), 30_000);
@@ -200,7 +223,7 @@ test.serial(
     const processes = starting.descendants();
     const { code, stdout, stderr } = await starting.ended;
 
-    const [last, ...before] = stderr.trim().split('\n').reverse();
+    const [last, ...before] = stderr.trim().split('\n').toReversed();
     t.deepEqual([code, stdout], [1, '']);
     t.regex(last ?? '', /^The database refused (user or password|the user) of DATABASE_URL \(/);
     t.deepEqual(before, ['Bringing the database up to date …']);
@@ -208,7 +231,7 @@ test.serial(
   },
 );
 
-/** A folder that nothing has run in yet, and a free port. No server is given. */
+/** A folder that only we can enter, with nothing in it yet, and a free port. No server is given. */
 async function freshSettings(t: ExecutionContext) {
   const port = await freePort();
   const settings = { DATA_DIR: join(temporaryFolder(t), 'data'), PORT: String(port) };

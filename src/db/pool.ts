@@ -3,7 +3,7 @@ import type { DatabasePool, DriverTypeParser, Interceptor, QueryResultRow } from
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 
-/** Opens the pool that all of our own SQL runs on. Connects on first use; survives lost connections. */
+/** Opens the pool that all of our own SQL runs on. Rejects when the database is away; survives it later. */
 export async function openPool(
   config: Pick<Config, 'DATABASE_URL' | 'POOL_SIZE_MAX'>,
   log: Logger,

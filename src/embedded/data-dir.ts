@@ -31,13 +31,15 @@ export function takeDataDir(dir: string): DataDir {
 }
 
 function takeLock(lock: string, dir: string): void {
-  const holder = Number(readIfThere(lock) ?? '0');
+  const found = readIfThere(lock);
+  const holder = Number(found ?? '0');
   if (holder > 0 && holder !== process.pid && isAlive(holder)) {
     throw new Error(
       `${dir} is in use by process ${holder}; stop it, or set DATA_DIR to another folder`,
     );
   }
-  rmSync(lock, { force: true }); // left behind by a process that was killed
+  // Left behind by a process that was killed. One made since we looked is somebody's, and stays.
+  if (found !== null) rmSync(lock, { force: true });
   try {
     writeFileSync(lock, `${process.pid}\n`, { flag: 'wx' });
   } catch (cause) {

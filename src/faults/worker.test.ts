@@ -1,10 +1,9 @@
-import { createServer, type ServerResponse } from 'node:http';
-import type { ExecutionContext } from 'ava';
+import type { ServerResponse } from 'node:http';
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { listen } from '../http/server.ts';
 import { placeOrders } from '../orders/orders.ts';
 import { ownService, signUp, test, type Context } from '../testing/context.ts';
+import { FULFILMENT_SECRET, openFulfilment } from '../testing/fulfilment.ts';
 import { COMPLETED_ONCE, trailsOf, whenAllSettled } from '../testing/load.ts';
 import { preparedOrder } from '../testing/orders.ts';
 import { startWorker, type Running } from '../testing/processes.ts';
@@ -18,12 +17,12 @@ const RESCUE_MS_MAX = 30_000;
 
 test('when a worker is killed in the midst of 1000 orders, another completes them all, each once', async (t) => {
   const service = await ownService(t);
-  const fulfilment = await startFulfilment(t, (answer) => setTimeout(answer, 50));
-  const env = { ...testEnvironment(service.database), ...fulfilment.settings };
+  const { url, calls } = await openFulfilment(t, (response) => setTimeout(accept, 50, response));
+  const env = fulfilledAt(url, service);
   const [worker] = await Promise.all([startWorker(t, env), startWorker(t, env)]);
   const ids = await placeMany(service, 1000);
   await until('the worker to hold orders', async () => {
-    return fulfilment.calls() > 200 && (await heldBy(service, worker)) > 0;
+    return calls.length > 200 && (await heldBy(service, worker)) > 0;
   });
 
   worker.send('SIGKILL');
@@ -64,31 +63,30 @@ test('a worker that is killed in the midst of a transaction leaves nothing half 
 
 test('a worker that wakes up after another has taken over its orders changes nothing', async (t) => {
   const service = await ownService(t);
-  const answers: (() => void)[] = []; // of the frozen worker, then of the other one
-  const fulfilment = await startFulfilment(t, (answer) => answers.push(answer));
-  const env = testEnvironment(service.database, {
-    ...fulfilment.settings,
-    FULFILMENT_TIMEOUT_MS: '30000',
-  });
+  const open: ServerResponse[] = []; // ten for the frozen worker, then ten for the other one
+  const { url } = await openFulfilment(t, (response) => open.push(response));
+  // A lane for each order: their retries fall due one by one, and none is to wait for another.
+  const lanes = { WORKER_CONCURRENCY: '10', FULFILMENT_TIMEOUT_MS: '30000' };
+  const env = fulfilledAt(url, service, lanes);
   const frozen = await startWorker(t, env);
   const ids = await placeMany(service, 10);
-  await until('the first worker to hold all orders', () => answers.length === 10);
+  await until('the first worker to hold all orders', () => open.length === 10);
 
   frozen.send('SIGSTOP');
   const other = await startWorker(t, env);
-  await until('the other worker to hold all orders', () => answers.length === 20, 45_000);
-  for (const answer of answers.slice(10, 15)) answer(); // five are completed, five still in hand
-  await until('the first five', () => remaining(service, 5));
-  for (const answer of answers.slice(0, 10)) answer();
+  await until('the other worker to hold all orders', () => open.length === 20, 45_000);
+  open.slice(10, 15).forEach(accept); // five are completed, five still in hand
+  await until('the first five', () => remaining(service, 5), 20_000);
+  open.slice(0, 10).forEach(accept);
   frozen.send('SIGCONT');
   await until('it to notice', () => gaveUp(frozen).length >= 5, 30_000);
   frozen.send('SIGTERM');
   const { code } = await frozen.ended;
-  for (const answer of answers.slice(15)) answer();
+  open.slice(15).forEach(accept);
   await whenAllSettled(service.deps);
 
   t.is(code, 0);
-  t.is(answers.length, 20, 'no order was sent a third time');
+  t.is(open.length, 20, 'no order was sent a third time');
   t.deepEqual(await trailsOf(service.deps, ids), { [COMPLETED_ONCE]: ids.length });
   t.deepEqual(await completedBy(service), [other.pid]);
   t.deepEqual(await jobStates(service), { completed: ids.length });
@@ -96,8 +94,8 @@ test('a worker that wakes up after another has taken over its orders changes not
 
 test('a worker that is told to stop finishes the orders that it has begun, and begins no others', async (t) => {
   const service = await ownService(t);
-  const fulfilment = await startFulfilment(t, (answer) => setTimeout(answer, 500));
-  const env = testEnvironment(service.database, fulfilment.settings);
+  const { url, calls } = await openFulfilment(t, (response) => setTimeout(accept, 500, response));
+  const env = fulfilledAt(url, service);
   const worker = await startWorker(t, env);
   const ids = await placeMany(service, 200);
   await until('the worker to hold orders', async () => (await heldBy(service, worker)) > 0);
@@ -107,7 +105,7 @@ test('a worker that is told to stop finishes the orders that it has begun, and b
   const { code } = await worker.ended;
   const stopMs = Date.now() - toldAt;
   const { active = 0, created = 0, completed = 0 } = await jobStates(service);
-  const begun = fulfilment.calls();
+  const begun = calls.length;
   await startWorker(t, env);
   await whenAllSettled(service.deps);
 
@@ -117,23 +115,20 @@ test('a worker that is told to stop finishes the orders that it has begun, and b
   t.is(active, 0);
   t.true(created > 0);
   t.is(completed, begun);
-  t.is(fulfilment.calls(), ids.length, 'no order was sent there twice');
+  t.is(calls.length, ids.length, 'no order was sent there twice');
   t.deepEqual(await trailsOf(service.deps, ids), { [COMPLETED_ONCE]: ids.length });
 });
 
 test('a worker that cannot finish in time returns its orders, and another takes them at once', async (t) => {
   const service = await ownService(t);
   let isHanging = true;
-  const fulfilment = await startFulfilment(t, (answer) => {
-    if (!isHanging) answer();
+  const { url, calls } = await openFulfilment(t, (response) => {
+    if (!isHanging) accept(response);
   });
-  const env = testEnvironment(service.database, {
-    ...fulfilment.settings,
-    SHUTDOWN_TIMEOUT_SECONDS: '2',
-  });
+  const env = fulfilledAt(url, service, { SHUTDOWN_TIMEOUT_SECONDS: '2' });
   const worker = await startWorker(t, env);
   const ids = await placeMany(service, 10);
-  await until('the worker to hold all orders', () => fulfilment.calls() === ids.length);
+  await until('the worker to hold all orders', () => calls.length === ids.length);
 
   worker.send('SIGTERM');
   const { code, stderr } = await worker.ended;
@@ -147,25 +142,13 @@ test('a worker that cannot finish in time returns its orders, and another takes 
   t.deepEqual(await trailsOf(service.deps, ids), { [COMPLETED_ONCE]: ids.length });
 });
 
-/** The other side of FULFILMENT_URL: says of each call when to answer it, and counts them. */
-async function startFulfilment(
-  t: ExecutionContext,
-  onCall: (answer: () => void, orderId: string) => void,
-) {
-  let calls = 0;
-  const accept = (response: ServerResponse) => response.writeHead(200).end();
-  const server = createServer((request, response) => {
-    request.resume();
-    calls += 1;
-    onCall(() => accept(response), String(request.headers['idempotency-key']));
-  });
-  const port = await listen(server, 0, '127.0.0.1');
-  t.teardown(() => server.close().closeAllConnections());
-  const settings = {
-    FULFILMENT_URL: `http://127.0.0.1:${port}`,
-    FULFILMENT_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
-  };
-  return { settings, calls: () => calls };
+/** The settings of a worker whose orders are fulfilled elsewhere. */
+function fulfilledAt(url: string, { database }: Context, settings: Record<string, string> = {}) {
+  return testEnvironment(database, { FULFILMENT_URL: url, FULFILMENT_SECRET, ...settings });
+}
+
+function accept(response: ServerResponse): void {
+  response.writeHead(200).end();
 }
 
 async function placeMany(service: Context, count: number): Promise<string[]> {

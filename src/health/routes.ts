@@ -28,7 +28,11 @@ export function healthRoutes(deps: Deps) {
   });
 
   router.get('/metrics', async (ctx) => {
-    await readQueueHealth(deps);
+    await readQueueHealth(deps).catch((err: unknown) => {
+      deps.log.debug({ err }, 'queue gauges not read'); // an outage is when the others are wanted
+      deps.metrics.queueJobs.reset();
+      deps.metrics.queueOldestSeconds.reset();
+    });
     ctx.type = deps.metrics.registry.contentType;
     ctx.body = await deps.metrics.registry.metrics();
   });

@@ -49,8 +49,8 @@ const slugByConstraint: Record<string, ProblemSlug> = {
 };
 const slugBySqlState: Record<string, ProblemSlug> = { OM001: 'illegal-transition' };
 
-/** SQLSTATEs and socket errors of a database that is away or going away. */
-const AWAY = /^(08|53|57P)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
+/** SQLSTATEs and socket errors of a database that is away, going away or not there. */
+const AWAY = /^(08|3D|53|57P)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
 const awayErrors = [ConnectionError, BackendTerminatedError, BackendTerminatedUnexpectedlyError];
 const RETRY_AFTER_SECONDS = 1;
 
@@ -104,7 +104,7 @@ export function problemDetails(): Middleware {
       if (ctx.status >= 400 && ctx.body == null) ctx.throw(ctx.status);
     } catch (error) {
       const body = toProblem(error)?.toJSON() ?? fromHttp(error);
-      if (body.status >= 500) ctx.app.emit('error', error, ctx); // logged with its stack, never sent
+      if (isOurFault(body.status)) ctx.app.emit('error', error, ctx); // logged with its stack, never sent
       ctx.status = body.status;
       if (body.status === 401) ctx.set('WWW-Authenticate', 'Bearer realm="oms"');
       if (body.status === 503) ctx.set('Retry-After', String(RETRY_AFTER_SECONDS));
@@ -112,6 +112,11 @@ export function problemDetails(): Middleware {
       ctx.type = 'application/problem+json'; // after the body: setting an object body sets a type
     }
   };
+}
+
+// 501 is a method that nobody knows: the client's mistake, whatever its number says.
+function isOurFault(status: number): boolean {
+  return status >= 500 && status !== 501;
 }
 
 function toProblem(error: unknown): Problem | undefined {

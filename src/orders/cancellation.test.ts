@@ -145,7 +145,6 @@ async function move({ pool }: Deps, id: string, status: string): Promise<void> {
 /** Whether somebody waits for a lock that this transaction holds. */
 function isAwaited(tx: DatabaseTransactionConnection): Promise<boolean> {
   return tx.exists(sql.unsafe`
-    SELECT FROM pg_stat_activity
-    WHERE datname = current_database() AND pg_backend_pid() = ANY(pg_blocking_pids(pid))
+    SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))
   `);
 }

@@ -185,6 +185,7 @@ test.serial(
     const results = await runBatch(deps, 'process-order', jobs);
 
     t.is(results[0]?.status, 'failed');
+    t.notRegex(JSON.stringify(results[0]?.output), /timeout/);
     t.deepEqual(await lookUp(deps, id), { status: 'PROCESSING', version: 2, job: 'active' });
   },
 );

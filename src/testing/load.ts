@@ -15,9 +15,9 @@ export type Outcome = { status: number; id: string | undefined; sentAt: number; 
 /** Places orders without end, several at a time, until stopped. */
 export function placeSteadily(t: ExecutionContext, users: User[], lanes = 8) {
   const outcomes: Outcome[] = [];
-  let stopping = false;
+  const stopping = new AbortController();
   async function lane(user: User) {
-    while (!stopping) {
+    while (!stopping.signal.aborted) {
       outcomes.push(await placeOne(user));
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
@@ -26,7 +26,7 @@ export function placeSteadily(t: ExecutionContext, users: User[], lanes = 8) {
     lane(users[index % users.length] as User),
   );
   const stop = async () => {
-    stopping = true;
+    stopping.abort();
     await Promise.all(running);
   };
   t.teardown(stop);
@@ -34,7 +34,9 @@ export function placeSteadily(t: ExecutionContext, users: User[], lanes = 8) {
     const wanted = outcomes.length + count;
     await until(`${count} more replies`, () => outcomes.length >= wanted, 30_000);
   };
-  return { outcomes, more, stop, acknowledged: () => acknowledgedIn(outcomes) };
+  const acknowledged = () => outcomes.flatMap(({ id }) => id ?? []);
+  const statuses = () => [...new Set(outcomes.map(({ status }) => status))].sort((a, b) => a - b);
+  return { outcomes, more, stop, acknowledged, statuses };
 }
 
 async function placeOne(user: User): Promise<Outcome> {
@@ -43,10 +45,6 @@ async function placeOne(user: User): Promise<Outcome> {
   const reply = await user.request('POST', '/orders', order).catch(() => null);
   const id = reply?.status === 201 ? (reply.body.id as string) : undefined;
   return { status: reply?.status ?? 0, id, sentAt, tookMs: Date.now() - sentAt };
-}
-
-function acknowledgedIn(outcomes: Outcome[]): string[] {
-  return outcomes.flatMap(({ id }) => id ?? []);
 }
 
 export const COMPLETED_ONCE = 'PENDING → PROCESSING → COMPLETED';
