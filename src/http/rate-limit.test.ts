@@ -199,7 +199,7 @@ test('refused requests count for nothing but the limit: no order is stored for t
 /** Limits by address would be shared by all tests of this file, so each counts under its own prefix. */
 async function withLimits(t: ExecutionContext<Context>, settings: Record<string, string>) {
   const service = await withSettings(t, { REDIS_PREFIX: randomUUID(), ...settings });
-  // Where many tests share a processor, a reply is easily read later than the 250 ms allowed for it.
+  // Where many tests share a processor, a reply is easily read later than the 400 ms allowed for it.
   Object.assign(service.deps.redis?.options ?? {}, { commandTimeout: 9_000, socketTimeout: 9_000 });
   return service;
 }

@@ -2,13 +2,13 @@ import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 
-const COMMAND_TIMEOUT_MS = 250;
-const SOCKET_TIMEOUT_MS = 500;
+const COMMAND_TIMEOUT_MS = 400;
+const SOCKET_TIMEOUT_MS = 800;
 const RECONNECT_DELAY_MS_MAX = 1000;
 
 /**
  * Connects to Redis so that nobody ever waits for it: without a live connection each command fails at
- * once, with a hung one after 250 ms, and reconnecting goes on in the background for ever. Logs one
+ * once, with a hung one after 400 ms, and reconnecting goes on in the background for ever. Logs one
  * line when Redis goes away and one when it is back. Without REDIS_URL there is no client.
  */
 export function openRedis(config: Pick<Config, 'REDIS_URL'>, log: Logger): Redis | null {

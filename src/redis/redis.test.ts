@@ -152,7 +152,8 @@ test('a subscriber hears again after Redis has been restarted, empty, on the sam
   const server = await ownRedis(t);
   const { redis } = await connect(t, server.url);
   const heard = listen(t, redis);
-  await until('the subscription', () => redis.publish('news', 'before'));
+  await until('the subscription', () => publish(redis, 'before'));
+  await until('the news', () => heard.includes('before'));
 
   server.child.kill('SIGKILL');
   await attempts(redis, 2);
