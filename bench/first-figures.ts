@@ -47,7 +47,8 @@ async function measureLatency(redis: boolean): Promise<void> {
   }
   await machine.close();
   const [p50, p95, max] = [0.5, 0.95, 1].map((share) => quantile(samples, share).toFixed(1));
-  report(`POST → COMPLETED, idle, ${redis ? 'with' : 'without'} Redis, ${SAMPLES} orders`, `p50 ${p50} ms, p95 ${p95} ms, max ${max} ms`); // prettier-ignore
+  const what = `POST → COMPLETED, idle, ${redis ? 'with' : 'without'} Redis, ${SAMPLES} orders`;
+  report(what, `p50 ${p50} ms, p95 ${p95} ms, max ${max} ms`);
 }
 
 async function measureMemory(): Promise<void> {
@@ -71,8 +72,14 @@ async function measureMemory(): Promise<void> {
   await Promise.all(Array.from({ length: CONNECTIONS }, client));
   const [apiMb, workerMb] = [api.rssMb(), worker.rssMb()];
   await machine.close();
-  report(`RSS of one API process after ${ORDERS} creates`, `${apiMb.toFixed(0)} MB (peak ${peak.api.toFixed(0)})`); // prettier-ignore
-  report('RSS of one worker after as many orders', `${workerMb.toFixed(0)} MB (peak ${peak.worker.toFixed(0)})`); // prettier-ignore
+  report(
+    `RSS of one API process after ${ORDERS} creates`,
+    `${apiMb.toFixed(0)} MB (peak ${peak.api.toFixed(0)})`,
+  );
+  report(
+    'RSS of one worker after as many orders',
+    `${workerMb.toFixed(0)} MB (peak ${peak.worker.toFixed(0)})`,
+  );
 }
 
 function report(what: string, figure: string): void {

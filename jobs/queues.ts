@@ -1,7 +1,7 @@
 import type { Queue } from 'pg-boss';
 import { z } from 'zod';
 
-const OrderJob = z.object({ order_id: z.uuid() });
+const OrderJob = z.object({ order_id: z.guid() });
 
 /**
  * Every queue: what a job carries and how it is retried. A leaf module, so that domain functions can

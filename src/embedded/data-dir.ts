@@ -32,8 +32,8 @@ export function takeDataDir(dir: string): DataDir {
 
 function takeLock(lock: string, dir: string): void {
   const found = readIfThere(lock);
-  const holder = Number(found ?? '0');
-  if (holder > 0 && holder !== process.pid && isAlive(holder)) {
+  const [holder = 0, startedAt] = (found ?? '').split(' ').map(Number);
+  if (holder > 0 && holder !== process.pid && isAlive(holder) && startTime(holder) === startedAt) {
     throw new Error(
       `${dir} is in use by process ${holder}; stop it, or set DATA_DIR to another folder`,
     );
@@ -41,7 +41,7 @@ function takeLock(lock: string, dir: string): void {
   // Left behind by a process that was killed. One made since we looked is somebody's, and stays.
   if (found !== null) rmSync(lock, { force: true });
   try {
-    writeFileSync(lock, `${process.pid}\n`, { flag: 'wx' });
+    writeFileSync(lock, `${process.pid} ${startTime(process.pid)}\n`, { flag: 'wx' });
   } catch (cause) {
     throw new Error(`${dir} has just been taken by another process`, { cause });
   }
@@ -54,6 +54,15 @@ function readIfThere(file: string): string | null {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
+}
+
+/**
+ * When a process started, in clock ticks since boot: after a reboot its number may be another's. See
+ * proc(5), field 22. 0 where there is no /proc.
+ */
+function startTime(pid: number): number {
+  const stat = readIfThere(`/proc/${pid}/stat`) ?? '';
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? 0);
 }
 
 function isAlive(pid: number): boolean {

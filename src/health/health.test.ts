@@ -138,34 +138,38 @@ test('the metrics count orders and requests', async (t) => {
 });
 
 // Serial: it drains the queue, and other tests here want their orders to stay PENDING.
-test.serial('the metrics of a worker count what became of orders, and say how deep the queues are', async (t) => {
-  const config = testConfig(t.context.database);
-  const deps = await openDeps(config, 'worker');
-  t.teardown(() => closeDeps(deps));
-  const server = await serve(createWorkerApp(deps), 0, '127.0.0.1');
-  t.teardown(() => server.close().closeAllConnections());
-  const origin = `http://127.0.0.1:${portOf(server)}`;
-  const user = await signUp(t.context);
-  await user.place();
+test.serial(
+  'the metrics of a worker count what became of orders, and say how deep the queues are',
+  async (t) => {
+    const config = testConfig(t.context.database);
+    const deps = await openDeps(config, 'worker');
+    t.teardown(() => closeDeps(deps));
+    const server = await serve(createWorkerApp(deps), 0, '127.0.0.1');
+    t.teardown(() => server.close().closeAllConnections());
+    const origin = `http://127.0.0.1:${portOf(server)}`;
+    const user = await signUp(t.context);
+    await user.place();
 
-  await deps.boss.supervise('process-order');
-  const queued = await metricsOf(origin);
-  await drain(deps, 'process-order');
-  await deps.boss.supervise('process-order');
-  const drained = await metricsOf(origin);
+    await deps.boss.supervise('process-order');
+    const queued = await metricsOf(origin);
+    await drain(deps, 'process-order');
+    await deps.boss.supervise('process-order');
+    const drained = await metricsOf(origin);
 
-  const ready = 'oms_queue_jobs{queue="process-order",state="ready"}';
-  t.true((queued.get(ready) ?? 0) >= 1);
-  t.true((queued.get('oms_queue_oldest_ready_seconds{queue="process-order"}') ?? -1) >= 0);
-  t.is(queued.get('oms_orders_finished_total{status="COMPLETED"}'), undefined);
-  t.true((drained.get('oms_orders_finished_total{status="COMPLETED"}') ?? 0) >= 1);
-  t.true(
-    (drained.get('oms_job_batch_duration_seconds_count{queue="process-order",outcome="handled"}') ??
-      0) >= 1,
-  );
-  const queues = [...drained.keys()].filter((name) => /oms_queue_jobs.*state="ready"/.test(name));
-  t.deepEqual(queues.length, 3);
-});
+    const ready = 'oms_queue_jobs{queue="process-order",state="ready"}';
+    t.true((queued.get(ready) ?? 0) >= 1);
+    t.true((queued.get('oms_queue_oldest_ready_seconds{queue="process-order"}') ?? -1) >= 0);
+    t.is(queued.get('oms_orders_finished_total{status="COMPLETED"}'), undefined);
+    t.true((drained.get('oms_orders_finished_total{status="COMPLETED"}') ?? 0) >= 1);
+    t.true(
+      (drained.get(
+        'oms_job_batch_duration_seconds_count{queue="process-order",outcome="handled"}',
+      ) ?? 0) >= 1,
+    );
+    const queues = [...drained.keys()].filter((name) => /oms_queue_jobs.*state="ready"/.test(name));
+    t.deepEqual(queues.length, 3);
+  },
+);
 
 /** Every sample, by its name and labels. */
 async function metricsOf(origin: string): Promise<Map<string, number>> {

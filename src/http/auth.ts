@@ -11,7 +11,7 @@ import type { AppState } from './request-log.ts';
 /** State of a route behind `authenticate`. */
 export type Authenticated = AppState & { userId: string };
 
-const Claims = z.object({ sub: z.uuid(), jti: z.string(), exp: z.number() });
+const Claims = z.object({ sub: z.guid(), jti: z.string(), exp: z.number() });
 
 /** Lets a request through that carries a valid access token, and tells whose it is. Else 401. */
 export function authenticate(config: Pick<Config, 'JWT_SECRET'>): Middleware<Authenticated> {

@@ -27,7 +27,7 @@ export function jsonBody(): Middleware<AppState> {
 function parseJson(bytes: Buffer): unknown {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    return text === '' ? undefined : (JSON.parse(text, refuseInexact) as unknown);
+    return text === '' ? undefined : (JSON.parse(text, screenMember) as unknown);
   } catch (cause) {
     if (createHttpError.isHttpError(cause)) throw cause;
     throw createHttpError(400, 'The body is not valid JSON.', { cause });
@@ -35,10 +35,11 @@ function parseJson(bytes: Buffer): unknown {
 }
 
 /**
- * A number that a double cannot hold exactly becomes NaN, which no schema accepts: 1e309 and
- * 0.10000000000000000001 are refused with a pointer instead of being stored as something else.
+ * Sees each member as it is parsed. A number that a double cannot hold exactly becomes NaN, which no
+ * schema accepts: 1e309 and 0.10000000000000000001 are refused with a pointer instead of being stored
+ * as something else.
  */
-function refuseInexact(key: string, value: unknown, context?: { source?: string }): unknown {
+function screenMember(key: string, value: unknown, context?: { source?: string }): unknown {
   // zod passes over this name without a word, so it would be neither refused nor stored.
   if (key === '__proto__') throw createHttpError(400, 'No member may be called __proto__.');
   if (typeof value !== 'number' || context?.source === undefined) return value;

@@ -116,11 +116,9 @@ export async function failExhaustedOrders(deps: Deps, jobs: OrderJob[]): Promise
 async function failExhaustedOrder(deps: Deps, job: OrderJob): Promise<void> {
   const { order_id } = job.data;
   const failed = await deps.pool.transaction(async (tx) => {
-    await actAs(
-      tx,
-      WORKER_ACTOR,
-      `Gave up after ${(job.sourceRetryCount ?? 0) + 1} tries${lastError(job)}`,
-    );
+    const tries = (job.sourceRetryCount ?? 0) + 1;
+    const reason = `Gave up after ${tries} ${tries === 1 ? 'try' : 'tries'}${lastError(job)}`;
+    await actAs(tx, WORKER_ACTOR, reason);
     await startOrders(tx, [order_id]);
     const orders = await finishOrders(tx, [order_id], 'FAILED');
     await completeJobs(deps.boss, tx, 'fail-order', [job]);

@@ -3,7 +3,7 @@
  * test starts here is killed when it ends, by its pid, and with it all that it has started in turn.
  */
 import { fork } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
@@ -135,6 +135,23 @@ export function isAlive(pid: number): boolean {
 export function commandOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return ''; // it has ended
+  }
+}
+
+/** The commands of processes that work in a folder, or were told of it. Redis hides its arguments. */
+export function commandsIn(folder: string): string[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  const commands = pids.map((name) => [commandOf(Number(name)), workingFolderOf(name)]);
+  return commands.flatMap(([command = '', cwd = '']) =>
+    command.includes(folder) || cwd.startsWith(folder) ? command : [],
+  );
+}
+
+function workingFolderOf(pid: string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
   } catch {
     return ''; // it has ended
   }

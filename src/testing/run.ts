@@ -54,14 +54,18 @@ await exitOnFailure(async () => {
 /** Runs ava and counts; prints what failed in full, and of what passed one line. */
 async function runTests([program = '', ...args]: string[]): Promise<Tally> {
   const tally = { passed: 0, failed: 0 };
+  let planned = 0;
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
   for await (const line of createInterface({ input: child.stdout })) {
     if (/^ok \d+/.test(line) && !line.includes('# SKIP')) tally.passed += 1;
     if (/^not ok \d+/.test(line)) tally.failed += 1;
+    planned = Number(/^1\.\.(\d+)/.exec(line)?.[1] ?? planned);
     if (!/^(TAP version|# |1\.\.\d|---|\.\.\.$)/.test(line)) process.stdout.write(`${line}\n`);
   }
   const code = await exited;
-  if (code !== 0 && tally.failed === 0) tally.failed = 1; // a crash outside any test is a failure too
+  // A crash outside any test is a failure too, and so is each test that it kept from reporting.
+  tally.failed += Math.max(planned - tally.passed - tally.failed, 0);
+  if (code !== 0 && tally.failed === 0) tally.failed = 1;
   return tally;
 }

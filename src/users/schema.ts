@@ -5,7 +5,7 @@ import { Text } from '../http/text.ts';
 const PASSWORD_LENGTH_MAX = 200;
 
 export const User = z
-  .object({ id: z.uuid(), name: z.string(), email: z.string() })
+  .object({ id: z.guid(), name: z.string(), email: z.string() })
   .meta({ id: 'User' });
 export type User = z.infer<typeof User>;
 

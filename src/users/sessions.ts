@@ -17,8 +17,8 @@ export type Session = { user_id: string; refresh_token: string; expires_at: stri
 type Family = { id: string; user_id: string; expires_at: string };
 
 const StoredToken = z.object({
-  family_id: z.uuid(),
-  user_id: z.uuid(),
+  family_id: z.guid(),
+  user_id: z.guid(),
   expires_at: z.iso.datetime(),
   expired: z.boolean(),
   revoked: z.boolean(),
@@ -89,7 +89,7 @@ export async function pruneRefreshTokens({ pool }: Pick<Deps, 'pool'>): Promise<
 // The lock is on the family's first token, so that a rotation and a revocation of one family cannot
 // pass each other: a successor that the revocation does not see would outlive it.
 async function lockToken(tx: DatabaseTransactionConnection, token: string, graceSeconds: number) {
-  const familyId = await tx.maybeOneFirst(sql.type(z.object({ family_id: z.uuid() }))`
+  const familyId = await tx.maybeOneFirst(sql.type(z.object({ family_id: z.guid() }))`
     SELECT family_id FROM refresh_tokens WHERE token_hash = ${hashOf(token)}
   `);
   if (!familyId) return null;
