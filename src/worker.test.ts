@@ -55,7 +55,7 @@ test('an order that fails for the last time becomes FAILED without anybody seein
   await ends(deps, neighbour, 'COMPLETED');
 
   t.is((await jobOf(deps, poison)).state, 'failed');
-  t.regex((await eventsOf(deps, poison)).at(-1)?.reason ?? '', /1 tries: .*this one is poison/);
+  t.regex((await eventsOf(deps, poison)).at(-1)?.reason ?? '', /1 try: .*this one is poison/);
 });
 
 test('a job that carries nonsense is given up at once, with the reason, and harms nobody', async (t) => {
