@@ -17,7 +17,7 @@ export function welcome(config: Config, { embedded }: { embedded: boolean }): st
     ${post} ${base}/auth/register -d "{\\"name\\":\\"Ada\\",\\"email\\":\\"$EMAIL\\",\\"password\\":\\"$PASSWORD\\"}"
     TOKEN=$(${post} ${base}/auth/login -d "{\\"email\\":\\"$EMAIL\\",\\"password\\":\\"$PASSWORD\\"}" | cut -d'"' -f4)
     ${post} ${base}/orders ${bearer} -d '{"product_name":"Book","amount":99.00}'
-    sleep 1; curl -sw '\\n' ${base}/orders ${bearer}
+    sleep 2; curl -sw '\\n' ${base}/orders ${bearer}
 
   Look at the queue and at the order:
 
