@@ -19,7 +19,7 @@ export const queues = {
 
   'process-order': queue(OrderJob, {
     partition: true, // a hot queue gets a table of its own
-    retryLimit: 8,
+    retryLimit: 12, // about 20 minutes
     retryDelay: 1, // seconds; about doubles with each try
     retryBackoff: true,
     retryDelayMax: 300,

@@ -42,7 +42,14 @@ function createBareApp({ config, log, metrics }: Deps): Koa<AppState> {
   app.use(problemDetails());
   app.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }));
   app.on('error', (err: unknown, ctx?: { state: AppState }) => {
-    (ctx?.state.log ?? log).error({ err }, 'request failed');
+    const level = isClientGone(err) ? 'debug' : 'error';
+    (ctx?.state.log ?? log)[level]({ err }, 'request failed');
   });
   return app;
+}
+
+/** A client that hung up in the middle is nobody's failure. */
+function isClientGone(error: unknown): boolean {
+  const { code, type } = (error ?? {}) as { code?: unknown; type?: unknown };
+  return code === 'ECONNRESET' || code === 'EPIPE' || type === 'request.aborted';
 }

@@ -99,7 +99,7 @@ export function loadConfig<S extends z.ZodType = typeof Config>(
   env: Environment = readEnvironment(),
   schema: S = Config as unknown as S,
 ): z.output<S> {
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const given = withoutEmpty(env);
   const result = schema.safeParse(given);
   if (result.success) return result.data;
   const mistakes = result.error.issues.map(({ path, message, ...issue }) => {
@@ -108,6 +108,11 @@ export function loadConfig<S extends z.ZodType = typeof Config>(
     return `${name} ${missing ? 'is required' : message}`;
   });
   throw new ConfigError([...new Set(mistakes)].join('\n'));
+}
+
+/** An empty variable counts as one that is not set. */
+export function withoutEmpty(env: Environment): Environment {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
 }
 
 function isWebhookSecret(secret: string): boolean {

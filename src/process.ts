@@ -45,8 +45,14 @@ export function reportReady(): void {
   process.send?.('ready');
 }
 
+/** An error whose message is the line to show, whatever has caused it. */
+export class ReadableError extends Error {
+  override name = 'ReadableError';
+}
+
 /** One line that a person can act on. */
 export function explain(error: unknown): string {
+  if (error instanceof ReadableError) return error.message;
   if (error instanceof ConfigError) return `Configuration: ${error.message.replaceAll('\n', '; ')}`;
   const hint = hints[sqlStateOf(error) ?? codeOf(error) ?? ''];
   const message = innermostMessage(error).replace(/\s+/g, ' ').trim();

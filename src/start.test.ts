@@ -115,6 +115,33 @@ test.serial('a process that dies is started again', async (t) => {
   t.true(started.isRunning());
 });
 
+test.serial('a Redis that dies is started again where it was', async (t) => {
+  const { settings, origin } = await freshSettings(t);
+  const started = await startEverything(t, settings);
+  const redis = pidOf(started, 'redis-server') ?? 0;
+  const isReady = async (status: string) =>
+    (await send(origin, 'GET', '/readyz')).body.status === status;
+
+  process.kill(redis, 'SIGKILL');
+  await until('another one', () => (pidOf(started, 'redis-server') ?? redis) !== redis, 30_000);
+  await until('the API to use it', () => isReady('ok'), 30_000);
+
+  t.regex(started.stderr(), /^Redis ended unexpectedly; starting it again$/m);
+});
+
+test.serial('a Postgres that dies takes the rest with it, and one line says so', async (t) => {
+  const { settings } = await freshSettings(t);
+  const started = await startEverything(t, settings);
+  const processes = started.descendants();
+
+  process.kill(pidOf(started, 'bin/postgres') ?? 0, 'SIGKILL');
+  const { code, stderr } = await started.ended;
+
+  t.is(code, 1);
+  t.regex(stderr, /^Postgres ended unexpectedly; stopping the rest\.$/m);
+  await until('all to end', () => !processes.some(isAlive), 30_000);
+});
+
 test.serial('nothing goes on running when the start program itself is killed', async (t) => {
   const { settings } = await freshSettings(t);
   const started = await startEverything(t, settings);

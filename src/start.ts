@@ -10,6 +10,7 @@ import {
   loadConfig,
   readEnvironment,
   StartConfig,
+  withoutEmpty,
   type Config,
   type Environment,
 } from './config.ts';
@@ -18,7 +19,7 @@ import { ensureDatabase, startPostgres } from './embedded/postgres.ts';
 import { findRedis, startRedis } from './embedded/redis.ts';
 import { listen } from './http/server.ts';
 import { migrate } from './migrate.ts';
-import { exitOnFailure, stopOnSignal } from './process.ts';
+import { exitOnFailure, explain, stopOnSignal } from './process.ts';
 import { createSupervisor } from './supervisor.ts';
 import { welcome } from './welcome.ts';
 
@@ -43,6 +44,13 @@ async function start(interrupted: AbortSignal): Promise<void> {
   const { DATA_DIR } = loadConfig(given, StartConfig);
   const dataDir = takeDataDir(DATA_DIR);
   stops.push(() => dataDir.release());
+
+  // Mistakes are told before anything is started; what is missing is what we are about to make.
+  loadConfig({
+    DATABASE_URL: 'postgres://embedded',
+    JWT_SECRET: 'x'.repeat(32),
+    ...withoutEmpty(given),
+  });
 
   const env: Environment = {
     ...given,
@@ -70,6 +78,7 @@ async function ownPostgres(dataDir: DataDir): Promise<string> {
     passwordFile: dataDir.path('postgres-password'),
   });
   stops.push(postgres.stop);
+  postgres.onCrash(() => void giveUp('Postgres ended unexpectedly; stopping the rest.'));
   await ensureDatabase(postgres, DATABASE);
   return postgres.url(DATABASE);
 }
@@ -82,9 +91,24 @@ async function ownRedis(dataDir: DataDir): Promise<string | undefined> {
   }
   const dir = dataDir.path('redis');
   mkdirSync(dir, { recursive: true });
-  const redis = await startRedis(program, dir);
+  return keepRedis(program, dir);
+}
+
+/** Redis holds nothing that must survive: one that dies is started again, empty, on the same port. */
+async function keepRedis(program: string, dir: string, port?: number): Promise<string> {
+  const redis = await startRedis(program, dir, port);
   stops.push(redis.stop);
+  redis.onCrash(() => {
+    say('Redis ended unexpectedly; starting it again');
+    void keepRedis(program, dir, redis.port).catch((error: unknown) => say(explain(error)));
+  });
   return redis.url;
+}
+
+async function giveUp(line: string): Promise<void> {
+  say(line);
+  await stopAll();
+  process.exit(1);
 }
 
 async function startProcesses(env: Environment): Promise<void> {

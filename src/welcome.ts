@@ -13,7 +13,7 @@ export function welcome(config: Config, { embedded }: { embedded: boolean }): st
 
   Register, log in, place an order, and see it COMPLETED:
 
-    EMAIL="ada-$RANDOM@example.com"; PASSWORD="correct horse"
+    EMAIL="ada-$(date +%s)@example.com"; PASSWORD="correct horse"
     ${post} ${base}/auth/register -d "{\\"name\\":\\"Ada\\",\\"email\\":\\"$EMAIL\\",\\"password\\":\\"$PASSWORD\\"}"
     TOKEN=$(${post} ${base}/auth/login -d "{\\"email\\":\\"$EMAIL\\",\\"password\\":\\"$PASSWORD\\"}" | cut -d'"' -f4)
     ${post} ${base}/orders ${bearer} -d '{"product_name":"Book","amount":99.00}'

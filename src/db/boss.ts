@@ -1,4 +1,10 @@
-import { PgBoss, type CommandResponse, type Db, type JobAttempt } from 'pg-boss';
+import {
+  PgBoss,
+  type CommandResponse,
+  type Db,
+  type JobAttempt,
+  type JobWithMetadata,
+} from 'pg-boss';
 import type { Logger } from 'pino';
 import { sql } from 'slonik';
 import type { DatabaseTransactionConnection, PrimitiveValueExpression } from 'slonik';
@@ -101,6 +107,15 @@ export async function retryJobAfter(
   const db = bossDb(tx);
   requireClaim(queue, [attempt], await boss.fail(queue, [attempt], { message }, { db }));
   await boss.update(queue, undefined, { id: attempt.id, startAfter: seconds, db });
+}
+
+/** How long pg-boss would wait before the next attempt: exponential, with jitter in its upper half. */
+export function backOffSeconds(job: JobWithMetadata): number {
+  const doubled = Math.max(job.retryDelay, 1) * 2 ** Math.min(16, job.retryCount + 1);
+  return Math.min(
+    job.retryDelayMax ?? Number.POSITIVE_INFINITY,
+    doubled * (0.5 + Math.random() / 2),
+  );
 }
 
 // The count is part of every response of pg-boss 12.38, and missing from its types.

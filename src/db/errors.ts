@@ -1,4 +1,13 @@
-import { SchemaValidationError } from 'slonik';
+import {
+  BackendTerminatedError,
+  BackendTerminatedUnexpectedlyError,
+  ConnectionError,
+  SchemaValidationError,
+} from 'slonik';
+
+/** SQLSTATEs and socket errors of a database that is away, going away or not there. */
+const AWAY = /^(08|3D|53|57P)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
+const awayErrors = [ConnectionError, BackendTerminatedError, BackendTerminatedUnexpectedlyError];
 
 /** The SQLSTATE of a database error, however deep the libraries have wrapped it. */
 export function sqlStateOf(error: unknown): string | undefined {
@@ -13,4 +22,14 @@ export function sqlStateOf(error: unknown): string | undefined {
 export function isDataError(error: unknown): boolean {
   if (error instanceof SchemaValidationError) return true;
   return /^(22|23|OM|P0)/.test(sqlStateOf(error) ?? '');
+}
+
+/** Whether the database is away, or has gone away in the middle. */
+export function isDatabaseAway(error: unknown): boolean {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    const { code } = e as { code?: unknown };
+    if (typeof code === 'string' && AWAY.test(code)) return true;
+    if (awayErrors.some((kind) => e instanceof kind)) return true;
+  }
+  return false;
 }

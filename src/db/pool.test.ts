@@ -1,7 +1,9 @@
+import { pino } from 'pino';
 import { SchemaValidationError, sql } from 'slonik';
 import { z } from 'zod';
 import { test } from '../testing/context.ts';
 import { isDataError, sqlStateOf } from './errors.ts';
+import { openPool } from './pool.ts';
 
 test('money, times and counts arrive as they are stored', async (t) => {
   const Row = z.object({ money: z.string(), at: z.iso.datetime(), count: z.number() });
@@ -33,6 +35,21 @@ test('an actor named in one transaction is forgotten by the next on the same con
   });
 
   t.is(actor.actor, '');
+});
+
+test('a statement that Postgres refuses is answered where it was made, and is no line in the log', async (t) => {
+  const lines: string[] = [];
+  const log = pino({ level: 'trace' }, { write: (line: string) => lines.push(line) });
+  const pool = await openPool(t.context.deps.config, log);
+  t.teardown(() => pool.end());
+
+  await t.throwsAsync(
+    pool.query(sql.unsafe`
+    INSERT INTO users (id, name, email, password_hash) VALUES (gen_random_uuid(), '', 'x@y.zz', '')
+  `),
+  );
+
+  t.deepEqual(lines, []);
 });
 
 const RAISE = (state: string) =>

@@ -2,6 +2,7 @@ import { createPool, SchemaValidationError } from 'slonik';
 import type { DatabasePool, DriverTypeParser, Interceptor, QueryResultRow } from 'slonik';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
+import { isDatabaseAway } from './errors.ts';
 
 /** Opens the pool that all of our own SQL runs on. Rejects when the database is away; survives it later. */
 export async function openPool(
@@ -21,7 +22,10 @@ export async function openPool(
     // Instead of DISCARD ALL after each use, a round trip: all we ever set is local to a transaction.
     resetConnection: async () => undefined,
   });
-  pool.on('error', (err) => log.error({ err }, 'database connection failed'));
+  // slonik tells of every refused statement here too; those are answered where they were made.
+  pool.on('error', (err) => {
+    if (isDatabaseAway(err)) log.error({ err }, 'database connection failed');
+  });
   return pool;
 }
 

@@ -12,6 +12,18 @@ export function jsonRequest(schema: z.ZodType, required = true) {
   return { required, content: { 'application/json': { schema } } };
 }
 
+/** What any body can be refused with before its schema is looked at. */
+export const bodyProblems: Record<string, ZodOpenApiResponseObject> = Object.fromEntries(
+  [
+    ['400', 'Not valid JSON'],
+    ['413', 'Over 100 kB'],
+    ['415', 'Not application/json'],
+  ].map(([status, description]) => [
+    status,
+    { description, content: { 'application/problem+json': { schema: ProblemDetails } } },
+  ]),
+);
+
 /** The problems that an operation can answer with, grouped by status. */
 export function problemResponses(
   ...slugs: ProblemSlug[]

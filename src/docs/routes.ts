@@ -53,7 +53,7 @@ export function docsRoutes({ config }: Deps) {
   router.get('/docs/viewer.js', async (ctx) => {
     ctx.type = 'js';
     ctx.set('Cache-Control', 'public, max-age=86400');
-    ctx.body = await readFile(VIEWER);
+    ctx.body = await readFile(VIEWER).catch(() => ctx.throw(404, 'The viewer is not installed.'));
   });
 
   router.get('/problems', (ctx) => {

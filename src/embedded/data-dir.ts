@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ReadableError } from '../process.ts';
 
 /** The folder that `npm start` keeps its things in. Held by one process at a time. */
 export type DataDir = {
@@ -34,7 +35,7 @@ function takeLock(lock: string, dir: string): void {
   const found = readIfThere(lock);
   const [holder = 0, startedAt] = (found ?? '').split(' ').map(Number);
   if (holder > 0 && holder !== process.pid && isAlive(holder) && startTime(holder) === startedAt) {
-    throw new Error(
+    throw new ReadableError(
       `${dir} is in use by process ${holder}; stop it, or set DATA_DIR to another folder`,
     );
   }
@@ -43,7 +44,7 @@ function takeLock(lock: string, dir: string): void {
   try {
     writeFileSync(lock, `${process.pid} ${startTime(process.pid)}\n`, { flag: 'wx' });
   } catch (cause) {
-    throw new Error(`${dir} has just been taken by another process`, { cause });
+    throw new ReadableError(`${dir} has just been taken by another process`, { cause });
   }
 }
 

@@ -12,7 +12,15 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Client } from 'pg';
-import { dyingWithUs, freePort, hasSetpriv, startServer, type Command } from './server-process.ts';
+import { ReadableError } from '../process.ts';
+import {
+  dyingWithUs,
+  freePort,
+  hasSetpriv,
+  startServer,
+  type Command,
+  type ServerProcess,
+} from './server-process.ts';
 
 const START_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
@@ -28,7 +36,7 @@ type Options = {
 };
 
 /** A running Postgres: where it answers, and how to stop it. */
-export type EmbeddedPostgres = { url: (database: string) => string; stop: () => Promise<void> };
+export type EmbeddedPostgres = ServerProcess & { url: (database: string) => string };
 
 /** Paths of the programs. */
 export type Binaries = { postgres: string; initdb: string };
@@ -48,7 +56,9 @@ export async function startPostgres({
   const password = readFileSync(passwordFile, 'utf8').trim();
   if (!existsSync(dataDir)) await createDataDir(initdb, dataDir, passwordFile);
   if (!existsSync(join(dataDir, 'PG_VERSION'))) {
-    throw new Error(`${dataDir} is not a Postgres data directory; move it away and start again`);
+    throw new ReadableError(
+      `${dataDir} is not a Postgres data directory; move it away and start again`,
+    );
   }
 
   const port = await freePort();
@@ -69,9 +79,9 @@ export async function startPostgres({
     await waitUntilReady(url('postgres'), () => server.child.exitCode !== null);
   } catch (cause) {
     await server.stop();
-    throw new Error(`Postgres did not start: ${lastFatal(logFile)}`, { cause });
+    throw new ReadableError(`Postgres did not start: ${lastFatal(logFile)}`, { cause });
   }
-  return { url, stop: server.stop };
+  return { ...server, url };
 }
 
 /** Creates a database unless it is there. */
@@ -105,7 +115,7 @@ async function createDataDir(initdb: string, dataDir: string, passwordFile: stri
   if (status !== 0) {
     await rm(unfinished, { recursive: true, force: true });
     const lines = (error?.message ?? stderr).trim().split('\n');
-    throw new Error(
+    throw new ReadableError(
       `initdb failed: ${lines.find((line) => /error|FATAL/.test(line)) ?? lines.at(-1)}`,
     );
   }
@@ -118,13 +128,13 @@ function asAllowedUser(program: string, args: string[]): Command {
     return [wrapper ?? program, ...rest];
   }
   if (!hasSetpriv) {
-    throw new Error(
+    throw new ReadableError(
       'as root, the embedded Postgres needs setpriv (util-linux); or set DATABASE_URL',
     );
   }
   if (spawnSync('id', ['-u', USER]).status !== 0) {
     const { status, stderr } = spawnSync('useradd', ['--system', USER], { encoding: 'utf8' });
-    if (status !== 0) throw new Error(`user ${USER} cannot be created: ${stderr.trim()}`);
+    if (status !== 0) throw new ReadableError(`user ${USER} cannot be created: ${stderr.trim()}`);
   }
   return ['setpriv', ...asPostgresUser, '--pdeathsig', 'INT', '--', program, ...args];
 }
@@ -143,9 +153,12 @@ export async function findBinaries(): Promise<Binaries> {
   try {
     return (await import(name)) as Binaries;
   } catch (cause) {
-    throw new Error(`there are no Postgres binaries for this machine (${name}): set DATABASE_URL`, {
-      cause,
-    });
+    throw new ReadableError(
+      `there are no Postgres binaries for this machine (${name}): set DATABASE_URL`,
+      {
+        cause,
+      },
+    );
   }
 }
 

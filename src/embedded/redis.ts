@@ -3,6 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { ReadableError } from '../process.ts';
 import { dyingWithUs, freePort, startServer, type ServerProcess } from './server-process.ts';
 
 const START_TIMEOUT_MS = 10_000;
@@ -48,7 +49,7 @@ export async function startRedis(
 async function waitUntilListening(port: number): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (!(await accepts(port))) {
-    if (Date.now() > deadline) throw new Error(`redis did not start on port ${port}`);
+    if (Date.now() > deadline) throw new ReadableError(`redis did not start on port ${port}`);
     await setTimeout(POLL_MS);
   }
 }

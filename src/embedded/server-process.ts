@@ -8,7 +8,12 @@ const STOP_TIMEOUT_MS = 15_000;
 export type Command = readonly [string, ...string[]];
 
 /** A server that we started, and must stop. */
-export type ServerProcess = { child: ChildProcess; stop: () => Promise<void> };
+export type ServerProcess = {
+  child: ChildProcess;
+  stop: () => Promise<void>;
+  /** Calls back when it ends without having been told to. */
+  onCrash: (crashed: () => void) => void;
+};
 
 /**
  * Starts a server in a process group of its own, so that Ctrl-C reaches only us and the order of
@@ -23,13 +28,18 @@ export function startServer(
     child.once('exit', () => resolve());
     child.once('error', () => resolve());
   });
+  let stopping = false;
   async function stop(): Promise<void> {
+    stopping = true;
     child.kill(stopSignal);
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
     await exited;
     clearTimeout(timer);
   }
-  return { child, stop };
+  function onCrash(crashed: () => void): void {
+    void exited.then(() => stopping || crashed());
+  }
+  return { child, stop, onCrash };
 }
 
 /** util-linux; there on every Debian, Ubuntu and Fedora, and not on macOS. */

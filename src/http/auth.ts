@@ -29,8 +29,9 @@ export function authenticate(config: Pick<Config, 'JWT_SECRET'>): Middleware<Aut
 const identify: Middleware<Authenticated & { jwt?: Jwt }> = (ctx, next) => {
   const token = ctx.state.jwt;
   const claims = Claims.safeParse(token?.payload);
-  if (token?.header.typ !== ACCESS_TOKEN_TYPE || !claims.success)
-    throw new Problem('invalid-token');
+  // RFC 7515 4.1.11: an extension that we must understand and do not makes the token invalid.
+  const isOurs = token?.header.typ === ACCESS_TOKEN_TYPE && !('crit' in token.header);
+  if (!isOurs || !claims.success) throw new Problem('invalid-token');
   ctx.state.userId = claims.data.sub;
   ctx.state.log = ctx.state.log.child({ user_id: claims.data.sub });
   return next();

@@ -224,6 +224,10 @@ test('bytes that are not HTTP are answered with a problem all the same', async (
     [garbage, 400],
     [smuggled, 400],
     [huge, 431],
+    [await sendRaw(port, 'GET http://[::1 HTTP/1.1\r\nHost: x\r\n\r\n'), 400],
+    [await sendRaw(port, 'POST http:// HTTP/1.1\r\nHost: x\r\n\r\n'), 400],
+    [await sendRaw(port, 'GET /livez HTTP/1.1\r\n\r\n'), 400],
+    [await sendRaw(port, 'GET /livez HTTP/1.1\r\nHost: x\r\nExpect: banana\r\n\r\n'), 417],
   ] as const) {
     const [head = '', body = ''] = reply.split('\r\n\r\n');
     t.true(head.startsWith(`HTTP/1.1 ${status} `), head);

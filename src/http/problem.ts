@@ -1,13 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 import type { Middleware } from 'koa';
-import {
-  BackendTerminatedError,
-  BackendTerminatedUnexpectedlyError,
-  ConnectionError,
-  IntegrityConstraintViolationError,
-} from 'slonik';
+import { IntegrityConstraintViolationError } from 'slonik';
 import { z } from 'zod';
-import { sqlStateOf } from '../db/errors.ts';
+import { isDatabaseAway, sqlStateOf } from '../db/errors.ts';
 
 /** Every problem a client can meet. The slug becomes `type`; slugs are API and never change. */
 export const problems = {
@@ -49,9 +44,6 @@ const slugByConstraint: Record<string, ProblemSlug> = {
 };
 const slugBySqlState: Record<string, ProblemSlug> = { OM001: 'illegal-transition' };
 
-/** SQLSTATEs and socket errors of a database that is away, going away or not there. */
-const AWAY = /^(08|3D|53|57P)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
-const awayErrors = [ConnectionError, BackendTerminatedError, BackendTerminatedUnexpectedlyError];
 const RETRY_AFTER_SECONDS = 1;
 
 /** An expected failure, as RFC 9457 problem details. Thrown anywhere, rendered by `problemDetails`. */
@@ -133,15 +125,6 @@ function toProblem(error: unknown): Problem | undefined {
 // koa-jwt throws its 401 with the reason inside; the client is told no more than that it is one.
 function isAuthenticationError(error: unknown): boolean {
   return error instanceof Error && 'status' in error && error.status === 401;
-}
-
-function isDatabaseAway(error: unknown): boolean {
-  for (let e = error; e instanceof Error; e = e.cause) {
-    const { code } = e as { code?: unknown };
-    if (typeof code === 'string' && AWAY.test(code)) return true;
-    if (awayErrors.some((kind) => e instanceof kind)) return true;
-  }
-  return false;
 }
 
 // RFC 9457: with type about:blank the title is the status phrase, so nothing internal can leak. The

@@ -1,8 +1,10 @@
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, STATUS_CODES, type Server, type ServerResponse } from 'node:http';
 import type { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type Koa from 'koa';
 import type { AppState } from './request-log.ts';
+
+const PROBLEM_TYPE = 'application/problem+json';
 
 /** The requests in hand of each server, by their responses. */
 const inHand = new WeakMap<Server, Set<ServerResponse>>();
@@ -11,12 +13,16 @@ const inHand = new WeakMap<Server, Set<ServerResponse>>();
 export async function serve(app: Koa<AppState>, port: number, host: string): Promise<Server> {
   const handle = app.callback();
   const responses = new Set<ServerResponse>();
-  const server = createServer((req, res) => {
+  const server = createServer({ requireHostHeader: false }, (req, res) => {
     responses.add(res);
     res.once('close', () => responses.delete(res));
     if (!server.listening) makeLast(res);
-    void handle(req, res); // Koa handles what is thrown
+    // Koa cannot even look at a target that is no address, and Node would let no host through.
+    const target = URL.canParse(req.url ?? '', 'http://host') ? req.url : undefined;
+    if (target === undefined || req.headers.host === undefined) answer(res, 400);
+    else void handle(req, res); // Koa handles what is thrown
   });
+  server.on('checkExpectation', (_req, res: ServerResponse) => answer(res, 417));
   inHand.set(server, responses);
   server.on('clientError', answerMalformed);
   await listen(server, port, host);
@@ -55,9 +61,9 @@ function makeLast(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('Connection', 'close');
 }
 
-const malformed: Record<string, readonly [number, string]> = {
-  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
+const malformed: Record<string, number> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
 // Bytes that are not HTTP never reach Koa; they too are answered as a problem.
@@ -66,10 +72,24 @@ function answerMalformed(error: Error & { code?: string }, socket: Duplex): void
     socket.destroy();
     return;
   }
-  const [status, title] = malformed[error.code ?? ''] ?? [400, 'Bad Request'];
-  const body = JSON.stringify({ type: 'about:blank', title, status });
+  const status = malformed[error.code ?? ''] ?? 400;
+  const body = problemBody(status);
   socket.end(
-    `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: ${PROBLEM_TYPE}\r\n` +
       `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );
+}
+
+function answer(response: ServerResponse, status: number): void {
+  const body = problemBody(status);
+  response.writeHead(status, {
+    'Content-Type': PROBLEM_TYPE,
+    'Content-Length': body.length,
+    Connection: 'close',
+  });
+  response.end(body);
+}
+
+function problemBody(status: number): string {
+  return JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status });
 }

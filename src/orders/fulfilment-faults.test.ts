@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { sql } from 'slonik';
+import { z } from 'zod';
 import { claim, drain, lookUp, signUp, test } from '../testing/context.ts';
 import { openFulfilment, status, withFulfilment } from '../testing/fulfilment.ts';
 import { eventsOf, jobOf } from '../testing/orders.ts';
@@ -204,6 +205,41 @@ test.serial('an order that somebody else finished meanwhile is left as it is', a
 
   t.deepEqual(outcomes, ['completed']);
   t.deepEqual(await lookUp(deps, id), { status: 'FAILED', version: 3, job: 'completed' });
+});
+
+test.serial('an order that an operator put back meanwhile is processed again', async (t) => {
+  const { url, calls } = await openFulfilment(t, async (response, { headers }) => {
+    if (calls.length === 1)
+      await t.context.deps.pool.query(sql.unsafe`
+        UPDATE orders SET status = 'PENDING' WHERE id = ${String(headers['idempotency-key'])}
+      `);
+    response.end();
+  });
+  const { deps } = await withFulfilment(t, url);
+  const id = await (await signUp(t.context)).place();
+
+  const first = await drain(deps, 'process-order');
+  const second = await drain(deps, 'process-order', { early: true });
+
+  t.deepEqual([first, second], [['failed'], ['completed']]);
+  t.like(await lookUp(deps, id), { status: 'COMPLETED', job: 'completed' });
+});
+
+test.serial('a pause that is asked for never makes the next try come sooner', async (t) => {
+  for (const asked of ['0', '1', '-5', 'Wed, 21 Oct 2015 07:28:00 GMT', 'soon']) {
+    const { url } = await openFulfilment(t, status(429, { 'retry-after': asked }));
+    const { deps } = await withFulfilment(t, url);
+    const id = await (await signUp(t.context)).place();
+    for (let tries = 1; tries <= 4; tries += 1) await drain(deps, 'process-order', { early: true });
+
+    const Wait = z.object({ seconds: z.number() });
+    const { seconds } = await deps.pool.one(sql.type(Wait)`
+      SELECT extract(epoch FROM start_after - now())::float8 AS seconds
+      FROM pgboss.job WHERE id = ${id}
+    `);
+    t.true(seconds > 6, `${asked}: ${seconds}`); // the fifth try is due after 8 to 16 s
+    await deps.boss.deleteAllJobs('process-order');
+  }
 });
 
 test.afterEach.always('nothing is left for the next test', async (t) => {

@@ -7,7 +7,7 @@ import type { JobResult, JobWithMetadata } from 'pg-boss';
 import pLimit from 'p-limit';
 import { sql } from 'slonik';
 import { Webhook } from 'standardwebhooks';
-import { ClaimLost, retryJobAfter } from '../db/boss.ts';
+import { backOffSeconds, ClaimLost, retryJobAfter } from '../db/boss.ts';
 import type { Deps } from '../deps.ts';
 import { actAs, columns } from './orders.ts';
 import {
@@ -41,7 +41,7 @@ export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<JobRes
   const limit = pLimit(deps.config.FULFILMENT_CONCURRENCY);
   return Promise.all(
     jobs.map(async (job) => {
-      const order = orders.get(job.id);
+      const order = orders.get(job.data.order_id);
       if (order) return limit(() => fulfilOrder(deps, job, order));
       return taken.find(({ id }) => id === job.id) ?? alreadySettled(job);
     }),
@@ -50,7 +50,7 @@ export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<JobRes
 
 /** Commits the orders as PROCESSING. Cancelled and finished ones are not among those it returns. */
 async function takeIntoProcessing(deps: Deps, jobs: OrderJob[]): Promise<readonly Order[]> {
-  const ids = jobs.map(({ id }) => id);
+  const ids = jobs.map(({ data }) => data.order_id);
   const orders = await deps.pool.transaction(async (tx) => {
     await actAs(tx, WORKER_ACTOR);
     await startOrders(tx, ids);
@@ -69,13 +69,21 @@ async function fulfilOrder(deps: Deps, job: OrderJob, order: Order): Promise<Job
   const log = deps.log.child({ order_id: order.id, job_id: job.id, attempt: job.retryCount + 1 });
   const answer = await requestFulfilment(deps, order, job.signal);
   try {
-    if (answer.outcome === 'accepted') await finishOrder(deps, job, 'COMPLETED');
-    if (answer.outcome === 'refused') await finishOrder(deps, job, 'FAILED', answer.reason);
-    if (answer.outcome !== 'retry') return alreadySettled(job);
+    if (answer.outcome !== 'retry') {
+      const accepted = answer.outcome === 'accepted';
+      const finished = accepted
+        ? await finishOrder(deps, job, 'COMPLETED')
+        : await finishOrder(deps, job, 'FAILED', answer.reason);
+      if (finished) return alreadySettled(job);
+      // Somebody else has changed it meanwhile: cancelled, finished, or put back to be processed again.
+      if (!(await isPending(deps, order.id))) return alreadySettled(job);
+      return { id: job.id, status: 'failed', output: { message: 'The order was put back.' } };
+    }
 
     log.warn({ reason: answer.reason }, 'fulfilment to be retried');
-    const { reason: message, retry_after_seconds: seconds } = answer;
-    if (seconds !== undefined) {
+    const { reason: message, retry_after_seconds: pause } = answer;
+    if (pause !== undefined) {
+      const seconds = Math.max(pause, backOffSeconds(job)); // never sooner than without the header
       await deps.pool.transaction((tx) =>
         retryJobAfter(deps.boss, tx, 'process-order', job, { message, seconds }),
       );
@@ -86,6 +94,10 @@ async function fulfilOrder(deps: Deps, job: OrderJob, order: Order): Promise<Job
     log.warn({ err, claim_lost: err instanceof ClaimLost }, 'fulfilment not recorded');
     return { id: job.id, status: 'failed', output: err };
   }
+}
+
+function isPending({ pool }: Deps, id: string): Promise<boolean> {
+  return pool.exists(sql.unsafe`SELECT FROM orders WHERE id = ${id} AND status = 'PENDING'`);
 }
 
 async function requestFulfilment(
@@ -142,8 +154,9 @@ async function beginningOf(response: Response): Promise<string> {
 /** Seconds or an HTTP date (RFC 9110, 10.2.3) to seconds from now; undefined when neither. */
 export function parseRetryAfter(value: string | null, now = Date.now()): number | undefined {
   if (!value) return undefined;
-  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - now) / 1000;
-  if (Number.isNaN(seconds)) return undefined;
+  const isDate = value.endsWith(' GMT') && !Number.isNaN(Date.parse(value));
+  if (!isDate && !/^\d+$/.test(value)) return undefined;
+  const seconds = isDate ? (Date.parse(value) - now) / 1000 : Number(value);
   return Math.min(Math.max(Math.ceil(seconds), 0), RETRY_AFTER_SECONDS_MAX);
 }
 

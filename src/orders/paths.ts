@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
-import { json, jsonRequest, problemResponses } from '../docs/describe.ts';
+import { bodyProblems, json, jsonRequest, problemResponses } from '../docs/describe.ts';
 import {
   MyOrdersFilter,
   NewOrder,
@@ -18,6 +18,7 @@ const place: ZodOpenApiOperationObject = {
   summary: 'Place an order; once answered, it is committed together with its job',
   requestBody: jsonRequest(NewOrder),
   responses: {
+    ...bodyProblems,
     201: { ...json(Order, 'The order, PENDING'), headers: z.object({ Location: z.string() }) },
     ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded', 'unavailable'),
   },
@@ -49,7 +50,7 @@ export const orderPaths: ZodOpenApiPathsObject = {
       requestParams: { query: OrderFilter },
       responses: {
         200: json(OrderPage, 'A page'),
-        ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded'),
+        ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded', 'unavailable'),
       },
     },
   },
@@ -85,7 +86,7 @@ export const orderPaths: ZodOpenApiPathsObject = {
       requestParams: { query: MyOrdersFilter },
       responses: {
         200: json(z.array(Order), 'Orders'),
-        ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded'),
+        ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded', 'unavailable'),
       },
     },
   },

@@ -27,6 +27,18 @@ test.serial('a batch of orders is completed by one transaction, jobs and all', a
   t.deepEqual(new Set(outcomes), new Set(['completed']));
 });
 
+test.serial('a job that was made by hand for an order works as well as its own', async (t) => {
+  const { deps } = t.context;
+  const [order_id = ''] = await placeMany(t.context, 1);
+  await deps.boss.deleteAllJobs('process-order');
+  const job = await deps.boss.send('process-order', { order_id });
+
+  await drain(deps, 'process-order');
+
+  t.like(await lookUp(deps, order_id), { status: 'COMPLETED', version: 3 });
+  t.is((await jobOf(deps, job ?? '')).state, 'completed');
+});
+
 test.serial('one order that cannot be processed holds up none of its neighbours', async (t) => {
   const { deps } = t.context;
   await standInTheWay(deps, 'Poison', 'COMPLETED', REFUSE);

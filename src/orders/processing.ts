@@ -51,8 +51,8 @@ export async function togetherOrApart(
   }
 }
 
-async function completeBatch(deps: Deps, jobs: JobAttempt[]): Promise<void> {
-  const ids = jobs.map(({ id }) => id);
+async function completeBatch(deps: Deps, jobs: OrderJob[]): Promise<void> {
+  const ids = jobs.map(({ data }) => data.order_id);
   const completed = await deps.pool.transaction(async (tx) => {
     await actAs(tx, WORKER_ACTOR);
     await startOrders(tx, ids);
@@ -88,20 +88,24 @@ export async function finishOrders(
   `);
 }
 
-/** Ends one order, with the reason on record, together with the attempt that decided it. */
+/**
+ * Ends one order, with the reason on record, together with the attempt that decided it. False when the
+ * order is no longer PROCESSING, and nothing was changed.
+ */
 export async function finishOrder(
   deps: Deps,
-  job: JobAttempt,
+  job: OrderJob,
   status: 'COMPLETED' | 'FAILED',
   reason = '',
-): Promise<void> {
+): Promise<boolean> {
   const finished = await deps.pool.transaction(async (tx) => {
     await actAs(tx, WORKER_ACTOR, reason);
-    const orders = await finishOrders(tx, [job.id], status);
+    const orders = await finishOrders(tx, [job.data.order_id], status);
     await completeJobs(deps.boss, tx, 'process-order', attemptsFor([job], orders));
     return orders;
   });
   announceFinished(deps, finished);
+  return finished.length > 0;
 }
 
 /** Sets orders FAILED whose jobs have used up their retries, each on its own. */
@@ -141,9 +145,9 @@ function announceFinished(deps: Deps, orders: readonly Order[]): void {
 }
 
 /** The attempts whose orders this transaction has changed: those, and only those, it must settle. */
-function attemptsFor(jobs: JobAttempt[], orders: readonly Order[]): JobAttempt[] {
+function attemptsFor(jobs: OrderJob[], orders: readonly Order[]): JobAttempt[] {
   const changed = new Set(orders.map(({ id }) => id));
-  return jobs.filter(({ id }) => changed.has(id));
+  return jobs.filter(({ data }) => changed.has(data.order_id));
 }
 
 /** What pg-boss is told of a job that is settled already: nothing is left for it to update. */

@@ -44,7 +44,8 @@ export const NewOrder = z
         abort: true,
       })
       .refine(isStorable, 'must not contain NUL, half a surrogate pair, or an inexact number')
-      .default({}),
+      .default({})
+      .meta({ description: `An object of at most ${METADATA_BYTES_MAX} bytes of JSON` }),
   })
   .transform((order, ctx) => {
     const amount = formatAmount(order.amount, order.currency);

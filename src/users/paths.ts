@@ -1,6 +1,6 @@
 import type { ZodOpenApiPathsObject } from 'zod-openapi';
 import type { Config } from '../config.ts';
-import { json, jsonRequest, problemResponses } from '../docs/describe.ts';
+import { bodyProblems, json, jsonRequest, problemResponses } from '../docs/describe.ts';
 import { AccessToken, Credentials, newUser, RefreshRequest, User } from './schema.ts';
 
 const tags = ['auth'];
@@ -19,6 +19,7 @@ function accountPaths(NewUser: ReturnType<typeof newUser>): ZodOpenApiPathsObjec
         summary: 'Create an account',
         requestBody: jsonRequest(NewUser),
         responses: {
+          ...bodyProblems,
           201: json(User, 'The account'),
           ...problemResponses('email-taken', 'invalid-request', 'quota-exceeded', 'overloaded'),
         },
@@ -42,6 +43,7 @@ const sessionPaths: ZodOpenApiPathsObject = {
       summary: 'Log in; the refresh token comes as an HttpOnly cookie',
       requestBody: jsonRequest(Credentials),
       responses: {
+        ...bodyProblems,
         200: json(AccessToken, 'An access token'),
         ...problemResponses(
           'invalid-credentials',
@@ -59,8 +61,9 @@ const sessionPaths: ZodOpenApiPathsObject = {
       security: [{ refresh_cookie: [] }, {}],
       requestBody: jsonRequest(RefreshRequest, false),
       responses: {
+        ...bodyProblems,
         200: json(AccessToken, 'A new access token'),
-        ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded'),
+        ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded', 'unavailable'),
       },
     },
   },
@@ -70,7 +73,11 @@ const sessionPaths: ZodOpenApiPathsObject = {
       summary: 'End the session of the refresh token (cookie or body)',
       security: [{ refresh_cookie: [] }, {}],
       requestBody: jsonRequest(RefreshRequest, false),
-      responses: { 204: { description: 'Ended' }, ...problemResponses('invalid-request') },
+      responses: {
+        ...bodyProblems,
+        204: { description: 'Ended' },
+        ...problemResponses('invalid-request'),
+      },
     },
   },
   '/auth/logout-everywhere': {

@@ -2,9 +2,13 @@
  * Sessions: a short-lived access token (JWT, RFC 9068) and a refresh token (opaque, RFC 9700 4.14.2)
  * that is exchanged for its successor at each use. All tokens that descend from one login are a
  * family. Using a token a second time revokes the family, since one of the two users is a thief;
- * except for a few seconds after the first use, when the reply may simply have been lost.
+ * except for a few seconds after the first use, when the reply may simply have been lost. Then the
+ * same successor is given again, unless it has been used itself: a family never has two branches.
+ *
+ * So a successor is not random but derived, HMAC(secret, token): who has the token and not the secret
+ * cannot know it, and we can give it again without having stored it.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { sql, type DatabaseTransactionConnection } from 'slonik';
 import { v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
@@ -22,7 +26,8 @@ const StoredToken = z.object({
   expires_at: z.iso.datetime(),
   expired: z.boolean(),
   revoked: z.boolean(),
-  reused: z.boolean(),
+  used: z.boolean(),
+  in_grace: z.boolean(),
 });
 
 /** Starts a session. Any number of them may live side by side. */
@@ -30,25 +35,31 @@ export function startSession({ pool, config }: Deps, userId: string): Promise<Se
   const id = uuidv7();
   const expiresAt = new Date(Date.now() + config.REFRESH_TOKEN_TTL_SECONDS * 1000).toISOString();
   const family = { id, user_id: userId, expires_at: expiresAt };
-  return pool.transaction((tx) => issue(tx, id, family));
+  const token = randomBytes(32).toString('base64url');
+  return pool.transaction((tx) => issue(tx, id, token, family));
 }
 
 /** Exchanges a refresh token for its successor. A token that is not good any more gets a 401. */
 export async function refreshSession(deps: Deps, refreshToken: string): Promise<Session> {
+  const { JWT_SECRET, REFRESH_GRACE_SECONDS } = deps.config;
+  const successor = createHmac('sha256', JWT_SECRET)
+    .update(`refresh ${refreshToken}`)
+    .digest('base64url');
   const session = await deps.pool.transaction(async (tx) => {
-    const token = await lockToken(tx, refreshToken, deps.config.REFRESH_GRACE_SECONDS);
+    const token = await lockToken(tx, refreshToken, REFRESH_GRACE_SECONDS);
     if (!token || token.revoked || token.expired) return null;
-    if (token.reused) {
-      await revokeFamily(tx, token.family_id);
-      deps.log.warn({ user_id: token.user_id, family_id: token.family_id }, 'refresh token reused');
-      return null;
-    }
-    await tx.query(sql.unsafe`
-      UPDATE refresh_tokens SET used_at = coalesce(used_at, now())
-      WHERE token_hash = ${hashOf(refreshToken)}
-    `);
     const { family_id, user_id, expires_at } = token;
-    return issue(tx, uuidv7(), { id: family_id, user_id, expires_at });
+    if (!token.used) {
+      await tx.query(sql.unsafe`
+        UPDATE refresh_tokens SET used_at = now() WHERE token_hash = ${hashOf(refreshToken)}
+      `);
+      return issue(tx, uuidv7(), successor, { id: family_id, user_id, expires_at });
+    }
+    const replyMayBeLost = token.in_grace && !(await lockToken(tx, successor, 0))?.used;
+    if (replyMayBeLost) return { user_id, refresh_token: successor, expires_at };
+    await revokeFamily(tx, family_id);
+    deps.log.warn({ user_id, family_id }, 'refresh token reused');
+    return null;
   });
   if (!session) throw new Problem('invalid-token', 'The refresh token is not valid.');
   return session;
@@ -99,7 +110,8 @@ async function lockToken(tx: DatabaseTransactionConnection, token: string, grace
       family_id, user_id, expires_at,
       expires_at <= now() AS expired,
       revoked_at IS NOT NULL AS revoked,
-      coalesce(used_at + make_interval(secs => ${graceSeconds}) <= clock_timestamp(), false) AS reused
+      used_at IS NOT NULL AS used,
+      coalesce(used_at + make_interval(secs => ${graceSeconds}) > clock_timestamp(), false) AS in_grace
     FROM refresh_tokens
     WHERE token_hash = ${hashOf(token)}
   `);
@@ -108,9 +120,9 @@ async function lockToken(tx: DatabaseTransactionConnection, token: string, grace
 async function issue(
   tx: DatabaseTransactionConnection,
   id: string,
+  token: string,
   family: Family,
 ): Promise<Session> {
-  const token = randomBytes(32).toString('base64url');
   await tx.query(sql.unsafe`
     INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at)
     VALUES (${id}, ${family.user_id}, ${family.id}, ${hashOf(token)}, ${family.expires_at})
