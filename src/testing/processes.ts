@@ -73,8 +73,10 @@ export function startProgram(t: ExecutionContext, program: Program, settings: Se
   };
   t.teardown(async () => {
     running.descendants();
-    for (const one of [...started, ...(running.isRunning() ? [pid] : [])]) kill(one);
+    // Itself first: it would start again what it sees end.
+    if (running.isRunning()) kill(pid);
     await ended;
+    for (const one of [...started, ...descendantsOf(pid)]) kill(one);
     await until('the end of what was started', () => ![...started].some(isAlive));
   });
   return running;
