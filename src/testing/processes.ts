@@ -76,7 +76,7 @@ export function startProgram(t: ExecutionContext, program: Program, settings: Se
     // Itself first: it would start again what it sees end.
     if (running.isRunning()) kill(pid);
     await ended;
-    for (const one of [...started, ...descendantsOf(pid)]) kill(one);
+    for (const one of started) kill(one);
     await until('the end of what was started', () => ![...started].some(isAlive));
   });
   return running;
