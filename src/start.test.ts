@@ -37,6 +37,11 @@ test.serial(
     t.like(JSON.parse(listed).orders, [{ id: JSON.parse(placed).id, status: 'COMPLETED' }]);
     t.true(started.stdout().includes(`Documentation           ${origin}/docs`));
     t.is((await send(origin, 'GET', '/docs')).status, 200);
+    const workerMetrics = /of the worker (\S+)/.exec(started.stdout())?.[1] ?? '';
+    t.regex(
+      await (await fetch(workerMetrics)).text(),
+      /orders_finished_total\{status="COMPLETED"\} 1/,
+    );
   },
 );
 

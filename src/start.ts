@@ -17,6 +17,7 @@ import {
 import { takeDataDir, type DataDir } from './embedded/data-dir.ts';
 import { ensureDatabase, startPostgres } from './embedded/postgres.ts';
 import { findRedis, startRedis } from './embedded/redis.ts';
+import { freePort } from './embedded/server-process.ts';
 import { listen } from './http/server.ts';
 import { migrate } from './migrate.ts';
 import { exitOnFailure, explain, stopOnSignal } from './process.ts';
@@ -57,6 +58,7 @@ async function start(interrupted: AbortSignal): Promise<void> {
     DATABASE_URL: given.DATABASE_URL || (await ownPostgres(dataDir)),
     REDIS_URL: given.REDIS_URL || (await ownRedis(dataDir)),
     JWT_SECRET: given.JWT_SECRET || dataDir.secret('jwt-secret'),
+    WORKER_PORT: given.WORKER_PORT || String(await freePort()),
   };
   const config = loadConfig(env);
   await requireFreePort(config);

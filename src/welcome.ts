@@ -2,12 +2,14 @@ import type { Config } from './config.ts';
 
 /** What `npm start` ends with: where things are, and an order to try, ready to paste. */
 export function welcome(config: Config, { embedded }: { embedded: boolean }): string {
-  const base = `http://${config.HOST === '0.0.0.0' ? '127.0.0.1' : config.HOST}:${config.PORT}`;
+  const host = `http://${config.HOST === '0.0.0.0' ? '127.0.0.1' : config.HOST}`;
+  const base = `${host}:${config.PORT}`;
   const post = `curl -sw '\\n' -H 'Content-Type: application/json'`;
   const bearer = '-H "Authorization: Bearer $TOKEN"';
   return `
   Order Management API    ${base}
   Documentation           ${base}/docs
+  Metrics                 ${base}/metrics, of the worker ${host}:${config.WORKER_PORT}/metrics
   Database                ${embedded ? 'embedded Postgres' : 'DATABASE_URL'}
   Redis                   ${config.REDIS_URL ? new URL(config.REDIS_URL).host : 'none (degraded)'}
 
