@@ -4,6 +4,7 @@ import type { Environment } from './config.ts';
 
 const RESTART_DELAY_MS_MIN = 500;
 const RESTART_DELAY_MS_MAX = 10_000;
+const READY_TIMEOUT_MS = 20_000; // Node itself has been seen to hang while it loads
 const STEADY_MS = 30_000; // a child that lived this long starts over with the shortest delay
 
 /** Keeps child processes of this service running until `stop`. */
@@ -24,6 +25,7 @@ export function createSupervisor(
 ): Supervisor {
   const children = new Map<string, ChildProcess>();
   const restarts = new Set<NodeJS.Timeout>();
+  const onReady = new Map<string, () => void>();
   let stopping = false;
 
   function launch(name: string, module: URL, delayMs = RESTART_DELAY_MS_MIN): ChildProcess {
@@ -35,6 +37,12 @@ export function createSupervisor(
     });
     child.stdout?.pipe(output, { end: false });
     children.set(name, child);
+    const deadline = setTimeout(() => child.kill('SIGKILL'), READY_TIMEOUT_MS);
+    child.once('message', () => {
+      clearTimeout(deadline);
+      onReady.get(name)?.();
+    });
+    child.once('exit', () => clearTimeout(deadline));
     child.once('exit', (code, signal) => {
       children.delete(name);
       if (stopping) return;
@@ -51,15 +59,16 @@ export function createSupervisor(
 
   return {
     async start(name, module) {
-      const child = launch(name, module);
-      const failed = Promise.withResolvers<never>();
-      const onExit = (code: number | null) => {
+      const ready = Promise.withResolvers<void>();
+      let wasReady = false;
+      onReady.set(name, ready.resolve);
+      launch(name, module).prependOnceListener('exit', (code, signal) => {
+        if (wasReady || signal === 'SIGKILL') return; // at the deadline it is launched again
         stopping = true; // it never worked: do not try again and again
-        failed.reject(new Error(`${name} did not start (exit code ${code})`));
-      };
-      child.prependOnceListener('exit', onExit);
-      await Promise.race([once(child, 'message'), failed.promise]);
-      child.off('exit', onExit);
+        ready.reject(new Error(`${name} did not start (exit code ${code})`));
+      });
+      await ready.promise;
+      wasReady = true;
     },
     async stop() {
       stopping = true;
