@@ -74,13 +74,13 @@ export function createSupervisor(
       stopping = true;
       for (const timer of restarts) clearTimeout(timer);
       const alive = [...children.values()].filter((child) => child.exitCode === null);
-      await Promise.all(
-        alive.map(async (child) => {
-          const exited = once(child, 'exit');
-          child.kill('SIGTERM');
-          await exited;
-        }),
-      );
+      await Promise.all(alive.map(end));
     },
   };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  await exited;
 }
