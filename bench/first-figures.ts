@@ -1,7 +1,7 @@
 /*
- * npm run bench [-- latency|memory]: the figures that the README states. POST → COMPLETED on an idle system, with and
- * without Redis, and the memory of the processes after 10,000 orders. Throughput against other
- * systems is not measured here.
+ * npm run bench [-- latency|memory]: the figures that the README states. POST → COMPLETED on an idle
+ * system, with and without Redis, and the memory of the processes after 10,000 orders. Throughput
+ * against other systems is not measured here.
  */
 import { cpus } from 'node:os';
 import { setTimeout } from 'node:timers/promises';

@@ -7,11 +7,11 @@ import { createInterface } from 'node:readline';
 import { pino } from 'pino';
 import { loadConfig, type Environment } from '../src/config.ts';
 import { takeDataDir } from '../src/embedded/data-dir.ts';
-import { ensureDatabase, startPostgres } from '../src/embedded/postgres.ts';
+import { ensureDatabase, startPostgresIn } from '../src/embedded/postgres.ts';
 import { startRedis } from '../src/embedded/redis.ts';
 import { migrate } from '../src/migrate.ts';
 import { requireRedis } from '../src/testing/servers.ts';
-import { signAccessToken } from '../src/users/access-token.ts';
+import { NO_LIMITS } from '../src/testing/template.ts';
 
 const JWT_SECRET = 'a-secret-for-measuring-and-nothing-else';
 
@@ -22,15 +22,10 @@ export type Running = { child: ChildProcess; port: number; rssMb: () => number }
 export async function openMachine({ redis }: { redis: boolean }) {
   const dir = mkdtempSync(join(tmpdir(), 'oms-bench-'));
   const dataDir = takeDataDir(dir);
-  dataDir.secret('postgres-password');
-  const postgres = await startPostgres({
-    dir: dataDir.path('postgres'),
-    passwordFile: dataDir.path('postgres-password'),
-  });
+  const postgres = await startPostgresIn(dataDir);
   await ensureDatabase(postgres, 'orders');
   mkdirSync(dataDir.path('redis'));
   const server = redis ? await startRedis(requireRedis(), dataDir.path('redis')) : null;
-  const limits = ['REGISTER', 'LOGIN', 'REFRESH', 'CREATE', 'LIST', 'CANCEL'];
   const env: Environment = {
     ...process.env,
     DATABASE_URL: postgres.url('orders'),
@@ -39,10 +34,9 @@ export async function openMachine({ redis }: { redis: boolean }) {
     PORT: '0',
     WORKER_PORT: '0',
     LOG_LEVEL: 'info',
-    ...Object.fromEntries(limits.map((name) => [`RATE_LIMIT_${name}`, '0'])),
+    ...NO_LIMITS,
   };
-  const config = loadConfig(env);
-  await migrate(config, pino({ level: 'silent' }));
+  await migrate(loadConfig(env), pino({ level: 'silent' }));
   const children: ChildProcess[] = [];
 
   async function run(module: 'api' | 'worker'): Promise<Running> {
@@ -67,7 +61,7 @@ export async function openMachine({ redis }: { redis: boolean }) {
     rmSync(dir, { recursive: true, force: true });
   }
 
-  return { config, run, close, tokenFor: (userId: string) => signAccessToken(config, userId) };
+  return { run, close };
 }
 
 function readRssMb(pid: number): number {

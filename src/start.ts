@@ -15,7 +15,7 @@ import {
   type Environment,
 } from './config.ts';
 import { takeDataDir, type DataDir } from './embedded/data-dir.ts';
-import { ensureDatabase, startPostgres } from './embedded/postgres.ts';
+import { ensureDatabase, startPostgresIn } from './embedded/postgres.ts';
 import { findRedis, startRedis } from './embedded/redis.ts';
 import { freePort } from './embedded/server-process.ts';
 import { listen } from './http/server.ts';
@@ -74,11 +74,7 @@ async function start(interrupted: AbortSignal): Promise<void> {
 
 async function ownPostgres(dataDir: DataDir): Promise<string> {
   say('Starting Postgres …');
-  dataDir.secret('postgres-password');
-  const postgres = await startPostgres({
-    dir: dataDir.path('postgres'),
-    passwordFile: dataDir.path('postgres-password'),
-  });
+  const postgres = await startPostgresIn(dataDir);
   stops.push(postgres.stop);
   postgres.onCrash(() => void giveUp('Postgres ended unexpectedly; stopping the rest.'));
   await ensureDatabase(postgres, DATABASE);

@@ -1,15 +1,17 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Environment } from './config.ts';
+import { endChild } from './embedded/server-process.ts';
 
 const RESTART_DELAY_MS_MIN = 500;
 const RESTART_DELAY_MS_MAX = 10_000;
-const READY_TIMEOUT_MS = 20_000; // Node itself has been seen to hang while it loads
+const READY_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 40_000; // Node can hang in its own exit, past every timeout of ours: nodejs/node#54918
 const STEADY_MS = 30_000; // a child that lived this long starts over with the shortest delay
 
 /** Keeps child processes of this service running until `stop`. */
 export type Supervisor = {
-  /** Starts a module, and resolves once it reports ready. Rejects when it exits before that. */
+  /** Starts a module, and resolves once it reports ready. Rejects when it ends before, or takes too long. */
   start: (name: string, module: URL) => Promise<void>;
   stop: () => Promise<void>;
 };
@@ -23,9 +25,8 @@ export function createSupervisor(
   output: NodeJS.WritableStream,
   say: (line: string) => void,
 ): Supervisor {
-  const children = new Map<string, ChildProcess>();
+  const children = new Set<ChildProcess>();
   const restarts = new Set<NodeJS.Timeout>();
-  const onReady = new Map<string, () => void>();
   let stopping = false;
 
   function launch(name: string, module: URL, delayMs = RESTART_DELAY_MS_MIN): ChildProcess {
@@ -36,15 +37,10 @@ export function createSupervisor(
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
     child.stdout?.pipe(output, { end: false });
-    children.set(name, child);
-    const deadline = setTimeout(() => child.kill('SIGKILL'), READY_TIMEOUT_MS);
-    child.once('message', () => {
-      clearTimeout(deadline);
-      onReady.get(name)?.();
-    });
-    child.once('exit', () => clearTimeout(deadline));
+    children.add(child);
+    killUnlessReady(child);
     child.once('exit', (code, signal) => {
-      children.delete(name);
+      children.delete(child);
       if (stopping) return;
       const wait = Date.now() - started > STEADY_MS ? RESTART_DELAY_MS_MIN : delayMs;
       say(`${name} ended (${signal ?? `exit code ${code}`}); starting it again in ${wait} ms`);
@@ -57,30 +53,35 @@ export function createSupervisor(
     return child;
   }
 
-  return {
-    async start(name, module) {
-      const ready = Promise.withResolvers<void>();
-      let wasReady = false;
-      onReady.set(name, ready.resolve);
-      launch(name, module).prependOnceListener('exit', (code, signal) => {
-        if (wasReady || signal === 'SIGKILL') return; // at the deadline it is launched again
-        stopping = true; // it never worked: do not try again and again
-        ready.reject(new Error(`${name} did not start (exit code ${code})`));
-      });
-      await ready.promise;
-      wasReady = true;
-    },
-    async stop() {
-      stopping = true;
-      for (const timer of restarts) clearTimeout(timer);
-      const alive = [...children.values()].filter((child) => child.exitCode === null);
-      await Promise.all(alive.map(end));
-    },
-  };
+  async function start(name: string, module: URL): Promise<void> {
+    const ready = Promise.withResolvers<void>();
+    const child = launch(name, module);
+    const fail = (code: number | null, signal: string | null) => {
+      stopping = true; // it never worked: do not try again and again
+      ready.reject(new Error(`${name} did not start (${signal ?? `exit code ${code}`})`));
+    };
+    child.prependOnceListener('exit', fail);
+    child.once('message', () => {
+      child.off('exit', fail);
+      ready.resolve();
+    });
+    await ready.promise;
+  }
+
+  async function stop(): Promise<void> {
+    stopping = true;
+    for (const timer of restarts) clearTimeout(timer);
+    const ends = [...children].map((child) =>
+      endChild(child, once(child, 'exit'), 'SIGTERM', STOP_TIMEOUT_MS),
+    );
+    await Promise.all(ends);
+  }
+
+  return { start, stop };
 }
 
-async function end(child: ChildProcess): Promise<void> {
-  const exited = once(child, 'exit');
-  child.kill('SIGTERM');
-  await exited;
+function killUnlessReady(child: ChildProcess): void {
+  const deadline = setTimeout(() => child.kill('SIGKILL'), READY_TIMEOUT_MS);
+  child.once('message', () => clearTimeout(deadline));
+  child.once('exit', () => clearTimeout(deadline));
 }

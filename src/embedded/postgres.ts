@@ -13,6 +13,7 @@ import { setTimeout } from 'node:timers/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Client } from 'pg';
 import { ReadableError } from '../process.ts';
+import type { DataDir } from './data-dir.ts';
 import {
   dyingWithUs,
   freePort,
@@ -82,6 +83,16 @@ export async function startPostgres({
     throw new ReadableError(`Postgres did not start: ${lastFatal(logFile)}`, { cause });
   }
   return { ...server, url };
+}
+
+/** The same, with everything in its usual place in a data directory, and a password made if need be. */
+export function startPostgresIn(
+  dataDir: DataDir,
+  settings: string[] = [],
+): Promise<EmbeddedPostgres> {
+  dataDir.secret('postgres-password');
+  const passwordFile = dataDir.path('postgres-password');
+  return startPostgres({ dir: dataDir.path('postgres'), passwordFile, settings });
 }
 
 /** Creates a database unless it is there. */

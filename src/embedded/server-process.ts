@@ -31,15 +31,25 @@ export function startServer(
   let stopping = false;
   async function stop(): Promise<void> {
     stopping = true;
-    child.kill(stopSignal);
-    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-    await exited;
-    clearTimeout(timer);
+    await endChild(child, exited, stopSignal, STOP_TIMEOUT_MS);
   }
   function onCrash(crashed: () => void): void {
     void exited.then(() => stopping || crashed());
   }
   return { child, stop, onCrash };
+}
+
+/** Asks a process to end, and makes it when it has not within the timeout. */
+export async function endChild(
+  child: ChildProcess,
+  exited: Promise<unknown>,
+  signal: NodeJS.Signals,
+  timeoutMs: number,
+): Promise<void> {
+  child.kill(signal);
+  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+  await exited;
+  clearTimeout(timer);
 }
 
 /** util-linux; there on every Debian, Ubuntu and Fedora, and not on macOS. */

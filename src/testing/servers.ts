@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { takeDataDir } from '../embedded/data-dir.ts';
-import { startPostgres } from '../embedded/postgres.ts';
+import { startPostgresIn } from '../embedded/postgres.ts';
 import { findRedis, startRedis } from '../embedded/redis.ts';
 
 /** The servers that a test run needs, and how to be rid of them again. */
@@ -26,13 +26,7 @@ export async function openTestServers(): Promise<TestServers> {
 }
 
 async function ownPostgres(dir: string, stops: (() => Promise<void>)[]): Promise<string> {
-  const dataDir = takeDataDir(dir);
-  dataDir.secret('postgres-password');
-  const postgres = await startPostgres({
-    dir: dataDir.path('postgres'),
-    passwordFile: dataDir.path('postgres-password'),
-    settings: FAST_AND_FORGETFUL,
-  });
+  const postgres = await startPostgresIn(takeDataDir(dir), FAST_AND_FORGETFUL);
   stops.push(postgres.stop);
   return postgres.url('postgres');
 }

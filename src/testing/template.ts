@@ -33,6 +33,14 @@ export async function createTemplate(name: string): Promise<void> {
 
 const JWT_SECRET = 'a-secret-that-only-the-tests-know';
 
+/** Every rate limit switched off. */
+export const NO_LIMITS: Record<string, string> = Object.fromEntries(
+  ['REGISTER', 'LOGIN', 'REFRESH', 'CREATE', 'LIST', 'CANCEL'].map((name) => [
+    `RATE_LIMIT_${name}`,
+    '0',
+  ]),
+);
+
 /** Settings for tests: no limits, quiet, and everything named after the test's own database. */
 export function testConfig(database: string, settings: Record<string, string> = {}) {
   return loadConfig(testEnvironment(database, settings));
@@ -40,7 +48,6 @@ export function testConfig(database: string, settings: Record<string, string> = 
 
 /** The same settings as an environment, for processes that a test starts. */
 export function testEnvironment(database: string, settings: Record<string, string> = {}) {
-  const limits = ['REGISTER', 'LOGIN', 'REFRESH', 'CREATE', 'LIST', 'CANCEL'];
   return {
     DATABASE_URL: databaseUrl(database),
     REDIS_URL: process.env.TEST_REDIS_URL,
@@ -49,7 +56,7 @@ export function testEnvironment(database: string, settings: Record<string, strin
     LOG_LEVEL: 'silent',
     POOL_SIZE_MAX: '5',
     PORT: '0',
-    ...Object.fromEntries(limits.map((name) => [`RATE_LIMIT_${name}`, '0'])),
+    ...NO_LIMITS,
     ...settings,
   };
 }
