@@ -67,7 +67,7 @@ async function start(interrupted: AbortSignal): Promise<void> {
   say('Bringing the database up to date …');
   await migrate(config, pino({ name: 'migrate', level: 'warn' }));
   interrupted.throwIfAborted();
-  await startProcesses(env);
+  await startProcesses(env, config);
   interrupted.throwIfAborted();
   process.stdout.write(welcome(config, { embedded: !given.DATABASE_URL }));
 }
@@ -109,9 +109,12 @@ async function giveUp(line: string): Promise<void> {
   process.exit(1);
 }
 
-async function startProcesses(env: Environment): Promise<void> {
+async function startProcesses(env: Environment, config: Config): Promise<void> {
   const log = process.stdout.isTTY ? pretty({ ignore: 'hostname,pid' }) : process.stdout;
-  const supervisor = createSupervisor(env, log, say);
+  const supervisor = createSupervisor(env, log, say, {
+    readyMs: 60_000,
+    stopMs: config.SHUTDOWN_TIMEOUT_SECONDS * 1000 + 5_000, // after the child's own timeout
+  });
   stops.push(supervisor.stop);
   say('Starting API and worker …');
   await supervisor.start('worker', new URL('worker.ts', import.meta.url));

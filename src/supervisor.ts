@@ -5,9 +5,10 @@ import { endChild } from './embedded/server-process.ts';
 
 const RESTART_DELAY_MS_MIN = 500;
 const RESTART_DELAY_MS_MAX = 10_000;
-const READY_TIMEOUT_MS = 60_000;
-const STOP_TIMEOUT_MS = 40_000; // Node can hang in its own exit, past every timeout of ours: nodejs/node#54918
 const STEADY_MS = 30_000; // a child that lived this long starts over with the shortest delay
+
+/** How long a child may take to report ready, and to end after SIGTERM, before it is killed. */
+export type Patience = { readyMs: number; stopMs: number };
 
 /** Keeps child processes of this service running until `stop`. */
 export type Supervisor = {
@@ -24,6 +25,7 @@ export function createSupervisor(
   env: Environment,
   output: NodeJS.WritableStream,
   say: (line: string) => void,
+  patience: Patience,
 ): Supervisor {
   const children = new Set<ChildProcess>();
   const restarts = new Set<NodeJS.Timeout>();
@@ -38,7 +40,7 @@ export function createSupervisor(
     });
     child.stdout?.pipe(output, { end: false });
     children.add(child);
-    killUnlessReady(child);
+    killUnlessReady(child, patience.readyMs);
     child.once('exit', (code, signal) => {
       children.delete(child);
       if (stopping) return;
@@ -71,8 +73,9 @@ export function createSupervisor(
   async function stop(): Promise<void> {
     stopping = true;
     for (const timer of restarts) clearTimeout(timer);
+    // Past its own timeout too: Node has been seen to hang in its own exit (nodejs/node#54918).
     const ends = [...children].map((child) =>
-      endChild(child, once(child, 'exit'), 'SIGTERM', STOP_TIMEOUT_MS),
+      endChild(child, once(child, 'exit'), 'SIGTERM', patience.stopMs),
     );
     await Promise.all(ends);
   }
@@ -80,8 +83,8 @@ export function createSupervisor(
   return { start, stop };
 }
 
-function killUnlessReady(child: ChildProcess): void {
-  const deadline = setTimeout(() => child.kill('SIGKILL'), READY_TIMEOUT_MS);
+function killUnlessReady(child: ChildProcess, timeoutMs: number): void {
+  const deadline = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
   child.once('message', () => clearTimeout(deadline));
   child.once('exit', () => clearTimeout(deadline));
 }
