@@ -39,8 +39,8 @@ export function createSupervisor(
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
     child.stdout?.pipe(output, { end: false });
-    children.add(child);
     killUnlessReady(child, patience.readyMs);
+    children.add(child);
     child.once('exit', (code, signal) => {
       children.delete(child);
       if (stopping) return;
@@ -74,10 +74,9 @@ export function createSupervisor(
     stopping = true;
     for (const timer of restarts) clearTimeout(timer);
     // Past its own timeout too: Node has been seen to hang in its own exit (nodejs/node#54918).
-    const ends = [...children].map((child) =>
-      endChild(child, once(child, 'exit'), 'SIGTERM', patience.stopMs),
-    );
-    await Promise.all(ends);
+    const end = (child: ChildProcess) =>
+      endChild(child, once(child, 'exit'), 'SIGTERM', patience.stopMs);
+    await Promise.all([...children].map(end));
   }
 
   return { start, stop };
