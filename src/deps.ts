@@ -1,11 +1,12 @@
 import type { Redis } from 'ioredis';
 import type { PgBoss } from 'pg-boss';
-import { pino, type Logger } from 'pino';
+import type { Logger } from 'pino';
 import type { DatabasePool } from 'slonik';
 import type { Config } from './config.ts';
 import { createBoss, type Role } from './db/boss.ts';
 import { openPool } from './db/pool.ts';
 import { requireSchema } from './health/readiness.ts';
+import { createLogger } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { openRedis, whenReady } from './redis/client.ts';
 import { createHints, type Hints } from './redis/hints.ts';
@@ -56,13 +57,4 @@ export async function closeDeps({ boss, redis, pool, config }: Deps): Promise<vo
   await boss.stop({ graceful: true, timeout: config.SHUTDOWN_TIMEOUT_SECONDS * 1000 });
   redis?.disconnect();
   await pool.end();
-}
-
-function createLogger(config: Config, role: Role): Logger {
-  return pino({
-    name: role,
-    level: config.LOG_LEVEL,
-    // Last line of defence: none of these is ever passed to the log on purpose.
-    redact: ['password', '*.password', 'refresh_token', '*.refresh_token', '*.authorization'],
-  });
 }

@@ -73,7 +73,6 @@ export function createSupervisor(
   async function stop(): Promise<void> {
     stopping = true;
     for (const timer of restarts) clearTimeout(timer);
-    // Past its own timeout too: Node has been seen to hang in its own exit (nodejs/node#54918).
     const end = (child: ChildProcess) =>
       endChild(child, once(child, 'exit'), 'SIGTERM', patience.stopMs);
     await Promise.all([...children].map(end));

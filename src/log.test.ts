@@ -1,0 +1,24 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import test from 'ava';
+
+test('a process ends also when nobody reads its log any more', async (t) => {
+  const script = `
+    import { createLogger } from './src/log.ts';
+    const log = createLogger({ LOG_LEVEL: 'info' }, 'test');
+    process.stdin.resume().once('end', () => {
+      for (let line = 1; line <= 5; line += 1) log.info({ line }, 'to nobody');
+      process.exit(7);
+    });
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+
+  child.stdout.destroy();
+  await once(child.stdout, 'close');
+  child.stdin.end();
+
+  t.deepEqual(await once(child, 'exit'), [7, null]);
+});
