@@ -20,6 +20,7 @@ test('an empty database becomes one that the service can work on', async (t) => 
   t.deepEqual(await column(client, 'SELECT name FROM migrations ORDER BY name'), [
     '0001_users',
     '0002_orders',
+    '0003_handoff',
   ]);
   t.deepEqual(await tablesOf(client, 'public'), [
     'migration_checksums',
@@ -63,7 +64,7 @@ test('two that migrate at the same moment both succeed', async (t) => {
     results.map(({ status }) => status),
     ['fulfilled', 'fulfilled'],
   );
-  t.is((await column(client, 'SELECT name FROM migrations')).length, 2);
+  t.is((await column(client, 'SELECT name FROM migrations')).length, 3);
   t.is((await viewsOf(client)).length, 3);
 });
 
@@ -92,7 +93,7 @@ test('a migration that has been edited since it was applied is refused', async (
   const before = await objectsOf(client);
 
   await appendFile(new URL('0001_users.sql', dir), '\n');
-  await writeFile(new URL('0003_more.sql', dir), 'CREATE TABLE more (id int);');
+  await writeFile(new URL('0009_more.sql', dir), 'CREATE TABLE more (id int);');
   const error = await t.throwsAsync(applyMigrations(client, log, dir), {
     instanceOf: MigrationEdited,
   });
@@ -129,7 +130,7 @@ test('a new migration is applied, once, and those before it are not', async (t) 
   await applyMigrations(client, log, dir);
   const before = await objectsOf(client);
 
-  await writeFile(new URL('0003_more.sql', dir), 'CREATE TABLE more (id int);');
+  await writeFile(new URL('0009_more.sql', dir), 'CREATE TABLE more (id int);');
   await applyMigrations(client, log, dir);
   await applyMigrations(client, log, dir);
 
@@ -146,7 +147,7 @@ test('a migration that fails leaves nothing behind, and can be mended', async (t
   const { client, config } = await connectToEmpty(t);
   const dir = await copyOfMigrations(t);
   await applyMigrations(client, log, dir);
-  const file = new URL('0003_more.sql', dir);
+  const file = new URL('0009_more.sql', dir);
 
   await writeFile(file, 'CREATE TABLE more (id int); SELECT 1 / 0;');
   const failing = new Client(config.DATABASE_URL);

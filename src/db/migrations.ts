@@ -5,7 +5,7 @@ import type { Client } from 'pg';
 import type { Logger } from 'pino';
 
 const MIGRATIONS_DIR = new URL('../../sql/migrations/', import.meta.url);
-const VIEWS_DIR = new URL('../../sql/views/', import.meta.url);
+const VIEWS_DIR = new URL('../../sql/ops/', import.meta.url);
 
 /** A migration that was applied has been edited since, or is gone. */
 export class MigrationEdited extends Error {

@@ -9,13 +9,13 @@ import { sql } from 'slonik';
 import { Webhook } from 'standardwebhooks';
 import { backOffSeconds, ClaimLost, retryJobAfter } from '../db/boss.ts';
 import type { Deps } from '../deps.ts';
-import { actAs, columns } from './orders.ts';
+import { columns } from './orders.ts';
 import {
+  actAsWorker,
   alreadySettled,
   finishOrder,
   startOrders,
   togetherOrApart,
-  WORKER_ACTOR,
 } from './processing.ts';
 import { Order } from './schema.ts';
 
@@ -52,7 +52,7 @@ export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<JobRes
 async function takeIntoProcessing(deps: Deps, jobs: OrderJob[]): Promise<readonly Order[]> {
   const ids = jobs.map(({ data }) => data.order_id);
   const orders = await deps.pool.transaction(async (tx) => {
-    await actAs(tx, WORKER_ACTOR);
+    await actAsWorker(tx, jobs);
     await startOrders(tx, ids);
     return tx.any(sql.type(Order)`
       SELECT ${columns} FROM orders

@@ -102,11 +102,28 @@ test('the version of an order counts its events, whatever anybody writes into it
   t.is((await eventsOf(deps, id)).length, 2);
 });
 
+for (const change of [
+  sql.unsafe`product_name = 'Teapot'`,
+  sql.unsafe`amount = 34.900`,
+  sql.unsafe`currency = 'EUR'`,
+  sql.unsafe`metadata = '{"gift": true}'`,
+  sql.unsafe`user_id = gen_random_uuid()`,
+  sql.unsafe`created_at = now() - interval '1 day'`,
+]) {
+  test(`what was ordered cannot be changed: ${change.sql}`, async (t) => {
+    const { deps } = t.context;
+    const id = await orderThatIs(t.context, 'PENDING');
+    const update = sql.unsafe`UPDATE orders SET ${change} WHERE id = ${id}`;
+
+    t.is(await refusal(deps.pool.query(update)), 'OM004');
+  });
+}
+
 test('a change that is not one of status leaves no event', async (t) => {
   const { deps } = t.context;
   const id = await orderThatIs(t.context, 'PENDING');
 
-  await deps.pool.query(sql.unsafe`UPDATE orders SET product_name = 'Teapot' WHERE id = ${id}`);
+  await deps.pool.query(sql.unsafe`UPDATE orders SET updated_at = now() WHERE id = ${id}`);
 
   t.is((await eventsOf(deps, id)).length, 1);
 });
@@ -146,9 +163,13 @@ test('orders that one statement places for many users are each on record under t
   await deps.pool.transaction(async (tx) => {
     await tx.query(sql.unsafe`SELECT set_config('oms.actor', 'user', true)`);
     await tx.query(sql.unsafe`
-      INSERT INTO orders (id, user_id, product_name, amount)
-      SELECT o.id, o.user_id, 'Kettle', 1
-      FROM unnest(${sql.array(ids, 'uuid')}, ${sql.array(userIds, 'uuid')}) AS o(id, user_id)
+      WITH placed AS (
+        INSERT INTO orders (id, user_id, product_name, amount)
+        SELECT o.id, o.user_id, 'Kettle', 1
+        FROM unnest(${sql.array(ids, 'uuid')}, ${sql.array(userIds, 'uuid')}) AS o(id, user_id)
+        RETURNING id, xact_id
+      )
+      SELECT enqueue_order(id, xact_id) FROM placed
     `);
   });
 
@@ -254,12 +275,16 @@ async function insert({ pool }: Deps, given: Record<string, string | number>): P
     ...given,
   };
   await pool.query(sql.unsafe`
-    INSERT INTO orders (id, status, version, user_id, product_name, amount, currency, metadata)
-    SELECT id, status, version, user_id, product_name, amount, currency, metadata::jsonb
-    FROM jsonb_to_record(${sql.jsonb(order)}) AS o(
-      id uuid, status order_status, version integer, user_id uuid, product_name text,
-      amount numeric, currency text, metadata text
+    WITH placed AS (
+      INSERT INTO orders (id, status, version, user_id, product_name, amount, currency, metadata)
+      SELECT id, status, version, user_id, product_name, amount, currency, metadata::jsonb
+      FROM jsonb_to_record(${sql.jsonb(order)}) AS o(
+        id uuid, status order_status, version integer, user_id uuid, product_name text,
+        amount numeric, currency text, metadata text
+      )
+      RETURNING id, xact_id
     )
+    SELECT enqueue_order(id, xact_id) FROM placed
   `);
   return order.id;
 }

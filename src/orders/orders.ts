@@ -1,6 +1,7 @@
 import { sql, type DatabaseTransactionConnection } from 'slonik';
 import { v7 as uuidv7 } from 'uuid';
-import { bossDb, enqueue } from '../db/boss.ts';
+import { z } from 'zod';
+import { enqueue } from '../db/boss.ts';
 import type { Deps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
 import { Order, OrderEvent, type NewOrder, type OrderFilter } from './schema.ts';
@@ -19,9 +20,9 @@ export async function placeOrders(
 ): Promise<readonly Order[]> {
   const placed = await deps.pool.transaction(async (tx) => {
     const rows = await insertOrders(tx, orders);
-    const jobs = rows.map(({ id }) => ({ id, data: { order_id: id } }));
+    const jobs = rows.map(({ id, xact_id }) => ({ id, data: { order_id: id, xact_id } }));
     await enqueue(deps.boss, tx, 'process-order', jobs);
-    return rows;
+    return rows.map(({ xact_id: _, ...order }) => order);
   });
   deps.hints.wake('process-order');
   deps.hints.announce(placed);
@@ -29,12 +30,15 @@ export async function placeOrders(
   return placed;
 }
 
+/** The transaction is named in the job too, so that anyone can check later that it was the same. */
+const PlacedOrder = Order.extend({ xact_id: z.string() });
+
 /** An order that has its id and its user, and is not stored yet. */
 export type IdentifiedOrder = NewOrder & { id: string; user_id: string };
 
 // The CTE names the actor before the trigger fires, and saves the round trip of doing it on its own.
 function insertOrders(tx: DatabaseTransactionConnection, orders: IdentifiedOrder[]) {
-  return tx.many(sql.type(Order)`
+  return tx.many(sql.type(PlacedOrder)`
     WITH acting AS MATERIALIZED (
       SELECT set_config('oms.actor', 'user', true)
     )
@@ -44,7 +48,7 @@ function insertOrders(tx: DatabaseTransactionConnection, orders: IdentifiedOrder
       jsonb_to_recordset(${sql.jsonb(orders)}) AS o(
         id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
       )
-    RETURNING ${columns}
+    RETURNING ${columns}, xact_id
   `);
 }
 
@@ -88,7 +92,7 @@ export async function listEvents(deps: Deps, userId: string, id: string) {
 }
 
 /**
- * Cancels a PENDING order and its job, in one transaction. A repeat finds it cancelled and succeeds;
+ * Cancels a PENDING order, and by a trigger its job, in one transaction. A repeat finds it cancelled and succeeds;
  * anything later is refused.
  */
 export async function cancelOrder(deps: Deps, userId: string, id: string): Promise<Order> {
@@ -105,7 +109,6 @@ export async function cancelOrder(deps: Deps, userId: string, id: string): Promi
     const cancelled = await tx.one(sql.type(Order)`
       UPDATE orders SET status = 'CANCELLED' WHERE id = ${id} RETURNING ${columns}
     `);
-    await deps.boss.cancel('process-order', id, { db: bossDb(tx) });
     return { order: cancelled, changed: true };
   });
   if (changed) {
@@ -115,10 +118,22 @@ export async function cancelOrder(deps: Deps, userId: string, id: string): Promi
   return order;
 }
 
-/** Names the actor, and the reason, that order_events will record for the rest of the transaction. */
-export async function actAs(tx: DatabaseTransactionConnection, actor: string, reason = '') {
+/** What order_events will record, beside the change itself, for the rest of a transaction. */
+export type Acting = {
+  reason?: string;
+  /** Of a worker: for each order, the job and the number of the attempt, from 1. */
+  attempts?: Record<string, [job_id: string, attempt: number]>;
+};
+
+/** Names the actor of everything that the rest of the transaction does to orders. */
+export async function actAs(
+  tx: DatabaseTransactionConnection,
+  actor: string,
+  { reason = '', attempts = {} }: Acting = {},
+) {
   await tx.query(sql.unsafe`
-    SELECT set_config('oms.actor', ${actor}, true), set_config('oms.reason', ${reason}, true)
+    SELECT set_config('oms.actor', ${actor}, true), set_config('oms.reason', ${reason}, true),
+      set_config('oms.attempts', ${JSON.stringify(attempts)}, true)
   `);
 }
 

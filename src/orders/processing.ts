@@ -22,6 +22,21 @@ type OrderJob = JobWithMetadata<{ order_id: string }>;
 /** How order_events names this process. */
 export const WORKER_ACTOR = `worker:${hostname()}:${process.pid}`;
 
+/** Puts the worker, and for each order the job and its attempt, on record for the transaction. */
+export async function actAsWorker(
+  tx: DatabaseTransactionConnection,
+  jobs: OrderJob[],
+  reason = '',
+): Promise<void> {
+  const attempts = Object.fromEntries(
+    jobs.map(({ id, data, retryCount }) => [
+      data.order_id,
+      [id, retryCount + 1] as [string, number],
+    ]),
+  );
+  await actAs(tx, WORKER_ACTOR, { reason, attempts });
+}
+
 /** Takes a batch PENDING → PROCESSING → COMPLETED with its jobs, set-based, in one transaction. */
 export function processOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
   return togetherOrApart(deps, jobs, (some) => completeBatch(deps, some));
@@ -54,7 +69,7 @@ export async function togetherOrApart(
 async function completeBatch(deps: Deps, jobs: OrderJob[]): Promise<void> {
   const ids = jobs.map(({ data }) => data.order_id);
   const completed = await deps.pool.transaction(async (tx) => {
-    await actAs(tx, WORKER_ACTOR);
+    await actAsWorker(tx, jobs);
     await startOrders(tx, ids);
     const orders = await finishOrders(tx, ids, 'COMPLETED');
     await completeJobs(deps.boss, tx, 'process-order', attemptsFor(jobs, orders));
@@ -99,7 +114,7 @@ export async function finishOrder(
   reason = '',
 ): Promise<boolean> {
   const finished = await deps.pool.transaction(async (tx) => {
-    await actAs(tx, WORKER_ACTOR, reason);
+    await actAsWorker(tx, [job], reason);
     const orders = await finishOrders(tx, [job.data.order_id], status);
     await completeJobs(deps.boss, tx, 'process-order', attemptsFor([job], orders));
     return orders;
@@ -122,7 +137,7 @@ async function failExhaustedOrder(deps: Deps, job: OrderJob): Promise<void> {
   const failed = await deps.pool.transaction(async (tx) => {
     const tries = (job.sourceRetryCount ?? 0) + 1;
     const reason = `Gave up after ${tries} ${tries === 1 ? 'try' : 'tries'}${lastError(job)}`;
-    await actAs(tx, WORKER_ACTOR, reason);
+    await actAsWorker(tx, [job], reason);
     await startOrders(tx, [order_id]);
     const orders = await finishOrders(tx, [order_id], 'FAILED');
     await completeJobs(deps.boss, tx, 'fail-order', [job]);
