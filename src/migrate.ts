@@ -11,7 +11,7 @@ const MIGRATE_LOCK = 6_217_340_915;
 
 /**
  * Brings a database to the state that this version needs: the queue's schema and queues, then
- * sql/migrations, then sql/views. Running it again, or twice at the same time, changes nothing.
+ * sql/migrations, then the schemas of views, sql/ops and sql/audit. Running it again, or twice at the same time, changes nothing.
  */
 export async function migrate(config: Config, log: Logger): Promise<void> {
   const client = new Client({

@@ -5,7 +5,8 @@ import type { Client } from 'pg';
 import type { Logger } from 'pino';
 
 const MIGRATIONS_DIR = new URL('../../sql/migrations/', import.meta.url);
-const VIEWS_DIR = new URL('../../sql/ops/', import.meta.url);
+/** Schemas of views and functions for people. Each is a folder of sql/; a later one may use an earlier. */
+const SCHEMAS = ['ops', 'audit'];
 
 /** A migration that was applied has been edited since, or is gone. */
 export class MigrationEdited extends Error {
@@ -66,16 +67,20 @@ export async function applyMigrations(
   await rememberChecksums(client, dir);
 }
 
-/** Drops and creates the views for people, so that they can be edited freely. */
+/** Creates the views and functions for people anew, so that their files can be edited freely. */
 export async function createViews(client: Client): Promise<void> {
-  const files = await sqlFiles(VIEWS_DIR);
-  const texts = await Promise.all(files.map((file) => readFile(new URL(file, VIEWS_DIR), 'utf8')));
-  await client.query(['BEGIN', 'CREATE SCHEMA ops', ...texts, 'COMMIT'].join(';\n'));
+  const texts: string[] = [];
+  for (const schema of SCHEMAS) {
+    const dir = new URL(`../../sql/${schema}/`, import.meta.url);
+    texts.push(`CREATE SCHEMA ${schema}`);
+    for (const file of await sqlFiles(dir)) texts.push(await readFile(new URL(file, dir), 'utf8'));
+  }
+  await client.query(['BEGIN', ...texts, 'COMMIT'].join(';\n'));
 }
 
 /** Before anything else is migrated: a view on a pg-boss table would block pg-boss from altering it. */
 export async function dropViews(client: Client): Promise<void> {
-  await client.query('DROP SCHEMA IF EXISTS ops CASCADE');
+  await client.query(`DROP SCHEMA IF EXISTS ${SCHEMAS.join(', ')} CASCADE`);
 }
 
 async function rememberChecksums(client: Client, dir: URL): Promise<void> {
