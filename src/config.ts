@@ -78,6 +78,16 @@ export const Config = z
   );
 export type Config = z.infer<typeof Config>;
 
+/** What migrating needs: no secret of the service, but the passwords that its roles are to log in with. */
+export const MigrateConfig = z.object({
+  ...database,
+  LOG_LEVEL: http.LOG_LEVEL,
+  HEARTBEAT_SECONDS: work.HEARTBEAT_SECONDS,
+  API_DATABASE_PASSWORD: z.string().min(8).optional(),
+  WORKER_DATABASE_PASSWORD: z.string().min(8).optional(),
+});
+export type MigrateConfig = z.infer<typeof MigrateConfig>;
+
 /** Where `npm start` keeps its own Postgres, secret and lock. */
 export const StartConfig = z.object({ DATA_DIR: z.string().min(1).default('.data') });
 

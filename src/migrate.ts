@@ -1,9 +1,10 @@
 import { Client } from 'pg';
 import { pino, type Logger } from 'pino';
 import { queues, schedules, type QueueName } from '../jobs/queues.ts';
-import { loadConfig, type Config } from './config.ts';
+import { loadConfig, MigrateConfig } from './config.ts';
 import { createBoss } from './db/boss.ts';
 import { applyMigrations, createViews, dropViews, refuseEdited } from './db/migrations.ts';
+import { asRole, becomeOwner, grantRights, type Passwords } from './db/roles.ts';
 import { exitOnFailure } from './process.ts';
 
 /** Any number; what matters is that all processes that migrate take the same one. */
@@ -11,9 +12,14 @@ const MIGRATE_LOCK = 6_217_340_915;
 
 /**
  * Brings a database to the state that this version needs: the queue's schema and queues, then
- * sql/migrations, then the schemas of views, sql/ops and sql/audit. Running it again, or twice at the same time, changes nothing.
+ * sql/migrations, then the schemas of views and what each role may do. Running it again, or twice at
+ * the same time, changes nothing. Roles whose password is given can log in with it.
  */
-export async function migrate(config: Config, log: Logger): Promise<void> {
+export async function migrate(
+  config: MigrateConfig,
+  log: Logger,
+  passwords: Passwords = {},
+): Promise<void> {
   const client = new Client({
     connectionString: config.DATABASE_URL,
     application_name: 'oms-migrate',
@@ -22,18 +28,21 @@ export async function migrate(config: Config, log: Logger): Promise<void> {
   await client.connect();
   try {
     await client.query('SELECT pg_advisory_lock($1)', [MIGRATE_LOCK]);
+    await becomeOwner(client, passwords);
     await refuseEdited(client); // while everything, views included, is still as it was
     await dropViews(client);
     await createQueues(config, log);
     await applyMigrations(client, log);
     await createViews(client);
+    await grantRights(client);
   } finally {
     await client.end(); // and with it the lock
   }
 }
 
-async function createQueues(config: Config, log: Logger): Promise<void> {
-  const boss = createBoss(config, 'migrate', log);
+async function createQueues(config: MigrateConfig, log: Logger): Promise<void> {
+  const DATABASE_URL = asRole(config.DATABASE_URL, 'oms_worker'); // who owns the queue
+  const boss = createBoss({ ...config, DATABASE_URL }, 'migrate', log);
   await boss.start();
   try {
     for (const name of Object.keys(queues) as QueueName[]) {
@@ -50,9 +59,12 @@ async function createQueues(config: Config, log: Logger): Promise<void> {
 
 if (import.meta.main) {
   await exitOnFailure(async () => {
-    const config = loadConfig();
+    const config = loadConfig(undefined, MigrateConfig);
     const log = pino({ name: 'migrate', level: config.LOG_LEVEL });
-    await migrate(config, log);
+    await migrate(config, log, {
+      ...(config.API_DATABASE_PASSWORD && { oms_api: config.API_DATABASE_PASSWORD }),
+      ...(config.WORKER_DATABASE_PASSWORD && { oms_worker: config.WORKER_DATABASE_PASSWORD }),
+    });
     log.info('database is up to date');
   });
 }

@@ -15,6 +15,7 @@ import {
   type Environment,
 } from './config.ts';
 import { takeDataDir, type DataDir } from './embedded/data-dir.ts';
+import { serviceUrl, type Passwords } from './db/roles.ts';
 import { ensureDatabase, startPostgresIn } from './embedded/postgres.ts';
 import { findRedis, startRedis } from './embedded/redis.ts';
 import { freePort } from './embedded/server-process.ts';
@@ -55,7 +56,7 @@ async function start(interrupted: AbortSignal): Promise<void> {
 
   const env: Environment = {
     ...given,
-    DATABASE_URL: given.DATABASE_URL || (await ownPostgres(dataDir)),
+    DATABASE_URL: given.DATABASE_URL || (await ownPostgres(dataDir)), // as somebody who may migrate
     REDIS_URL: given.REDIS_URL || (await ownRedis(dataDir)),
     JWT_SECRET: given.JWT_SECRET || dataDir.secret('jwt-secret'),
     WORKER_PORT: given.WORKER_PORT || String(await freePort()),
@@ -65,9 +66,17 @@ async function start(interrupted: AbortSignal): Promise<void> {
 
   interrupted.throwIfAborted();
   say('Bringing the database up to date …');
-  await migrate(config, pino({ name: 'migrate', level: 'warn' }));
+  // Our own Postgres lets each service log in as its role. Elsewhere that is not ours to arrange: there
+  // they log in as we do, and take the role on.
+  const passwords = given.DATABASE_URL
+    ? {}
+    : {
+        oms_api: dataDir.secret('api-database-password'),
+        oms_worker: dataDir.secret('worker-database-password'),
+      };
+  await migrate(config, pino({ name: 'migrate', level: 'warn' }), passwords);
   interrupted.throwIfAborted();
-  await startProcesses(env, config);
+  await startProcesses(env, config, passwords);
   interrupted.throwIfAborted();
   process.stdout.write(welcome(config, { embedded: !given.DATABASE_URL }));
 }
@@ -109,16 +118,26 @@ async function giveUp(line: string): Promise<void> {
   process.exit(1);
 }
 
-async function startProcesses(env: Environment, config: Config): Promise<void> {
+async function startProcesses(
+  env: Environment,
+  config: Config,
+  passwords: Passwords,
+): Promise<void> {
   const log = process.stdout.isTTY ? pretty({ ignore: 'hostname,pid' }) : process.stdout;
-  const supervisor = createSupervisor(env, log, say, {
+  const supervisor = createSupervisor(log, say, {
     readyMs: 60_000,
     stopMs: config.SHUTDOWN_TIMEOUT_SECONDS * 1000 + 5_000, // after the child's own timeout
   });
   stops.push(supervisor.stop);
   say('Starting API and worker …');
-  await supervisor.start('worker', new URL('worker.ts', import.meta.url));
-  await supervisor.start('api', new URL('api.ts', import.meta.url));
+  for (const [name, role] of [
+    ['worker', 'oms_worker'],
+    ['api', 'oms_api'],
+  ] as const) {
+    const DATABASE_URL = serviceUrl(config.DATABASE_URL, role, passwords[role]);
+    const module = new URL(`${name}.ts`, import.meta.url);
+    await supervisor.start(name, module, { ...env, DATABASE_URL });
+  }
 }
 
 /** Asked before anything is migrated; the API would find out too, but last. */

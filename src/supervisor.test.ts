@@ -14,7 +14,7 @@ const IGNORE_SIGTERM = `process.on('SIGTERM', () => undefined);`;
 
 test('a child that does not end when told to is killed', async (t) => {
   const { supervisor, output } = superviseIn(t);
-  await supervisor.start('stubborn', moduleOf(t, IGNORE_SIGTERM + STAY + REPORT_READY));
+  await supervisor.start('stubborn', moduleOf(t, IGNORE_SIGTERM + STAY + REPORT_READY), {});
   const pid = Number(String((await once(output, 'data'))[0]));
 
   await supervisor.stop();
@@ -26,7 +26,7 @@ test('a child that does not end when told to is killed', async (t) => {
 test('a child that is never ready is killed, and the start fails', async (t) => {
   const { supervisor } = superviseIn(t);
 
-  await t.throwsAsync(supervisor.start('silent', moduleOf(t, STAY)), {
+  await t.throwsAsync(supervisor.start('silent', moduleOf(t, STAY), {}), {
     message: 'silent did not start (SIGKILL)',
   });
 });
@@ -34,7 +34,7 @@ test('a child that is never ready is killed, and the start fails', async (t) => 
 test('a child that ends before it is ready is not started again', async (t) => {
   const { supervisor, said } = superviseIn(t);
 
-  await t.throwsAsync(supervisor.start('broken', moduleOf(t, 'process.exit(3)')), {
+  await t.throwsAsync(supervisor.start('broken', moduleOf(t, 'process.exit(3)'), {}), {
     message: 'broken did not start (exit code 3)',
   });
 
@@ -45,7 +45,7 @@ function superviseIn(t: ExecutionContext) {
   const output = new PassThrough();
   const said: string[] = [];
   const say = (line: string) => void said.push(line);
-  const supervisor = createSupervisor({ ...process.env }, output, say, {
+  const supervisor = createSupervisor(output, say, {
     readyMs: 2_000,
     stopMs: 200,
   });

@@ -7,22 +7,23 @@ const RESTART_DELAY_MS_MIN = 500;
 const RESTART_DELAY_MS_MAX = 10_000;
 const STEADY_MS = 30_000; // a child that lived this long starts over with the shortest delay
 
+type Program = { name: string; module: URL; env: Environment };
+
 /** How long a child may take to report ready, and to end after SIGTERM, before it is killed. */
 export type Patience = { readyMs: number; stopMs: number };
 
 /** Keeps child processes of this service running until `stop`. */
 export type Supervisor = {
   /** Starts a module, and resolves once it reports ready. Rejects when it ends before, or takes too long. */
-  start: (name: string, module: URL) => Promise<void>;
+  start: (name: string, module: URL, env: Environment) => Promise<void>;
   stop: () => Promise<void>;
 };
 
 /**
- * Children get `env`, write their log to `output`, and get SIGTERM at the end. One that dies after it
+ * Children write their log to `output`, and get SIGTERM at the end. One that dies after it
  * was ready is started again.
  */
 export function createSupervisor(
-  env: Environment,
   output: NodeJS.WritableStream,
   say: (line: string) => void,
   patience: Patience,
@@ -31,7 +32,7 @@ export function createSupervisor(
   const restarts = new Set<NodeJS.Timeout>();
   let stopping = false;
 
-  function launch(name: string, module: URL, delayMs = RESTART_DELAY_MS_MIN): ChildProcess {
+  function launch({ name, module, env }: Program, delayMs = RESTART_DELAY_MS_MIN): ChildProcess {
     const started = Date.now();
     const child = fork(module, {
       env,
@@ -48,16 +49,16 @@ export function createSupervisor(
       say(`${name} ended (${signal ?? `exit code ${code}`}); starting it again in ${wait} ms`);
       const timer = setTimeout(() => {
         restarts.delete(timer);
-        launch(name, module, Math.min(wait * 2, RESTART_DELAY_MS_MAX));
+        launch({ name, module, env }, Math.min(wait * 2, RESTART_DELAY_MS_MAX));
       }, wait);
       restarts.add(timer);
     });
     return child;
   }
 
-  async function start(name: string, module: URL): Promise<void> {
+  async function start(name: string, module: URL, env: Environment): Promise<void> {
     const ready = Promise.withResolvers<void>();
-    const child = launch(name, module);
+    const child = launch({ name, module, env });
     const fail = (code: number | null, signal: string | null) => {
       stopping = true; // it never worked: do not try again and again
       ready.reject(new Error(`${name} did not start (${signal ?? `exit code ${code}`})`));

@@ -1,6 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import { sql } from 'slonik';
 import { v7 as uuidv7 } from 'uuid';
+import { asRole } from './db/roles.ts';
 import { closeDeps, openDeps, type Deps } from './deps.ts';
 import { lookUp, ownService, signUp, test, type Context } from './testing/context.ts';
 import { eventsOf, jobOf, leaveOneTry } from './testing/orders.ts';
@@ -77,7 +78,9 @@ test('a job that carries nonsense is given up at once, with the reason, and harm
 });
 
 async function startWorker(t: ExecutionContext<Context>, { deps: { config } }: Context) {
-  const deps = await openDeps({ ...config, SHUTDOWN_TIMEOUT_SECONDS: 2 }, 'worker');
+  const DATABASE_URL = asRole(config.DATABASE_URL, 'oms_worker');
+  const settings = { ...config, DATABASE_URL, SHUTDOWN_TIMEOUT_SECONDS: 2 };
+  const deps = await openDeps(settings, 'worker');
   const unsubscribe = await startWorkers(deps);
   t.teardown(async () => {
     unsubscribe();

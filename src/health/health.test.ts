@@ -141,7 +141,7 @@ test('the metrics count orders and requests', async (t) => {
 test.serial(
   'the metrics of a worker count what became of orders, and say how deep the queues are',
   async (t) => {
-    const config = testConfig(t.context.database);
+    const config = testConfig(t.context.database, {}, 'oms_worker');
     const deps = await openDeps(config, 'worker');
     t.teardown(() => closeDeps(deps));
     const server = await serve(createWorkerApp(deps), 0, '127.0.0.1');

@@ -1,20 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
-import type { JobWithMetadata } from 'pg-boss';
-import { sql } from 'slonik';
+import type { JobWithMetadata, PgBoss } from 'pg-boss';
+import { sql, type DatabasePool } from 'slonik';
 import { v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
 import type { QueueName } from '../../jobs/queues.ts';
 import { createApp } from '../app.ts';
 import type { Config } from '../config.ts';
+import { createBoss } from '../db/boss.ts';
+import { openPool } from '../db/pool.ts';
+import { asRole } from '../db/roles.ts';
 import { closeDeps, openDeps, type Deps } from '../deps.ts';
 import { closeServer, portOf, serve } from '../http/server.ts';
 import { signAccessToken } from '../users/access-token.ts';
 import { runBatch } from '../worker.ts';
 import { onServer, TEMPLATE, testConfig } from './template.ts';
 
-/** A service of its own: database, queues, and an API that listens. */
+/**
+ * A service of its own: database, queues, and an API that listens and works as oms_api. `deps` are for
+ * the test itself: its pool is the superuser's, its queue client a worker's.
+ */
 export type Context = { database: string; deps: Deps; server: Server; origin: string };
 
 /** AVA's `test` with a database, an API and queues that belong to the importing test file alone. */
@@ -32,12 +38,25 @@ test.after.always(async (t) => {
   await onServer(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
 });
 
+/** Pools that work as oms_worker, for what a worker would do in a test. */
+const workerPools = new WeakMap<PgBoss, DatabasePool>();
+
 /** Opens an API on a free port, in this process. */
 export async function openService(config: Config): Promise<Omit<Context, 'database'>> {
-  const deps = await openDeps(config, 'api');
-  const server = await serve(createApp(deps), 0, '127.0.0.1');
+  const { DATABASE_URL } = config;
+  const api = await openDeps({ ...config, DATABASE_URL: asRole(DATABASE_URL, 'oms_api') }, 'api');
+  const workerConfig = { ...config, DATABASE_URL: asRole(DATABASE_URL, 'oms_worker') };
+  const boss = createBoss(workerConfig, 'api', api.log); // looks after nothing: a test is to see what is
+  await boss.start();
+  workerPools.set(boss, await openPool(workerConfig, api.log));
+  const deps = { ...api, config, boss, pool: await openPool(config, api.log) };
+  const server = await serve(createApp(api), 0, '127.0.0.1');
+  closers.set(server, () => closeDeps(api));
   return { deps, server, origin: `http://127.0.0.1:${portOf(server)}` };
 }
+
+/** How to close what only the API of a service holds. */
+const closers = new WeakMap<Server, () => Promise<void>>();
 
 export async function closeService({
   server,
@@ -46,7 +65,15 @@ export async function closeService({
   const closed = closeServer(server, 1);
   server.closeAllConnections();
   await closed;
-  await closeDeps(deps);
+  await workerPools.get(deps.boss)?.end();
+  await deps.boss.stop({ graceful: false });
+  await deps.pool.end();
+  await closers.get(server)?.();
+}
+
+/** The same dependencies, with a pool that may do what a worker may. */
+export function asWorker(deps: Deps): Deps {
+  return { ...deps, pool: workerPools.get(deps.boss) ?? deps.pool };
 }
 
 /** A second API with other settings on the same database, for one test. */
@@ -144,7 +171,7 @@ export async function drain(deps: Deps, queue: QueueName, { early = false, batch
   for (;;) {
     const jobs = await claim(deps, queue, { early, batchSize });
     if (jobs.length === 0) return outcomes;
-    for (const result of await runBatch(deps, queue, jobs)) {
+    for (const result of await runBatch(asWorker(deps), queue, jobs)) {
       const job = jobs.filter(({ id }) => id === result.id);
       if (result.status === 'deadletter') await useUpRetries(deps, queue, result.id);
       if (result.status === 'completed') await deps.boss.complete(queue, job);

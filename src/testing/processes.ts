@@ -7,6 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import { asRole, type ServiceRole } from '../db/roles.ts';
 import { startRedis, type EmbeddedRedis } from '../embedded/redis.ts';
 import { requireRedis } from './servers.ts';
 import { until } from './until.ts';
@@ -94,16 +95,29 @@ export async function startApi(
   t: ExecutionContext,
   settings: Settings,
 ): Promise<Running & { origin: string }> {
-  const api = startProgram(t, 'api', { ...settings, PORT: '0', LOG_LEVEL: 'info' });
+  const api = startProgram(t, 'api', {
+    ...inRole(settings, 'oms_api'),
+    PORT: '0',
+    LOG_LEVEL: 'info',
+  });
   await whenReady(api, () => api.logged('api listening').length > 0);
   return { ...api, origin: `http://127.0.0.1:${String(api.logged('api listening')[0]?.port)}` };
 }
 
 /** Starts a worker process, and waits until it works. */
 export async function startWorker(t: ExecutionContext, settings: Settings): Promise<Running> {
-  const worker = startProgram(t, 'worker', { ...settings, LOG_LEVEL: 'info' });
+  const worker = startProgram(t, 'worker', {
+    ...inRole(settings, 'oms_worker'),
+    LOG_LEVEL: 'info',
+  });
   await whenReady(worker, () => worker.logged('worker started').length > 0);
   return worker;
+}
+
+/** A service works with the rights of its role, whoever the test itself logs in as. */
+function inRole(settings: Settings, role: ServiceRole): Settings {
+  const { DATABASE_URL } = settings;
+  return DATABASE_URL ? { ...settings, DATABASE_URL: asRole(DATABASE_URL, role) } : settings;
 }
 
 async function whenReady({ isRunning, stderr }: Running, isReady: () => boolean): Promise<void> {

@@ -1,16 +1,17 @@
 import { Client } from 'pg';
 import { pino } from 'pino';
 import { loadConfig } from '../config.ts';
+import { asRole, type ServiceRole } from '../db/roles.ts';
 import { migrate } from '../migrate.ts';
 
 /** The database that each test file gets a copy of. */
 export const TEMPLATE = process.env.TEST_TEMPLATE ?? '';
 
-/** The URL of a database on the server under test. */
-export function databaseUrl(name: string): string {
+/** The URL of a database on the server under test: as the superuser, or in the role of a service. */
+export function databaseUrl(name: string, role?: ServiceRole): string {
   const url = new URL(process.env.TEST_DATABASE_URL ?? '');
   url.pathname = `/${name}`;
-  return url.href;
+  return role ? asRole(url.href, role) : url.href;
 }
 
 /** Runs one statement on the server under test, outside any test database. */
@@ -41,15 +42,17 @@ export const NO_LIMITS: Record<string, string> = Object.fromEntries(
   ]),
 );
 
+type Settings = Record<string, string>;
+
 /** Settings for tests: no limits, quiet, and everything named after the test's own database. */
-export function testConfig(database: string, settings: Record<string, string> = {}) {
-  return loadConfig(testEnvironment(database, settings));
+export function testConfig(database: string, settings: Settings = {}, role?: ServiceRole) {
+  return loadConfig(testEnvironment(database, settings, role));
 }
 
 /** The same settings as an environment, for processes that a test starts. */
-export function testEnvironment(database: string, settings: Record<string, string> = {}) {
+export function testEnvironment(database: string, settings: Settings = {}, role?: ServiceRole) {
   return {
-    DATABASE_URL: databaseUrl(database),
+    DATABASE_URL: databaseUrl(database, role),
     REDIS_URL: process.env.TEST_REDIS_URL,
     REDIS_PREFIX: database,
     JWT_SECRET,

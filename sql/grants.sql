@@ -1,0 +1,50 @@
+-- What each role may do in this database. Run by every migrate, last, as oms_owner.
+
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public, ops, audit FROM PUBLIC;
+
+-- The API: users and their sessions; orders in, status out; jobs in.
+GRANT USAGE ON SCHEMA public, pgboss, ops TO oms_api;
+GRANT SELECT ON migrations, order_events, order_transitions TO oms_api;
+GRANT SELECT, INSERT ON users, orders TO oms_api;
+GRANT UPDATE (status) ON orders TO oms_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON refresh_tokens TO oms_api;
+GRANT SELECT ON ops.queue_health TO oms_api;          -- for /metrics
+GRANT SELECT ON pgboss.version, pgboss.queue TO oms_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON pgboss.instance TO oms_api; -- says that it is alive
+GRANT INSERT ON pgboss.warning TO oms_api;
+GRANT EXECUTE ON FUNCTION pgboss.job_now() TO oms_api;
+
+-- The worker: its queue it owns; of orders, only the status.
+GRANT USAGE ON SCHEMA public, ops TO oms_worker;
+GRANT SELECT ON migrations, orders, order_events, order_transitions TO oms_worker;
+GRANT UPDATE (status) ON orders TO oms_worker;
+GRANT SELECT, DELETE ON refresh_tokens TO oms_worker; -- the nightly prune
+GRANT SELECT ON ops.queue_health TO oms_worker;
+
+-- People. What they may see is in the views; the tables behind them are not theirs to read.
+GRANT USAGE ON SCHEMA ops TO oms_dba_read;
+GRANT SELECT ON ALL TABLES IN SCHEMA ops TO oms_dba_read;
+GRANT USAGE ON SCHEMA public TO oms_dba;
+GRANT EXECUTE ON FUNCTION place_order(uuid, text, numeric, text, jsonb) TO oms_dba;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ops TO oms_dba;
+
+-- Auditors: the invariants, and the evidence behind them.
+GRANT USAGE ON SCHEMA public, pgboss, audit TO oms_auditor;
+GRANT SELECT ON ALL TABLES IN SCHEMA audit TO oms_auditor;
+GRANT SELECT ON orders, order_events, order_transitions, migrations, migration_checksums TO oms_auditor;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA audit TO oms_auditor;
+GRANT EXECUTE ON FUNCTION
+  order_content_hash(uuid, uuid, text, numeric, text, jsonb, timestamptz, xid8),
+  order_event_hash(bytea, uuid, integer, order_status, order_status, text, text, uuid, integer, timestamptz, xid8)
+  TO oms_auditor;
+
+-- pg-boss inserts into a queue's own table, so the API needs each by name. SELECT is for RETURNING id.
+DO $$
+DECLARE
+  job_table text;
+BEGIN
+  FOR job_table IN SELECT DISTINCT table_name FROM pgboss.queue UNION SELECT 'job' LOOP
+    EXECUTE format('GRANT SELECT, INSERT ON pgboss.%I TO oms_api', job_table);
+    EXECUTE format('GRANT SELECT ON pgboss.%I TO oms_auditor', job_table);
+  END LOOP;
+END $$;

@@ -1,0 +1,49 @@
+-- The roles, for the whole server. Run by every migrate as whoever DATABASE_URL names; changes nothing
+-- that is there already. Without the right to create roles, have somebody run this file who has it.
+--
+--   oms_owner     owns our schemas; migrate works as this role
+--   oms_worker    owns the queue (schema pgboss), which pg-boss maintains; moves orders along
+--   oms_api       places orders and reads them; no UPDATE on jobs
+--   oms_dba_read  the views of schema ops, and nothing else; read-only
+--   oms_dba       those, and the functions that act: each leaves a row in ops.actions
+--   oms_auditor   schema audit, and the evidence it is made from; read-only
+--
+-- None can log in yet. For a person:    CREATE ROLE ada LOGIN PASSWORD '…' IN ROLE oms_dba;
+-- For a service:                        ALTER ROLE oms_api LOGIN PASSWORD '…';
+DO $$
+DECLARE
+  wanted text;
+BEGIN
+  FOREACH wanted IN ARRAY
+    ARRAY['oms_owner', 'oms_worker', 'oms_api', 'oms_dba_read', 'oms_dba', 'oms_auditor']
+  LOOP
+    IF to_regrole(wanted) IS NULL THEN
+      BEGIN
+        EXECUTE format('CREATE ROLE %I', wanted);
+      EXCEPTION WHEN duplicate_object OR unique_violation THEN
+        NULL; -- another database of this server is being migrated at the same moment
+      END;
+    END IF;
+  END LOOP;
+
+  -- oms_owner reads jobs in its views and functions, and gives rights on what oms_worker owns.
+  IF NOT pg_has_role('oms_owner', 'oms_worker', 'MEMBER') THEN
+    GRANT oms_worker TO oms_owner;
+  END IF;
+  IF NOT pg_has_role('oms_owner', 'oms_api', 'MEMBER') THEN
+    GRANT oms_api TO oms_owner;
+  END IF;
+  IF NOT pg_has_role('oms_dba', 'oms_dba_read', 'MEMBER') THEN
+    GRANT oms_dba_read TO oms_dba;
+  END IF;
+
+  -- These hold for whoever logs in as the role itself.
+  IF NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = 'oms_dba_read'::regrole) THEN
+    ALTER ROLE oms_dba_read SET default_transaction_read_only = on;
+    ALTER ROLE oms_dba_read SET statement_timeout = '30s';
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = 'oms_auditor'::regrole) THEN
+    ALTER ROLE oms_auditor SET default_transaction_read_only = on;
+    ALTER ROLE oms_auditor SET statement_timeout = '10min';
+  END IF;
+END $$;
