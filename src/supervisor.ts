@@ -74,9 +74,7 @@ export function createSupervisor(
   async function stop(): Promise<void> {
     stopping = true;
     for (const timer of restarts) clearTimeout(timer);
-    const end = (child: ChildProcess) =>
-      endChild(child, once(child, 'exit'), 'SIGTERM', patience.stopMs);
-    await Promise.all([...children].map(end));
+    await Promise.all(Array.from(children, (child) => end(child, patience.stopMs)));
   }
 
   return { start, stop };
@@ -86,4 +84,8 @@ function killUnlessReady(child: ChildProcess, timeoutMs: number): void {
   const deadline = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
   child.once('message', () => clearTimeout(deadline));
   child.once('exit', () => clearTimeout(deadline));
+}
+
+function end(child: ChildProcess, timeoutMs: number): Promise<void> {
+  return endChild(child, once(child, 'exit'), 'SIGTERM', timeoutMs);
 }

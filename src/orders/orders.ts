@@ -22,7 +22,7 @@ export async function placeOrders(
     const rows = await insertOrders(tx, orders);
     const jobs = rows.map(({ id, xact_id }) => ({ id, data: { order_id: id, xact_id } }));
     await enqueue(deps.boss, tx, 'process-order', jobs);
-    return rows.map(({ xact_id: _, ...order }) => order);
+    return rows.map(({ xact_id, ...order }) => order);
   });
   deps.hints.wake('process-order');
   deps.hints.announce(placed);
