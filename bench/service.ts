@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { pino } from 'pino';
 import { loadConfig, type Environment } from '../src/config.ts';
 import { takeDataDir } from '../src/embedded/data-dir.ts';
+import { asRole } from '../src/db/roles.ts';
 import { ensureDatabase, startPostgresIn } from '../src/embedded/postgres.ts';
 import { startRedis } from '../src/embedded/redis.ts';
 import { migrate } from '../src/migrate.ts';
@@ -26,9 +27,10 @@ export async function openMachine({ redis }: { redis: boolean }) {
   await ensureDatabase(postgres, 'orders');
   mkdirSync(dataDir.path('redis'));
   const server = redis ? await startRedis(requireRedis(), dataDir.path('redis')) : null;
+  const databaseUrl = postgres.url('orders');
   const env: Environment = {
     ...process.env,
-    DATABASE_URL: postgres.url('orders'),
+    DATABASE_URL: databaseUrl,
     REDIS_URL: server?.url,
     JWT_SECRET,
     PORT: '0',
@@ -40,7 +42,10 @@ export async function openMachine({ redis }: { redis: boolean }) {
   const children: ChildProcess[] = [];
 
   async function run(module: 'api' | 'worker'): Promise<Running> {
-    const child = fork(`src/${module}.ts`, { env, stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
+    const child = fork(`src/${module}.ts`, {
+      env: { ...env, DATABASE_URL: asRole(databaseUrl, `oms_${module}`) },
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    });
     children.push(child);
     const { promise: port, resolve } = Promise.withResolvers<number>();
     if (!child.stdout) throw new Error('a piped child has a stdout');
@@ -61,7 +66,7 @@ export async function openMachine({ redis }: { redis: boolean }) {
     rmSync(dir, { recursive: true, force: true });
   }
 
-  return { run, close };
+  return { databaseUrl, redisUrl: server?.url, run, close };
 }
 
 function readRssMb(pid: number): number {

@@ -1,0 +1,136 @@
+/*
+ * npm run bench:trail: what the promise costs. Creates over HTTP with 64 connections, and drains of
+ * queued orders, each with everything on and with one part of it switched off, in turns: A B C D, A B C
+ * D. Prints medians with min and max, and the ratio to "everything".
+ */
+import { cpus } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { Client } from 'pg';
+import { postFor } from './load.ts';
+import { openMachine, quantile, signUp } from './service.ts';
+
+const ROUNDS = 5;
+const CONNECTIONS = 64;
+const CREATE_SECONDS = 5;
+const DRAIN_ORDERS = 20_000;
+const ORDER = JSON.stringify({ product_name: 'Book', amount: 99.0 });
+
+const HASHES = ['order_content_hash', 'order_event_hash'];
+const TRAIL = ['orders_20_record_placement', 'orders_30_record_change', 'orders_40_cancel_jobs'];
+
+/** What is switched off. The database is as migrated before and after. */
+type Variant = { name: string; off: (db: Client) => Promise<void> };
+
+const variants: Variant[] = [
+  { name: 'everything', off: async () => undefined },
+  { name: 'no handoff check', off: (db) => disable(db, ['orders_50_require_job']) },
+  { name: 'no hashes', off: withoutHashes },
+  { name: 'no trail at all', off: (db) => disable(db, [...TRAIL, 'orders_50_require_job']) },
+];
+
+async function disable(db: Client, triggers: string[]): Promise<void> {
+  for (const name of triggers) await db.query(`ALTER TABLE orders DISABLE TRIGGER ${name}`);
+}
+
+async function withoutHashes(db: Client): Promise<void> {
+  for (const definition of await definitionsOf(db)) {
+    await db.query(
+      definition.replace(/AS \$function\$[^]*\$function\$/, `AS $$ SELECT ''::bytea $$`),
+    );
+  }
+}
+
+async function definitionsOf(db: Client): Promise<string[]> {
+  const { rows } = await db.query<{ definition: string }>(
+    'SELECT pg_get_functiondef(oid) AS definition FROM pg_proc WHERE proname = ANY($1) ORDER BY proname',
+    [HASHES],
+  );
+  return rows.map(({ definition }) => definition);
+}
+
+async function everythingOn(db: Client, definitions: string[]): Promise<void> {
+  await db.query('ALTER TABLE orders ENABLE TRIGGER USER');
+  for (const definition of definitions) await db.query(definition);
+}
+
+/** Orders a second, from the moment that 20,000 of them become visible until the last is settled. */
+async function drain(db: Client, redis: Redis): Promise<number> {
+  await db.query('BEGIN');
+  await db.query(`SELECT set_config('oms.actor', 'bench', true)`);
+  await db.query(
+    `WITH placed AS (
+       INSERT INTO orders (id, user_id, product_name, amount)
+       SELECT uuid_v7(), (SELECT id FROM users LIMIT 1), 'Book', 99 FROM generate_series(1, $1)
+       RETURNING id, xact_id
+     ) SELECT count(enqueue_order(id, xact_id)) FROM placed`,
+    [DRAIN_ORDERS],
+  );
+  await db.query('COMMIT');
+  const started = performance.now();
+  await redis.publish('oms:wake', 'process-order');
+  for (;;) {
+    const { rowCount } = await db.query(
+      `SELECT FROM pgboss.job WHERE name = 'process-order' AND state < 'completed' LIMIT 1`,
+    );
+    if (rowCount === 0) return DRAIN_ORDERS / ((performance.now() - started) / 1000);
+    await setTimeout(20);
+  }
+}
+
+function report(title: string, samples: Map<string, number[]>): void {
+  process.stdout.write(`\n${title}\n`);
+  const base = quantile(samples.get('everything') ?? [], 0.5);
+  for (const [name, values] of samples) {
+    const median = quantile(values, 0.5);
+    const range = `${Math.min(...values).toFixed(0)}–${Math.max(...values).toFixed(0)}`;
+    const ratio = (base / median).toFixed(2);
+    process.stdout.write(
+      `  ${name.padEnd(20)} ${median.toFixed(0).padStart(7)} /s  (${range})  everything is ${ratio} × this\n`,
+    );
+  }
+}
+
+const emptySamples = () => new Map(variants.map(({ name }): [string, number[]] => [name, []]));
+
+const machine = await openMachine({ redis: true });
+const db = new Client(machine.databaseUrl);
+await db.connect();
+const definitions = await definitionsOf(db);
+const redis = new Redis(machine.redisUrl ?? '');
+
+const api = await machine.run('api');
+const origin = `http://127.0.0.1:${api.port}`;
+const headers = await signUp(origin);
+const load = { headers, body: ORDER, connections: CONNECTIONS, status: 201 };
+await postFor(`${origin}/orders`, { ...load, seconds: CREATE_SECONDS }); // warms up
+
+const creates = emptySamples();
+const drains = emptySamples();
+for (let round = 0; round < ROUNDS; round += 1) {
+  for (const { name, off } of variants) {
+    await off(db);
+    const { perSecond } = await postFor(`${origin}/orders`, { ...load, seconds: CREATE_SECONDS });
+    creates.get(name)?.push(perSecond);
+    await everythingOn(db, definitions);
+  }
+}
+
+// What the creates have left is taken out of the worker's way, so that it drains what is measured.
+await db.query(`UPDATE orders SET status = 'CANCELLED' WHERE status = 'PENDING'`);
+await machine.run('worker');
+await drain(db, redis); // warms up
+for (let round = 0; round < ROUNDS; round += 1) {
+  for (const { name, off } of variants) {
+    await off(db);
+    drains.get(name)?.push(await drain(db, redis));
+    await everythingOn(db, definitions);
+  }
+}
+redis.disconnect();
+await db.end();
+await machine.close();
+
+process.stdout.write(`${cpus().length} × ${cpus()[0]?.model ?? '?'}, Node ${process.version}\n`);
+report(`POST /orders, ${CONNECTIONS} connections, ${ROUNDS} × ${CREATE_SECONDS} s each`, creates);
+report(`Drain of ${DRAIN_ORDERS} orders, ${ROUNDS} times each`, drains);
