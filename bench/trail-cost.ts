@@ -17,6 +17,7 @@ const DRAIN_ORDERS = 20_000;
 const ORDER = JSON.stringify({ product_name: 'Book', amount: 99.0 });
 
 const HASHES = ['order_content_hash', 'order_event_hash'];
+const EMPTY_BODY = `AS $$ SELECT ''::bytea $$`;
 const TRAIL = ['orders_20_record_placement', 'orders_30_record_change', 'orders_40_cancel_jobs'];
 
 /** What is switched off. The database is as migrated before and after. */
@@ -35,9 +36,7 @@ async function disable(db: Client, triggers: string[]): Promise<void> {
 
 async function withoutHashes(db: Client): Promise<void> {
   for (const definition of await definitionsOf(db)) {
-    await db.query(
-      definition.replace(/AS \$function\$[^]*\$function\$/, `AS $$ SELECT ''::bytea $$`),
-    );
+    await db.query(definition.replace(/AS \$function\$[^]*\$function\$/, () => EMPTY_BODY));
   }
 }
 
