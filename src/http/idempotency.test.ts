@@ -159,6 +159,26 @@ test('the problems that a key can meet are documented', async (t) => {
   }
 });
 
+test('each operation that changes an order describes the key, and what it can be refused with', async (t) => {
+  const { body } = await send(t.context.origin, 'GET', '/openapi.json');
+  const operations = Object.entries(body.paths as Record<string, Record<string, any>>).flatMap(
+    ([path, item]) =>
+      ['post', 'put', 'patch'].flatMap(
+        (method) => (path.startsWith('/orders') && item[method]) || [],
+      ),
+  );
+  t.is(operations.length, 4);
+  for (const { summary, parameters, responses } of operations) {
+    const key = parameters.find(({ name }: { name: string }) => name === 'Idempotency-Key');
+    t.like(key, { in: 'header' }, summary);
+    t.not(key.required, true, summary);
+    for (const status of ['400', '409', '422'])
+      t.regex(responses[status].description, /Idempotency-Key/);
+    const done = responses['201'] ?? responses['200'];
+    t.truthy(done.headers['Idempotent-Replayed'], summary);
+  }
+});
+
 /** Every visible ASCII character, without some. */
 function visible(without = /$^/): string {
   const all = Array.from({ length: 94 }, (_, index) => String.fromCharCode(0x21 + index));
