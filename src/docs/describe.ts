@@ -54,10 +54,7 @@ export const idempotencyKey = z.object({
 
 /** The header of a reply that was given before. */
 export const idempotentReplayed = z.object({
-  'Idempotent-Replayed': z
-    .literal('true')
-    .optional()
-    .meta({
-      description: 'This is the reply to an earlier request under the same Idempotency-Key',
-    }),
+  'Idempotent-Replayed': z.literal('true').optional().meta({
+    description: 'This is the reply to an earlier request under the same Idempotency-Key',
+  }),
 });

@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { claim, signUp, test, withSettings } from '../testing/context.ts';
+import { asWorker, claim, signUp, test, withSettings } from '../testing/context.ts';
 import { expireKeys, keysOf, ordersOf, sendKeyed } from '../testing/idempotency.ts';
 import { runBatch } from '../worker.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
@@ -49,7 +49,7 @@ test.serial('keys that have expired are pruned, in batches, and no others', asyn
   await sendKeyed(bob, origin, PLACE, 'k', KETTLE);
   await expireKeys(deps, ada.id);
 
-  const pruned = await pruneIdempotencyKeys(deps, 2);
+  const pruned = await pruneIdempotencyKeys(asWorker(deps), 2);
 
   t.is(pruned, 5);
   t.deepEqual(await keysOf(deps, ada.id), []);
@@ -69,10 +69,10 @@ test.serial('pruning passes over a key that is just being used again', async (t)
   await client.query(`
     SELECT FROM idempotency_keys WHERE user_id = '${user.id}' AND key = 'used' FOR UPDATE
   `);
-  await pruneIdempotencyKeys(deps);
+  await pruneIdempotencyKeys(asWorker(deps));
   const meanwhile = await keysOf(deps, user.id);
   await client.end();
-  await pruneIdempotencyKeys(deps);
+  await pruneIdempotencyKeys(asWorker(deps));
 
   t.deepEqual(meanwhile, ['used']);
   t.deepEqual(await keysOf(deps, user.id), []);
@@ -86,7 +86,7 @@ test.serial('the nightly job prunes keys, and says how many', async (t) => {
 
   await deps.boss.send('prune', {});
   const [job] = await claim(deps, 'prune');
-  const [result] = await runBatch(deps, 'prune', job ? [job] : []);
+  const [result] = await runBatch(asWorker(deps), 'prune', job ? [job] : []);
 
   t.deepEqual(await keysOf(deps, user.id), []);
   t.like(result, { status: 'completed', output: { idempotency_keys: 1 } });

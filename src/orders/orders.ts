@@ -147,8 +147,8 @@ export async function cancelOrder(
 
 async function cancelLocked(tx: DatabaseTransactionConnection, userId: string, id: string) {
   const found = await tx.maybeOne(sql.type(Order)`
-      SELECT ${columns} FROM orders WHERE id = ${id} AND user_id = ${userId} FOR UPDATE
-    `);
+    SELECT ${columns} FROM orders WHERE id = ${id} AND user_id = ${userId} FOR UPDATE
+  `);
   if (!found) throw new Problem('order-not-found');
   if (found.status === 'CANCELLED') return { order: found, changed: false };
   if (found.status !== 'PENDING') {
@@ -156,8 +156,8 @@ async function cancelLocked(tx: DatabaseTransactionConnection, userId: string, i
   }
   await actAs(tx, 'user');
   const cancelled = await tx.one(sql.type(Order)`
-      UPDATE orders SET status = 'CANCELLED' WHERE id = ${id} RETURNING ${columns}
-    `);
+    UPDATE orders SET status = 'CANCELLED' WHERE id = ${id} RETURNING ${columns}
+  `);
   return { order: cancelled, changed: true };
 }
 
