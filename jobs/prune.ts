@@ -1,3 +1,4 @@
+import { pruneIdempotencyKeys } from '../src/orders/idempotency.ts';
 import { pruneRefreshTokens } from '../src/users/sessions.ts';
 import type { Handler } from './handler.ts';
 
@@ -6,7 +7,9 @@ export const pruneHandler: Handler<'prune'> = {
   options: () => ({ pollingIntervalSeconds: 60 }),
   async work(deps, jobs) {
     const refresh_tokens = await pruneRefreshTokens(deps);
-    deps.log.info({ refresh_tokens }, 'expired rows pruned');
-    return jobs.map(({ id }) => ({ id, status: 'completed', output: { refresh_tokens } }));
+    const idempotency_keys = await pruneIdempotencyKeys(deps);
+    const output = { refresh_tokens, idempotency_keys };
+    deps.log.info(output, 'expired rows pruned');
+    return jobs.map(({ id }) => ({ id, status: 'completed', output }));
   },
 };

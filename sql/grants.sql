@@ -8,6 +8,7 @@ GRANT SELECT ON migrations, order_events, order_transitions TO oms_api;
 GRANT SELECT, INSERT ON users, orders TO oms_api;
 GRANT UPDATE (status) ON orders TO oms_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON refresh_tokens TO oms_api;
+GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO oms_api; -- a key that has expired is used again
 GRANT SELECT ON ops.queue_health TO oms_api;          -- for /metrics
 GRANT SELECT ON pgboss.version, pgboss.queue TO oms_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON pgboss.instance TO oms_api; -- says that it is alive
@@ -19,6 +20,7 @@ GRANT USAGE ON SCHEMA public, ops TO oms_worker;
 GRANT SELECT ON migrations, orders, order_events, order_transitions TO oms_worker;
 GRANT UPDATE (status) ON orders TO oms_worker;
 GRANT SELECT, DELETE ON refresh_tokens TO oms_worker; -- the nightly prune
+GRANT SELECT, DELETE, UPDATE (expires_at) ON idempotency_keys TO oms_worker; -- likewise; it locks before it deletes
 GRANT SELECT ON ops.queue_health TO oms_worker;
 
 -- People. What they may see is in the views; the tables behind them are not theirs to read.
@@ -32,6 +34,8 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ops TO oms_dba;
 GRANT USAGE ON SCHEMA public, pgboss, audit TO oms_auditor;
 GRANT SELECT ON ALL TABLES IN SCHEMA audit TO oms_auditor;
 GRANT SELECT ON orders, order_events, order_transitions, migrations, migration_checksums TO oms_auditor;
+GRANT SELECT (user_id, method, path, key, fingerprint, status, order_id, xact_id, created_at, expires_at)
+  ON idempotency_keys TO oms_auditor;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA audit TO oms_auditor;
 GRANT EXECUTE ON FUNCTION
   order_content_hash(uuid, uuid, text, numeric, text, jsonb, timestamptz, xid8),

@@ -48,6 +48,10 @@ const limits = {
   RATE_LIMIT_CANCEL: perMinute.default(10),
 };
 
+const retries = {
+  IDEMPOTENCY_KEY_TTL_HOURS: integer(1, 8760).default(24),
+};
+
 const work = {
   WORKER_BATCH_SIZE: integer(1, 1000).default(200),
   WORKER_CONCURRENCY: integer(1, 50).default(2),
@@ -67,7 +71,16 @@ const fulfilment = {
 
 /** Every setting of the service. Names are those of the environment; `.env.example` explains each. */
 export const Config = z
-  .object({ ...database, ...redis, ...http, ...auth, ...limits, ...work, ...fulfilment })
+  .object({
+    ...database,
+    ...redis,
+    ...http,
+    ...auth,
+    ...limits,
+    ...retries,
+    ...work,
+    ...fulfilment,
+  })
   .refine(
     ({ FULFILMENT_URL, FULFILMENT_SECRET }) => !FULFILMENT_URL || FULFILMENT_SECRET !== undefined,
     {

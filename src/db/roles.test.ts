@@ -25,6 +25,7 @@ const refusals: Record<string, string[]> = {
     `ALTER TABLE orders DISABLE TRIGGER ALL`,
     `ALTER TABLE order_events DISABLE TRIGGER ALL`,
     `DROP TRIGGER orders_50_require_job ON orders`,
+    `DELETE FROM idempotency_keys`,
     `UPDATE users SET password_hash = 'mine'`,
     `DELETE FROM users`,
     `INSERT INTO order_transitions VALUES ('CANCELLED', 'COMPLETED', 'why not')`,
@@ -42,6 +43,8 @@ const refusals: Record<string, string[]> = {
     `ALTER TABLE orders DISABLE TRIGGER ALL`,
     `SELECT password_hash FROM users`,
     `UPDATE refresh_tokens SET revoked_at = NULL`,
+    `INSERT INTO idempotency_keys (key) VALUES ('k')`,
+    `UPDATE idempotency_keys SET body = '{}'`,
     `INSERT INTO order_transitions VALUES ('CANCELLED', 'COMPLETED', 'why not')`,
     `CREATE TABLE public.mine (id int)`,
     `SELECT place_order(gen_random_uuid(), 'Kettle', 1)`,
@@ -50,6 +53,7 @@ const refusals: Record<string, string[]> = {
     `SELECT id FROM orders`,
     `SELECT id FROM users`,
     `SELECT actor FROM order_events`,
+    `SELECT key FROM idempotency_keys`,
     `SELECT data FROM pgboss.job`,
     `UPDATE orders SET status = 'CANCELLED'`,
     `SELECT place_order(gen_random_uuid(), 'Kettle', 1)`,
@@ -65,6 +69,8 @@ const refusals: Record<string, string[]> = {
   oms_auditor: [
     `SELECT email FROM users`,
     `SELECT token_hash FROM refresh_tokens`,
+    `SELECT body FROM idempotency_keys`,
+    `DELETE FROM idempotency_keys`,
     `UPDATE orders SET status = 'CANCELLED'`,
     `DELETE FROM order_events`,
     `UPDATE pgboss.job SET state = 'completed'`,
@@ -93,6 +99,7 @@ const permissions: Record<string, string[]> = {
   oms_auditor: [
     'SELECT order_id FROM audit.i2_job_without_order LIMIT 1',
     'SELECT hash FROM order_events LIMIT 1',
+    'SELECT key, order_id, xact_id FROM idempotency_keys LIMIT 1',
   ],
 };
 

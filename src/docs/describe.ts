@@ -1,5 +1,5 @@
 import type { ZodOpenApiResponseObject } from 'zod-openapi';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { ProblemDetails, problems, type ProblemSlug } from '../http/problem.ts';
 
 /** A JSON body in a path description. */
@@ -18,11 +18,14 @@ export const bodyProblems: Record<string, ZodOpenApiResponseObject> = Object.fro
     ['400', 'Not valid JSON'],
     ['413', 'Over 100 kB'],
     ['415', 'Not application/json'],
-  ].map(([status, description]) => [
-    status,
-    { description, content: { 'application/problem+json': { schema: ProblemDetails } } },
-  ]),
+  ].map(([status = '', description = '']) => [status, problemResponse(description)]),
 );
+
+/** A problem in a path description, and what it may be about. */
+export function problemResponse(...descriptions: string[]): ZodOpenApiResponseObject {
+  const description = descriptions.join('; or: ');
+  return { description, content: { 'application/problem+json': { schema: ProblemDetails } } };
+}
 
 /** The problems that an operation can answer with, grouped by status. */
 export function problemResponses(
@@ -30,11 +33,28 @@ export function problemResponses(
 ): Record<string, ZodOpenApiResponseObject> {
   const byStatus = Map.groupBy(slugs, (slug) => String(problems[slug].status));
   const entries = [...byStatus].map(([status, group]) => {
-    const description = group.map((slug) => problems[slug].title).join('; or: ');
-    return [
-      status,
-      { description, content: { 'application/problem+json': { schema: ProblemDetails } } },
-    ];
+    return [status, problemResponse(...group.map((slug) => problems[slug].title))];
   });
   return Object.fromEntries(entries) as Record<string, ZodOpenApiResponseObject>;
 }
+
+/** The header that makes a request safe to send again. */
+export const idempotencyKey = z.object({
+  'Idempotency-Key': z
+    .string()
+    .optional()
+    .meta({
+      description:
+        'At most 255 characters of your own making, as a structured-field string or without quotes. Send ' +
+        'the request again under the same key, with the same body, and you get the same reply; it has its ' +
+        'effect once. Kept for 24 hours unless the service is set otherwise; a refused request keeps nothing.',
+      example: '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
+    }),
+});
+
+/** The header of a reply that was given before. */
+export const idempotentReplayed = z.object({
+  'Idempotent-Replayed': z.literal('true').optional().meta({
+    description: 'This is the reply to an earlier request under the same Idempotency-Key',
+  }),
+});

@@ -13,6 +13,15 @@ export const problems = {
   'order-not-found': { status: 404, title: 'There is no such order' },
   'order-not-cancellable': { status: 409, title: 'The order can no longer be cancelled' },
   'illegal-transition': { status: 409, title: 'The order cannot change to that status' },
+  'invalid-idempotency-key': { status: 400, title: 'The Idempotency-Key is not valid' },
+  'idempotency-key-in-use': {
+    status: 409,
+    title: 'A request with this Idempotency-Key is being worked on; try again shortly',
+  },
+  'idempotency-key-reused': {
+    status: 422,
+    title: 'The Idempotency-Key was used with another request body',
+  },
   'quota-exceeded': {
     status: 429,
     title: 'Too many requests',
@@ -95,11 +104,13 @@ export function problemDetails(): Middleware {
       await next();
       if (ctx.status >= 400 && ctx.body == null) ctx.throw(ctx.status);
     } catch (error) {
-      const body = toProblem(error)?.toJSON() ?? fromHttp(error);
+      const problem = toProblem(error);
+      const body = problem?.toJSON() ?? fromHttp(error);
       if (isOurFault(body.status)) ctx.app.emit('error', error, ctx); // logged with its stack, never sent
       ctx.status = body.status;
       if (body.status === 401) ctx.set('WWW-Authenticate', 'Bearer realm="oms"');
-      if (body.status === 503) ctx.set('Retry-After', String(RETRY_AFTER_SECONDS));
+      if (body.status === 503 || problem?.slug === 'idempotency-key-in-use')
+        ctx.set('Retry-After', String(RETRY_AFTER_SECONDS));
       ctx.body = { ...body, instance: ctx.path, request_id: ctx.state.requestId };
       ctx.type = 'application/problem+json'; // after the body: setting an object body sets a type
     }

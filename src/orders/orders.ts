@@ -3,31 +3,60 @@ import { v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
 import { enqueue } from '../db/boss.ts';
 import type { Deps } from '../deps.ts';
+import type { KeyedRequest, Reply } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
+import { claimKey, claimKeys, storeReplies } from './idempotency.ts';
+import { changedReply, placedReply } from './replies.ts';
 import { Order, OrderEvent, type NewOrder, type OrderFilter } from './schema.ts';
 
-/** Stores a PENDING order together with the job that will process it: both, or neither. */
-export async function placeOrder(deps: Deps, userId: string, input: NewOrder): Promise<Order> {
-  const [order] = await placeOrders(deps, [{ ...input, id: uuidv7(), user_id: userId }]);
-  if (!order) throw new Error('INSERT … RETURNING gave no row');
-  return order;
+/**
+ * Stores a PENDING order together with the job that will process it, and the reply if the request has a
+ * key: all or none. A request that was answered before gets the same reply, and places nothing.
+ */
+export async function placeOrder(
+  deps: Deps,
+  userId: string,
+  input: NewOrder,
+  request?: KeyedRequest,
+): Promise<Reply> {
+  const order = { ...input, id: uuidv7(), user_id: userId };
+  const [outcome] = await placeOrders(deps, [order], [request]);
+  if (!outcome || outcome instanceof Problem) throw outcome ?? new Error('an order got no reply');
+  return outcome;
 }
 
-/** Stores orders and their jobs in one transaction. The order's id is the job's id. */
+/**
+ * Stores orders and their jobs in one transaction. The order's id is the job's id. Says for each, in order,
+ * what its request is answered or refused with; a key that is refused leaves the other orders alone.
+ */
 export async function placeOrders(
   deps: Deps,
   orders: IdentifiedOrder[],
-): Promise<readonly Order[]> {
-  const placed = await deps.pool.transaction(async (tx) => {
-    const rows = await insertOrders(tx, orders);
+  requests: (KeyedRequest | undefined)[] = [],
+): Promise<(Reply | Problem)[]> {
+  const { outcomes, placed } = await deps.pool.transaction(async (tx) => {
+    const claims = await claimKeys(tx, requests);
+    const fresh = orders.filter((_, index) => !claims[index]);
+    const rows = fresh.length > 0 ? await insertOrders(tx, fresh) : [];
     const jobs = rows.map(({ id, xact_id }) => ({ id, data: { order_id: id, xact_id } }));
-    await enqueue(deps.boss, tx, 'process-order', jobs);
-    return rows.map(({ xact_id, ...order }) => order);
+    if (jobs.length > 0) await enqueue(deps.boss, tx, 'process-order', jobs);
+    const stored = rows.map(({ xact_id, ...order }) => order);
+    const replies = new Map(stored.map((order) => [order.id, placedReply(order)]));
+    const answers = orders.map(({ id }, index) => claims[index] ?? replyTo(replies, id));
+    await storeReplies(deps, tx, requests, answers);
+    return { outcomes: answers, placed: stored };
   });
+  if (placed.length === 0) return outcomes;
   deps.hints.wake('process-order');
   deps.hints.announce(placed);
   deps.metrics.ordersPlaced.inc(placed.length);
-  return placed;
+  return outcomes;
+}
+
+function replyTo(replies: Map<string, Reply>, id: string): Reply {
+  const reply = replies.get(id);
+  if (!reply) throw new Error(`INSERT … RETURNING gave no row for order ${id}`);
+  return reply;
 }
 
 /** The transaction is named in the job too, so that anyone can check later that it was the same. */
@@ -93,29 +122,43 @@ export async function listEvents(deps: Deps, userId: string, id: string) {
 
 /**
  * Cancels a PENDING order, and by a trigger its job, in one transaction. A repeat finds it cancelled and succeeds;
- * anything later is refused.
+ * anything later is refused. A request that was answered before gets the same reply, whatever the order is now.
  */
-export async function cancelOrder(deps: Deps, userId: string, id: string): Promise<Order> {
-  const { order, changed } = await deps.pool.transaction(async (tx) => {
-    const found = await tx.maybeOne(sql.type(Order)`
-      SELECT ${columns} FROM orders WHERE id = ${id} AND user_id = ${userId} FOR UPDATE
-    `);
-    if (!found) throw new Problem('order-not-found');
-    if (found.status === 'CANCELLED') return { order: found, changed: false };
-    if (found.status !== 'PENDING') {
-      throw new Problem('order-not-cancellable', `The order is already ${found.status}.`);
-    }
-    await actAs(tx, 'user');
-    const cancelled = await tx.one(sql.type(Order)`
-      UPDATE orders SET status = 'CANCELLED' WHERE id = ${id} RETURNING ${columns}
-    `);
-    return { order: cancelled, changed: true };
+export async function cancelOrder(
+  deps: Deps,
+  userId: string,
+  id: string,
+  request?: KeyedRequest,
+): Promise<Reply> {
+  const { reply, cancelled } = await deps.pool.transaction(async (tx) => {
+    const earlier = await claimKey(tx, request);
+    if (earlier) return { reply: earlier, cancelled: null };
+    const { order, changed } = await cancelLocked(tx, userId, id);
+    const answer = changedReply(order);
+    await storeReplies(deps, tx, [request], [answer]);
+    return { reply: answer, cancelled: changed ? order : null };
   });
-  if (changed) {
-    deps.hints.announce([order]);
+  if (cancelled) {
+    deps.hints.announce([cancelled]);
     deps.metrics.ordersCancelled.inc();
   }
-  return order;
+  return reply;
+}
+
+async function cancelLocked(tx: DatabaseTransactionConnection, userId: string, id: string) {
+  const found = await tx.maybeOne(sql.type(Order)`
+    SELECT ${columns} FROM orders WHERE id = ${id} AND user_id = ${userId} FOR UPDATE
+  `);
+  if (!found) throw new Problem('order-not-found');
+  if (found.status === 'CANCELLED') return { order: found, changed: false };
+  if (found.status !== 'PENDING') {
+    throw new Problem('order-not-cancellable', `The order is already ${found.status}.`);
+  }
+  await actAs(tx, 'user');
+  const cancelled = await tx.one(sql.type(Order)`
+    UPDATE orders SET status = 'CANCELLED' WHERE id = ${id} RETURNING ${columns}
+  `);
+  return { order: cancelled, changed: true };
 }
 
 /** What order_events will record, beside the change itself, for the rest of a transaction. */

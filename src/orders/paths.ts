@@ -1,6 +1,15 @@
 import { z } from 'zod';
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from 'zod-openapi';
-import { bodyProblems, json, jsonRequest, problemResponses } from '../docs/describe.ts';
+import {
+  bodyProblems,
+  idempotencyKey,
+  idempotentReplayed,
+  json,
+  jsonRequest,
+  problemResponse,
+  problemResponses,
+} from '../docs/describe.ts';
+import { problems } from '../http/problem.ts';
 import {
   MyOrdersFilter,
   NewOrder,
@@ -16,25 +25,40 @@ const common = { tags: ['orders'], security: [{ bearer: [] }] };
 const place: ZodOpenApiOperationObject = {
   ...common,
   summary: 'Place an order; once answered, it is committed together with its job',
+  requestParams: { header: idempotencyKey },
   requestBody: jsonRequest(NewOrder),
   responses: {
     ...bodyProblems,
-    201: { ...json(Order, 'The order, PENDING'), headers: z.object({ Location: z.string() }) },
-    ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded', 'unavailable'),
+    201: {
+      ...json(Order, 'The order, PENDING'),
+      headers: idempotentReplayed.extend({ Location: z.string() }),
+    },
+    400: problemResponse('Not valid JSON', problems['invalid-idempotency-key'].title),
+    ...problemResponses(
+      'invalid-token',
+      'idempotency-key-in-use',
+      'invalid-request',
+      'idempotency-key-reused',
+      'quota-exceeded',
+      'unavailable',
+    ),
   },
 };
 
 const cancel: ZodOpenApiOperationObject = {
   ...common,
   summary: 'Cancel an order that no worker has taken yet, together with its job',
-  requestParams: { path: OrderId },
+  requestParams: { path: OrderId, header: idempotencyKey },
   responses: {
-    200: json(Order, 'The order, CANCELLED'),
+    200: { ...json(Order, 'The order, CANCELLED'), headers: idempotentReplayed },
     ...problemResponses(
+      'invalid-idempotency-key',
       'invalid-token',
       'order-not-found',
       'order-not-cancellable',
+      'idempotency-key-in-use',
       'invalid-request',
+      'idempotency-key-reused',
       'quota-exceeded',
     ),
   },

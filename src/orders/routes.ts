@@ -1,6 +1,7 @@
 import { Router, type RouterContext } from '@koa/router';
 import type { Deps } from '../deps.ts';
 import { authenticate, type Authenticated } from '../http/auth.ts';
+import { answer, idempotencyKey, type Keyed } from '../http/idempotency.ts';
 import { parse } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
 import { cancelOrder, findOrder, listEvents, listOrders, placeOrder } from './orders.ts';
@@ -16,18 +17,18 @@ import {
 /** The user's own orders. Each route stands beside the seed's alias for it, and shares its limit. */
 export function orderRoutes(deps: Deps) {
   const { config } = deps;
-  const router = new Router<Authenticated>({ prefix: '/orders' });
+  const router = new Router<Keyed>({ prefix: '/orders' });
   const authenticated = authenticate(config);
   const createLimit = rateLimit(deps, 'create', config.RATE_LIMIT_CREATE, byUser);
   const listLimit = rateLimit(deps, 'list', config.RATE_LIMIT_LIST, byUser);
   const cancelLimit = rateLimit(deps, 'cancel', config.RATE_LIMIT_CANCEL, byUser);
+  const retryable = idempotencyKey();
 
-  router.post(['/', '/create'], authenticated, createLimit, async (ctx) => {
-    const order = await placeOrder(deps, ctx.state.userId, parse(NewOrder, ctx.state.body ?? {}));
-    ctx.state.log = ctx.state.log.child({ order_id: order.id, job_id: order.id });
-    ctx.status = 201;
-    ctx.set('Location', `/orders/${order.id}`);
-    ctx.body = order;
+  router.post(['/', '/create'], authenticated, createLimit, retryable, async (ctx) => {
+    const { userId, body, keyed } = ctx.state;
+    const reply = await placeOrder(deps, userId, parse(NewOrder, body ?? {}), keyed);
+    ctx.state.log = ctx.state.log.child({ order_id: reply.order_id, job_id: reply.order_id });
+    answer(ctx, reply);
   });
 
   router.get('/', authenticated, listLimit, async (ctx) => {
@@ -54,11 +55,11 @@ export function orderRoutes(deps: Deps) {
   });
 
   // A cancellation is a thing one puts on an order, not a verb: repeating the PUT changes nothing.
-  const cancel = async (ctx: RouterContext<Authenticated>) => {
-    ctx.body = await cancelOrder(deps, ctx.state.userId, orderId(ctx));
+  const cancel = async (ctx: RouterContext<Keyed>) => {
+    answer(ctx, await cancelOrder(deps, ctx.state.userId, orderId(ctx), ctx.state.keyed));
   };
-  router.put('/:id/cancellation', authenticated, cancelLimit, cancel);
-  router.patch('/:id/cancel', authenticated, cancelLimit, cancel);
+  router.put('/:id/cancellation', authenticated, cancelLimit, retryable, cancel);
+  router.patch('/:id/cancel', authenticated, cancelLimit, retryable, cancel);
 
   return router;
 }
@@ -67,7 +68,7 @@ function byUser(ctx: { state: Authenticated }): string {
   return ctx.state.userId;
 }
 
-function orderId(ctx: RouterContext<Authenticated>): string {
+function orderId(ctx: RouterContext<Keyed>): string {
   const { id } = parse(OrderId, ctx.params);
   ctx.state.log = ctx.state.log.child({ order_id: id });
   return id;
@@ -80,7 +81,7 @@ function nextCursor(orders: readonly Order[], limit: number): string | null {
 }
 
 /** RFC 8288. The same query, continued. */
-function linkToNext(ctx: RouterContext<Authenticated>, cursor: string | null): void {
+function linkToNext(ctx: RouterContext<Keyed>, cursor: string | null): void {
   if (!cursor) return;
   const query = new URLSearchParams(ctx.querystring);
   query.set('cursor', cursor);

@@ -1,0 +1,191 @@
+import { send, signUp, test } from '../testing/context.ts';
+import { fingerprintOf, parseKey } from './idempotency.ts';
+import { Problem } from './problem.ts';
+
+const UUID = '8e03978e-40d5-43dd-bc93-6894a57f9324';
+const ORDER = { product_name: 'Kettle', amount: '34.90' };
+
+for (const [title, values, key] of [
+  ['a UUID in quotes, as the draft has it', [`"${UUID}"`], UUID],
+  ['a UUID without quotes, as many clients send it', [UUID], UUID],
+  ['a single character', ['x'], 'x'],
+  ['every visible character but quote and comma', [visible(/[",]/)], visible(/[",]/)],
+  ['every character that a string can hold', [quote(` ${visible()}`)], ` ${visible()}`],
+  ['255 characters', ['k'.repeat(255)], 'k'.repeat(255)],
+  ['255 characters in quotes', [quote('k'.repeat(255))], 'k'.repeat(255)],
+  ['255 characters that are all escaped', [quote('"'.repeat(255))], '"'.repeat(255)],
+  ['parameters, which mean nothing', ['"k";a;b=1 ; c="x";d=?0;*e=tok/en;f=:YQ==:;g=-1.5'], 'k'],
+  ['the same key twice', ['"k"', 'k'], 'k'],
+] as const) {
+  test(`an Idempotency-Key may be ${title}`, (t) => {
+    t.is(parseKey([...values]), key);
+  });
+}
+
+for (const [title, values, detail] of [
+  ['empty', [''], /empty/],
+  ['an empty string', ['""'], /empty/],
+  ['two keys', ['a', 'b'], /one/],
+  ['two keys that a proxy has joined', ['a,b'], /quotes/],
+  ['two strings that a proxy has joined', ['"a", "a"'], /quotes/],
+  ['256 characters', ['k'.repeat(256)], /255/],
+  ['256 characters in quotes', [quote('k'.repeat(256))], /255/],
+  ['a string without an end', ['"a'], /quotes/],
+  ['a quote in the middle', ['a"b'], /quotes/],
+  ['a string with a quote inside', ['"a"b"'], /quotes/],
+  ['an escape that there is not', [String.raw`"a\n"`], /quotes/],
+  ['a string that ends in an escape', [String.raw`"a\"`], /quotes/],
+  ['words without quotes', ['two words'], /quotes/],
+  ['a tab', ['"a\tb"'], /quotes/],
+  ['a letter that is not ASCII', ['"ä"'], /quotes/],
+  ['a letter that is not ASCII, without quotes', ['ä'], /quotes/],
+  ['a parameter without a name', ['"a";'], /quotes/],
+  ['a parameter with a capital letter', ['"a";B=1'], /quotes/],
+] as const) {
+  test(`an Idempotency-Key must not be ${title}`, (t) => {
+    const error = t.throws(() => parseKey([...values]), { instanceOf: Problem });
+    t.is(error.slug, 'invalid-idempotency-key');
+    t.regex(error.message, detail);
+  });
+}
+
+test('a header that could take long to refuse is refused at once', (t) => {
+  const header = `"${'a'.repeat(4000)}"${';a'.repeat(4000)};;`;
+  const started = performance.now();
+  t.throws(() => parseKey([header]), { instanceOf: Problem });
+  t.true(performance.now() - started < 200);
+});
+
+test('white space and the order of members do not make another body', (t) => {
+  const one = fingerprintOf(
+    JSON.parse('{"a":{"x":1,"y":[1,{"p":null,"q":true}]},"b":"é","10":0,"9":0}'),
+  );
+  const other = fingerprintOf(
+    JSON.parse(
+      '{ "9": 0.0, "b": "\\u00e9", "10": -0, "a": {"y": [1.0, {"q": true, "p": null}], "x": 1e0} }',
+    ),
+  );
+  t.is(one, other);
+});
+
+test('everything else makes another body', (t) => {
+  const bodies = [
+    undefined,
+    null,
+    {},
+    [],
+    '',
+    { a: 1 },
+    { a: '1' },
+    { a: [1] },
+    { a: null },
+    { a: { b: 1 } },
+    { b: 1 },
+    { a: 1, b: 1 },
+    { 'a":1,"b': 1 },
+    [1, 2],
+    [2, 1],
+    [[1], 2],
+    [1, [2]],
+    { a: '\ud800' },
+    { a: '\udfff' },
+  ];
+  t.is(new Set(bodies.map(fingerprintOf)).size, bodies.length);
+});
+
+test('the fingerprint is the sha256 of RFC 8785, so that anybody can compute it', (t) => {
+  // printf '{"amount":34.9,"product_name":"Kettle"}' | sha256sum
+  const body = { product_name: 'Kettle', amount: 34.9 };
+  t.is(fingerprintOf(body), 'c32a0fa9911d56b5f8a8cc74251dbffc18b4ec4ccbae3c95fd9efd24a7f4ab12');
+});
+
+test('a body as deep as one may be has a fingerprint', async (t) => {
+  const user = await signUp(t.context);
+  for (const depth of [500, 1000, 2000, 4000, 16_000, 49_000]) {
+    const body = `{"metadata":${'['.repeat(depth)}${']'.repeat(depth)}}`;
+    const { status } = await user.request('POST', '/orders', body, {
+      'idempotency-key': `deep-${depth}`,
+    });
+    t.true(status === 400 || status === 422, `${depth}: ${status}`);
+  }
+});
+
+for (const [method, path] of [
+  ['POST', '/orders'],
+  ['POST', '/orders/create'],
+  ['PUT', '/orders/{id}/cancellation'],
+  ['PATCH', '/orders/{id}/cancel'],
+] as const) {
+  test(`${method} ${path} refuses a malformed key, and does nothing`, async (t) => {
+    const user = await signUp(t.context);
+    const id = await user.place();
+    const headers = { 'idempotency-key': '"open' };
+
+    const reply = await user.request(method, path.replace('{id}', id), ORDER, headers);
+
+    t.is(reply.status, 400);
+    t.is(reply.type, 'application/problem+json');
+    t.like(reply.body, { type: '/problems/invalid-idempotency-key', status: 400 });
+    const { body } = await user.request('GET', '/orders');
+    t.deepEqual(
+      body.orders.map((order: { status: string }) => order.status),
+      ['PENDING'],
+    );
+  });
+}
+
+test('who has no token is told that first', async (t) => {
+  const headers = { 'idempotency-key': '' };
+  const { status } = await send(t.context.origin, 'POST', '/orders', { body: ORDER, headers });
+  t.is(status, 401);
+});
+
+test('a key on a request that changes no order is not looked at', async (t) => {
+  const user = await signUp(t.context);
+  const { status } = await user.request('GET', '/orders', undefined, {
+    'idempotency-key': '"open',
+  });
+  t.is(status, 200);
+});
+
+test('the problems that a key can meet are documented', async (t) => {
+  for (const [slug, status] of [
+    ['invalid-idempotency-key', 400],
+    ['idempotency-key-in-use', 409],
+    ['idempotency-key-reused', 422],
+  ] as const) {
+    const { body } = await send(t.context.origin, 'GET', `/problems/${slug}`);
+    t.like(body, { type: `/problems/${slug}`, status });
+  }
+});
+
+test('each operation that changes an order describes the key, and what it can be refused with', async (t) => {
+  const { body } = await send(t.context.origin, 'GET', '/openapi.json');
+  const operations = Object.entries(body.paths as Record<string, Record<string, any>>).flatMap(
+    ([path, item]) =>
+      ['post', 'put', 'patch'].flatMap(
+        (method) => (path.startsWith('/orders') && item[method]) || [],
+      ),
+  );
+  t.is(operations.length, 4);
+  for (const { summary, parameters, responses } of operations) {
+    const key = parameters.find(({ name }: { name: string }) => name === 'Idempotency-Key');
+    t.like(key, { in: 'header' }, summary);
+    t.not(key.required, true, summary);
+    for (const status of ['400', '409', '422'])
+      t.regex(responses[status].description, /Idempotency-Key/);
+    const done = responses['201'] ?? responses['200'];
+    t.truthy(done.headers['Idempotent-Replayed'], summary);
+  }
+});
+
+/** Every visible ASCII character, without some. */
+function visible(without = /$^/): string {
+  const all = Array.from({ length: 94 }, (_, index) => String.fromCharCode(0x21 + index));
+  return all.filter((character) => !without.test(character)).join('');
+}
+
+/** A structured-field string. */
+function quote(text: string): string {
+  return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+}

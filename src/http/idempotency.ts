@@ -1,0 +1,116 @@
+/*
+ * Safe retries (draft-ietf-httpapi-idempotency-key-header-07): a client names a request with a key of its
+ * own making, and may send it again until it has seen a reply. The first time has the effect; every other
+ * time gets the same reply, whatever has become of the order since. This file is the HTTP side: reading the
+ * header, and answering. src/orders/idempotency.ts commits the reply together with the effect.
+ *
+ * A key is good for one user, method and path, and for one body there. Bodies are compared in a canonical
+ * form: members sorted, numbers as ECMAScript writes them. So white space and the order of members do not
+ * matter; everything else does, also a member that is spelled out and would have been the default.
+ */
+import { createHash } from 'node:crypto';
+import type { Middleware, ParameterizedContext } from 'koa';
+import type { Authenticated } from './auth.ts';
+import { Problem } from './problem.ts';
+
+const KEY_CHARACTERS_MAX = 255;
+
+/** A request under a key: what it may be compared with, and the fingerprint of its body, in hex. */
+export type KeyedRequest = {
+  user_id: string;
+  method: string;
+  path: string;
+  key: string;
+  fingerprint: string;
+};
+
+/** What a request is answered with: now, and under the same key again. The body is JSON, as sent. */
+export type Reply = {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+  order_id: string;
+  replayed: boolean;
+};
+
+/** State of a route behind `idempotencyKey`. */
+export type Keyed = Authenticated & { keyed?: KeyedRequest };
+
+/** Reads the Idempotency-Key into `ctx.state.keyed`. Without one, the request works as ever. */
+export function idempotencyKey(): Middleware<Keyed> {
+  return (ctx, next) => {
+    const values = ctx.req.headersDistinct['idempotency-key'];
+    if (values) {
+      ctx.state.keyed = {
+        user_id: ctx.state.userId,
+        method: ctx.method,
+        path: ctx.path,
+        key: parseKey(values),
+        fingerprint: fingerprintOf(ctx.state.body),
+      };
+    }
+    return next();
+  };
+}
+
+/** Answers with a reply, and says so when it was given before. */
+export function answer(ctx: ParameterizedContext<Keyed>, reply: Reply): void {
+  ctx.status = reply.status;
+  ctx.set(reply.headers);
+  if (reply.replayed) ctx.set('Idempotent-Replayed', 'true');
+  ctx.type = 'json';
+  ctx.body = reply.body;
+}
+
+// RFC 9651. Parameters are parsed and ignored: the draft defines none.
+const STRING = String.raw`"((?:[ !#-[\]-~]|\\["\\])*)"`;
+const BARE_ITEM = String.raw`${STRING}|[A-Za-z*][\w!#$%&'*+.^|~:/\x60-]*|-?\d{1,15}(?:\.\d{1,3})?|\?[01]|:[\w+/=]*:`;
+const PARAMETERS = String.raw`(?: *; *[a-z*][a-z0-9_.*-]*(?:=(?:${BARE_ITEM}))?)*`;
+const QUOTED_KEY = new RegExp(`^${STRING}${PARAMETERS}$`);
+/** Visible ASCII. A quote would begin a string; a comma is how proxies join a header sent twice. */
+const BARE_KEY = /^[!#-+\--~]+$/;
+
+/**
+ * The key that the header's values name: a structured-field string, or the same characters without
+ * quotes, as many clients send a UUID. Anything else, and more than one key, is refused.
+ */
+export function parseKey(values: string[]): string {
+  const keys = new Set(values.map(unquote));
+  const [key = ''] = keys;
+  if (keys.size > 1) throw malformed('Send one Idempotency-Key.');
+  if (key === '') throw malformed('The Idempotency-Key is empty.');
+  if (key.length > KEY_CHARACTERS_MAX) {
+    throw malformed(`The Idempotency-Key has more than ${KEY_CHARACTERS_MAX} characters.`);
+  }
+  return key;
+}
+
+function unquote(value: string): string {
+  if (value === '' || BARE_KEY.test(value)) return value;
+  const [, quoted] = QUOTED_KEY.exec(value) ?? [];
+  if (quoted === undefined) {
+    throw malformed('The Idempotency-Key must be a string in double quotes, or visible ASCII.');
+  }
+  return quoted.replaceAll(/\\(.)/g, '$1');
+}
+
+function malformed(detail: string): Problem {
+  return new Problem('invalid-idempotency-key', detail);
+}
+
+/** sha256 of a body in canonical form, in hex. No body at all is something else than an empty one. */
+export function fingerprintOf(body: unknown): string {
+  const text = body === undefined ? '' : canonicalJson(body);
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** RFC 8785: members sorted by name, no white space, primitives as JSON.stringify writes them. */
+function canonicalJson(value: unknown): string {
+  if (value === null || typeof value !== 'object') return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  const object = value as Record<string, unknown>;
+  const members = Object.keys(object)
+    .sort()
+    .map((name) => `${JSON.stringify(name)}:${canonicalJson(object[name])}`);
+  return `{${members.join(',')}}`;
+}

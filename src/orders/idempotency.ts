@@ -1,0 +1,168 @@
+/*
+ * The database side of safe retries. A transaction claims the keys of its requests first, has its effect,
+ * and stores the replies: all of it commits, or none.
+ *
+ * What is in flight is known by an advisory lock that belongs to the transaction. Nobody waits for it: who
+ * does not get it is told so at once. And nothing has to be cleaned up after a crash, since the lock goes
+ * with the connection. The look for a stored reply is a statement of its own, after the lock: its snapshot
+ * is then newer than whatever the last holder of the lock has committed.
+ *
+ * Everything takes a list, so that one transaction can serve requests of many users. Of two under one key
+ * in one list, the first is served, and the second told that the first is in flight.
+ */
+import { createHash } from 'node:crypto';
+import { sql, type DatabaseTransactionConnection } from 'slonik';
+import { z } from 'zod';
+import type { Deps } from '../deps.ts';
+import type { KeyedRequest, Reply } from '../http/idempotency.ts';
+import { Problem } from '../http/problem.ts';
+
+const PRUNE_BATCH_SIZE = 10_000;
+
+/** What is known of a request: null when it is this transaction's to serve; else its reply or refusal. */
+export type Claim = null | Reply | Problem;
+
+const StoredReply = z.object({
+  n: z.number(),
+  same_body: z.boolean(),
+  status: z.number(),
+  headers: z.record(z.string(), z.string()),
+  body: z.string(),
+  order_id: z.guid(),
+});
+
+/**
+ * Claims the keys of requests for the rest of the transaction, which must not have read anything yet. Says
+ * for each, in order, what is known of it. A request without a key is always the transaction's to serve.
+ */
+export async function claimKeys(
+  tx: DatabaseTransactionConnection,
+  requests: (KeyedRequest | undefined)[],
+): Promise<Claim[]> {
+  const keyed = requests.flatMap((request, n) => (request ? { n, ...request } : []));
+  if (keyed.length === 0) return requests.map(() => null);
+  const held = await lockKeys(tx, keyed);
+  const stored = new Map((await findReplies(tx, keyed)).map((reply) => [reply.n, reply]));
+  const claims: Claim[] = requests.map(() => null);
+  for (const { n } of keyed) {
+    const reply = stored.get(n);
+    if (reply) claims[n] = replayOf(reply);
+    else if (!held.has(n)) claims[n] = new Problem('idempotency-key-in-use');
+  }
+  return claims;
+}
+
+/** Claims the key of one request. Throws what it is refused with. */
+export async function claimKey(
+  tx: DatabaseTransactionConnection,
+  request: KeyedRequest | undefined,
+): Promise<Reply | null> {
+  const [claim = null] = await claimKeys(tx, [request]);
+  if (claim instanceof Problem) throw claim;
+  return claim;
+}
+
+function replayOf(stored: z.infer<typeof StoredReply>): Reply | Problem {
+  if (!stored.same_body) return new Problem('idempotency-key-reused');
+  const { status, headers, body, order_id } = stored;
+  return { status, headers, body, order_id, replayed: true };
+}
+
+type NumberedRequest = KeyedRequest & { n: number };
+
+/** Which of the requests have the lock of their key; of several under one key, the first. */
+async function lockKeys(
+  tx: DatabaseTransactionConnection,
+  requests: NumberedRequest[],
+): Promise<Set<number>> {
+  const firsts = new Map<string, number>();
+  for (const { n, ...request } of requests) {
+    const lock = lockOf(request);
+    if (!firsts.has(lock)) firsts.set(lock, n);
+  }
+  const Row = z.object({ lock: z.string(), held: z.boolean() });
+  const rows = await tx.any(sql.type(Row)`
+    SELECT k.lock::text AS lock, pg_try_advisory_xact_lock(k.lock) AS held
+    FROM unnest(${sql.array([...firsts.keys()], 'int8')}) AS k(lock)
+  `);
+  return new Set(rows.flatMap(({ lock, held }) => (held ? (firsts.get(lock) ?? []) : [])));
+}
+
+/** The number of a key's lock. That two keys share one is as likely as 1 in 2^64, and costs a retry. */
+function lockOf({ user_id, method, path, key }: KeyedRequest): string {
+  const scope = JSON.stringify([user_id, method, path, key]);
+  return createHash('sha256').update(scope).digest().readBigInt64BE().toString();
+}
+
+// An expired key counts as absent, whether it has been pruned or not.
+function findReplies(tx: DatabaseTransactionConnection, requests: NumberedRequest[]) {
+  return tx.any(sql.type(StoredReply)`
+    SELECT
+      r.n, k.fingerprint = decode(r.fingerprint, 'hex') AS same_body,
+      k.status, k.headers, k.body::text AS body, k.order_id
+    FROM jsonb_to_recordset(${sql.jsonb(requests)}) AS r(
+      n integer, user_id uuid, method text, path text, key text, fingerprint text
+    )
+    JOIN idempotency_keys AS k
+      ON (k.user_id, k.method, k.path, k.key) = (r.user_id, r.method, r.path, r.key)
+    WHERE k.expires_at > now()
+    ORDER BY r.n
+    LIMIT ${requests.length}
+  `);
+}
+
+/** Stores the new ones of these replies under the keys of their requests, which the transaction has claimed. */
+export async function storeReplies(
+  { config }: Pick<Deps, 'config'>,
+  tx: DatabaseTransactionConnection,
+  requests: (KeyedRequest | undefined)[],
+  outcomes: (Reply | Problem)[],
+): Promise<void> {
+  const rows = requests.flatMap((request, index) => {
+    const outcome = outcomes[index];
+    if (!request || !outcome || outcome instanceof Problem || outcome.replayed) return [];
+    const { replayed: _, ...reply } = outcome;
+    return { ...request, ...reply };
+  });
+  if (rows.length === 0) return;
+  const { rowCount } = await tx.query(sql.unsafe`
+    INSERT INTO idempotency_keys AS k
+      (user_id, method, path, key, fingerprint, status, headers, body, order_id, expires_at)
+    SELECT
+      r.user_id, r.method, r.path, r.key, decode(r.fingerprint, 'hex'), r.status, r.headers,
+      r.body::json, r.order_id, now() + make_interval(hours => ${config.IDEMPOTENCY_KEY_TTL_HOURS})
+    FROM jsonb_to_recordset(${sql.jsonb(rows)}) AS r(
+      user_id uuid, method text, path text, key text, fingerprint text, status integer, headers jsonb,
+      body text, order_id uuid
+    )
+    ON CONFLICT ON CONSTRAINT idempotency_keys_pk DO UPDATE SET
+      fingerprint = excluded.fingerprint, status = excluded.status, headers = excluded.headers,
+      body = excluded.body, order_id = excluded.order_id, xact_id = excluded.xact_id,
+      created_at = excluded.created_at, expires_at = excluded.expires_at
+    WHERE k.expires_at <= now()
+  `);
+  // Somebody has stored one without the lock, so what this transaction did must not stand beside it.
+  if (rowCount !== rows.length) throw new Problem('idempotency-key-in-use');
+}
+
+/** Deletes keys that have expired, some at a time, each time in a transaction; returns how many. */
+export async function pruneIdempotencyKeys(
+  { pool }: Pick<Deps, 'pool'>,
+  batchSize = PRUNE_BATCH_SIZE,
+): Promise<number> {
+  let pruned = 0;
+  for (;;) {
+    // A key that is being used again is locked, and passed over.
+    const { rowCount } = await pool.query(sql.unsafe`
+      DELETE FROM idempotency_keys
+      WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM idempotency_keys WHERE expires_at <= now()
+        ORDER BY expires_at
+        LIMIT ${batchSize}
+        FOR UPDATE SKIP LOCKED
+      ))
+    `);
+    pruned += rowCount;
+    if (rowCount < batchSize) return pruned;
+  }
+}
