@@ -22,7 +22,7 @@ CREATE TABLE idempotency_keys (
   expires_at  timestamptz NOT NULL,
 
   CONSTRAINT idempotency_keys_pk             PRIMARY KEY (user_id, method, path, key),
-  CONSTRAINT idempotency_keys_user_fk        FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
+  -- The user is there as long as the order is.
   CONSTRAINT idempotency_keys_order_fk       FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE,
   CONSTRAINT idempotency_keys_method_ck      CHECK (method IN ('POST', 'PUT', 'PATCH')),
   CONSTRAINT idempotency_keys_path_ck        CHECK (length(path) <= 1000),
