@@ -14,10 +14,7 @@ SELECT
   i.pid,
   i.heartbeat_on,
   i.stopped_on,
-  -- As pg-boss has it: a process is live until it has missed three heartbeats.
-  coalesce(
-    i.stopped_on IS NULL AND i.heartbeat_on >= now() - 3 * i.heartbeat_seconds * interval '1 second', false
-  ) AS alive
+  coalesce(ops._alive(i), false) AS alive
 FROM public.worker_holds AS h
 CROSS JOIN LATERAL unnest(h.job_ids, h.attempts) AS held (job_id, attempt)
 LEFT JOIN pgboss.instance AS i ON i.id = h.worker_id;

@@ -10,9 +10,7 @@ SELECT
   j.state                    AS handled,
   j.source_retry_count + 1   AS attempts,
   date_trunc('second', now() - j.created_on) AS age,
-  left(coalesce(
-    j.source_output ->> 'message', j.source_output -> 'value' ->> 'message', j.source_output ->> 'value'
-  ), 300)                    AS last_error
+  ops._error_of(j.source_output) AS last_error
 FROM (SELECT DISTINCT q.dead_letter FROM pgboss.queue AS q WHERE q.dead_letter IS NOT NULL) AS dlq
 CROSS JOIN LATERAL (
   SELECT j.id, j.name, j.source_name, j.source_root_id, j.state, j.source_retry_count, j.created_on, j.source_output

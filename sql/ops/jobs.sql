@@ -19,7 +19,7 @@ SELECT
   j.started_on   AS started_at,
   j.heartbeat_on AS heartbeat_at,
   j.completed_on AS ended_at,
-  left(coalesce(j.output ->> 'message', j.output -> 'value' ->> 'message', j.output ->> 'value'), 300) AS last_error
+  ops._error_of(j.output) AS last_error
 FROM (
   SELECT j.name AS queue, j.id AS job_id, j.id AS names_order, j.state, j.retry_count, j.retry_limit,
     j.created_on, j.start_after, j.started_on, j.heartbeat_on, j.completed_on,

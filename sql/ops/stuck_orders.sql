@@ -10,7 +10,7 @@ SELECT
   j.state                                    AS job_state,
   j.retry_count || '/' || j.retry_limit      AS job_tries,
   j.start_after                              AS job_start_after,
-  left(coalesce(j.output ->> 'message', j.output -> 'value' ->> 'message', j.output ->> 'value'), 300) AS job_error
+  ops._error_of(j.output) AS job_error
 FROM (
   (SELECT j.id FROM pgboss.job AS j
    WHERE j.name = 'process-order' AND j.state < 'active' AND NOT j.blocked

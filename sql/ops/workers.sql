@@ -17,8 +17,8 @@ FROM (
     i.pid,
     CASE
       WHEN i.stopped_on IS NOT NULL THEN 'stopped'
-      WHEN i.heartbeat_on < now() - 3 * i.heartbeat_seconds * interval '1 second' THEN 'dead'
-      ELSE 'alive'
+      WHEN ops._alive(i) THEN 'alive'
+      ELSE 'dead'
     END AS state,
     i.started_on AS started_at,
     i.heartbeat_on,
