@@ -4,7 +4,7 @@
 -- worker that still has an old attempt in hand cannot commit it. It gets all the retries of its queue
 -- anew; the back-off between them starts out long, as it grows with the attempts.
 CREATE FUNCTION ops._put_back(order_id uuid, action text, reason text) RETURNS text LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp SET oms.actor = '' SET oms.reason = '' SET oms.attempts = '' AS $$
+SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   locked  record;
   placed  public.orders;
@@ -36,8 +36,9 @@ BEGIN
     WHERE j.name = 'process-order' AND j.id = placed.id AND q.name = j.name;
   END IF;
 
-  PERFORM set_config('oms.reason', _put_back.reason, true);
+  PERFORM ops._act_as(_put_back.reason);
   UPDATE public.orders AS o SET status = 'PENDING' WHERE o.id = placed.id AND o.status <> 'PENDING';
+  PERFORM ops._act_as();
   INSERT INTO public.operator_actions (action, order_id, queue, reason, before, after)
   VALUES (_put_back.action, placed.id, 'process-order', _put_back.reason, earlier, ops._order_state(placed.id));
   RETURN format('order %s was %s, is PENDING; attempt %s can start now', placed.id, placed.status, made + 1);

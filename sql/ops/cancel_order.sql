@@ -3,8 +3,7 @@
 -- One that is PROCESSING cannot be cancelled while a worker has it in hand; when none has, ops.retry_order
 -- makes it PENDING first.
 CREATE FUNCTION ops.cancel_order(order_id uuid, reason text) RETURNS text LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET oms.actor = '' SET oms.reason = '' SET oms.attempts = '' AS $$
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   locked  record;
   placed  public.orders;
@@ -23,8 +22,9 @@ BEGIN
   END IF;
 
   PERFORM ops._cancel_dead_letters(cancel_order.order_id);
-  PERFORM set_config('oms.reason', cancel_order.reason, true);
+  PERFORM ops._act_as(cancel_order.reason);
   UPDATE public.orders AS o SET status = 'CANCELLED' WHERE o.id = placed.id;
+  PERFORM ops._act_as();
   INSERT INTO public.operator_actions (action, order_id, queue, reason, before, after)
   VALUES ('cancel_order', placed.id, 'process-order', cancel_order.reason, earlier, ops._order_state(placed.id));
   RETURN format('order %s is CANCELLED', placed.id);
