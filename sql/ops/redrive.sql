@@ -38,10 +38,10 @@ BEGIN
       END IF;
       done := NOT redrive.dry_run;
       IF redrive.dry_run THEN
-        RAISE EXCEPTION USING ERRCODE = 'OM000', MESSAGE = outcome;
+        RAISE EXCEPTION USING ERRCODE = 'OMDRY', MESSAGE = outcome;
       END IF;
     EXCEPTION
-      WHEN SQLSTATE 'OM000' THEN
+      WHEN SQLSTATE 'OMDRY' THEN
         outcome := 'would: ' || SQLERRM;
         done := false;
       WHEN SQLSTATE 'OM005' OR SQLSTATE 'OM006' OR SQLSTATE 'OM007' THEN
