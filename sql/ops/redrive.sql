@@ -37,7 +37,7 @@ BEGIN
         outcome := ops._restart_job(given_up.name, given_up.id, coalesce(redrive.reason, 'dry run'));
       END IF;
       done := NOT redrive.dry_run;
-      IF redrive.dry_run THEN
+      IF redrive.dry_run THEN -- OMDRY, as a code that ends in 000 would catch its whole class
         RAISE EXCEPTION USING ERRCODE = 'OMDRY', MESSAGE = outcome;
       END IF;
     EXCEPTION
