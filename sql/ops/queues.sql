@@ -17,12 +17,12 @@ SELECT
   END               AS oldest_ready,
   round(60.0 * recent.completed / nullif(recent.seconds, 0), 1) AS completed_per_minute,
   round(60.0 * recent.failed / nullif(recent.seconds, 0), 1)    AS failed_per_minute,
-  ops._percentile(waits.bins, 50) AS wait_p50,
-  ops._percentile(waits.bins, 95) AS wait_p95,
-  ops._percentile(waits.bins, 99) AS wait_p99,
-  ops._percentile(runs.bins, 50)  AS run_p50,
-  ops._percentile(runs.bins, 95)  AS run_p95,
-  ops._percentile(runs.bins, 99)  AS run_p99,
+  ops._percentile(bins.waits, 50) AS wait_p50,
+  ops._percentile(bins.waits, 95) AS wait_p95,
+  ops._percentile(bins.waits, 99) AS wait_p99,
+  ops._percentile(bins.runs, 50)  AS run_p50,
+  ops._percentile(bins.runs, 95)  AS run_p95,
+  ops._percentile(bins.runs, 99)  AS run_p99,
   date_trunc('second', now() - q.monitor_on) AS counted_ago
 FROM pgboss.queue AS q
 LEFT JOIN public.paused_queues AS p ON p.queue = q.name
@@ -39,25 +39,16 @@ LEFT JOIN LATERAL (
   WHERE s.name = q.name AND s.captured_on > now() - interval '5 minutes'
 ) AS recent ON true
 LEFT JOIN LATERAL (
-  SELECT array_agg(n ORDER BY slot) AS bins
+  SELECT array_agg(waits ORDER BY slot) AS waits, array_agg(runs ORDER BY slot) AS runs
   FROM (
-    SELECT b.slot, sum(b.n) AS n
+    SELECT b.slot, sum(b.waits) AS waits, sum(b.runs) AS runs
     FROM pgboss.queue_stats AS s
-    CROSS JOIN LATERAL unnest(s.wait_bins) WITH ORDINALITY AS b (n, slot)
-    WHERE s.name = q.name AND s.captured_on > now() - interval '5 minutes' AND s.completed_delta + s.failed_delta > 0
+    CROSS JOIN LATERAL unnest(s.wait_bins, s.run_bins) WITH ORDINALITY AS b (waits, runs, slot)
+    WHERE s.name = q.name AND s.captured_on > now() - interval '5 minutes'
+      AND s.completed_delta + s.failed_delta > 0
     GROUP BY b.slot
   ) AS slots
-) AS waits ON true
-LEFT JOIN LATERAL (
-  SELECT array_agg(n ORDER BY slot) AS bins
-  FROM (
-    SELECT b.slot, sum(b.n) AS n
-    FROM pgboss.queue_stats AS s
-    CROSS JOIN LATERAL unnest(s.run_bins) WITH ORDINALITY AS b (n, slot)
-    WHERE s.name = q.name AND s.captured_on > now() - interval '5 minutes' AND s.completed_delta + s.failed_delta > 0
-    GROUP BY b.slot
-  ) AS slots
-) AS runs ON true
+) AS bins ON true
 WHERE q.name NOT LIKE '\_\_pgboss\_\_%'
 ORDER BY q.name;
 
