@@ -9,7 +9,7 @@ GRANT SELECT, INSERT ON users, orders TO oms_api;
 GRANT UPDATE (status) ON orders TO oms_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON refresh_tokens TO oms_api;
 GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO oms_api; -- a key that has expired is used again
-GRANT SELECT ON ops.queue_health TO oms_api;          -- for /metrics
+GRANT SELECT ON ops.queues TO oms_api;                -- for /metrics
 GRANT SELECT ON pgboss.version, pgboss.queue TO oms_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON pgboss.instance TO oms_api; -- says that it is alive
 GRANT INSERT ON pgboss.warning TO oms_api;
@@ -21,11 +21,16 @@ GRANT SELECT ON migrations, orders, order_events, order_transitions TO oms_worke
 GRANT UPDATE (status) ON orders TO oms_worker;
 GRANT SELECT, DELETE ON refresh_tokens TO oms_worker; -- the nightly prune
 GRANT SELECT, DELETE, UPDATE (expires_at) ON idempotency_keys TO oms_worker; -- likewise; it locks before it deletes
-GRANT SELECT ON ops.queue_health TO oms_worker;
+GRANT SELECT ON ops.queues TO oms_worker;
+GRANT SELECT ON paused_queues TO oms_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON worker_holds TO oms_worker;
 
 -- People. What they may see is in the views; the tables behind them are not theirs to read.
 GRANT USAGE ON SCHEMA ops TO oms_dba_read;
 GRANT SELECT ON ALL TABLES IN SCHEMA ops TO oms_dba_read;
+-- A function in a view needs the right of whoever reads the view.
+GRANT EXECUTE ON FUNCTION ops._percentile(bigint[], numeric), ops._error_of(jsonb), ops._alive(pgboss.instance),
+  ops._live_bytes(oid, bigint), ops.explain_job(uuid) TO oms_dba_read;
 GRANT USAGE ON SCHEMA public TO oms_dba;
 GRANT EXECUTE ON FUNCTION place_order(uuid, text, numeric, text, jsonb) TO oms_dba;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ops TO oms_dba;

@@ -36,6 +36,10 @@ BEGIN
   IF NOT pg_has_role('oms_dba', 'oms_dba_read', 'MEMBER') THEN
     GRANT oms_dba_read TO oms_dba;
   END IF;
+  -- Whose transaction keeps vacuum from its work, and with which query: ops.cleanup_blockers.
+  IF NOT pg_has_role('oms_dba_read', 'pg_read_all_stats', 'MEMBER') THEN
+    GRANT pg_read_all_stats TO oms_dba_read;
+  END IF;
 
   -- These hold for whoever logs in as the role itself.
   IF NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = 'oms_dba_read'::regrole) THEN

@@ -24,7 +24,7 @@ export function welcome(config: Config, { embedded }: { embedded: boolean }): st
   Look at the queue and at the order:
 
     psql ${embedded ? `'${config.DATABASE_URL}'` : '"$DATABASE_URL"'}
-    TABLE ops.queue_health;
+    TABLE ops.queues;
     SELECT order_id, step, actor, at FROM ops.order_timeline ORDER BY at DESC LIMIT 10;
 
   Ctrl-C stops everything; the data stays.

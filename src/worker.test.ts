@@ -1,12 +1,9 @@
-import type { ExecutionContext } from 'ava';
 import { sql } from 'slonik';
 import { v7 as uuidv7 } from 'uuid';
-import { asRole } from './db/roles.ts';
-import { closeDeps, openDeps, type Deps } from './deps.ts';
-import { lookUp, ownService, signUp, test, type Context } from './testing/context.ts';
+import { lookUp, ownService, signUp, test } from './testing/context.ts';
 import { eventsOf, jobOf, leaveOneTry } from './testing/orders.ts';
 import { until } from './testing/until.ts';
-import { startWorkers } from './worker.ts';
+import { ends, startWorker } from './testing/workers.ts';
 
 // Each test has a database of its own, and a worker that runs there as it does in production.
 
@@ -76,21 +73,3 @@ test('a job that carries nonsense is given up at once, with the reason, and harm
   t.is(job.retryCount, 0);
   t.deepEqual(job.output, { message: 'The payload is malformed.' });
 });
-
-async function startWorker(t: ExecutionContext<Context>, { deps: { config } }: Context) {
-  const DATABASE_URL = asRole(config.DATABASE_URL, 'oms_worker');
-  const settings = { ...config, DATABASE_URL, SHUTDOWN_TIMEOUT_SECONDS: 2 };
-  const deps = await openDeps(settings, 'worker');
-  const unsubscribe = await startWorkers(deps);
-  t.teardown(async () => {
-    unsubscribe();
-    await closeDeps(deps);
-  });
-}
-
-async function ends(deps: Deps, id: string, status: string): Promise<string> {
-  return until(`order ${id} to be ${status}`, async () => {
-    const order = await lookUp(deps, id);
-    return order.status === status && order.status;
-  });
-}

@@ -4,7 +4,9 @@ import { queues, type QueueName } from '../jobs/queues.ts';
 import { createWorkerApp } from './app.ts';
 import { loadConfig } from './config.ts';
 import { closeDeps, openDeps, type Deps } from './deps.ts';
+import { openHolds, type Holds } from './holds.ts';
 import { closeServer, serve } from './http/server.ts';
+import { followPauses } from './pauses.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 import { openSubscriber } from './redis/client.ts';
 import { wakeChannel } from './redis/hints.ts';
@@ -12,19 +14,33 @@ import { wakeChannel } from './redis/hints.ts';
 type AnyJob = JobWithMetadata;
 type WorkAnything = (deps: Deps, jobs: AnyJob[]) => Promise<JobResult[]>;
 
-/** Attaches every handler to its queue, and wakes them when Redis says so. Returns how to let go. */
+/**
+ * Attaches every handler to its queue, as long as the queue is not paused, and wakes them when Redis
+ * says so. Returns how to let go.
+ */
 export async function startWorkers(deps: Deps): Promise<() => void> {
+  const holds = await openHolds(deps);
   const workersByQueue = new Map<string, string[]>();
-  for (const queue of Object.keys(handlers) as QueueName[]) {
-    workersByQueue.set(queue, await attach(deps, queue));
-  }
-  return subscribe(deps, (queue) => {
+  const stopFollowing = await followPauses(deps, Object.keys(handlers) as QueueName[], {
+    async attach(queue) {
+      workersByQueue.set(queue, await attach(deps, holds, queue));
+    },
+    async detach(queue) {
+      workersByQueue.delete(queue);
+      await deps.boss.offWork(queue, { wait: false }); // what is in hand is finished
+    },
+  });
+  const unsubscribe = subscribe(deps, (queue) => {
     for (const worker of workersByQueue.get(queue) ?? []) deps.boss.notifyWorker(worker);
   });
+  return () => {
+    stopFollowing();
+    unsubscribe();
+  };
 }
 
 /** One pg-boss worker per lane, since it is by a worker's id that it can be woken. */
-async function attach(deps: Deps, queue: QueueName): Promise<string[]> {
+async function attach(deps: Deps, holds: Holds, queue: QueueName): Promise<string[]> {
   const { localConcurrency = 1, ...options } = handlers[queue].options(deps.config);
   const workers: string[] = [];
   for (let lane = 0; lane < localConcurrency; lane += 1) {
@@ -37,7 +53,8 @@ async function attach(deps: Deps, queue: QueueName): Promise<string[]> {
         perJobResults: true,
         includeMetadata: true,
       },
-      (jobs: AnyJob[]) => runBatch(deps, queue, jobs),
+      (jobs: AnyJob[]) =>
+        holds.during(queue, `${queue}/${lane}`, jobs, () => runBatch(deps, queue, jobs)),
     );
     workers.push(worker);
   }

@@ -7,8 +7,12 @@ SELECT
   concat_ws(' → ', e.from_status, e.to_status) AS step,
   e.actor,
   e.reason,
-  e.at - lag(e.at) OVER (PARTITION BY e.order_id ORDER BY e.version) AS after
-FROM order_events AS e
+  e.at - lag(e.at) OVER (PARTITION BY e.order_id ORDER BY e.version) AS after,
+  e.job_id,
+  e.attempt,
+  e.xact_id
+FROM public.order_events AS e
 ORDER BY e.order_id, e.version;
 
-COMMENT ON VIEW ops.order_timeline IS 'order_events with the time that each step took.';
+COMMENT ON VIEW ops.order_timeline IS
+  'order_events with the time that each step took. One row per event: say which order_id, or give a LIMIT.';

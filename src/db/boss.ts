@@ -17,6 +17,9 @@ export type Role = 'api' | 'worker' | 'migrate';
 /** How often workers look for jobs whose worker has died; part of the rescue bound in the README. */
 const SUPERVISE_INTERVAL_SECONDS = 2;
 
+/** How often a worker says that it lives: silent three times, and ops.workers calls it dead. */
+const LIFE_SIGN_INTERVAL_SECONDS = 3;
+
 /**
  * Creates the queue's client; `start()` connects it. It keeps a pool of its own, because slonik
  * refuses the multi-statement SQL that pg-boss is maintained with.
@@ -40,6 +43,7 @@ export function createBoss(
     superviseIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,
     monitorIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,
     persistQueueStats: role === 'worker',
+    ...(role === 'worker' && { instanceHeartbeatSeconds: LIFE_SIGN_INTERVAL_SECONDS }),
   });
   boss.on('error', (err) => log.error({ err }, 'queue error'));
   boss.on('warning', (warning) => log.warn({ warning }, 'queue warning'));

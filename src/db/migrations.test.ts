@@ -11,6 +11,19 @@ import { testConfig } from '../testing/template.ts';
 import { applyMigrations, MigrationEdited } from './migrations.ts';
 
 const log = pino({ level: 'silent' });
+const VIEWS = [
+  '_holds',
+  'actions',
+  'cleanup_blockers',
+  'dead_letters',
+  'health',
+  'jobs',
+  'order_timeline',
+  'paused_queues',
+  'queues',
+  'stuck_orders',
+  'workers',
+];
 
 test('an empty database becomes one that the service can work on', async (t) => {
   const { client, config } = await connectToEmpty(t);
@@ -21,19 +34,23 @@ test('an empty database becomes one that the service can work on', async (t) => 
     '0001_users',
     '0002_orders',
     '0003_handoff',
+    '0005_operations',
   ]);
   t.deepEqual(await tablesOf(client, 'public'), [
     'migration_checksums',
     'migrations',
+    'operator_actions',
     'order_events',
     'order_transitions',
     'orders',
+    'paused_queues',
     'refresh_tokens',
     'users',
+    'worker_holds',
   ]);
   const known = await column(client, 'SELECT name FROM pgboss.queue');
   for (const queue of Object.keys(queues)) t.true(known.includes(queue), queue);
-  for (const view of ['order_timeline', 'queue_health', 'stuck_orders']) {
+  for (const view of VIEWS) {
     await t.notThrowsAsync(client.query(`TABLE ops.${view}`), view);
   }
 });
@@ -64,8 +81,8 @@ test('two that migrate at the same moment both succeed', async (t) => {
     results.map(({ status }) => status),
     ['fulfilled', 'fulfilled'],
   );
-  t.is((await column(client, 'SELECT name FROM migrations')).length, 3);
-  t.is((await viewsOf(client)).length, 3);
+  t.is((await column(client, 'SELECT name FROM migrations')).length, 4);
+  t.is((await viewsOf(client)).length, VIEWS.length);
 });
 
 test('a view that somebody has spoilt is put right by the next migration', async (t) => {
@@ -81,7 +98,7 @@ test('a view that somebody has spoilt is put right by the next migration', async
 
   t.deepEqual(
     (await viewsOf(client)).map(({ name }) => name),
-    ['order_timeline', 'queue_health', 'stuck_orders'],
+    VIEWS,
   );
   await t.notThrowsAsync(client.query('SELECT order_id FROM ops.stuck_orders'));
 });
@@ -121,7 +138,7 @@ test('when an edited migration is refused, the views stay', async (t) => {
 
   await t.throwsAsync(migrate(config, log), { instanceOf: MigrationEdited });
 
-  t.is((await viewsOf(client)).length, 3);
+  t.is((await viewsOf(client)).length, VIEWS.length);
 });
 
 test('a new migration is applied, once, and those before it are not', async (t) => {

@@ -32,6 +32,8 @@ const refusals: Record<string, string[]> = {
     `CREATE TABLE mine (id int)`,
     `SELECT enqueue_order(gen_random_uuid(), pg_current_xact_id())`,
     `SET session_replication_role = replica`,
+    `SELECT ops.retry_order(gen_random_uuid(), 'why not')`,
+    `SELECT queue FROM paused_queues`,
   ],
   oms_worker: [
     `INSERT INTO orders (id, user_id, product_name, amount) SELECT gen_random_uuid(), gen_random_uuid(), 'x', 1`,
@@ -48,6 +50,9 @@ const refusals: Record<string, string[]> = {
     `INSERT INTO order_transitions VALUES ('CANCELLED', 'COMPLETED', 'why not')`,
     `CREATE TABLE public.mine (id int)`,
     `SELECT place_order(gen_random_uuid(), 'Kettle', 1)`,
+    `SELECT ops.cancel_order(gen_random_uuid(), 'why not')`,
+    `DELETE FROM paused_queues`,
+    `SELECT reason FROM operator_actions`,
   ],
   oms_dba_read: [
     `SELECT id FROM orders`,
@@ -57,6 +62,9 @@ const refusals: Record<string, string[]> = {
     `SELECT data FROM pgboss.job`,
     `UPDATE orders SET status = 'CANCELLED'`,
     `SELECT place_order(gen_random_uuid(), 'Kettle', 1)`,
+    `SELECT ops.pause_queue('prune', 'why not')`,
+    `SELECT ops.redrive('prune')`,
+    `SELECT job_ids FROM worker_holds`,
   ],
   oms_dba: [
     `SELECT email FROM users`,
@@ -65,6 +73,9 @@ const refusals: Record<string, string[]> = {
     `UPDATE orders SET status = 'CANCELLED'`,
     `DELETE FROM order_events`,
     `INSERT INTO orders (id, user_id, product_name, amount) SELECT gen_random_uuid(), gen_random_uuid(), 'x', 1`,
+    `INSERT INTO paused_queues (queue, reason) VALUES ('prune', 'off the record')`,
+    `UPDATE operator_actions SET reason = 'other'`,
+    `SELECT ops._put_back(gen_random_uuid(), 'retry_order', 'off the record')`,
   ],
   oms_auditor: [
     `SELECT email FROM users`,
@@ -75,6 +86,7 @@ const refusals: Record<string, string[]> = {
     `DELETE FROM order_events`,
     `UPDATE pgboss.job SET state = 'completed'`,
     `SELECT place_order(gen_random_uuid(), 'Kettle', 1)`,
+    `SELECT ops.release_worker(gen_random_uuid(), 'why not')`,
   ],
 };
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Deps } from '../deps.ts';
 import { checkReadiness } from './readiness.ts';
 
-const QueueHealth = z.object({
+const QueueDepth = z.object({
   queue: z.string(),
   ready: z.int(),
   deferred: z.int(),
@@ -28,7 +28,7 @@ export function healthRoutes(deps: Deps) {
   });
 
   router.get('/metrics', async (ctx) => {
-    await readQueueHealth(deps).catch((err: unknown) => {
+    await readQueueDepth(deps).catch((err: unknown) => {
       deps.log.debug({ err }, 'queue gauges not read'); // an outage is when the others are wanted
       deps.metrics.queueJobs.reset();
       deps.metrics.queueOldestSeconds.reset();
@@ -40,9 +40,11 @@ export function healthRoutes(deps: Deps) {
   return router;
 }
 
-async function readQueueHealth({ pool, metrics }: Deps): Promise<void> {
-  const queues = await pool.any(sql.type(QueueHealth)`
-    SELECT queue, ready, deferred, active, failed, oldest_ready_seconds FROM ops.queue_health
+async function readQueueDepth({ pool, metrics }: Deps): Promise<void> {
+  const queues = await pool.any(sql.type(QueueDepth)`
+    SELECT queue, ready, deferred, active, failed,
+      coalesce(extract(epoch FROM oldest_ready), 0)::float8 AS oldest_ready_seconds
+    FROM ops.queues
   `);
   for (const { queue, oldest_ready_seconds, ...counts } of queues) {
     metrics.queueOldestSeconds.set({ queue }, oldest_ready_seconds);

@@ -1,0 +1,117 @@
+/*
+ * npm run bench:scale: how long each view of schema ops, and ops.explain_job, takes with 2,000,000 orders
+ * and 200,000 jobs in the tables; the median of 5, and the plan of the slowest. BENCH_ORDERS and BENCH_JOBS
+ * make it smaller. It fills a Postgres of its own, or the empty database of BENCH_DATABASE_URL.
+ */
+import { Client } from 'pg';
+import { fill } from './fill.ts';
+import { openMachine, quantile } from './service.ts';
+
+const RUNS = 5;
+const VIEW_MS = 50;
+const EXPLAIN_JOB_MS = 20;
+const size = {
+  orders: Number(process.env.BENCH_ORDERS ?? 2_000_000),
+  jobs: Number(process.env.BENCH_JOBS ?? 200_000),
+};
+
+type Measured = { name: string; statement: string; values: unknown[]; ms: number; limitMs: number };
+
+// A row per job or per event: nobody reads all of that, so a LIMIT belongs to the question.
+const PER_JOB_OR_EVENT = ['_holds', 'jobs', 'order_timeline'];
+
+async function viewStatements(db: Client): Promise<[name: string, statement: string][]> {
+  const { rows } = await db.query<{ name: string }>(
+    `SELECT viewname::text AS name FROM pg_views WHERE schemaname = 'ops' ORDER BY viewname`,
+  );
+  return rows.map(({ name }) => [
+    `ops.${name}`,
+    PER_JOB_OR_EVENT.includes(name) ? `SELECT * FROM ops.${name} LIMIT 100` : `TABLE ops.${name}`,
+  ]);
+}
+
+async function measure(
+  db: Client,
+  name: string,
+  statement: string,
+  values: unknown[],
+  limitMs: number,
+): Promise<Measured> {
+  await db.query(statement, values); // warms the caches, as in the middle of a day's work
+  const samples: number[] = [];
+  for (let run = 0; run < RUNS; run += 1) {
+    const start = performance.now();
+    await db.query(statement, values);
+    samples.push(performance.now() - start);
+  }
+  return { name, statement, values, ms: quantile(samples, 0.5), limitMs };
+}
+
+async function idsByState(db: Client): Promise<[state: string, id: string][]> {
+  const { rows } = await db.query<{ state: string; id: string }>(`
+    SELECT DISTINCT ON (name, state) name || ' ' || state AS state, id FROM pgboss.job
+    WHERE NOT name LIKE '\\_\\_%' ORDER BY name, state, created_on DESC
+  `);
+  return rows.map(({ state, id }) => [state, id]);
+}
+
+async function measureAll(db: Client): Promise<Measured[]> {
+  const measured: Measured[] = [];
+  for (const [name, statement] of await viewStatements(db))
+    measured.push(await measure(db, name, statement, [], VIEW_MS));
+  const states = await idsByState(db);
+  const [, order] = states.find(([state]) => state === 'process-order retry') ?? [];
+  for (const [name, statement] of [
+    ['ops.jobs of an order', 'SELECT * FROM ops.jobs WHERE order_id = $1'],
+    ['ops.jobs by id', 'SELECT * FROM ops.jobs WHERE job_id = $1'],
+    ['ops.order_timeline of an order', 'SELECT * FROM ops.order_timeline WHERE order_id = $1'],
+  ] as const) {
+    measured.push(await measure(db, name, statement, [order], VIEW_MS));
+  }
+  const retrying = `SELECT * FROM ops.jobs WHERE queue = 'process-order' AND state = 'retry' LIMIT 100`;
+  measured.push(await measure(db, 'ops.jobs retrying', retrying, [], VIEW_MS));
+  for (const [state, id] of states) {
+    const name = `ops.explain_job, ${state}`;
+    const statement = 'SELECT ops.explain_job($1)';
+    measured.push(await measure(db, name, statement, [id], EXPLAIN_JOB_MS));
+  }
+  return measured;
+}
+
+const machine = process.env.BENCH_DATABASE_URL ? null : await openMachine({ redis: false });
+const db = new Client(machine?.databaseUrl ?? process.env.BENCH_DATABASE_URL);
+await db.connect();
+try {
+  const { rows: filled } = await db.query('SELECT FROM orders LIMIT 1');
+  const start = performance.now();
+  if (filled.length === 0) {
+    await fill(db, size, (done) => process.stderr.write(`\r${done} of ${size.orders} orders`));
+    process.stderr.write(`, filled in ${Math.round((performance.now() - start) / 1000)} s\n`);
+  }
+  const { rows } = await db.query<{
+    version: string;
+    orders: number;
+    events: number;
+    jobs: number;
+  }>(`
+    SELECT current_setting('server_version') AS version, (SELECT count(*) FROM orders) AS orders,
+      (SELECT count(*) FROM order_events) AS events, (SELECT count(*) FROM pgboss.job) AS jobs
+  `);
+  console.log(rows[0]);
+  const measured = await measureAll(db);
+  for (const { name, ms, limitMs } of measured) {
+    const verdict = ms < limitMs ? 'ok  ' : 'SLOW';
+    console.log(`${verdict} ${ms.toFixed(1).padStart(8)} ms (< ${limitMs})  ${name}`);
+  }
+  const slowest = measured.reduce((a, b) => (b.ms / b.limitMs > a.ms / a.limitMs ? b : a));
+  const { rows: plan } = await db.query<{ 'QUERY PLAN': string }>(
+    `EXPLAIN (ANALYZE, BUFFERS) ${slowest.statement}`,
+    slowest.values,
+  );
+  console.log(`\nPlan of ${slowest.name}:`);
+  for (const line of plan) console.log(line['QUERY PLAN']);
+  if (measured.some(({ ms, limitMs }) => ms >= limitMs)) process.exitCode = 1;
+} finally {
+  await db.end();
+  await machine?.close();
+}

@@ -1,0 +1,71 @@
+-- What people do to queues and orders in psql, and what each worker process has in hand.
+--
+-- The functions and views that use these tables are in sql/ops, which every migrate makes anew; what must
+-- outlive that is here.
+--
+-- Locks: creates new objects only; safe to run while older processes are serving traffic.
+
+CREATE TABLE operator_actions (
+  id        bigint      GENERATED ALWAYS AS IDENTITY,
+  at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+  who       text        NOT NULL DEFAULT session_user,
+  action    text        NOT NULL,
+  order_id  uuid,                     -- NULL when it was not about one order; likewise the next two
+  queue     text,
+  worker_id uuid,
+  reason    text        NOT NULL,
+  before    jsonb       NOT NULL,
+  after     jsonb       NOT NULL,
+
+  CONSTRAINT operator_actions_pk         PRIMARY KEY (id),
+  CONSTRAINT operator_actions_action_ck  CHECK (action IN
+    ('retry_order', 'cancel_order', 'redrive', 'pause_queue', 'resume_queue', 'release_worker')),
+  CONSTRAINT operator_actions_subject_ck CHECK (num_nonnulls(order_id, queue, worker_id) >= 1),
+  CONSTRAINT operator_actions_reason_ck  CHECK (btrim(reason, E' \t\n\v\f\r') <> '')
+);
+
+-- Serves the question what people did to one order.
+CREATE INDEX operator_actions_order_ix ON operator_actions (order_id) WHERE order_id IS NOT NULL;
+
+CREATE FUNCTION operator_actions_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'operator_actions is append-only: % refused', TG_OP USING ERRCODE = 'OM002';
+END $$;
+
+CREATE TRIGGER operator_actions_10_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON operator_actions
+  FOR EACH STATEMENT EXECUTE FUNCTION operator_actions_refuse_change();
+
+CREATE TABLE paused_queues (
+  queue     text        NOT NULL,
+  paused_by text        NOT NULL DEFAULT session_user,
+  reason    text        NOT NULL,
+  paused_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+
+  CONSTRAINT paused_queues_pk        PRIMARY KEY (queue),
+  CONSTRAINT paused_queues_reason_ck CHECK (btrim(reason, E' \t\n\v\f\r') <> '')
+);
+
+-- Unlogged: it costs no WAL and no wait for the disk, and after a crash of the server it is rightly
+-- empty, for then no worker has kept its connection. Rows are rewritten for every batch, hence the
+-- free space on each page (updates stay heap-only) and the early vacuum.
+CREATE UNLOGGED TABLE worker_holds (
+  worker_id uuid        NOT NULL,
+  lane      text        NOT NULL,
+  queue     text        NOT NULL,
+  job_ids   uuid[]      NOT NULL,
+  attempts  integer[]   NOT NULL,
+  since     timestamptz NOT NULL DEFAULT clock_timestamp(),
+
+  CONSTRAINT worker_holds_pk          PRIMARY KEY (worker_id, lane),
+  CONSTRAINT worker_holds_attempts_ck CHECK (cardinality(job_ids) = cardinality(attempts))
+) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0);
+
+COMMENT ON TABLE  operator_actions          IS 'What people did through the functions of schema ops. Append-only; shown as ops.actions.';
+COMMENT ON COLUMN operator_actions.who      IS 'The database role that was logged in (session_user).';
+COMMENT ON COLUMN operator_actions.before   IS 'What was changed, as it was before.';
+COMMENT ON COLUMN operator_actions.after    IS 'The same things afterwards.';
+COMMENT ON TABLE  paused_queues             IS 'Queues that no worker takes jobs from: ops.pause_queue, ops.resume_queue.';
+COMMENT ON TABLE  worker_holds              IS 'Which jobs each worker process has in hand, one row per lane. A statement of the worker, not a claim.';
+COMMENT ON COLUMN worker_holds.worker_id    IS 'pgboss.instance.id of the process.';
+COMMENT ON COLUMN worker_holds.lane         IS 'Which of the process''s lanes: queue and number. A lane works off one batch at a time.';
+COMMENT ON COLUMN worker_holds.attempts     IS 'The attempt (from 1) of each job in job_ids, in the same order.';

@@ -1,0 +1,34 @@
+-- Cancels an order that is PENDING, and with it its job.
+--   psql: SELECT ops.cancel_order('…', 'ticket 4712: the customer called');
+-- One that is PROCESSING cannot be cancelled while a worker has it in hand; when none has, ops.retry_order
+-- makes it PENDING first.
+CREATE FUNCTION ops.cancel_order(order_id uuid, reason text) RETURNS text LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  locked  record;
+  placed  public.orders;
+  earlier jsonb;
+BEGIN
+  PERFORM ops._require_reason(cancel_order.reason);
+  SELECT l.* INTO locked FROM ops._lock_order(cancel_order.order_id) AS l;
+  placed := locked.placed;
+  earlier := ops._order_state(cancel_order.order_id);
+  IF placed.status <> 'PENDING' THEN
+    RAISE EXCEPTION 'order % is %: only a PENDING one can be cancelled', placed.id, placed.status
+      USING ERRCODE = 'OM006',
+        HINT = CASE WHEN placed.status IN ('PROCESSING', 'FAILED')
+          THEN 'ops.retry_order makes it PENDING; pause the queue first (ops.pause_queue), or a worker takes it.'
+          ELSE 'That is final.' END;
+  END IF;
+
+  PERFORM ops._cancel_dead_letters(cancel_order.order_id);
+  PERFORM ops._act_as(cancel_order.reason);
+  UPDATE public.orders AS o SET status = 'CANCELLED' WHERE o.id = placed.id;
+  PERFORM ops._act_as();
+  INSERT INTO public.operator_actions (action, order_id, queue, reason, before, after)
+  VALUES ('cancel_order', placed.id, 'process-order', cancel_order.reason, earlier, ops._order_state(placed.id));
+  RETURN format('order %s is CANCELLED', placed.id);
+END $$;
+
+COMMENT ON FUNCTION ops.cancel_order IS
+  'Cancels a PENDING order and its job. Refuses: OM005 unknown, OM006 not PENDING, OM007 locked, OM008 no reason.';

@@ -1,0 +1,38 @@
+-- Who keeps VACUUM from removing dead rows (who pins xmin), worst first.   psql: TABLE ops.cleanup_blockers;
+-- A row that was deleted after `xact_age` transactions ago cannot be removed while the holder stays.
+CREATE VIEW ops.cleanup_blockers AS
+SELECT kind, name, pid, user_name, application, xact_age, open_for, state, query, remedy
+FROM (
+  SELECT
+    'session' AS kind, a.pid::text AS name, a.pid, a.usename::text AS user_name,
+    a.application_name AS application, age(a.backend_xmin) AS xact_age,
+    date_trunc('milliseconds', clock_timestamp() - a.xact_start) AS open_for, a.state,
+    left(a.query, 300) AS query, format('SELECT pg_terminate_backend(%s)', a.pid) AS remedy
+  FROM pg_stat_activity AS a
+  WHERE a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid()
+    AND a.backend_type <> 'walsender' -- below, as a standby
+    AND (a.datname IS NULL OR a.datname = current_database())
+  UNION ALL
+  SELECT
+    'prepared transaction', p.gid, NULL, p.owner::text, NULL, age(p.transaction),
+    date_trunc('milliseconds', clock_timestamp() - p.prepared), NULL, NULL, format('ROLLBACK PREPARED %L', p.gid)
+  FROM pg_prepared_xacts AS p
+  WHERE p.database = current_database()
+  UNION ALL
+  SELECT
+    'replication slot', s.slot_name::text, s.active_pid, NULL, NULL,
+    greatest(age(s.xmin), age(s.catalog_xmin)), NULL, CASE WHEN s.active THEN 'active' ELSE 'inactive' END, NULL,
+    format('SELECT pg_drop_replication_slot(%L)', s.slot_name)
+  FROM pg_replication_slots AS s
+  WHERE s.xmin IS NOT NULL OR s.catalog_xmin IS NOT NULL
+  UNION ALL
+  SELECT
+    'standby', coalesce(r.client_addr::text, 'local'), r.pid, r.usename::text, r.application_name,
+    age(r.backend_xmin), NULL, r.state, NULL, 'end the long query on the standby'
+  FROM pg_stat_replication AS r
+  WHERE r.backend_xmin IS NOT NULL
+) AS holder
+ORDER BY xact_age DESC, open_for DESC NULLS LAST;
+
+COMMENT ON VIEW ops.cleanup_blockers IS
+  'Sessions, prepared transactions, slots and standbys that pin xmin, worst first. Short-lived rows are normal.';

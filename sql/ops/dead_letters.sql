@@ -1,0 +1,26 @@
+-- Jobs whose retries were used up: what came of them, and why.   psql: TABLE ops.dead_letters;
+-- The newest 1,000. `handled` is completed when the order has been set FAILED; ops.redrive tries them again.
+CREATE VIEW ops.dead_letters AS
+SELECT
+  j.id                       AS job_id,
+  j.name                     AS queue,
+  j.source_name              AS from_queue,
+  o.id                       AS order_id,
+  o.status                   AS order_status,
+  j.state                    AS handled,
+  j.source_retry_count + 1   AS attempts,
+  date_trunc('second', now() - j.created_on) AS age,
+  ops._error_of(j.source_output) AS last_error
+FROM (SELECT DISTINCT q.dead_letter FROM pgboss.queue AS q WHERE q.dead_letter IS NOT NULL) AS dlq
+CROSS JOIN LATERAL (
+  SELECT j.id, j.name, j.source_name, j.source_root_id, j.state, j.source_retry_count, j.created_on, j.source_output
+  FROM pgboss.job AS j
+  WHERE j.name = dlq.dead_letter
+  ORDER BY j.created_on DESC
+  LIMIT 1000
+) AS j
+LEFT JOIN public.orders AS o ON j.source_name = 'process-order' AND o.id = j.source_root_id
+ORDER BY j.created_on DESC;
+
+COMMENT ON VIEW ops.dead_letters IS
+  'The newest 1,000 dead letters of each dead-letter queue, with their order. order_status FAILED: see ops.redrive.';

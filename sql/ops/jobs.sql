@@ -1,0 +1,40 @@
+-- Every job, with its order and the worker that has it in hand.
+--   psql: SELECT * FROM ops.jobs WHERE order_id = '…';
+--   psql: SELECT * FROM ops.jobs WHERE queue = 'process-order' AND state = 'retry' LIMIT 20;
+-- One row per job, so say which, or give a LIMIT. Payloads are not shown: of them, only the order's id is.
+CREATE VIEW ops.jobs AS
+SELECT
+  j.queue,
+  j.job_id,
+  j.state,
+  o.id     AS order_id,
+  o.status AS order_status,
+  -- A job that waits has not begun its next attempt yet.
+  j.retry_count + (j.started_on IS NOT NULL)::integer AS attempt,
+  j.retry_limit + 1 AS attempts_at_most,
+  CASE WHEN j.state = 'active' THEN h.host || ':' || h.pid END AS worker,
+  CASE WHEN j.state = 'active' THEN h.worker_id END            AS worker_id,
+  date_trunc('second', now() - j.created_on)                   AS age,
+  j.start_after,
+  j.started_on   AS started_at,
+  j.heartbeat_on AS heartbeat_at,
+  j.completed_on AS ended_at,
+  ops._error_of(j.output) AS last_error
+FROM (
+  SELECT j.name AS queue, j.id AS job_id, j.id AS names_order, j.state, j.retry_count, j.retry_limit,
+    j.created_on, j.start_after, j.started_on, j.heartbeat_on, j.completed_on,
+    CASE WHEN j.state <> 'completed' THEN j.output END AS output
+  FROM pgboss.job AS j
+  WHERE j.name = 'process-order'
+  UNION ALL
+  SELECT j.name, j.id, CASE WHEN j.source_name = 'process-order' THEN j.source_root_id END, j.state,
+    j.retry_count, j.retry_limit, j.created_on, j.start_after, j.started_on, j.heartbeat_on, j.completed_on,
+    CASE WHEN j.state <> 'completed' THEN coalesce(j.output, j.source_output) END
+  FROM pgboss.queue AS q
+  JOIN pgboss.job AS j ON j.name = q.name
+  WHERE q.name <> 'process-order' AND q.name NOT LIKE '\_\_pgboss\_\_%'
+) AS j
+LEFT JOIN public.orders AS o ON o.id = j.names_order
+LEFT JOIN ops._holds AS h ON h.queue = j.queue AND h.job_id = j.job_id AND h.attempt = j.retry_count + 1;
+
+COMMENT ON VIEW ops.jobs IS 'Every job: order, attempt, worker, age, last error. Use WHERE or LIMIT.';

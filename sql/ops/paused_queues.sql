@@ -1,0 +1,7 @@
+-- Which queues no worker takes jobs from, by whose hand and why.   psql: TABLE ops.paused_queues;
+CREATE VIEW ops.paused_queues AS
+SELECT p.queue, p.paused_by, p.paused_at, date_trunc('second', now() - p.paused_at) AS paused_for, p.reason
+FROM public.paused_queues AS p
+ORDER BY p.paused_at;
+
+COMMENT ON VIEW ops.paused_queues IS 'Queues that are paused. Empty is normal; ops.resume_queue ends a pause.';

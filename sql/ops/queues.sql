@@ -1,0 +1,56 @@
+-- How each queue is doing.   psql: TABLE ops.queues;
+-- From the counters that pg-boss keeps, so that it costs the same however long the queue or its history;
+-- the workers refresh them every 2 s, and counted_ago grows when no worker is there to do it. Rates and
+-- times are of the last 5 minutes; wait is from when a job could have run, run is the attempt that ended it.
+CREATE VIEW ops.queues AS
+SELECT
+  q.name            AS queue,
+  p.queue IS NOT NULL AS paused,
+  q.ready_count     AS ready,
+  q.active_count    AS active,
+  retry.jobs        AS retrying,
+  q.deferred_count  AS deferred,
+  q.failed_count    AS failed,
+  -- What was the oldest when it was counted has aged since.
+  CASE WHEN q.ready_count > 0
+    THEN date_trunc('second', q.ready_oldest_seconds * interval '1 second' + (now() - q.monitor_on))
+  END               AS oldest_ready,
+  round(60.0 * recent.completed / nullif(recent.seconds, 0), 1) AS completed_per_minute,
+  round(60.0 * recent.failed / nullif(recent.seconds, 0), 1)    AS failed_per_minute,
+  ops._percentile(bins.waits, 50) AS wait_p50,
+  ops._percentile(bins.waits, 95) AS wait_p95,
+  ops._percentile(bins.waits, 99) AS wait_p99,
+  ops._percentile(bins.runs, 50)  AS run_p50,
+  ops._percentile(bins.runs, 95)  AS run_p95,
+  ops._percentile(bins.runs, 99)  AS run_p99,
+  date_trunc('second', now() - q.monitor_on) AS counted_ago
+FROM pgboss.queue AS q
+LEFT JOIN public.paused_queues AS p ON p.queue = q.name
+CROSS JOIN LATERAL (
+  -- pg-boss counts these among ready and deferred. At most 10,000 are counted.
+  SELECT count(*) AS jobs
+  FROM (
+    SELECT FROM pgboss.job AS j WHERE j.name = q.name AND j.state = 'retry' LIMIT 10000
+  ) AS retried
+) AS retry
+LEFT JOIN LATERAL (
+  SELECT sum(s.completed_delta) AS completed, sum(s.failed_delta) AS failed, sum(s.delta_seconds) AS seconds
+  FROM pgboss.queue_stats AS s
+  WHERE s.name = q.name AND s.captured_on > now() - interval '5 minutes'
+) AS recent ON true
+LEFT JOIN LATERAL (
+  SELECT array_agg(waits ORDER BY slot) AS waits, array_agg(runs ORDER BY slot) AS runs
+  FROM (
+    SELECT b.slot, sum(b.waits) AS waits, sum(b.runs) AS runs
+    FROM pgboss.queue_stats AS s
+    CROSS JOIN LATERAL unnest(s.wait_bins, s.run_bins) WITH ORDINALITY AS b (waits, runs, slot)
+    WHERE s.name = q.name AND s.captured_on > now() - interval '5 minutes'
+      AND s.completed_delta + s.failed_delta > 0
+    GROUP BY b.slot
+  ) AS slots
+) AS bins ON true
+WHERE q.name NOT LIKE '\_\_pgboss\_\_%'
+ORDER BY q.name;
+
+COMMENT ON VIEW ops.queues IS
+  'Depth, age, rates and times of every queue, as counted counted_ago; rates and times of the last 5 minutes.';

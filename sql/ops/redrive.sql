@@ -1,0 +1,56 @@
+-- Tries again what had been given up: failed jobs and dead letters of a queue, oldest first.
+--   psql: SELECT * FROM ops.redrive('process-order');                                  -- says what would happen
+--   psql: SELECT * FROM ops.redrive('process-order', 500, false, 'ticket 4711: warehouse API is back');
+-- For orders each one is what ops.retry_order does, with a row of its own in ops.actions; other jobs start
+-- again with all their retries. One that cannot be put back stands in nobody's way: `outcome` says why.
+-- The dry run does it all and takes it back, so that it says what would really happen.
+CREATE FUNCTION ops.redrive(
+  queue text, max_jobs integer DEFAULT 100, dry_run boolean DEFAULT true, reason text DEFAULT NULL
+) RETURNS TABLE (job_id uuid, order_id uuid, done boolean, outcome text) LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  given_up record;
+BEGIN
+  IF NOT redrive.dry_run THEN
+    PERFORM ops._require_reason(redrive.reason);
+  END IF;
+  IF max_jobs IS NULL OR max_jobs NOT BETWEEN 1 AND 1000 THEN
+    RAISE EXCEPTION 'max_jobs must be from 1 to 1000, not %', max_jobs USING ERRCODE = 'OM008';
+  END IF;
+  PERFORM ops._lock_queue(redrive.queue);
+
+  FOR given_up IN
+    SELECT j.id, j.name, coalesce(j.source_name, j.name) = 'process-order' AS is_order,
+      coalesce(j.source_root_id, j.id) AS root_id
+    FROM pgboss.job AS j
+    WHERE j.name = redrive.queue
+      AND (j.state = 'failed' OR j.state < 'active' AND j.source_name IS NOT NULL)
+    ORDER BY j.created_on, j.id
+    LIMIT max_jobs
+  LOOP
+    job_id := given_up.id;
+    order_id := CASE WHEN given_up.is_order THEN given_up.root_id END;
+    BEGIN
+      IF given_up.is_order THEN
+        outcome := ops._put_back(given_up.root_id, 'redrive', coalesce(redrive.reason, 'dry run'));
+      ELSE
+        outcome := ops._restart_job(given_up.name, given_up.id, coalesce(redrive.reason, 'dry run'));
+      END IF;
+      done := NOT redrive.dry_run;
+      IF redrive.dry_run THEN -- OMDRY, as a code that ends in 000 would catch its whole class
+        RAISE EXCEPTION USING ERRCODE = 'OMDRY', MESSAGE = outcome;
+      END IF;
+    EXCEPTION
+      WHEN SQLSTATE 'OMDRY' THEN
+        outcome := 'would: ' || SQLERRM;
+        done := false;
+      WHEN SQLSTATE 'OM005' OR SQLSTATE 'OM006' OR SQLSTATE 'OM007' THEN
+        outcome := 'left alone: ' || SQLERRM;
+        done := false;
+    END;
+    RETURN NEXT;
+  END LOOP;
+END $$;
+
+COMMENT ON FUNCTION ops.redrive IS
+  'Tries failed jobs and dead letters of a queue again; a dry run unless told otherwise. Refuses: OM005, OM007, OM008.';

@@ -1,0 +1,84 @@
+import { hostname } from 'node:os';
+import type { JobWithMetadata } from 'pg-boss';
+import { sql } from 'slonik';
+import { z } from 'zod';
+import type { Deps } from './deps.ts';
+
+/** Rows of workers that have been gone for so long are of no use to anybody. */
+const KEEP_GONE_HOURS = 24;
+
+type Job = Pick<JobWithMetadata, 'id' | 'retryCount'>;
+
+/** What says which jobs this process has in hand. */
+export type Holds = {
+  /** Does the work, and says meanwhile that these jobs are in hand. */
+  during: <T>(queue: string, lane: string, jobs: Job[], work: () => Promise<T>) => Promise<T>;
+};
+
+/**
+ * Tells people which worker has which job in hand (table worker_holds): pg-boss records that a job is
+ * active, and not by whom. A statement beside the work, never part of it: when it fails, that is logged
+ * and the work goes on.
+ */
+export async function openHolds(deps: Pick<Deps, 'pool' | 'log'>): Promise<Holds> {
+  let id: string | null = null;
+
+  async function write(queue: string, lane: string, jobs: Job[]): Promise<void> {
+    try {
+      id ??= await ownId(deps);
+      if (id) await writeHolds(deps, { id, queue, lane, jobs });
+    } catch (err) {
+      deps.log.warn({ err, queue }, 'jobs in hand not recorded');
+    }
+  }
+
+  await removeGone(deps).catch((err: unknown) => deps.log.warn({ err }, 'old holds not removed'));
+  return {
+    async during(queue, lane, jobs, work) {
+      const written = write(queue, lane, jobs); // the work need not wait for it
+      try {
+        return await work();
+      } finally {
+        await written; // else the two could arrive in the wrong order
+        await write(queue, lane, []);
+      }
+    },
+  };
+}
+
+/** This process's row in the registry of pg-boss, which does not tell; null when it has none yet. */
+async function ownId({ pool }: Pick<Deps, 'pool'>): Promise<string | null> {
+  // The newest, because in a container every process before this one had the same host and pid.
+  return pool.maybeOneFirst(sql.type(z.object({ id: z.guid() }))`
+    SELECT id FROM pgboss.instance
+    WHERE name = 'worker' AND host = ${hostname()} AND pid = ${process.pid} AND stopped_on IS NULL
+    ORDER BY started_on DESC
+    LIMIT 1
+  `);
+}
+
+// An empty lane keeps its row, so that the next batch is a heap-only update.
+async function writeHolds(
+  { pool }: Pick<Deps, 'pool'>,
+  { id, queue, lane, jobs }: { id: string; queue: string; lane: string; jobs: Job[] },
+): Promise<void> {
+  const ids = jobs.map((job) => job.id);
+  const attempts = jobs.map(({ retryCount }) => retryCount + 1);
+  await pool.query(sql.unsafe`
+    INSERT INTO worker_holds AS h (worker_id, lane, queue, job_ids, attempts)
+    VALUES (${id}, ${lane}, ${queue}, ${sql.array(ids, 'uuid')}, ${sql.array(attempts, 'int4')})
+    ON CONFLICT (worker_id, lane) DO UPDATE
+    SET job_ids = EXCLUDED.job_ids, attempts = EXCLUDED.attempts, since = EXCLUDED.since
+  `);
+}
+
+async function removeGone({ pool }: Pick<Deps, 'pool'>): Promise<void> {
+  await pool.query(sql.unsafe`
+    DELETE FROM worker_holds AS h
+    WHERE NOT EXISTS (
+      SELECT FROM pgboss.instance AS i
+      WHERE i.id = h.worker_id
+        AND coalesce(i.stopped_on, i.heartbeat_on) > now() - ${KEEP_GONE_HOURS} * interval '1 hour'
+    )
+  `);
+}

@@ -1,0 +1,62 @@
+import { sql } from 'slonik';
+import { lookUp, ownService, signUp, test, type Context } from './testing/context.ts';
+import { until } from './testing/until.ts';
+import { ends, startWorker } from './testing/workers.ts';
+
+test('a worker that starts while a queue is paused does not work it, and does when it is resumed', async (t) => {
+  const service = await ownService(t);
+  const user = await signUp(service);
+  await pause(service);
+  const worker = await startWorker(t, service);
+  const id = await user.place();
+  await otherQueueIsWorked(service);
+
+  const whilePaused = await lookUp(service.deps, id);
+  await resume(service);
+  await ends(worker, id, 'COMPLETED');
+
+  t.deepEqual(whilePaused, { status: 'PENDING', version: 1, job: 'created' });
+  t.is((await lookUp(worker, id)).status, 'COMPLETED');
+});
+
+test('a worker lets go of a queue that is paused while it runs', async (t) => {
+  const service = await ownService(t);
+  const user = await signUp(service);
+  const worker = await startWorker(t, service);
+  await ends(worker, await user.place(), 'COMPLETED');
+
+  await pause(service);
+  await until('the worker to let go', async () => !(await attachedTo(worker)));
+  const id = await user.place();
+  await otherQueueIsWorked(service);
+  const whilePaused = await lookUp(worker, id);
+  await resume(service);
+
+  t.is(whilePaused.status, 'PENDING');
+  t.is(await ends(worker, id, 'COMPLETED'), 'COMPLETED');
+});
+
+/** Whether the worker in this process still asks for jobs of the queue. */
+function attachedTo({ boss }: Context['deps']): boolean {
+  return boss.getWipData({ includeInternal: false }).some(({ name }) => name === 'process-order');
+}
+
+// A job that is made after the order and done before it shows that the worker had its chance.
+async function otherQueueIsWorked({ deps }: Context): Promise<void> {
+  const id = crypto.randomUUID();
+  await deps.boss.insert('fail-order', [{ id, data: { order_id: crypto.randomUUID() } }]);
+  await until('the other queue', async () => {
+    const [job] = await deps.boss.findJobs('fail-order', { id });
+    return job?.state === 'completed';
+  });
+}
+
+async function pause({ deps }: Context): Promise<void> {
+  await deps.pool.query(sql.unsafe`
+    INSERT INTO paused_queues (queue, reason) VALUES ('process-order', 'a test')
+  `);
+}
+
+async function resume({ deps }: Context): Promise<void> {
+  await deps.pool.query(sql.unsafe`DELETE FROM paused_queues`);
+}
