@@ -4,6 +4,9 @@ import { conditionOf, type Window } from './windows.ts';
 /** So many violations of one invariant are listed; the others are counted. */
 export const LISTED_MAX = 100;
 
+/** The invariants of audit.violations. */
+export const INVARIANTS = ['I1', 'I2', 'I3', 'I4', 'I5', 'I6', 'I7', 'I8', 'I9'];
+
 /** A breach of an invariant; about no order in particular when there is no id. */
 export type Violation = {
   invariant: string;
@@ -18,7 +21,11 @@ export type Findings = { orders: number; counts: Record<string, number>; listed:
 type Row = Violation & { found: number };
 
 /** Looks for what breaks an invariant in one window. Everything is read in the caller's snapshot. */
-export async function checkWindow(session: Session, window: Window): Promise<Findings> {
+export async function checkWindow(
+  session: Session,
+  window: Window,
+  listedMax = LISTED_MAX,
+): Promise<Findings> {
   const within = conditionOf(window, 'v.order_id');
   const rows = await session.rows<Row>(
     `SELECT invariant, severity, order_id, evidence, found::integer
@@ -29,7 +36,7 @@ export async function checkWindow(session: Session, window: Window): Promise<Fin
        FROM audit.violations AS v
        WHERE ${within.text}
      ) AS v
-     WHERE number <= ${LISTED_MAX}
+     WHERE number <= ${listedMax}
      ORDER BY invariant, order_id`,
     within.values,
   );
@@ -54,16 +61,14 @@ async function countOrders(session: Session, window: Window): Promise<number> {
   return row?.orders ?? 0;
 }
 
-/** Adds what a part found to the whole, which keeps no more than the first of each invariant. */
-export function addFindings(whole: Findings, part: Findings): void {
+/** Adds what a part found to the whole, which lists no more than the first of each invariant. */
+export function addFindings(whole: Findings, part: Findings, listedMax = LISTED_MAX): void {
   whole.orders += part.orders;
-  for (const violation of part.listed) {
-    const { invariant } = violation;
-    const known = whole.listed.filter((listed) => listed.invariant === invariant).length;
-    if (known < LISTED_MAX) whole.listed.push(violation);
-  }
   for (const [invariant, count] of Object.entries(part.counts)) {
-    whole.counts[invariant] = (whole.counts[invariant] ?? 0) + count;
+    const known = whole.counts[invariant] ?? 0;
+    const found = part.listed.filter((violation) => violation.invariant === invariant);
+    whole.listed.push(...found.slice(0, Math.max(listedMax - known, 0)));
+    whole.counts[invariant] = known + count;
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { rename, writeFile } from 'node:fs/promises';
+import tool from '../../package.json' with { type: 'json' };
 import { newestMigration } from '../db/migrations.ts';
 import { canonicalJson, sha256 } from './canonical.ts';
 import type { Findings } from './check.ts';
@@ -117,7 +118,11 @@ export async function toSections(
   );
   const { statuses, jobs, events } = tally;
   return {
-    run: { started, finished: await positionOf(session), tool: await newestMigration() },
+    run: {
+      tool: { name: tool.name, version: tool.version, newest_migration: await newestMigration() },
+      started,
+      finished: await positionOf(session),
+    },
     database,
     schema: { newest: migrations.at(-1)?.name, migrations },
     counts: { orders: findings.orders, statuses, events, jobs },

@@ -6,8 +6,9 @@
 import { ReadableError } from '../process.ts';
 import { canonicalJson, sha256 } from './canonical.ts';
 import type { Violation } from './check.ts';
-import { isSignedBy, type PublicKeys, type Signer } from './keys.ts';
-import type { Session } from './session.ts';
+import type { Deps } from '../deps.ts';
+import { isSignedBy, readSigner, type PublicKeys, type Signer } from './keys.ts';
+import { openSession, type Session } from './session.ts';
 
 /** An event is written at most so long before its transaction ends; only used to read less. */
 const MARGIN_MS = 86_400_000;
@@ -34,6 +35,26 @@ export type HeadsResult = {
 };
 
 type Digest = { events: number; digest: string };
+
+/** Makes the head of the day, signed with AUDIT_SIGNING_KEY_FILE; without one the log says that it is not. */
+export async function signDailyHead({
+  config,
+  log,
+}: Pick<Deps, 'config' | 'log'>): Promise<Head | null> {
+  const { DATABASE_URL, AUDIT_SIGNING_KEY_FILE } = config;
+  const signer = AUDIT_SIGNING_KEY_FILE === undefined ? null : readSigner(AUDIT_SIGNING_KEY_FILE);
+  const session = await openSession(DATABASE_URL);
+  try {
+    const head = await addHead(session, signer);
+    if (!head) return null;
+    const { number, events, digest, key_id } = head;
+    log.info({ number, events, digest, key_id }, 'daily head stored');
+    if (!signer) log.warn({ number }, 'daily head is not signed: set AUDIT_SIGNING_KEY_FILE');
+    return head;
+  } finally {
+    await session.close();
+  }
+}
 
 /**
  * Makes the next head: over every event of a transaction that has ended and that no head covers yet.

@@ -1,3 +1,6 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Client } from 'pg';
 import type { Context } from './context.ts';
 import { databaseUrl } from './template.ts';
@@ -56,4 +59,12 @@ async function withSuperuser<T>(database: string, work: (client: Client) => Prom
   } finally {
     await client.end();
   }
+}
+
+/** An Ed25519 key of a test's own, as openssl would write it. */
+export function makeKey(folder: string, name = 'audit-key.pem') {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const keyFile = join(folder, name);
+  writeFileSync(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  return { keyFile, privateKey };
 }
