@@ -3,15 +3,6 @@
 --
 -- A key of a POST that answered 201 created the order that it names; other keys name the order that they
 -- changed. Keys live for a day, so the view costs what a day's requests are.
-DO $do$
-BEGIN
-  IF to_regclass('public.idempotency_keys') IS NULL THEN
-    CREATE VIEW audit.i9_one_order_per_idempotency_key AS
-    SELECT 'I9'::text AS invariant, 'critical'::text AS severity, NULL::uuid AS order_id, NULL::jsonb AS evidence
-    WHERE false;
-    RETURN;
-  END IF;
-  EXECUTE $view$
 CREATE VIEW audit.i9_one_order_per_idempotency_key AS
 SELECT
   'I9'::text       AS invariant,
@@ -44,9 +35,7 @@ LEFT JOIN LATERAL (
 WHERE o.id IS NULL
   OR o.user_id <> k.user_id
   OR k.body ->> 'id' IS DISTINCT FROM k.order_id::text
-  OR k.is_create AND (k.xact_id IS DISTINCT FROM o.xact_id OR k.creators > 1)
-$view$;
-END $do$;
+  OR k.is_create AND (k.xact_id IS DISTINCT FROM o.xact_id OR k.creators > 1);
 
 COMMENT ON VIEW audit.i9_one_order_per_idempotency_key IS
   'Idempotency keys that created no order, or not exactly one of their own. Empty is healthy.';
