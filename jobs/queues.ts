@@ -30,6 +30,11 @@ export const queues = {
     deadLetter: 'fail-order',
   }),
 
+  // A run that failed is made up for by the next one.
+  audit: queue(z.object({}), { retryLimit: 0, expireInSeconds: 900, deleteAfterSeconds: 86_400 }),
+
+  'sign-head': queue(z.object({}), { retryLimit: 5, retryDelay: 300, expireInSeconds: 900 }),
+
   prune: queue(z.object({}), { retryLimit: 3, retryDelay: 60, expireInSeconds: 300 }),
 };
 
@@ -38,7 +43,9 @@ export type Payload<Q extends QueueName> = z.infer<(typeof queues)[Q]['payload']
 
 /** Jobs that run by the clock (UTC). */
 export const schedules: { queue: QueueName; cron: string }[] = [
+  { queue: 'audit', cron: '*/5 * * * *' },
   { queue: 'prune', cron: '17 3 * * *' },
+  { queue: 'sign-head', cron: '7 0 * * *' },
 ];
 
 function queue<P extends z.ZodType<object>>(payload: P, options: Omit<Queue, 'name'>) {

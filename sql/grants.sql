@@ -47,6 +47,19 @@ GRANT EXECUTE ON FUNCTION
   order_event_hash(bytea, uuid, integer, order_status, order_status, text, text, uuid, integer, timestamptz, xid8)
   TO oms_auditor;
 
+-- The worker runs the audit by schedule, and signs the daily heads. Both tables are append-only for it, but
+-- for the runs that it prunes. The API shows the newest run in /metrics.
+GRANT USAGE ON SCHEMA audit TO oms_worker, oms_api;
+GRANT SELECT ON audit.runs TO oms_api;
+GRANT SELECT ON audit.violations, audit.heads, audit.runs, audit_runs, audit_heads TO oms_worker;
+GRANT INSERT ON audit_heads, audit_runs TO oms_worker;
+GRANT DELETE ON audit_runs TO oms_worker;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA audit TO oms_worker;
+GRANT EXECUTE ON FUNCTION
+  order_content_hash(uuid, uuid, text, numeric, text, jsonb, timestamptz, xid8),
+  order_event_hash(bytea, uuid, integer, order_status, order_status, text, text, uuid, integer, timestamptz, xid8)
+  TO oms_worker;
+
 -- pg-boss inserts into a queue's own table, so the API needs each by name. SELECT is for RETURNING id.
 DO $$
 DECLARE

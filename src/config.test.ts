@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
-import { Config, ConfigError, loadConfig, MigrateConfig, StartConfig } from './config.ts';
+import {
+  AuditConfig,
+  Config,
+  ConfigError,
+  loadConfig,
+  MigrateConfig,
+  StartConfig,
+} from './config.ts';
 import { test } from './testing/context.ts';
 
 const REQUIRED = {
@@ -154,7 +161,8 @@ test('.env.example names every setting, with its default', async (t) => {
   const lines = [...example.matchAll(/^#? ?([A-Z][A-Z0-9_]+)=(.*)$/gm)];
   const named = new Map(lines.map(([, name = '', value = '']) => [name, value]));
 
-  const schema = { ...Config.shape, ...MigrateConfig.shape, ...StartConfig.shape };
+  const schemas = [Config, MigrateConfig, StartConfig, AuditConfig];
+  const schema = Object.assign({}, ...schemas.map(({ shape }) => shape));
   t.deepEqual([...named.keys()].sort(), Object.keys(schema).sort());
   const defaults = { ...loadConfig(REQUIRED), ...loadConfig({}, StartConfig) };
   for (const [name, value] of Object.entries(defaults)) {

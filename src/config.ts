@@ -69,6 +69,10 @@ const fulfilment = {
   FULFILMENT_CONCURRENCY: integer(1, 200).default(16),
 };
 
+const audit = {
+  AUDIT_SIGNING_KEY_FILE: z.string().optional(),
+};
+
 /** Every setting of the service. Names are those of the environment; `.env.example` explains each. */
 export const Config = z
   .object({
@@ -80,6 +84,7 @@ export const Config = z
     ...retries,
     ...work,
     ...fulfilment,
+    ...audit,
   })
   .refine(
     ({ FULFILMENT_URL, FULFILMENT_SECRET }) => !FULFILMENT_URL || FULFILMENT_SECRET !== undefined,
@@ -100,6 +105,14 @@ export const MigrateConfig = z.object({
   WORKER_DATABASE_PASSWORD: z.string().min(8).optional(),
 });
 export type MigrateConfig = z.infer<typeof MigrateConfig>;
+
+/** What `npm run audit` needs; nothing at all to verify evidence. */
+export const AuditConfig = z.object({
+  ...audit,
+  DATABASE_URL: database.DATABASE_URL.optional(),
+  AUDIT_DATABASE_URL: database.DATABASE_URL.optional(),
+});
+export type AuditConfig = z.infer<typeof AuditConfig>;
 
 /** Where `npm start` keeps its own Postgres, secret and lock. */
 export const StartConfig = z.object({ DATA_DIR: z.string().min(1).default('.data') });

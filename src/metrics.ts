@@ -54,5 +54,22 @@ export function createMetrics() {
       labelNames: ['queue'],
       registers,
     }),
+    ...auditMetrics(registers),
+  };
+}
+
+function auditMetrics(registers: Registry[]) {
+  return {
+    auditViolations: new Gauge({
+      name: 'oms_audit_violations',
+      help: 'Violations that the newest scheduled audit found, by invariant. The same from every process: do not sum.',
+      labelNames: ['invariant'],
+      registers,
+    }),
+    auditFinished: new Gauge({
+      name: 'oms_audit_finished_timestamp_seconds',
+      help: 'When the newest scheduled audit finished. The same from every process.',
+      registers,
+    }),
   };
 }

@@ -109,7 +109,7 @@ const permissions: Record<string, string[]> = {
   oms_dba_read: ['SELECT order_id FROM ops.stuck_orders', 'SELECT step FROM ops.order_timeline'],
   oms_dba: ['SELECT order_id FROM ops.stuck_orders'],
   oms_auditor: [
-    'SELECT order_id FROM audit.i2_job_without_order LIMIT 1',
+    'SELECT order_id FROM audit.violations LIMIT 1',
     'SELECT hash FROM order_events LIMIT 1',
     'SELECT key, order_id, xact_id FROM idempotency_keys LIMIT 1',
   ],

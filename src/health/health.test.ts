@@ -1,6 +1,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { sql } from 'slonik';
+import { queues as allQueues } from '../../jobs/queues.ts';
 import { createWorkerApp } from '../app.ts';
 import { newestMigration } from '../db/migrations.ts';
 import { openPool } from '../db/pool.ts';
@@ -167,7 +168,7 @@ test.serial(
       ) ?? 0) >= 1,
     );
     const queues = [...drained.keys()].filter((name) => /oms_queue_jobs.*state="ready"/.test(name));
-    t.deepEqual(queues.length, 3);
+    t.is(queues.length, Object.keys(allQueues).length);
   },
 );
 

@@ -1,6 +1,7 @@
 import { Router } from '@koa/router';
 import { sql } from 'slonik';
 import { z } from 'zod';
+import { INVARIANTS } from '../audit/check.ts';
 import type { Deps } from '../deps.ts';
 import { checkReadiness } from './readiness.ts';
 
@@ -11,6 +12,11 @@ const QueueDepth = z.object({
   active: z.int(),
   failed: z.int(),
   oldest_ready_seconds: z.number(),
+});
+
+const AuditRun = z.object({
+  finished_at: z.iso.datetime(),
+  violations: z.record(z.string(), z.int()),
 });
 
 /** Liveness, readiness and metrics; served by API and workers alike. */
@@ -33,6 +39,10 @@ export function healthRoutes(deps: Deps) {
       deps.metrics.queueJobs.reset();
       deps.metrics.queueOldestSeconds.reset();
     });
+    await readAuditRun(deps).catch((err: unknown) => {
+      deps.log.debug({ err }, 'audit gauges not read');
+      deps.metrics.auditViolations.reset();
+    });
     ctx.type = deps.metrics.registry.contentType;
     ctx.body = await deps.metrics.registry.metrics();
   });
@@ -51,4 +61,15 @@ async function readQueueDepth({ pool, metrics }: Deps): Promise<void> {
     for (const [state, count] of Object.entries(counts))
       metrics.queueJobs.set({ queue, state }, count);
   }
+}
+
+/** The newest scheduled audit. An invariant that holds is 0; before the first run there is no value. */
+async function readAuditRun({ pool, metrics }: Deps): Promise<void> {
+  const run = await pool.maybeOne(sql.type(AuditRun)`
+    SELECT finished_at, violations FROM audit.runs ORDER BY id DESC LIMIT 1
+  `);
+  if (!run) return;
+  metrics.auditFinished.set(Date.parse(run.finished_at) / 1000);
+  for (const invariant of INVARIANTS)
+    metrics.auditViolations.set({ invariant }, run.violations[invariant] ?? 0);
 }

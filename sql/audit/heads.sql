@@ -1,0 +1,8 @@
+-- The daily heads over the trail of all orders.   psql: TABLE audit.heads;
+CREATE VIEW audit.heads AS
+SELECT number, from_xid, to_xid, events, encode(digest, 'hex') AS digest, key_id, signature, created_at
+FROM audit_heads
+ORDER BY number;
+
+COMMENT ON VIEW audit.heads IS
+  'Daily heads: what the trail was at the time. npm run audit recomputes them and checks their signatures.';

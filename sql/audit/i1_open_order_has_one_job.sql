@@ -1,0 +1,32 @@
+-- I1: every open order has exactly one live job.   psql: TABLE audit.i1_open_order_has_one_job;
+--
+-- Live is a process-order job that is yet to be settled or, once its retries are used up, the dead letter
+-- that will set the order FAILED. Each open order looks its job up by key, so the view costs what is open.
+CREATE VIEW audit.i1_open_order_has_one_job AS
+SELECT
+  'I1'::text       AS invariant,
+  'critical'::text AS severity,
+  o.id             AS order_id,
+  jsonb_build_object(
+    'order_status', o.status,
+    'live_jobs', job.live,
+    'live_dead_letters', coalesce(dead.live, 0),
+    'job_state', (SELECT j.state FROM pgboss.job AS j WHERE j.name = 'process-order' AND j.id = o.id)
+  )                AS evidence
+FROM orders AS o
+CROSS JOIN LATERAL (
+  SELECT count(*) AS live
+  FROM pgboss.job AS j
+  WHERE j.name = 'process-order' AND j.id = o.id AND j.state < 'completed'
+) AS job
+LEFT JOIN (
+  SELECT j.data ->> 'order_id' AS order_id, count(*) AS live
+  FROM pgboss.job AS j
+  WHERE j.name = 'fail-order' AND j.state < 'completed'
+  GROUP BY j.data ->> 'order_id'
+) AS dead ON dead.order_id = o.id::text
+WHERE o.status IN ('PENDING', 'PROCESSING')
+  AND job.live + coalesce(dead.live, 0) <> 1;
+
+COMMENT ON VIEW audit.i1_open_order_has_one_job IS
+  'Open orders that nobody, or more than one, will process. Empty is healthy.';

@@ -1,0 +1,55 @@
+-- I3: at most one completion per order, and by the attempt that completed.   psql: TABLE audit.i3_completed_once;
+--
+-- Only an operator's FAILED → PENDING makes room for another end. Events from before transactions were
+-- recorded (xact_id NULL) name no attempt.
+CREATE VIEW audit.i3_completed_once AS
+SELECT
+  'I3'::text       AS invariant,
+  'critical'::text AS severity,
+  e.order_id,
+  jsonb_build_object(
+    'problem', CASE
+      WHEN count(*) FILTER (WHERE e.to_status = 'COMPLETED') > 1 THEN 'completed more than once'
+      WHEN bool_or(e.to_status = 'COMPLETED' AND e.attempt IS NULL) THEN 'completed by no attempt of a job'
+      ELSE 'ended more than once'
+    END,
+    'ends', jsonb_agg(jsonb_build_object(
+      'version', e.version, 'to_status', e.to_status, 'actor', e.actor,
+      'job_id', e.job_id, 'attempt', e.attempt, 'xact_id', e.xact_id
+    ) ORDER BY e.version)
+  )                AS evidence
+FROM order_events AS e
+WHERE e.to_status IN ('COMPLETED', 'CANCELLED', 'FAILED') OR e.from_status = 'FAILED'
+GROUP BY e.order_id
+HAVING count(*) FILTER (WHERE e.to_status = 'COMPLETED') > 1
+  OR bool_or(e.to_status = 'COMPLETED' AND e.xact_id IS NOT NULL AND (e.job_id IS NULL OR e.attempt IS NULL))
+  OR count(*) FILTER (WHERE e.to_status IN ('COMPLETED', 'CANCELLED', 'FAILED'))
+     - count(*) FILTER (WHERE e.from_status = 'FAILED' AND e.to_status = 'PENDING') > 1
+
+UNION ALL
+
+-- While the job is still there (a day), its count of retries tells which attempt it was.
+SELECT
+  'I3',
+  'critical',
+  j.id,
+  jsonb_build_object(
+    'problem', 'another attempt completed the job than the order',
+    'version', e.version, 'to_status', e.to_status, 'job_id', e.job_id, 'attempt', e.attempt,
+    'attempt_of_the_job', j.retry_count + 1
+  )
+FROM pgboss.job AS j
+CROSS JOIN LATERAL (
+  SELECT e.version, e.to_status, e.job_id, e.attempt
+  FROM order_events AS e
+  WHERE e.order_id = j.id
+  ORDER BY e.version DESC
+  LIMIT 1
+) AS e
+WHERE j.name = 'process-order'
+  AND j.state = 'completed'
+  AND (e.to_status = 'COMPLETED' AND e.job_id IS NOT NULL OR e.to_status = 'FAILED' AND e.job_id = j.id)
+  AND (e.job_id, e.attempt) IS DISTINCT FROM (j.id, j.retry_count + 1);
+
+COMMENT ON VIEW audit.i3_completed_once IS
+  'Orders that ended more than once, or not by the attempt that is on record. Empty is healthy.';

@@ -1,0 +1,41 @@
+-- I4: a job is completed if and only if its effect is committed, by one and the same transaction.
+--   psql: TABLE audit.i4_completed_job_has_effect;
+--
+-- That transaction is told by xmin, the id that Postgres itself keeps with each row; nothing rewrites the
+-- row of a completed job. xmin is that of the subtransaction inside a savepoint, so either it equals the
+-- event's xmin, or the 32 low bits of the transaction id that the event recorded. A restore from pg_dump
+-- writes all rows anew: until jobs from before it are deleted, after a day, they are listed here.
+CREATE VIEW audit.i4_completed_job_has_effect AS
+SELECT
+  'I4'::text       AS invariant,
+  'critical'::text AS severity,
+  j.id             AS order_id,
+  jsonb_build_object(
+    'problem', CASE
+      WHEN j.state <> 'completed' THEN 'the order is completed, its job is not'
+      WHEN o.status IN ('COMPLETED', 'FAILED') THEN 'order and job were ended by different transactions'
+      ELSE 'the job is completed, its order has not ended'
+    END,
+    'order_status', o.status, 'job_state', j.state, 'job_completed_on', j.completed_on,
+    'job_xmin', j.xmin::text, 'event_xmin', e.xmin::text, 'event_xact_id', e.xact_id
+  )                AS evidence
+FROM pgboss.job AS j
+CROSS JOIN LATERAL (
+  SELECT o.status, o.version FROM orders AS o WHERE o.id = j.id LIMIT 1
+) AS o
+LEFT JOIN LATERAL (
+  SELECT e.xmin, e.xact_id, e.job_id FROM order_events AS e WHERE e.order_id = j.id AND e.version = o.version LIMIT 1
+) AS e ON true
+WHERE j.name = 'process-order'
+  AND (
+    j.state = 'completed' AND o.status NOT IN ('COMPLETED', 'FAILED')
+    OR j.state <> 'completed' AND o.status = 'COMPLETED'
+    OR j.state = 'completed'
+       AND (o.status = 'COMPLETED' OR e.job_id = j.id)
+       AND e.xact_id IS NOT NULL
+       AND j.xmin <> e.xmin
+       AND j.xmin::text::bigint <> (e.xact_id::text::numeric % 4294967296)::bigint
+  );
+
+COMMENT ON VIEW audit.i4_completed_job_has_effect IS
+  'Jobs completed without their effect, effects without completion, or both, not by one transaction. Empty is healthy.';

@@ -1,0 +1,41 @@
+-- I7: the hash of every event recomputes from its content and the hash before it, the first one from what
+-- was ordered.   psql: TABLE audit.i7_hash_chain_recomputes;
+--
+-- The order is put before its events as number 0, so that one pass of a window sees everything.
+CREATE VIEW audit.i7_hash_chain_recomputes AS
+SELECT
+  'I7'::text       AS invariant,
+  'critical'::text AS severity,
+  s.order_id,
+  jsonb_build_object(
+    'problem', CASE
+      WHEN s.previous IS NULL THEN 'there is nothing to chain it to'
+      WHEN s.version = 1 THEN 'what was ordered, or its first event, was changed'
+      ELSE 'the event, or the hash before it, was changed'
+    END,
+    'version', s.version, 'hash', encode(s.hash, 'hex'), 'computed', encode(s.computed, 'hex')
+  )                AS evidence
+FROM (
+  SELECT c.order_id, c.version, c.hash, c.previous, order_event_hash(
+    coalesce(c.previous, ''), -- as the trigger does
+    c.order_id, c.version, c.from_status, c.to_status, c.actor, c.reason, c.job_id, c.attempt, c.at, c.xact_id
+  ) AS computed
+  FROM (
+    SELECT e.order_id, e.version, e.from_status, e.to_status, e.actor, e.reason, e.job_id, e.attempt, e.at,
+      e.xact_id, e.hash, lag(e.hash) OVER (PARTITION BY e.order_id ORDER BY e.version) AS previous
+    FROM (
+      SELECT e.order_id, e.version, e.from_status, e.to_status, e.actor, e.reason, e.job_id, e.attempt, e.at,
+        e.xact_id, e.hash
+      FROM order_events AS e
+      UNION ALL
+      SELECT o.id, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, order_content_hash(
+        o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata, o.created_at, o.xact_id)
+      FROM orders AS o
+    ) AS e
+  ) AS c
+  WHERE c.version > 0 OR c.to_status IS NOT NULL
+) AS s
+WHERE s.previous IS NULL OR s.hash <> s.computed;
+
+COMMENT ON VIEW audit.i7_hash_chain_recomputes IS
+  'Events and orders that are not what they were when they were written. Empty is healthy.';

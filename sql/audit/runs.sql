@@ -1,0 +1,7 @@
+-- The scheduled audits, newest first.   psql: TABLE audit.runs;
+CREATE VIEW audit.runs AS
+SELECT id, started_at, finished_at, orders, violations, cardinality(watched) AS watched
+FROM audit_runs
+ORDER BY id DESC;
+
+COMMENT ON VIEW audit.runs IS 'What the audit that runs every 5 minutes has found; {} means nothing.';

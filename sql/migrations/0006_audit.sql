@@ -1,0 +1,54 @@
+-- What the audit remembers: the daily heads over the trail of all orders, and its scheduled runs.
+--
+-- Locks: creates new objects only; safe to run while older processes are serving traffic.
+
+-- Each head covers the events of the transactions from from_xid up to, but not including, to_xid. When it
+-- is made every transaction below to_xid has ended (it is the xmin of a snapshot), so that the set is
+-- complete and stays what it is. docs/audit.md says how digest and signature are computed.
+CREATE TABLE audit_heads (
+  number     integer     NOT NULL,
+  from_xid   xid8        NOT NULL,
+  to_xid     xid8        NOT NULL,
+  events     bigint      NOT NULL,
+  digest     bytea       NOT NULL,
+  key_id     text,                   -- NULL when no key was at hand: the head is not signed
+  signature  text,                   -- likewise
+  created_at timestamptz NOT NULL DEFAULT now(),
+
+  CONSTRAINT audit_heads_pk           PRIMARY KEY (number),
+  CONSTRAINT audit_heads_from_xid_uq  UNIQUE (from_xid),
+  CONSTRAINT audit_heads_number_ck    CHECK (number >= 1),
+  CONSTRAINT audit_heads_xids_ck      CHECK (from_xid < to_xid),
+  CONSTRAINT audit_heads_digest_ck    CHECK (octet_length(digest) = 32),
+  CONSTRAINT audit_heads_signature_ck CHECK ((key_id IS NULL) = (signature IS NULL))
+);
+
+CREATE FUNCTION audit_heads_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'audit_heads is append-only: % refused', TG_OP USING ERRCODE = 'OM002';
+END $$;
+
+CREATE TRIGGER audit_heads_10_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_heads
+  FOR EACH STATEMENT EXECUTE FUNCTION audit_heads_refuse_change();
+
+CREATE TABLE audit_runs (
+  id          bigint      NOT NULL GENERATED ALWAYS AS IDENTITY,
+  started_at  timestamptz NOT NULL,
+  finished_at timestamptz NOT NULL,
+  to_xid      xid8        NOT NULL,
+  orders      integer     NOT NULL,
+  violations  jsonb       NOT NULL,  -- the number of them by invariant; {} when all is well
+  watched     uuid[]      NOT NULL,
+
+  CONSTRAINT audit_runs_pk            PRIMARY KEY (id),
+  CONSTRAINT audit_runs_violations_ck CHECK (jsonb_typeof(violations) = 'object')
+);
+
+COMMENT ON TABLE  audit_heads            IS 'Daily heads over the events of all orders, each chained to the one before. Append-only.';
+COMMENT ON COLUMN audit_heads.to_xid     IS 'The next head begins here. Every transaction below had ended when this one was made.';
+COMMENT ON COLUMN audit_heads.digest     IS 'sha256 over the previous head''s digest and the hashes of its events: audit.events_digest().';
+COMMENT ON COLUMN audit_heads.key_id     IS 'Names the public key that verifies the signature.';
+COMMENT ON COLUMN audit_heads.signature  IS 'Ed25519, in base64.';
+COMMENT ON TABLE  audit_runs             IS 'Scheduled audits: one row each, kept for 30 days.';
+COMMENT ON COLUMN audit_runs.to_xid      IS 'The next run looks at what has happened in transactions from this one on.';
+COMMENT ON COLUMN audit_runs.watched     IS 'Orders to look at again next time: in breach of an invariant, or open for long.';

@@ -1,0 +1,83 @@
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  sign,
+  verify,
+  type KeyObject,
+} from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { ReadableError } from '../process.ts';
+
+/** How to make the key; said wherever it is missing. */
+const MAKE_KEY = 'openssl genpkey -algorithm ed25519 -out';
+
+/** Signs with the private key of a file. `id` names the public key that verifies it. */
+export type Signer = { id: string; publicKey: KeyObject; sign: (bytes: Buffer) => Buffer };
+
+/** Reads an Ed25519 private key (PEM, PKCS 8). Throws a ReadableError that says how to make one. */
+export function readSigner(file: string | undefined): Signer {
+  if (file === undefined) {
+    throw new ReadableError(
+      `Signing takes a key: ${MAKE_KEY} audit-key.pem, and set AUDIT_SIGNING_KEY_FILE=audit-key.pem`,
+    );
+  }
+  const pem = readKeyFile(file, `make a key with ${MAKE_KEY} ${file}`);
+  const privateKey = parseKey(file, () => createPrivateKey(pem));
+  const publicKey = createPublicKey(privateKey);
+  return { id: keyId(publicKey), publicKey, sign: (bytes) => sign(null, bytes, privateKey) };
+}
+
+/** Public keys by their id: several when the key was changed and the old one has signed too. */
+export type PublicKeys = Map<string, KeyObject>;
+
+/** Reads the Ed25519 public keys of a file; that of a private key serves as well. */
+export function readPublicKeys(file: string): PublicKeys {
+  const pem = readKeyFile(file, 'openssl pkey -in audit-key.pem -pubout writes the public key');
+  const blocks = pem.match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g) ?? [''];
+  const keys = blocks.map((block) => parseKey(file, () => createPublicKey(block)));
+  return new Map(keys.map((key) => [keyId(key), key]));
+}
+
+/** First 16 hex digits of the sha256 of the public key as SubjectPublicKeyInfo. */
+export function keyId(publicKey: KeyObject): string {
+  const der = publicKey.export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(der).digest('hex').slice(0, 16);
+}
+
+/** The public keys to believe: those of --key, else of AUDIT_SIGNING_KEY_FILE with `.pub`, else of it. */
+export function trustedKeys(
+  key: string | undefined,
+  signingKeyFile: string | undefined,
+): PublicKeys | null {
+  if (key !== undefined) return readPublicKeys(key);
+  if (signingKeyFile === undefined) return null;
+  const beside = `${signingKeyFile}.pub`;
+  return readPublicKeys(existsSync(beside) ? beside : signingKeyFile);
+}
+
+/** Whether a signature, in base64, is that of the key over the bytes. */
+export function isSignedBy(publicKey: KeyObject, bytes: Buffer, signature: string): boolean {
+  const raw = Buffer.from(signature, 'base64');
+  // The last digit of base64 has bits that say nothing: there is one way to write a signature.
+  return raw.toString('base64') === signature && verify(null, bytes, publicKey, raw);
+}
+
+function readKeyFile(file: string, advice: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new ReadableError(`The key file ${file} cannot be read; ${advice}`, { cause });
+  }
+}
+
+function parseKey(file: string, parse: () => KeyObject): KeyObject {
+  let key: KeyObject | undefined;
+  try {
+    key = parse();
+  } catch {
+    // told below, as for a key of another kind
+  }
+  if (key?.asymmetricKeyType === 'ed25519') return key;
+  throw new ReadableError(`${file} is not an Ed25519 key in PEM; make one with ${MAKE_KEY} FILE`);
+}

@@ -1,0 +1,70 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import type { Context } from './context.ts';
+import { databaseUrl } from './template.ts';
+
+export type Found = {
+  invariant: string;
+  severity: string;
+  order_id: string;
+  evidence: Record<string, unknown>;
+};
+
+type Rows = Record<string, unknown>[];
+
+/** Runs one statement as the superuser whom no role and no right stops. */
+export async function asSuperuser(
+  { database }: Pick<Context, 'database'>,
+  statement: string,
+  values: unknown[] = [],
+): Promise<Rows> {
+  return withSuperuser(database, async (client) => (await client.query(statement, values)).rows);
+}
+
+/** Changes what no one may change: with every trigger switched off, foreign keys included. */
+export async function tamper(
+  { database }: Pick<Context, 'database'>,
+  ...statements: [text: string, values?: unknown[]][]
+): Promise<void> {
+  await withSuperuser(database, async (client) => {
+    await client.query('BEGIN');
+    await client.query('SET LOCAL session_replication_role = replica');
+    for (const [text, values] of statements) await client.query(text, values);
+    await client.query('COMMIT');
+  });
+}
+
+/** What the audit's views say of one order, or of all. */
+export async function violations(
+  service: Pick<Context, 'database'>,
+  orderId?: string,
+): Promise<Found[]> {
+  const rows = await asSuperuser(
+    service,
+    `SELECT invariant, severity, order_id, evidence FROM audit.violations
+     WHERE $1::uuid IS NULL OR order_id = $1
+     ORDER BY order_id, invariant, evidence ->> 'version'`,
+    [orderId ?? null],
+  );
+  return rows as Found[];
+}
+
+async function withSuperuser<T>(database: string, work: (client: Client) => Promise<T>) {
+  const client = new Client(databaseUrl(database));
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** An Ed25519 key of a test's own, as openssl would write it. */
+export function makeKey(folder: string, name = 'audit-key.pem') {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const keyFile = join(folder, name);
+  writeFileSync(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  return { keyFile, privateKey };
+}
