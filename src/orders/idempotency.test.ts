@@ -230,8 +230,9 @@ test('a request over the limit stores nothing; a retry of one under it counts to
 });
 
 test('a transaction that cannot commit leaves no key, and the retry places the order', async (t) => {
-  const { origin, deps } = t.context;
-  const user = await signUp(t.context);
+  const service = await ownService(t); // where nobody waits for the lock that a trigger is made under
+  const { origin, deps } = service;
+  const user = await signUp(service);
   await deps.pool.query(sql.unsafe`
     CREATE FUNCTION refuse_doomed() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN RAISE EXCEPTION 'refused at commit'; END $$
