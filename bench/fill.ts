@@ -54,7 +54,8 @@ const USERS_SQL = `
 
 const PLAN_SQL = `
   CREATE TEMPORARY TABLE planned AS
-  SELECT pg_temp.uuid_at(placed_at, n) AS id, n, placed_at, n < $3 AS has_job, md5('user' || n % $4 + 1)::uuid AS user_id,
+  SELECT pg_temp.uuid_at(placed_at, n) AS id, n, placed_at, n < $3 AS has_job,
+    md5('user' || n % $4 + 1)::uuid AS user_id,
     CASE
       WHEN n >= $3 THEN CASE WHEN n % 1000 < 5 THEN 'failed' WHEN n % 1000 < 25 THEN 'cancelled' ELSE 'completed' END
       WHEN n % 100 < 45 THEN 'created'
@@ -64,7 +65,10 @@ const PLAN_SQL = `
       WHEN n % 100 < 60 THEN 'cancelled'
       ELSE 'completed'
     END AS job_state
-  FROM (SELECT n, now() - n * interval '0.227 seconds' AS placed_at FROM generate_series($1::bigint, $2::bigint) AS n) AS each
+  FROM (
+    SELECT n, now() - n * interval '0.227 seconds' AS placed_at
+    FROM generate_series($1::bigint, $2::bigint) AS n
+  ) AS each
   ORDER BY n DESC`;
 
 const ORDERS_SQL = `
@@ -98,7 +102,9 @@ const EVENTS_SQL = `
     FROM second AS s
   )
   INSERT INTO order_events (order_id, version, from_status, to_status, actor, job_id, attempt, at, xact_id, hash)
-  SELECT id, 1, NULL::order_status, 'PENDING'::order_status, actor, NULL::uuid, NULL::integer, created_at, xact_id, hash FROM first
+  SELECT id, 1, NULL::order_status, 'PENDING'::order_status, actor, NULL::uuid, NULL::integer, created_at, xact_id,
+    hash
+  FROM first
   UNION ALL
   SELECT id, 2, 'PENDING', to_status, actor, job_id, attempt, at, xact_id, hash FROM second_hashed
   UNION ALL
@@ -163,7 +169,9 @@ const STATISTICS_SQL = `
   SELECT q.name, n % 500, 400, 390, 3, 2, at - interval '10 seconds', bins, bins, at
   FROM pgboss.queue AS q
   CROSS JOIN (SELECT n, now() - n * interval '2 seconds' AS at FROM generate_series(0, 43199) AS n) AS pass
-  CROSS JOIN (SELECT array_agg(CASE WHEN slot BETWEEN 5 AND 30 THEN slot END) AS bins FROM generate_series(1, 48) AS slot) AS b`;
+  CROSS JOIN (
+    SELECT array_agg(CASE WHEN slot BETWEEN 5 AND 30 THEN slot END) AS bins FROM generate_series(1, 48) AS slot
+  ) AS b`;
 
 const COUNTERS_SQL = `
   UPDATE pgboss.queue AS q SET ready_count = c.ready, deferred_count = c.deferred, active_count = c.active,

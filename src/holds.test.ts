@@ -49,7 +49,7 @@ test('what fails while jobs are held fails as it would without, and nothing is h
         const rows = await holdsOf(deps);
         return rows.length > 0 && rows;
       });
-      throw new Error(`holding attempt ${held[0]?.attempts}`);
+      throw new Error(`holding attempt ${held[0]?.attempts.join()}`);
     }),
   );
 

@@ -26,7 +26,7 @@ test('a worker lets go of a queue that is paused while it runs', async (t) => {
   await ends(worker, await user.place(), 'COMPLETED');
 
   await pause(service);
-  await until('the worker to let go', async () => !(await attachedTo(worker)));
+  await until('the worker to let go', () => !attachedTo(worker));
   const id = await user.place();
   await otherQueueIsWorked(service);
   const whilePaused = await lookUp(worker, id);
