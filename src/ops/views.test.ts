@@ -124,10 +124,16 @@ test('ops.jobs and ops.dead_letters show a dead letter with the order that it is
   const letter = await giveUp(deps, id, 'out of stock');
   const dba = await connectDba(t, t.context, READER);
 
-  const jobs = await dba.rows('SELECT queue, last_error FROM ops.jobs WHERE order_id = $1', [id]);
+  const jobs = await dba.rows(
+    'SELECT queue, last_error FROM ops.jobs WHERE order_id = $1 ORDER BY queue',
+    [id],
+  );
   const [dead] = await dba.rows('SELECT * FROM ops.dead_letters WHERE job_id = $1', [letter]);
 
-  t.deepEqual(new Set(jobs.map(({ queue }) => queue)), new Set(['fail-order', 'process-order']));
+  t.deepEqual(
+    jobs.map(({ queue }) => queue),
+    ['fail-order', 'process-order'],
+  );
   t.true(jobs.every(({ last_error }) => last_error === 'out of stock'));
   t.like(dead, {
     queue: 'fail-order',
@@ -181,7 +187,8 @@ test('ops.stuck_orders shows open orders without progress, whatever their job is
   );
   const byOrder = new Map(rows.map((row) => [row.order_id, row]));
 
-  t.deepEqual(new Set(byOrder.keys()), new Set([waiting, inHand, givenUp]));
+  t.is(byOrder.size, 3);
+  t.true([waiting, inHand, givenUp].every((id) => byOrder.has(id)));
   t.like(byOrder.get(inHand), { status: 'PENDING', job_state: 'active' });
   t.like(byOrder.get(givenUp), { job_state: 'failed', job_error: 'out of stock' });
   t.false(byOrder.has(fresh));
