@@ -282,3 +282,37 @@ test('the progress bar shows how far it is', (t) => {
   t.is(bar(620_000, 2_000_000, 17), `[#########${'.'.repeat(21)}]  31 %  620,000 orders  17 s`);
   t.regex(bar(3, 2, 1), /100 %/);
 });
+
+test('an audit in the midst of the work raises no false alarm', async (t) => {
+  const service = await ownService(t);
+  const user = await signUp(service);
+  const enough = new AbortController();
+  const work = (async () => {
+    let done = 0;
+    while (!enough.signal.aborted) {
+      const ids = await insertOrders(service.deps, user.id, 5);
+      await user.request('PUT', `/orders/${ids[0]}/cancellation`);
+      done += (await drain(service.deps, 'process-order')).length;
+    }
+    return done;
+  })();
+
+  t.teardown(() => enough.abort());
+  const databaseUrlOf = databaseUrl(service.database);
+  const counts: object[] = [];
+  for (let run = 0; run < 10; run += 1) {
+    const { findings } = await runAudit({
+      databaseUrl: databaseUrlOf,
+      keys: null,
+      windowOrders: 3,
+    });
+    counts.push(findings.counts);
+  }
+  enough.abort();
+
+  t.true((await work) > 0);
+  t.deepEqual(
+    counts,
+    Array.from({ length: 10 }, () => ({})),
+  );
+});

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { pino } from 'pino';
-import { asSuperuser, makeKey, tamper } from '../testing/audit.ts';
+import { allEnded, asSuperuser, makeKey, tamper } from '../testing/audit.ts';
 import { drain, ownService, signUp, test, type Context } from '../testing/context.ts';
 import { temporaryFolder } from '../testing/processes.ts';
 import { databaseUrl } from '../testing/template.ts';
@@ -20,6 +20,7 @@ async function prepare(t: ExecutionContext<Context>) {
   const place = async () => {
     const ids = await insertOrders(service.deps, user.id, 3);
     await drain(service.deps, 'process-order');
+    await allEnded(service);
     return ids;
   };
   const { keyFile } = makeKey(temporaryFolder(t));
@@ -70,6 +71,7 @@ test('a transaction that is still open when a head is made belongs to the next o
     const head = await sign();
     t.is(head?.events, 9);
   });
+  await allEnded(service);
   const next = await sign();
 
   t.is(next?.events, 1);

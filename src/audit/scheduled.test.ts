@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import type { ExecutionContext } from 'ava';
 import { pino } from 'pino';
-import { asSuperuser, tamper } from '../testing/audit.ts';
+import { allEnded, asSuperuser, tamper } from '../testing/audit.ts';
 import { drain, ownService, send, signUp, test, type Context } from '../testing/context.ts';
 import { databaseUrl } from '../testing/template.ts';
 import { insertOrders } from '../testing/orders.ts';
@@ -23,6 +23,7 @@ async function serviceWithOrders(t: ExecutionContext<Context>, count: number) {
   const user = await signUp(service);
   const ids = await insertOrders(service.deps, user.id, count);
   await drain(service.deps, 'process-order');
+  await allEnded(service);
   return { service, user, ids };
 }
 

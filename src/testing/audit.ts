@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import type { Context } from './context.ts';
 import { databaseUrl } from './template.ts';
+import { until } from './until.ts';
 
 export type Found = {
   invariant: string;
@@ -59,6 +60,17 @@ async function withSuperuser<T>(database: string, work: (client: Client) => Prom
   } finally {
     await client.end();
   }
+}
+
+/**
+ * Waits until every transaction has ended that there is now on the server, those of other tests included:
+ * so long does the audit put off what they might still change.
+ */
+export async function allEnded(service: Pick<Context, 'database'>): Promise<void> {
+  const [now] = await asSuperuser(service, 'SELECT pg_current_xact_id()::text AS xid');
+  const hasEnded = `SELECT FROM pg_current_snapshot() AS s WHERE pg_snapshot_xmin(s) > $1::xid8`;
+  const ended = async () => (await asSuperuser(service, hasEnded, [now?.xid])).length > 0;
+  await until('transactions to end that were open', ended, 60_000);
 }
 
 /** An Ed25519 key of a test's own, as openssl would write it. */
