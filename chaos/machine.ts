@@ -1,0 +1,143 @@
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { pino } from 'pino';
+import { loadConfig, type Environment } from '../src/config.ts';
+import { takeDataDir, type DataDir } from '../src/embedded/data-dir.ts';
+import { ensureDatabase, startPostgresIn } from '../src/embedded/postgres.ts';
+import { startRedis } from '../src/embedded/redis.ts';
+import { freePort } from '../src/embedded/server-process.ts';
+import { migrate } from '../src/migrate.ts';
+import { requireRedis } from '../src/testing/servers.ts';
+import { NO_LIMITS } from '../src/testing/template.ts';
+import { keepRunning, type KeptProcess } from './kept-process.ts';
+import { APIS, WORKERS } from './schedule.ts';
+
+const DATABASE = 'orders';
+
+/** The real thing, all on loopback: Postgres with fsync on, Redis, API processes and workers. */
+export type Machine = {
+  apis: (KeptProcess & { origin: string })[];
+  workers: KeptProcess[];
+  postgres: Postgres;
+  redis: { restart: (downMs: number) => Promise<void> };
+  /** Processes that ended although nobody had them ended. */
+  unexpectedEnds: string[];
+  close: () => Promise<void>;
+};
+
+/** The database server, which can be made to go away. */
+export type Postgres = {
+  /** Of the superuser. */
+  url: string;
+  /** Fast: connections are cut, and everything is written. Immediate: recovers from the log. */
+  restart: (how: 'fast' | 'immediate', downMs: number) => Promise<void>;
+  /** Does something while nobody restarts it. */
+  whileUp: <T>(act: () => Promise<T>) => Promise<T>;
+  stop: () => Promise<void>;
+};
+
+/** Starts everything in a temporary folder. What has been started is stopped again when something fails. */
+export async function openMachine(logs: string | undefined): Promise<Machine> {
+  const dir = mkdtempSync(join(tmpdir(), 'oms-chaos-'));
+  const stops: (() => Promise<void> | void)[] = [
+    () => rmSync(dir, { recursive: true, force: true }),
+  ];
+  const unexpectedEnds: string[] = [];
+  async function close(): Promise<void> {
+    for (let stop = stops.pop(); stop; stop = stops.pop()) await stop();
+  }
+  try {
+    const dataDir = takeDataDir(dir);
+    const postgres = await openPostgres(dataDir);
+    stops.push(postgres.stop);
+    const redis = await openRedis(dataDir);
+    stops.push(redis.stop);
+    const env = environment(postgres.url, redis.url);
+    await migrate(loadConfig(env), pino({ level: 'silent' }));
+
+    if (logs) mkdirSync(logs, { recursive: true });
+    const keep = (module: 'api' | 'worker', number: number, settings: Environment = {}) => {
+      const name = `${module}-${number}`;
+      const kept = keepRunning({
+        name,
+        module: new URL(`../src/${module}.ts`, import.meta.url),
+        cwd: dir, // where there is no .env
+        env: { ...env, ...settings },
+        logFile: logs && join(logs, `${name}.log`),
+        onUnexpectedEnd: (what) => unexpectedEnds.push(what),
+      });
+      stops.push(kept.end);
+      return kept;
+    };
+    const apis = [];
+    for (let number = 0; number < APIS; number += 1) {
+      const port = await freePort();
+      const origin = `http://127.0.0.1:${port}`;
+      apis.push({ ...keep('api', number, { PORT: String(port) }), origin });
+    }
+    const workers = Array.from({ length: WORKERS }, (_, number) => keep('worker', number));
+    await Promise.all([...apis, ...workers].map(({ ready }) => ready()));
+    return { apis, workers, postgres, redis, unexpectedEnds, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function environment(databaseUrl: string, redisUrl: string): Environment {
+  return {
+    DATABASE_URL: databaseUrl,
+    REDIS_URL: redisUrl,
+    JWT_SECRET: 'a-secret-for-chaos-and-nothing-else',
+    ACCESS_TOKEN_TTL_SECONDS: '86400',
+    ...NO_LIMITS,
+  };
+}
+
+async function openPostgres(dataDir: DataDir): Promise<Postgres> {
+  const port = await freePort();
+  const start = () => startPostgresIn(dataDir, [], port);
+  let current = await start();
+  await ensureDatabase(current, DATABASE);
+  let queue: Promise<unknown> = Promise.resolve();
+
+  function whileUp<T>(act: () => Promise<T>): Promise<T> {
+    const acted = queue.then(act);
+    queue = acted.catch(() => undefined); // whoever asked is told
+    return acted;
+  }
+  const restart = (how: 'fast' | 'immediate', downMs: number) =>
+    whileUp(async () => {
+      const exited = once(current.child, 'exit');
+      current.child.kill(how === 'fast' ? 'SIGINT' : 'SIGQUIT');
+      await exited;
+      await setTimeout(downMs);
+      current = await start();
+    });
+  const stop = () => whileUp(() => current.stop());
+  return { url: current.url(DATABASE), restart, whileUp, stop };
+}
+
+async function openRedis(dataDir: DataDir) {
+  const program = requireRedis();
+  const dir = dataDir.path('redis');
+  mkdirSync(dir);
+  let current = await startRedis(program, dir);
+  let restarted: Promise<void> = Promise.resolve();
+
+  /** Kills it, and starts it again with nothing in it. */
+  function restart(downMs: number): Promise<void> {
+    restarted = restarted.then(async () => {
+      const exited = once(current.child, 'exit');
+      current.child.kill('SIGKILL');
+      await exited;
+      await setTimeout(downMs);
+      current = await startRedis(program, dir, current.port);
+    });
+    return restarted;
+  }
+  return { url: current.url, restart, stop: () => current.stop() };
+}
