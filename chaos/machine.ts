@@ -139,5 +139,5 @@ async function openRedis(dataDir: DataDir) {
     });
     return restarted;
   }
-  return { url: current.url, restart, stop: () => current.stop() };
+  return { url: current.url, restart, stop: () => restarted.then(() => current.stop()) };
 }

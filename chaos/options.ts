@@ -34,7 +34,7 @@ export function parseOptions(args: string[], randomSeed = Math.floor(Math.random
     const mistakes =
       cause instanceof z.ZodError
         ? cause.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`).join('; ')
-        : (cause as Error).message;
+        : (cause as Error).message.replaceAll('\n', ' ');
     throw new ReadableError(`${mistakes}. Usage: ${USAGE}`, { cause });
   }
 }
