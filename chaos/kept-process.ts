@@ -91,12 +91,7 @@ export function keepRunning({ onUnexpectedEnd, ...options }: Options): KeptProce
   return {
     name: options.name,
     kill: () => void endLife(current, 'SIGKILL'),
-    async freeze(ms) {
-      const { child } = current;
-      child.kill('SIGSTOP');
-      await wait(ms);
-      child.kill('SIGCONT'); // in vain if it was killed meanwhile
-    },
+    freeze: (ms) => freeze(current, ms),
     crash: crashAt,
     ready,
     async end() {
@@ -130,6 +125,12 @@ function launch(
     });
   }
   return life;
+}
+
+async function freeze({ child }: Life, ms: number): Promise<void> {
+  child.kill('SIGSTOP');
+  await wait(ms);
+  child.kill('SIGCONT'); // in vain if it was killed meanwhile
 }
 
 function isAlive({ child }: Life): boolean {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
-import { loadConfig, type Environment } from '../src/config.ts';
+import { MigrateConfig, loadConfig, type Environment } from '../src/config.ts';
+import { serviceUrl } from '../src/db/roles.ts';
 import { takeDataDir, type DataDir } from '../src/embedded/data-dir.ts';
 import { ensureDatabase, startPostgresIn } from '../src/embedded/postgres.ts';
 import { startRedis } from '../src/embedded/redis.ts';
@@ -55,17 +56,23 @@ export async function openMachine(logs: string | undefined): Promise<Machine> {
     stops.push(postgres.stop);
     const redis = await openRedis(dataDir);
     stops.push(redis.stop);
-    const env = environment(postgres.url, redis.url);
-    await migrate(loadConfig(env), pino({ level: 'silent' }));
+    const passwords = {
+      oms_api: dataDir.secret('api-database-password'),
+      oms_worker: dataDir.secret('worker-database-password'),
+    };
+    const migrateConfig = loadConfig({ DATABASE_URL: postgres.url }, MigrateConfig);
+    await migrate(migrateConfig, pino({ level: 'silent' }), passwords);
 
     if (logs) mkdirSync(logs, { recursive: true });
     const keep = (module: 'api' | 'worker', number: number, settings: Environment = {}) => {
       const name = `${module}-${number}`;
+      const role = `oms_${module}` as const;
+      const databaseUrl = serviceUrl(postgres.url, role, passwords[role]);
       const kept = keepRunning({
         name,
         module: new URL(`../src/${module}.ts`, import.meta.url),
         cwd: dir, // where there is no .env
-        env: { ...env, ...settings },
+        env: { ...environment(databaseUrl, redis.url), ...settings },
         logFile: logs && join(logs, `${name}.log`),
         onUnexpectedEnd: (what) => unexpectedEnds.push(what),
       });

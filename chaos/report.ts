@@ -19,12 +19,9 @@ export function report(verdict: Verdict, extra: Record<string, string | number>)
     ['crash points not reached', verdict.notReached.length],
     [
       'worst time to recover',
-      `${inSeconds(verdict.recoveryMs)} from a fault until an order placed after it was completed (${verdict.recoveryAfter})`,
+      `${inSeconds(verdict.recoveryMs)} until an order placed after it was completed (${verdict.recoveryAfter})`,
     ],
-    [
-      'longest open',
-      `${inSeconds(verdict.longestOpenMs)} from an acknowledgement to its order's end`,
-    ],
+    ['longest open', `${inSeconds(verdict.longestOpenMs)} from acknowledged to ended`],
   ];
   const lines = rows.map(([name, value]) => `${name.padEnd(36)}${value}`);
   return [...lines, ...examples(verdict)].join('\n');
