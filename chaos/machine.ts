@@ -7,10 +7,13 @@ import { pino } from 'pino';
 import { MigrateConfig, loadConfig, type Environment } from '../src/config.ts';
 import { serviceUrl } from '../src/db/roles.ts';
 import { takeDataDir, type DataDir } from '../src/embedded/data-dir.ts';
-import { ensureDatabase, startPostgresIn } from '../src/embedded/postgres.ts';
 import { startRedis } from '../src/embedded/redis.ts';
 import { freePort } from '../src/embedded/server-process.ts';
 import { migrate } from '../src/migrate.ts';
+import {
+  startRestartablePostgres,
+  type RestartablePostgres,
+} from '../src/testing/restartable-postgres.ts';
 import { requireRedis } from '../src/testing/servers.ts';
 import { NO_LIMITS } from '../src/testing/template.ts';
 import { keepRunning, type KeptProcess } from './kept-process.ts';
@@ -22,22 +25,11 @@ const DATABASE = 'orders';
 export type Machine = {
   apis: (KeptProcess & { origin: string })[];
   workers: KeptProcess[];
-  postgres: Postgres;
+  postgres: RestartablePostgres;
   redis: { restart: (downMs: number) => Promise<void> };
   /** Processes that ended although nobody had them ended. */
   unexpectedEnds: string[];
   close: () => Promise<void>;
-};
-
-/** The database server, which can be made to go away. */
-export type Postgres = {
-  /** Of the superuser. */
-  url: string;
-  /** Fast: connections are cut, and everything is written. Immediate: recovers from the log. */
-  restart: (how: 'fast' | 'immediate', downMs: number) => Promise<void>;
-  /** Does something while nobody restarts it. */
-  whileUp: <T>(act: () => Promise<T>) => Promise<T>;
-  stop: () => Promise<void>;
 };
 
 /** Starts everything in a temporary folder. What has been started is stopped again when something fails. */
@@ -52,7 +44,7 @@ export async function openMachine(logs: string | undefined): Promise<Machine> {
   }
   try {
     const dataDir = takeDataDir(dir);
-    const postgres = await openPostgres(dataDir);
+    const postgres = await startRestartablePostgres(dataDir, DATABASE);
     stops.push(postgres.stop);
     const redis = await openRedis(dataDir);
     stops.push(redis.stop);
@@ -102,30 +94,6 @@ function environment(databaseUrl: string, redisUrl: string): Environment {
     ACCESS_TOKEN_TTL_SECONDS: '86400',
     ...NO_LIMITS,
   };
-}
-
-async function openPostgres(dataDir: DataDir): Promise<Postgres> {
-  const port = await freePort();
-  const start = () => startPostgresIn(dataDir, [], port);
-  let current = await start();
-  await ensureDatabase(current, DATABASE);
-  let queue: Promise<unknown> = Promise.resolve();
-
-  function whileUp<T>(act: () => Promise<T>): Promise<T> {
-    const acted = queue.then(act);
-    queue = acted.catch(() => undefined); // whoever asked is told
-    return acted;
-  }
-  const restart = (how: 'fast' | 'immediate', downMs: number) =>
-    whileUp(async () => {
-      const exited = once(current.child, 'exit');
-      current.child.kill(how === 'fast' ? 'SIGINT' : 'SIGQUIT');
-      await exited;
-      await setTimeout(downMs);
-      current = await start();
-    });
-  const stop = () => whileUp(() => current.stop());
-  return { url: current.url(DATABASE), restart, whileUp, stop };
 }
 
 async function openRedis(dataDir: DataDir) {
