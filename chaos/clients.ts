@@ -18,6 +18,8 @@ export type Placed = {
   id: string | null;
   sentAt: number;
   acknowledgedAt: number;
+  /** False when customers had to give up on it, or on its cancellation. */
+  isAnswered: boolean;
   /** Whether a cancellation was acknowledged. */
   cancelled: boolean;
 };
@@ -41,7 +43,7 @@ export async function openClients(origins: string[]): Promise<Clients> {
     for (let count = 1; !stopping.signal.aborted; count += 1) {
       const order = await place(user, `${number}:${count}`);
       placed.push(order);
-      if (order.id && count % CANCEL_EVERY === 0) order.cancelled = await cancel(user, order.id);
+      if (order.id && count % CANCEL_EVERY === 0) await cancel(user, order.id, order);
       await setTimeout(PAUSE_MS);
     }
   }
@@ -52,15 +54,16 @@ export async function openClients(origins: string[]): Promise<Clients> {
     const answer = await requests.insist(user, 'POST', '/orders', order);
     const id = answer?.status === 201 ? (answer.body.id ?? null) : null;
     if (answer && !id) complaints.push(`POST /orders: ${answer.status} ${answer.body.type}`);
-    return { marker, id, sentAt, acknowledgedAt: Date.now(), cancelled: false };
+    const isAnswered = answer !== null;
+    return { marker, id, sentAt, acknowledgedAt: Date.now(), isAnswered, cancelled: false };
   }
 
-  async function cancel(user: User, id: string): Promise<boolean> {
+  async function cancel(user: User, id: string, order: Placed): Promise<void> {
     const answer = await requests.insist(user, 'PUT', `/orders/${id}/cancellation`);
-    if (!answer || isTooLate(answer)) return false;
-    const cancelled = answer.status === 200 && answer.body.status === 'CANCELLED';
-    if (!cancelled) complaints.push(`cancel ${id}: ${answer.status} ${answer.body.type}`);
-    return cancelled;
+    order.isAnswered = answer !== null;
+    order.cancelled = answer?.status === 200 && answer.body.status === 'CANCELLED';
+    if (!answer || order.cancelled || isTooLate(answer)) return;
+    complaints.push(`cancel ${id}: ${answer.status} ${answer.body.type}`);
   }
 
   const users = await Promise.all(origins.flatMap((origin) => [signUp(origin), signUp(origin)]));

@@ -8,6 +8,7 @@ export function report(verdict: Verdict, extra: Record<string, string | number>)
   const total = kinds.reduce((sum, [, count]) => sum + count, 0);
   const rows: [string, string | number][] = [
     ['orders acknowledged', `${verdict.acknowledged}, of these cancelled ${verdict.cancelled}`],
+    ['never answered', verdict.unanswered.length],
     ['lost', verdict.lost.length],
     ['doubled', verdict.doubled.length],
     ['stranded', verdict.stranded.length],
@@ -27,8 +28,16 @@ export function report(verdict: Verdict, extra: Record<string, string | number>)
   return [...lines, ...examples(verdict)].join('\n');
 }
 
-function examples({ lost, doubled, stranded, wrong, violations, complaints }: Verdict): string[] {
-  const found = { lost, doubled, stranded, wrong, complaints };
+function examples({
+  unanswered,
+  lost,
+  doubled,
+  stranded,
+  wrong,
+  violations,
+  complaints,
+}: Verdict): string[] {
+  const found = { unanswered, lost, doubled, stranded, wrong, complaints };
   const audited = violations.map((violation) => JSON.stringify(violation));
   return Object.entries({ ...found, violations: audited }).flatMap(([name, all]) =>
     all.slice(0, EXAMPLES).map((one) => `${name}: ${one}`),

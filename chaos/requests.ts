@@ -80,10 +80,9 @@ function newKey(): string {
   return `"${randomUUID()}"`;
 }
 
-/** 409 says something about the order, or else that the key is in use: then it is not over. */
-function isDefinite(answer: Answer): boolean {
-  if (answer.status === 409) return isTooLate(answer);
-  return answer.status < 500 && answer.status !== 429;
+/** Not that something went wrong there, nor that an earlier try is still being worked on. */
+function isDefinite({ status, body }: Answer): boolean {
+  return status < 500 && status !== 429 && body.type !== '/problems/idempotency-key-in-use';
 }
 
 /** The order can no longer be cancelled. */

@@ -33,6 +33,8 @@ export type Findings = {
 export type Verdict = {
   acknowledged: number;
   cancelled: number;
+  /** Asked for again and again, also after the last fault was over, and never answered. */
+  unanswered: string[];
   lost: string[];
   doubled: string[];
   stranded: string[];
@@ -52,6 +54,7 @@ export type Verdict = {
 export function judge({ placed, stored, injected, violations, complaints }: Findings): Verdict {
   const byMarker = Map.groupBy(stored, ({ marker }) => marker);
   const acknowledged = placed.filter(({ id }) => id !== null);
+  const unanswered = placed.filter(({ isAnswered }) => !isAnswered);
   const lost = acknowledged.filter(
     ({ marker, id }) => !byMarker.get(marker)?.some((order) => order.id === id),
   );
@@ -59,10 +62,11 @@ export function judge({ placed, stored, injected, violations, complaints }: Find
   const stranded = stored.filter(({ status }) => status === 'PENDING' || status === 'PROCESSING');
   const knownById = new Map(placed.map((order) => [order.id, order]));
   const wrong = stored.filter((order) => isWrong(order, knownById.get(order.id)));
-  const problems = [lost, doubled, stranded, wrong, violations, complaints];
+  const problems = [unanswered, lost, doubled, stranded, wrong, violations, complaints];
   return {
     acknowledged: acknowledged.length,
     cancelled: acknowledged.filter(({ cancelled }) => cancelled).length,
+    unanswered: unanswered.map(({ marker, id }) => `${marker} ${id ?? ''}`),
     lost: lost.map(({ marker, id }) => `${marker} ${id}`),
     doubled: doubled.map(([marker, orders]) => `${marker} ${orders.map(describe).join(', ')}`),
     stranded: stranded.map(describe),
