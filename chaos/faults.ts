@@ -4,7 +4,7 @@ import type { KeptProcess } from './kept-process.ts';
 import type { Machine } from './machine.ts';
 import type { Fault, Scheduled } from './schedule.ts';
 
-const CRASH_TIMEOUT_MS = 30_000;
+const CRASH_TIMEOUT_MS = 60_000;
 
 /** A fault and when it happened: null when a process never came to the point where it was to crash. */
 export type Injected = Scheduled & { happenedAt: number | null };
