@@ -54,7 +54,9 @@ const enqueueLater: Edit[] = [
   {
     file: ORDERS,
     from: `  crashPoint('after-commit');\n`,
-    to: `  crashPoint('after-commit');\n  if (jobs.length > 0) await deps.pool.transaction((tx) => enqueue(deps.boss, tx, 'process-order', jobs));\n`,
+    to: `  crashPoint('after-commit');
+  await deps.pool.transaction((tx) => enqueue(deps.boss, tx, 'process-order', jobs));
+`,
   },
 ];
 
