@@ -55,7 +55,8 @@ const enqueueLater: Edit[] = [
     file: ORDERS,
     from: `  crashPoint('after-commit');\n`,
     to: `  crashPoint('after-commit');
-  await deps.pool.transaction((tx) => enqueue(deps.boss, tx, 'process-order', jobs));
+  if (jobs.length > 0)
+    await deps.pool.transaction((tx) => enqueue(deps.boss, tx, 'process-order', jobs));
 `,
   },
 ];
