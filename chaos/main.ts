@@ -68,11 +68,12 @@ async function run(options: Options, stop: AbortSignal): Promise<Verdict> {
     const found = await examine(machine, options['without-audit']);
     const complaints = [...clients.complaints, ...found.complaints];
     const verdict = judge({ ...found, placed, injected, complaints });
-    const { requests, unknown, replayed } = clients.counts;
+    const { requests, unknown, failed, replayed } = clients.counts;
     say(
       report(verdict, {
         'audit violations': options['without-audit'] ? 'NOT ASKED' : verdict.violations.length,
-        requests: `${requests}, unknown outcome and sent again ${unknown}, replayed ${replayed}`,
+        requests: `${requests}, outcome unknown and sent again ${unknown}, replayed ${replayed}`,
+        'answered 500': failed,
       }),
     );
     return verdict;

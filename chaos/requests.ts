@@ -23,12 +23,13 @@ export type Requests = {
   /** The next so many requests wait no longer than this. */
   hurry: (requests: number, timeoutMs: number) => void;
   giveUp: () => void;
-  counts: { requests: number; unknown: number; replayed: number };
+  /** Of `unknown`, `failed` were answered 500: somebody should look why. */
+  counts: { requests: number; unknown: number; failed: number; replayed: number };
 };
 
 /** Requests go to the origins in turn, so that whoever tries again does so elsewhere. */
 export function createRequests(origins: string[]): Requests {
-  const counts = { requests: 0, unknown: 0, replayed: 0 };
+  const counts = { requests: 0, unknown: 0, failed: 0, replayed: 0 };
   const underWay = new Set<AbortController>();
   const givingUp = new AbortController();
   let hurried = { requests: 0, timeoutMs: 0 };
@@ -61,6 +62,7 @@ export function createRequests(origins: string[]): Requests {
       const answer = await attempt(path, init);
       if (answer && isDefinite(answer)) return answer;
       counts.unknown += 1;
+      if (answer?.status === 500) counts.failed += 1;
       await setTimeout(RETRY_DELAY_MS);
     }
     return null;
