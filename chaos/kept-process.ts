@@ -4,10 +4,13 @@ import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Environment } from '../src/config.ts';
+import { ReadableError } from '../src/process.ts';
 import { armed, CRASHED, type Crash } from './arm.ts';
 
 const RESTART_DELAY_MS = 500;
 const STOP_TIMEOUT_MS = 3000;
+const READY_TIMEOUT_MS = 120_000;
+const POLL_MS = 50;
 
 /** A process of the service that is started again whenever it ends, as an orchestrator would. */
 export type KeptProcess = {
@@ -17,7 +20,7 @@ export type KeptProcess = {
   freeze: (ms: number) => Promise<void>;
   /** Replaces it by a fresh one that crashes by itself. When it did; null if it has not within the time. */
   crash: (crash: Crash, timeoutMs: number) => Promise<number | null>;
-  /** Resolves as soon as the process is ready. */
+  /** Resolves as soon as a process is ready. Rejects when none has become so for long. */
   ready: () => Promise<void>;
   end: () => Promise<void>;
 };
@@ -36,7 +39,6 @@ type Options = {
 /** One life of a process. */
 type Life = {
   child: ChildProcess;
-  ready: Promise<void>;
   isReady: boolean;
   /** False from when it is told to end. */
   isWanted: boolean;
@@ -47,6 +49,7 @@ type Life = {
 export function keepRunning({ onUnexpectedEnd, ...options }: Options): KeptProcess {
   let restart: NodeJS.Timeout | undefined;
   let crash: (Crash & { reached: () => void }) | undefined;
+  let crashes: Promise<number | null> = Promise.resolve(null);
   let ending = false;
 
   function begin(): Life {
@@ -80,10 +83,12 @@ export function keepRunning({ onUnexpectedEnd, ...options }: Options): KeptProce
   }
 
   async function ready(): Promise<void> {
-    for (let life = current; ; life = current) {
-      await Promise.race([life.ready, once(life.child, 'exit')]);
-      if (isAlive(life) && life === current) return;
-      await wait(RESTART_DELAY_MS);
+    const deadline = Date.now() + READY_TIMEOUT_MS;
+    while (!(current.isReady && isAlive(current))) {
+      if (Date.now() > deadline) {
+        throw new ReadableError(`${options.name} does not start: ${current.lastWords}`);
+      }
+      await wait(POLL_MS);
     }
   }
 
@@ -92,7 +97,7 @@ export function keepRunning({ onUnexpectedEnd, ...options }: Options): KeptProce
     name: options.name,
     kill: () => void endLife(current, 'SIGKILL'),
     freeze: (ms) => freeze(current, ms),
-    crash: crashAt,
+    crash: (wanted, timeoutMs) => (crashes = crashes.then(() => crashAt(wanted, timeoutMs))), // one by one
     ready,
     async end() {
       ending = true;
@@ -112,12 +117,8 @@ function launch(
   const log = logFile ? createWriteStream(logFile, { flags: 'a' }) : null;
   if (log) child.stdout?.pipe(log);
   else child.stdout?.resume();
-  const ready = Promise.withResolvers<void>();
-  const life = { child, ready: ready.promise, isReady: false, isWanted: true, lastWords: '' };
-  child.once('message', () => {
-    life.isReady = true;
-    ready.resolve();
-  });
+  const life = { child, isReady: false, isWanted: true, lastWords: '' };
+  child.once('message', () => (life.isReady = true));
   if (child.stderr) {
     createInterface({ input: child.stderr }).on('line', (line) => {
       life.lastWords = line;
