@@ -15,8 +15,12 @@ const ORDERS = 'src/orders/orders.ts';
 const PROCESSING = 'src/orders/processing.ts';
 const HANDOFF = 'sql/migrations/0003_handoff.sql';
 
-/** Redis killed, a worker frozen, an API killed, one crashed right after a commit, a worker killed. */
-const RUN = ['chaos/main.ts', '--seed', '48', '--seconds', '15'];
+/**
+ * Customers lose their connections, an API crashes right after a commit, Postgres is restarted, connections
+ * are cut, an API is killed; and last a worker crashes with jobs in hand, so that they are rescued when no
+ * order comes any more that would wake somebody.
+ */
+const RUN = ['chaos/main.ts', '--seed', '116', '--seconds', '15'];
 
 /** The chaos harness notices: a count that must be 0 is not. */
 function chaos(count: string): Detector {
