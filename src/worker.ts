@@ -3,6 +3,7 @@ import { handlers } from '../jobs/index.ts';
 import { queues, type QueueName } from '../jobs/queues.ts';
 import { createWorkerApp } from './app.ts';
 import { loadConfig } from './config.ts';
+import { crashPoint } from './crash-point.ts';
 import { closeDeps, openDeps, type Deps } from './deps.ts';
 import { openHolds, type Holds } from './holds.ts';
 import { closeServer, serve } from './http/server.ts';
@@ -63,6 +64,7 @@ async function attach(deps: Deps, holds: Holds, queue: QueueName): Promise<strin
 
 /** Hands a batch to its handler. A job whose payload does not parse goes to the dead letters at once. */
 export async function runBatch(deps: Deps, queue: QueueName, jobs: AnyJob[]): Promise<JobResult[]> {
+  crashPoint('after-claim');
   const log = deps.log.child({ queue });
   const endTimer = deps.metrics.jobs.startTimer({ queue });
   const { payload } = queues[queue];

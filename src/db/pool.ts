@@ -3,6 +3,10 @@ import type { DatabasePool, DriverTypeParser, Interceptor, QueryResultRow } from
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { isDatabaseAway } from './errors.ts';
+import { limitWaiting } from './waiting.ts';
+
+/** Also how long a request waits for a connection while all are in use, before it is told to come back. */
+const CONNECTION_TIMEOUT_MS = 5_000;
 
 /** Opens the pool that all of our own SQL runs on. Rejects when the database is away; survives it later. */
 export async function openPool(
@@ -11,7 +15,7 @@ export async function openPool(
 ): Promise<DatabasePool> {
   const pool = await createPool(config.DATABASE_URL, {
     maxPoolSize: config.POOL_SIZE_MAX,
-    connectionTimeout: 5_000,
+    connectionTimeout: CONNECTION_TIMEOUT_MS,
     connectionRetryLimit: 1,
     idleTimeout: 60_000,
     statementTimeout: 10_000,
@@ -26,7 +30,7 @@ export async function openPool(
   pool.on('error', (err) => {
     if (isDatabaseAway(err)) log.error({ err }, 'database connection failed');
   });
-  return pool;
+  return limitWaiting(pool, CONNECTION_TIMEOUT_MS);
 }
 
 /** Holds each row to the schema in `sql.type(schema)`; slonik itself only carries the schema along. */

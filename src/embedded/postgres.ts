@@ -30,6 +30,8 @@ const USER = 'postgres';
 type Options = {
   dir: string;
   passwordFile: string;
+  /** A free one, unless given. */
+  port?: number | undefined;
   /** Further settings, as `name=value`. */
   settings?: string[];
   /** Those of the package, unless given. */
@@ -49,6 +51,7 @@ export type Binaries = { postgres: string; initdb: string };
 export async function startPostgres({
   dir,
   passwordFile,
+  port = 0,
   settings = [],
   binaries,
 }: Options): Promise<EmbeddedPostgres> {
@@ -62,7 +65,7 @@ export async function startPostgres({
     );
   }
 
-  const port = await freePort();
+  const chosen = port || (await freePort());
   const logFile = `${dataDir}.log`;
   const logFd = openSync(logFile, 'w');
   const flags = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', ...settings];
@@ -70,12 +73,13 @@ export async function startPostgres({
     '-D',
     dataDir,
     '-p',
-    String(port),
+    String(chosen),
     ...flags.flatMap((setting) => ['-c', setting]),
   ]);
   const server = startServer(command, { logFd, stopSignal: 'SIGINT' }); // a "fast" shutdown
   closeSync(logFd);
-  const url = (database: string) => `postgres://${USER}:${password}@127.0.0.1:${port}/${database}`;
+  const url = (database: string) =>
+    `postgres://${USER}:${password}@127.0.0.1:${chosen}/${database}`;
   try {
     await waitUntilReady(url('postgres'), () => server.child.exitCode !== null);
   } catch (cause) {
@@ -89,10 +93,11 @@ export async function startPostgres({
 export function startPostgresIn(
   dataDir: DataDir,
   settings: string[] = [],
+  port?: number,
 ): Promise<EmbeddedPostgres> {
   dataDir.secret('postgres-password');
   const passwordFile = dataDir.path('postgres-password');
-  return startPostgres({ dir: dataDir.path('postgres'), passwordFile, settings });
+  return startPostgres({ dir: dataDir.path('postgres'), passwordFile, settings, port });
 }
 
 /** Creates a database unless it is there. */

@@ -12,8 +12,10 @@ import { until } from '../testing/until.ts';
 
 // Each test has a database of its own, since its workers would take the jobs of all the others.
 
-/** Heartbeat 10 s, looked for every 2 s, back-off about 2 s; the rest is for a loaded test machine. */
-const RESCUE_MS_MAX = 30_000;
+/** What the README states: heartbeat 10 s, looked for every 2 s, back-off 1–2 s, poll 1 s. */
+const RESCUE_MS_MAX = 15_000;
+/** Timers of a loaded test machine come late. */
+const LATE_MS_MAX = 5_000;
 
 test('when a worker is killed in the midst of 1000 orders, another completes them all, each once', async (t) => {
   const service = await ownService(t);
@@ -21,20 +23,24 @@ test('when a worker is killed in the midst of 1000 orders, another completes the
   const env = fulfilledAt(url, service);
   const [worker] = await Promise.all([startWorker(t, env), startWorker(t, env)]);
   const ids = await placeMany(service, 1000);
-  await until('the worker to hold orders', async () => {
-    return calls.length > 200 && (await heldBy(service, worker)) > 0;
-  });
+  await until(
+    'the worker to hold orders',
+    async () => {
+      return calls.length > 200 && (await heldBy(service, worker)).length > 0;
+    },
+    45_000,
+  );
 
   worker.send('SIGKILL');
   const killedAt = Date.now();
   await worker.ended;
   const held = await heldBy(service, worker);
   await whenAllSettled(service.deps);
-  const rescueMs = Date.now() - killedAt;
+  const rescueMs = (await lastClaim(service, held)) - killedAt;
 
-  t.log(`${held} orders were held; the last was completed ${rescueMs} ms after the kill`);
-  t.true(held > 0);
-  t.true(rescueMs <= RESCUE_MS_MAX, `${rescueMs} ms`);
+  t.log(`${held.length} orders were held; the last was run again ${rescueMs} ms after the kill`);
+  t.true(held.length > 0);
+  t.true(rescueMs > 0 && rescueMs <= RESCUE_MS_MAX + LATE_MS_MAX, `${rescueMs} ms`);
   t.deepEqual(await trailsOf(service.deps, ids), { [COMPLETED_ONCE]: 1000 });
 });
 
@@ -53,11 +59,11 @@ test('a worker that is killed in the midst of a transaction leaves nothing half 
   await lock.release();
   await startWorker(t, env);
   await whenAllSettled(service.deps);
-  const rescueMs = Date.now() - killedAt;
+  const rescueMs = (await lastClaim(service, held)) - killedAt;
 
-  t.log(`${held} orders were held; the last was completed ${rescueMs} ms after the kill`);
-  t.is(held, 200);
-  t.true(rescueMs <= RESCUE_MS_MAX, `${rescueMs} ms`);
+  t.log(`${held.length} orders were held; the last was run again ${rescueMs} ms after the kill`);
+  t.is(held.length, 200);
+  t.true(rescueMs > 0 && rescueMs <= RESCUE_MS_MAX + LATE_MS_MAX, `${rescueMs} ms`);
   t.deepEqual(await trailsOf(service.deps, ids), { [COMPLETED_ONCE]: 1000 });
 });
 
@@ -98,7 +104,7 @@ test('a worker that is told to stop finishes the orders that it has begun, and b
   const env = fulfilledAt(url, service);
   const worker = await startWorker(t, env);
   const ids = await placeMany(service, 200);
-  await until('the worker to hold orders', async () => (await heldBy(service, worker)) > 0);
+  await until('the worker to hold orders', async () => (await heldBy(service, worker)).length > 0);
 
   worker.send('SIGTERM');
   const toldAt = Date.now();
@@ -163,10 +169,10 @@ function gaveUp({ logged }: Running) {
   return [...logged('fulfilment not recorded'), ...logged('fulfilment to be retried')];
 }
 
-/** How many orders a worker has committed as PROCESSING, and not yet finished. */
-function heldBy({ deps }: Context, { pid }: Running): Promise<number> {
-  return deps.pool.oneFirst(sql.type(z.object({ count: z.number() }))`
-    SELECT count(*) FROM orders JOIN order_events ON order_events.order_id = orders.id
+/** The orders that a worker has committed as PROCESSING, and not yet finished. */
+function heldBy({ deps }: Context, { pid }: Running): Promise<readonly string[]> {
+  return deps.pool.anyFirst(sql.type(z.object({ id: z.string() }))`
+    SELECT orders.id FROM orders JOIN order_events ON order_events.order_id = orders.id
     WHERE orders.status = 'PROCESSING' AND to_status = 'PROCESSING' AND actor LIKE ${`%:${pid}`}
   `);
 }
@@ -188,8 +194,19 @@ async function jobStates({ deps }: Context): Promise<Record<string, number>> {
   return Object.fromEntries(rows.map(({ state, jobs }) => [state, jobs]));
 }
 
-async function activeJobs(service: Context): Promise<number> {
-  return (await jobStates(service)).active ?? 0;
+function activeJobs({ deps }: Context): Promise<readonly string[]> {
+  return deps.pool.anyFirst(sql.type(z.object({ id: z.string() }))`
+    SELECT id FROM pgboss.job WHERE name = 'process-order' AND state = 'active' ORDER BY id
+  `);
+}
+
+/** When the last of these jobs was claimed, by the clock that this machine shares with the database. */
+function lastClaim({ deps }: Context, ids: readonly string[]): Promise<number> {
+  return deps.pool.oneFirst(sql.type(z.object({ ms: z.number() }))`
+    SELECT floor(extract(epoch FROM max(started_on)) * 1000)::bigint AS ms
+    FROM pgboss.job
+    WHERE name = 'process-order' AND id = ANY(${sql.array([...ids], 'uuid')})
+  `);
 }
 
 function remaining({ deps }: Context, count: number): Promise<boolean> {

@@ -1,6 +1,7 @@
 import { sql, type DatabaseTransactionConnection } from 'slonik';
 import { v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
+import { crashPoint } from '../crash-point.ts';
 import { enqueue } from '../db/boss.ts';
 import type { Deps } from '../deps.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
@@ -37,15 +38,19 @@ export async function placeOrders(
   const { outcomes, placed } = await deps.pool.transaction(async (tx) => {
     const claims = await claimKeys(tx, requests);
     const fresh = orders.filter((_, index) => !claims[index]);
+    crashPoint('before-insert');
     const rows = fresh.length > 0 ? await insertOrders(tx, fresh) : [];
+    crashPoint('after-insert');
     const jobs = rows.map(({ id, xact_id }) => ({ id, data: { order_id: id, xact_id } }));
     if (jobs.length > 0) await enqueue(deps.boss, tx, 'process-order', jobs);
+    crashPoint('after-enqueue');
     const stored = rows.map(({ xact_id, ...order }) => order);
     const replies = new Map(stored.map((order) => [order.id, placedReply(order)]));
     const answers = orders.map(({ id }, index) => claims[index] ?? replyTo(replies, id));
     await storeReplies(deps, tx, requests, answers);
     return { outcomes: answers, placed: stored };
   });
+  crashPoint('after-commit');
   if (placed.length === 0) return outcomes;
   deps.hints.wake('process-order');
   deps.hints.announce(placed);

@@ -11,6 +11,7 @@
 import { hostname } from 'node:os';
 import type { JobAttempt, JobResult, JobWithMetadata } from 'pg-boss';
 import { sql, type DatabaseTransactionConnection } from 'slonik';
+import { crashPoint } from '../crash-point.ts';
 import { ClaimLost, completeJobs } from '../db/boss.ts';
 import { isDataError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
@@ -72,9 +73,12 @@ async function completeBatch(deps: Deps, jobs: OrderJob[]): Promise<void> {
     await actAsWorker(tx, jobs);
     await startOrders(tx, ids);
     const orders = await finishOrders(tx, ids, 'COMPLETED');
+    crashPoint('after-effect');
     await completeJobs(deps.boss, tx, 'process-order', attemptsFor(jobs, orders));
+    crashPoint('after-completion');
     return orders;
   });
+  crashPoint('after-work-commit');
   announceFinished(deps, completed);
 }
 

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { QueueName } from '../../jobs/queues.ts';
 import type { Config } from '../config.ts';
+import { crashPoint } from '../crash-point.ts';
 
 /** More changes than this between two publishes are dropped: they are hints, not the record. */
 const ANNOUNCEMENTS_MAX = 1000;
@@ -42,6 +43,7 @@ export function createHints(redis: Redis | null, config: Pick<Config, 'REDIS_PRE
       queues.clear();
       changes = [];
       await pipeline.exec().catch(() => undefined); // the outage is logged by the connection
+      crashPoint('after-publish');
     }
     queues.clear();
     changes = [];

@@ -10,7 +10,7 @@ import { findRedis, startRedis } from '../embedded/redis.ts';
 export type TestServers = { databaseUrl: string; redisUrl: string; stop: () => Promise<void> };
 
 // A test run does not outlive a power cut, so nothing waits for the disk.
-const FAST_AND_FORGETFUL = ['fsync=off', 'full_page_writes=off', 'max_connections=300'];
+export const FAST_AND_FORGETFUL = ['fsync=off', 'full_page_writes=off', 'max_connections=300'];
 
 /** Takes the servers named in TEST_DATABASE_URL and TEST_REDIS_URL, and starts those not named. */
 export async function openTestServers(): Promise<TestServers> {

@@ -1,0 +1,68 @@
+import { setTimeout } from 'node:timers/promises';
+import { pino } from 'pino';
+import { sql, type DatabasePool } from 'slonik';
+import { z } from 'zod';
+import { openPool } from '../src/db/pool.ts';
+import { ReadableError } from '../src/process.ts';
+import type { Stored, Violation } from './verdict.ts';
+
+const POLL_MS = 200;
+const SAMPLES = 20;
+
+const StoredOrder = z.object({
+  marker: z.string(),
+  id: z.string(),
+  status: z.string(),
+  completions: z.number(),
+  cancellations: z.number(),
+  changed_at: z.number(),
+});
+
+const AuditViolation = z.object({
+  invariant: z.string(),
+  order_id: z.string().nullable(),
+  evidence: z.unknown(),
+});
+
+/** Opens the database as its superuser, who sees everything. */
+export function openEvidence(url: string): Promise<DatabasePool> {
+  return openPool({ DATABASE_URL: url, POOL_SIZE_MAX: 2 }, pino({ level: 'silent' }));
+}
+
+/** Waits until no order is open any more, but not for ever: what is open then is stranded. */
+export async function whenSettled(pool: DatabasePool, timeoutMs: number): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  const isOpen = () =>
+    pool.exists(sql.unsafe`SELECT FROM orders WHERE status IN ('PENDING', 'PROCESSING')`);
+  while ((await isOpen()) && Date.now() < deadline) await setTimeout(POLL_MS);
+}
+
+/** Every order there is, with how often its events say that it was completed and cancelled. */
+export async function readOrders(pool: DatabasePool): Promise<readonly Stored[]> {
+  return pool.any(sql.type(StoredOrder)`
+    SELECT
+      coalesce(o.metadata ->> 'chaos', 'none') AS marker, o.id, o.status,
+      count(*) FILTER (WHERE e.to_status = 'COMPLETED') AS completions,
+      count(*) FILTER (WHERE e.to_status = 'CANCELLED') AS cancellations,
+      coalesce(floor(extract(epoch FROM max(e.at)) * 1000), 0)::bigint AS changed_at
+    FROM orders AS o
+    LEFT JOIN order_events AS e ON e.order_id = o.id
+    GROUP BY o.id
+    ORDER BY o.id
+  `);
+}
+
+/** What the audit finds. Throws when there is no audit to ask. */
+export async function readViolations(pool: DatabasePool): Promise<readonly Violation[]> {
+  const exists = await pool.oneFirst(sql.type(z.object({ exists: z.boolean() }))`
+    SELECT to_regclass('audit.violations') IS NOT NULL AS exists
+  `);
+  if (!exists) {
+    throw new ReadableError(
+      'there is no view audit.violations: NOTHING WAS AUDITED (--without-audit to do without)',
+    );
+  }
+  return pool.any(sql.type(AuditViolation)`
+    SELECT invariant, order_id, evidence FROM audit.violations ORDER BY invariant, order_id LIMIT ${SAMPLES}
+  `);
+}

@@ -1,0 +1,118 @@
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { pino } from 'pino';
+import { MigrateConfig, loadConfig, type Environment } from '../src/config.ts';
+import { serviceUrl } from '../src/db/roles.ts';
+import { takeDataDir, type DataDir } from '../src/embedded/data-dir.ts';
+import { startRedis } from '../src/embedded/redis.ts';
+import { freePort } from '../src/embedded/server-process.ts';
+import { migrate } from '../src/migrate.ts';
+import {
+  startRestartablePostgres,
+  type RestartablePostgres,
+} from '../src/testing/restartable-postgres.ts';
+import { requireRedis } from '../src/testing/servers.ts';
+import { NO_LIMITS } from '../src/testing/template.ts';
+import { keepRunning, type KeptProcess } from './kept-process.ts';
+import { APIS, WORKERS } from './schedule.ts';
+
+const DATABASE = 'orders';
+
+/** The real thing, all on loopback: Postgres with fsync on, Redis, API processes and workers. */
+export type Machine = {
+  apis: (KeptProcess & { origin: string })[];
+  workers: KeptProcess[];
+  postgres: RestartablePostgres;
+  redis: { restart: (downMs: number) => Promise<void> };
+  /** Processes that ended although nobody had them ended. */
+  unexpectedEnds: string[];
+  close: () => Promise<void>;
+};
+
+/** Starts everything in a temporary folder. What has been started is stopped again when something fails. */
+export async function openMachine(logs: string | undefined): Promise<Machine> {
+  const dir = mkdtempSync(join(tmpdir(), 'oms-chaos-'));
+  const stops: (() => Promise<void> | void)[] = [
+    () => rmSync(dir, { recursive: true, force: true }),
+  ];
+  const unexpectedEnds: string[] = [];
+  async function close(): Promise<void> {
+    for (let stop = stops.pop(); stop; stop = stops.pop()) await stop();
+  }
+  try {
+    const dataDir = takeDataDir(dir);
+    const postgres = await startRestartablePostgres(dataDir, DATABASE);
+    stops.push(postgres.stop);
+    const redis = await openRedis(dataDir);
+    stops.push(redis.stop);
+    const passwords = {
+      oms_api: dataDir.secret('api-database-password'),
+      oms_worker: dataDir.secret('worker-database-password'),
+    };
+    const migrateConfig = loadConfig({ DATABASE_URL: postgres.url }, MigrateConfig);
+    await migrate(migrateConfig, pino({ level: 'silent' }), passwords);
+
+    if (logs) mkdirSync(logs, { recursive: true });
+    const keep = (module: 'api' | 'worker', number: number, settings: Environment = {}) => {
+      const name = `${module}-${number}`;
+      const role = `oms_${module}` as const;
+      const databaseUrl = serviceUrl(postgres.url, role, passwords[role]);
+      const kept = keepRunning({
+        name,
+        module: new URL(`../src/${module}.ts`, import.meta.url),
+        cwd: dir, // where there is no .env
+        env: { ...environment(databaseUrl, redis.url), ...settings },
+        logFile: logs && join(logs, `${name}.log`),
+        onUnexpectedEnd: (what) => unexpectedEnds.push(what),
+      });
+      stops.push(kept.end);
+      return kept;
+    };
+    const apis = [];
+    for (let number = 0; number < APIS; number += 1) {
+      const port = await freePort();
+      const origin = `http://127.0.0.1:${port}`;
+      apis.push({ ...keep('api', number, { PORT: String(port) }), origin });
+    }
+    const workers = Array.from({ length: WORKERS }, (_, number) => keep('worker', number));
+    await Promise.all([...apis, ...workers].map(({ ready }) => ready()));
+    return { apis, workers, postgres, redis, unexpectedEnds, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function environment(databaseUrl: string, redisUrl: string): Environment {
+  return {
+    DATABASE_URL: databaseUrl,
+    REDIS_URL: redisUrl,
+    JWT_SECRET: 'a-secret-for-chaos-and-nothing-else',
+    ACCESS_TOKEN_TTL_SECONDS: '86400',
+    ...NO_LIMITS,
+  };
+}
+
+async function openRedis(dataDir: DataDir) {
+  const program = requireRedis();
+  const dir = dataDir.path('redis');
+  mkdirSync(dir);
+  let current = await startRedis(program, dir);
+  let restarted: Promise<void> = Promise.resolve();
+
+  /** Kills it, and starts it again with nothing in it. */
+  function restart(downMs: number): Promise<void> {
+    restarted = restarted.then(async () => {
+      const exited = once(current.child, 'exit');
+      current.child.kill('SIGKILL');
+      await exited;
+      await setTimeout(downMs);
+      current = await startRedis(program, dir, current.port);
+    });
+    return restarted;
+  }
+  return { url: current.url, restart, stop: () => restarted.then(() => current.stop()) };
+}

@@ -1,0 +1,49 @@
+import type { Verdict } from './verdict.ts';
+
+const EXAMPLES = 5;
+
+/** The end of a run, for people. */
+export function report(verdict: Verdict, extra: Record<string, string | number>): string {
+  const kinds = Object.entries(verdict.faults).sort(([a], [b]) => a.localeCompare(b));
+  const total = kinds.reduce((sum, [, count]) => sum + count, 0);
+  const rows: [string, string | number][] = [
+    ['orders acknowledged', `${verdict.acknowledged}, of these cancelled ${verdict.cancelled}`],
+    ['never answered', verdict.unanswered.length],
+    ['lost', verdict.lost.length],
+    ['doubled', verdict.doubled.length],
+    ['stranded', verdict.stranded.length],
+    ['in another state than acknowledged', verdict.wrong.length],
+    ...Object.entries(extra),
+    ['complaints', verdict.complaints.length],
+    ['faults injected', `${total} of ${kinds.length} kinds`],
+    ...kinds.map(([kind, count]): [string, number] => [`  ${kind}`, count]),
+    ['crash points not reached', verdict.notReached.length],
+    [
+      'worst time to recover',
+      `${inSeconds(verdict.recoveryMs)} until an order placed after it was completed (${verdict.recoveryAfter})`,
+    ],
+    ['longest open', `${inSeconds(verdict.longestOpenMs)} from acknowledged to ended`],
+  ];
+  const lines = rows.map(([name, value]) => `${name.padEnd(36)}${value}`);
+  return [...lines, ...examples(verdict)].join('\n');
+}
+
+function examples({
+  unanswered,
+  lost,
+  doubled,
+  stranded,
+  wrong,
+  violations,
+  complaints,
+}: Verdict): string[] {
+  const found = { unanswered, lost, doubled, stranded, wrong, complaints };
+  const audited = violations.map((violation) => JSON.stringify(violation));
+  return Object.entries({ ...found, violations: audited }).flatMap(([name, all]) =>
+    all.slice(0, EXAMPLES).map((one) => `${name}: ${one}`),
+  );
+}
+
+function inSeconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

@@ -1,0 +1,117 @@
+import test from 'ava';
+import { judge, type Findings, type Stored } from './verdict.ts';
+
+const placed = {
+  marker: '1:1',
+  id: 'a',
+  sentAt: 1000,
+  acknowledgedAt: 1010,
+  isAnswered: true,
+  cancelled: false,
+};
+const completed: Stored = {
+  marker: '1:1',
+  id: 'a',
+  status: 'COMPLETED',
+  completions: 1,
+  cancellations: 0,
+  changed_at: 1500,
+};
+const cancelled: Stored = { ...completed, status: 'CANCELLED', completions: 0, cancellations: 1 };
+const nothing: Findings = {
+  placed: [],
+  stored: [],
+  injected: [],
+  violations: [],
+  complaints: [],
+};
+const healthy: Findings = { ...nothing, placed: [placed], stored: [completed] };
+
+test('an acknowledged order that was completed once is clean', (t) => {
+  t.like(judge(healthy), { clean: true, acknowledged: 1, cancelled: 0, longestOpenMs: 490 });
+});
+
+test('a cancelled order is clean when its customer was told so', (t) => {
+  const told = { ...placed, cancelled: true };
+
+  t.like(judge({ ...nothing, placed: [told], stored: [cancelled] }), { clean: true, cancelled: 1 });
+});
+
+test('an acknowledged order that is not there, or is there as another one, is lost', (t) => {
+  t.like(judge({ ...healthy, stored: [] }), { clean: false, lost: ['1:1 a'] });
+  t.like(judge({ ...healthy, stored: [{ ...completed, id: 'b' }] }), { lost: ['1:1 a'] });
+});
+
+test('an order is doubled when it is there twice, or ended twice', (t) => {
+  const twice = judge({ ...healthy, stored: [completed, { ...completed, id: 'b' }] });
+  const endedTwice = judge({ ...healthy, stored: [{ ...completed, completions: 2 }] });
+  const both = judge({ ...healthy, stored: [{ ...completed, cancellations: 1 }] });
+
+  for (const verdict of [twice, endedTwice, both]) {
+    t.false(verdict.clean);
+    t.is(verdict.doubled.length, 1);
+  }
+});
+
+test('an order that is still open is stranded, acknowledged or not', (t) => {
+  for (const status of ['PENDING', 'PROCESSING']) {
+    const open = { ...completed, status, completions: 0 };
+    t.is(judge({ ...healthy, stored: [open] }).stranded.length, 1);
+    t.false(judge({ ...nothing, stored: [open] }).clean);
+  }
+});
+
+test('an order that ended otherwise than its customer was told is wrong', (t) => {
+  const told = { ...placed, cancelled: true };
+  const cases: Findings[] = [
+    { ...healthy, placed: [told] },
+    { ...healthy, stored: [cancelled] },
+    { ...healthy, stored: [{ ...completed, status: 'FAILED', completions: 0 }] },
+    { ...healthy, stored: [{ ...completed, completions: 0 }] },
+    { ...healthy, placed: [told], stored: [{ ...cancelled, cancellations: 0 }] },
+  ];
+  for (const findings of cases) {
+    t.is(judge(findings).wrong.length, 1);
+    t.false(judge(findings).clean);
+  }
+});
+
+test('a customer who never got an answer is not forgotten', (t) => {
+  const unanswered = { ...placed, isAnswered: false };
+
+  t.like(judge({ ...healthy, placed: [unanswered] }), { clean: false, unanswered: ['1:1 a'] });
+  t.like(judge({ ...nothing, placed: [{ ...unanswered, id: null }] }), { clean: false, lost: [] });
+});
+
+test('a violation of the audit, and a complaint, are never clean', (t) => {
+  const violation = { invariant: 'I1', order_id: 'a', evidence: {} };
+
+  t.false(judge({ ...healthy, violations: [violation] }).clean);
+  t.false(judge({ ...healthy, complaints: ['api-0 ended'] }).clean);
+});
+
+test('recovery is counted from a fault until an order that was sent after it is completed', (t) => {
+  const fault = { kind: 'kill-worker', target: 0, atMs: 1 } as const;
+  const before = { ...placed, marker: '1:0', id: 'b', sentAt: 100 };
+  const verdict = judge({
+    ...healthy,
+    placed: [before, placed],
+    stored: [{ ...completed, marker: '1:0', id: 'b', changed_at: 600 }, completed],
+    injected: [{ ...fault, happenedAt: 500 }],
+  });
+
+  t.like(verdict, { recoveryMs: 1000, recoveryAfter: 'kill-worker #0' });
+});
+
+test('only faults that happened are counted', (t) => {
+  const crash = { kind: 'crash-api', target: 0, point: 'after-commit', pass: 1, atMs: 1 } as const;
+  const injected = [
+    { ...crash, happenedAt: 500 },
+    { ...crash, pass: 2, happenedAt: null },
+  ];
+
+  t.like(judge({ ...healthy, injected }), {
+    faults: { 'crash-api': 1 },
+    notReached: ['crash-api #0 point after-commit pass 2'],
+  });
+});

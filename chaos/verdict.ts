@@ -1,0 +1,135 @@
+/*
+ * What became of the orders: what the customers know against what the database holds. Pure, so that the
+ * harness itself can be tested.
+ */
+import type { Placed } from './clients.ts';
+import { describeFault } from './schedule.ts';
+import type { Injected } from './faults.ts';
+
+/** An order as the database has it. */
+export type Stored = {
+  marker: string;
+  id: string;
+  status: string;
+  completions: number;
+  cancellations: number;
+  /** When its last event happened. */
+  changed_at: number;
+};
+
+/** One row of audit.violations. */
+export type Violation = { invariant: string; order_id: string | null; evidence: unknown };
+
+/** Everything that a run has found out. */
+export type Findings = {
+  placed: Placed[];
+  stored: Stored[];
+  injected: Injected[];
+  violations: Violation[];
+  /** Answers that no customer should get, processes that ended by themselves. */
+  complaints: string[];
+};
+
+export type Verdict = {
+  acknowledged: number;
+  cancelled: number;
+  /** Asked for again and again, also after the last fault was over, and never answered. */
+  unanswered: string[];
+  lost: string[];
+  doubled: string[];
+  stranded: string[];
+  /** In a final state, but not in the one that was acknowledged. */
+  wrong: string[];
+  violations: Violation[];
+  complaints: string[];
+  faults: Record<string, number>;
+  notReached: string[];
+  recoveryMs: number;
+  recoveryAfter: string;
+  longestOpenMs: number;
+  clean: boolean;
+};
+
+/** Compares. An order counts as acknowledged when its 201 has arrived. */
+export function judge({ placed, stored, injected, violations, complaints }: Findings): Verdict {
+  const byMarker = Map.groupBy(stored, ({ marker }) => marker);
+  const acknowledged = placed.filter(({ id }) => id !== null);
+  const unanswered = placed.filter(({ isAnswered }) => !isAnswered);
+  const lost = acknowledged.filter(
+    ({ marker, id }) => !byMarker.get(marker)?.some((order) => order.id === id),
+  );
+  const doubled = [...byMarker].filter(([, orders]) => orders.length > 1 || orders.some(isTwice));
+  const stranded = stored.filter(({ status }) => status === 'PENDING' || status === 'PROCESSING');
+  const knownById = new Map(placed.map((order) => [order.id, order]));
+  const wrong = stored.filter((order) => isWrong(order, knownById.get(order.id)));
+  const problems = [unanswered, lost, doubled, stranded, wrong, violations, complaints];
+  return {
+    acknowledged: acknowledged.length,
+    cancelled: acknowledged.filter(({ cancelled }) => cancelled).length,
+    unanswered: unanswered.map(({ marker, id }) => `${marker} ${id ?? ''}`),
+    lost: lost.map(({ marker, id }) => `${marker} ${id}`),
+    doubled: doubled.map(([marker, orders]) => `${marker} ${orders.map(describe).join(', ')}`),
+    stranded: stranded.map(describe),
+    wrong: wrong.map(describe),
+    violations,
+    complaints,
+    ...countFaults(injected),
+    ...worstRecovery(placed, stored, injected),
+    longestOpenMs: longestOpen(acknowledged, stored),
+    clean: problems.every(({ length }) => length === 0),
+  };
+}
+
+function isTwice({ completions, cancellations }: Stored): boolean {
+  return completions + cancellations > 1;
+}
+
+/** Final, and neither completed nor cancelled as its customer was told, by exactly that event. */
+function isWrong({ status, completions, cancellations }: Stored, known?: Placed): boolean {
+  if (status === 'PENDING' || status === 'PROCESSING') return false; // stranded instead
+  if (status === 'COMPLETED') return completions !== 1 || known?.cancelled === true;
+  return status !== 'CANCELLED' || cancellations !== 1 || known?.cancelled !== true;
+}
+
+function countFaults(injected: Injected[]) {
+  const faults: Record<string, number> = {};
+  const happened = injected.filter(({ happenedAt }) => happenedAt !== null);
+  for (const { kind } of happened) faults[kind] = (faults[kind] ?? 0) + 1;
+  const notReached = injected.filter((fault) => !happened.includes(fault)).map(describeFault);
+  return { faults, notReached };
+}
+
+/** The longest time from a fault until an order that was sent after it was completed. */
+function worstRecovery(placed: Placed[], stored: Stored[], injected: Injected[]) {
+  const sentAt = new Map(placed.map((order) => [order.id, order.sentAt]));
+  const completed = stored
+    .filter(({ status }) => status === 'COMPLETED')
+    .map(({ id, changed_at }) => ({ sent: sentAt.get(id) ?? 0, done: changed_at }));
+  let worst = { recoveryMs: 0, recoveryAfter: 'nothing' };
+  for (const fault of injected) {
+    const at = fault.happenedAt ?? Infinity;
+    const next = completed.reduce(
+      (min, { sent, done }) => (sent >= at ? Math.min(min, done) : min),
+      Infinity,
+    );
+    const ms = next - at;
+    if (Number.isFinite(ms) && ms > worst.recoveryMs) {
+      worst = { recoveryMs: Math.round(ms), recoveryAfter: describeFault(fault) };
+    }
+  }
+  return worst;
+}
+
+/** The longest that an acknowledged order has waited for its end. */
+function longestOpen(acknowledged: Placed[], stored: Stored[]): number {
+  const changedAt = new Map(stored.map(({ id, changed_at }) => [id, changed_at]));
+  return acknowledged.reduce(
+    (max, { id, acknowledgedAt }) =>
+      Math.max(max, Math.round((changedAt.get(id ?? '') ?? 0) - acknowledgedAt)),
+    0,
+  );
+}
+
+function describe({ id, status, completions, cancellations }: Stored): string {
+  return `${id} ${status}, completed ${completions} times, cancelled ${cancellations} times`;
+}

@@ -1,0 +1,45 @@
+import { ConnectionError, sql } from 'slonik';
+import { pino } from 'pino';
+import { z } from 'zod';
+import { test } from '../testing/context.ts';
+import { isDatabaseAway } from './errors.ts';
+import { openPool } from './pool.ts';
+import { limitWaiting } from './waiting.ts';
+
+const Row = z.object({ seven: z.number() });
+
+test('who gets no connection in time is told so, and what was asked is never done', async (t) => {
+  const config = { ...t.context.deps.config, POOL_SIZE_MAX: 2 };
+  const full = await openPool(config, pino({ level: 'silent' }));
+  t.teardown(() => full.end());
+  const pool = limitWaiting(full, 100);
+  const release = Promise.withResolvers<void>();
+  const holders = [1, 2].map(() => pool.connect(() => release.promise));
+  let isDone = false;
+
+  const refused = await t.throwsAsync(pool.one(sql.type(Row)`SELECT 7 AS seven`), {
+    instanceOf: ConnectionError,
+  });
+  await t.throwsAsync(
+    pool.transaction(async () => {
+      isDone = true;
+    }),
+  );
+  release.resolve();
+  await Promise.all(holders);
+
+  t.true(isDatabaseAway(refused), 'so that it is answered 503');
+  t.deepEqual(await pool.one(sql.type(Row)`SELECT 7 AS seven`), { seven: 7 });
+  t.false(isDone);
+});
+
+test('who has a connection may use it for longer than that', async (t) => {
+  const pool = limitWaiting(t.context.deps.pool, 100);
+
+  const rows = await pool.transaction(async (tx) => {
+    await tx.query(sql.unsafe`SELECT pg_sleep(0.3)`);
+    return tx.any(sql.type(Row)`SELECT 7 AS seven`);
+  });
+
+  t.deepEqual([...rows], [{ seven: 7 }]);
+});

@@ -1,0 +1,73 @@
+import { sql } from 'slonik';
+import { v7 as uuidv7 } from 'uuid';
+import { drain, lookUp, signUp, test, type Context } from '../testing/context.ts';
+import { insertOrders } from '../testing/orders.ts';
+import { sqlStateOf } from '../db/errors.ts';
+
+// The database itself refuses what would strand an order, whoever tries: here it is the superuser.
+
+test('an order that is inserted without its job is refused at commit, and told how to place it', async (t) => {
+  const { id: userId } = await signUp(t.context);
+  const id = uuidv7();
+
+  const error = await t.throwsAsync(insertAlone(t.context, id, userId));
+
+  t.is(sqlStateOf(error), 'OM003');
+  t.regex(hintOf(error), /place_order/);
+  t.false(await isThere(t.context, id));
+});
+
+test('an order whose job was enqueued by another transaction is refused', async (t) => {
+  const { id: userId } = await signUp(t.context);
+  const id = uuidv7();
+  await t.context.deps.pool.query(sql.unsafe`SELECT enqueue_order(${id}, pg_current_xact_id())`);
+
+  const error = await t.throwsAsync(insertAlone(t.context, id, userId));
+
+  t.is(sqlStateOf(error), 'OM003');
+  t.false(await isThere(t.context, id));
+});
+
+test('an order cannot be put back to PENDING when its job is gone', async (t) => {
+  const { deps } = t.context;
+  const { id: userId } = await signUp(t.context);
+  const [id = ''] = await insertOrders(deps, userId, 1);
+  await deps.pool.query(sql.unsafe`UPDATE orders SET status = 'PROCESSING' WHERE id = ${id}`);
+  await deps.boss.deleteJob('process-order', id);
+
+  const error = await t.throwsAsync(
+    deps.pool.query(sql.unsafe`UPDATE orders SET status = 'PENDING' WHERE id = ${id}`),
+  );
+
+  t.is(sqlStateOf(error), 'OM003');
+  t.regex(hintOf(error), /ops\.retry_order/);
+  t.like(await lookUp(deps, id), { status: 'PROCESSING' });
+});
+
+test('an order that is placed from SQL is completed by a worker', async (t) => {
+  const { deps } = t.context;
+  const { id: userId } = await signUp(t.context);
+  const [id = ''] = await insertOrders(deps, userId, 1);
+
+  await drain(deps, 'process-order');
+
+  t.like(await lookUp(deps, id), { status: 'COMPLETED', job: 'completed' });
+});
+
+function insertAlone({ deps }: Context, id: string, userId: string) {
+  return deps.pool.query(sql.unsafe`
+    INSERT INTO orders (id, user_id, product_name, amount) VALUES (${id}, ${userId}, 'Kettle', 1)
+  `);
+}
+
+function isThere({ deps }: Context, id: string): Promise<boolean> {
+  return deps.pool.exists(sql.unsafe`SELECT FROM orders WHERE id = ${id}`);
+}
+
+function hintOf(error: unknown): string {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    const { hint } = e as { hint?: unknown };
+    if (typeof hint === 'string') return hint;
+  }
+  return '';
+}

@@ -1,0 +1,45 @@
+import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
+import type { DataDir } from '../embedded/data-dir.ts';
+import { ensureDatabase, startPostgresIn } from '../embedded/postgres.ts';
+import { freePort } from '../embedded/server-process.ts';
+
+/** A Postgres that can be made to go away, and comes back at the same address. */
+export type RestartablePostgres = {
+  /** Of the superuser. */
+  url: string;
+  /** Fast: connections are cut, and everything is written. Immediate: it has to recover from its log. */
+  restart: (how: 'fast' | 'immediate', downMs?: number) => Promise<void>;
+  /** Does something while nobody restarts it. */
+  whileUp: <T>(act: () => Promise<T>) => Promise<T>;
+  stop: () => Promise<void>;
+};
+
+/** Starts Postgres in a data directory, with one database. */
+export async function startRestartablePostgres(
+  dataDir: DataDir,
+  database: string,
+  settings: string[] = [],
+): Promise<RestartablePostgres> {
+  const port = await freePort();
+  const start = () => startPostgresIn(dataDir, settings, port);
+  let current = await start();
+  await ensureDatabase(current, database);
+  let queue: Promise<unknown> = Promise.resolve();
+
+  function whileUp<T>(act: () => Promise<T>): Promise<T> {
+    const acted = queue.then(act);
+    queue = acted.catch(() => undefined); // whoever asked is told
+    return acted;
+  }
+  const restart = (how: 'fast' | 'immediate', downMs = 0) =>
+    whileUp(async () => {
+      const exited = once(current.child, 'exit');
+      current.child.kill(how === 'fast' ? 'SIGINT' : 'SIGQUIT');
+      await exited;
+      await setTimeout(downMs);
+      current = await start();
+    });
+  const stop = () => whileUp(() => current.stop());
+  return { url: current.url(database), restart, whileUp, stop };
+}
