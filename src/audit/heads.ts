@@ -139,10 +139,10 @@ export function readHeads({ rows }: Session): Promise<Head[]> {
 /** Recomputes the heads made since, each in a snapshot of its own, and checks the signatures of all. */
 export async function checkHeads(
   session: Session,
+  heads: Head[],
   keys: PublicKeys | null,
-  { since }: { since?: Date | undefined } = {},
+  since?: Date,
 ): Promise<{ result: HeadsResult; violations: Violation[] }> {
-  const heads = await readHeads(session);
   const violations: Violation[] = [];
   let checked = 0;
   for (const [index, head] of heads.entries()) {
@@ -154,15 +154,19 @@ export async function checkHeads(
     }
     violations.push(...problems.map((problem) => toViolation(head, problem)));
   }
-  const last = heads.at(-1);
   const result: HeadsResult = {
     checked,
     signatures: keys ? 'checked' : 'not checked',
-    newest_at: last?.created_at ?? null,
-    to_xid: last?.to_xid ?? '0',
+    newest_at: heads.at(-1)?.created_at ?? null,
+    to_xid: coveredUpTo(heads),
     covered_events: heads.reduce((sum, { events }) => sum + events, 0),
   };
   return { result, violations };
+}
+
+/** Events of transactions below this one are covered by the heads. */
+export function coveredUpTo(heads: Head[]): string {
+  return heads.at(-1)?.to_xid ?? '0';
 }
 
 /** The violation that there are more or fewer events than the heads cover; none when the sums agree. */

@@ -8,7 +8,7 @@ import {
   writeEvidence,
   type WindowFacts,
 } from './evidence.ts';
-import { checkHeads, coverage, type HeadsResult } from './heads.ts';
+import { checkHeads, coverage, coveredUpTo, readHeads } from './heads.ts';
 import type { PublicKeys, Signer } from './keys.ts';
 import { throughWindows } from './pipeline.ts';
 import { createProgress } from './progress.ts';
@@ -16,7 +16,7 @@ import type { Report } from './report.ts';
 import { openSession, type Session } from './session.ts';
 import { allWindows, changedSince, conditionOf, listedWindows, type Window } from './windows.ts';
 
-/** Windows at the same time, each on a connection of its own. */
+/** Windows at the same time, each on a connection of its own; the heads have another, and so has the list. */
 const SESSIONS = 2;
 
 export type AuditOptions = {
@@ -34,8 +34,8 @@ export async function runAudit(options: AuditOptions): Promise<Report> {
   const started = performance.now();
   const sessions: Session[] = [];
   try {
-    while (sessions.length <= SESSIONS) sessions.push(await openSession(options.databaseUrl));
-    const report = await audit(sessions as [Session, ...Session[]], options);
+    while (sessions.length < SESSIONS + 2) sessions.push(await openSession(options.databaseUrl));
+    const report = await audit(sessions as [Session, Session, ...Session[]], options);
     return { ...report, seconds: (performance.now() - started) / 1000 };
   } finally {
     await Promise.allSettled(sessions.map((session) => session.close()));
@@ -43,29 +43,34 @@ export async function runAudit(options: AuditOptions): Promise<Report> {
 }
 
 async function audit(
-  [coordinator, ...workers]: [Session, ...Session[]],
+  [coordinator, forHeads, ...workers]: [Session, Session, ...Session[]],
   { keys, since, evidence, windowOrders }: AuditOptions,
 ): Promise<Omit<Report, 'seconds'>> {
   const begun = await positionOf(coordinator);
   const findings = noFindings();
   const tally = new Tally();
   let found = 0;
-  const heads = await checkHeads(coordinator, keys, { since });
+  const known = await readHeads(coordinator);
+  const to_xid = coveredUpTo(known);
   const progress = createProgress(since ? 0 : await estimateOrders(coordinator));
   const windows = since
     ? listedWindows(coordinator, changedSince(since))
     : allWindows(coordinator, windowOrders);
   const work = async (session: Session, window: Window): Promise<WindowResult> => ({
     findings: await checkWindow(session, window),
-    covered: await countEvents(session, window, heads.result),
+    covered: await countEvents(session, window, to_xid),
     facts: evidence ? await factsOf(session, window) : null,
   });
-  await throughWindows(workers, windows, work, (result) => {
+  const take = (result: WindowResult) => {
     addFindings(findings, result.findings);
     found += result.covered;
     if (result.facts) tally.add(result.facts);
     progress.advance(result.findings.orders);
-  });
+  };
+  const [heads] = await Promise.all([
+    checkHeads(forHeads, known, keys, since),
+    throughWindows(workers, windows, work, take),
+  ]);
   progress.end();
   const uncovered = since ? [] : coverage(heads.result, found);
   addFindings(findings, toFindings([...heads.violations, ...uncovered]));
@@ -86,11 +91,7 @@ function toFindings(listed: Violation[]): Findings {
 }
 
 /** How many events of a window the heads should cover. */
-async function countEvents(
-  session: Session,
-  window: Window,
-  { to_xid }: HeadsResult,
-): Promise<number> {
+async function countEvents(session: Session, window: Window, to_xid: string): Promise<number> {
   const within = conditionOf(window, 'order_id');
   const [row] = await session.rows<{ events: number }>(
     `SELECT count(*)::integer AS events FROM order_events
