@@ -200,10 +200,10 @@ export const mutations: Mutation[] = [
       {
         file: HANDOFF,
         from: `    AND n.status = 'CANCELLED';`,
-        to: `    AND n.status = 'COMPLETED';`,
+        to: `    AND n.status = 'CANCELLED' AND false;`,
       },
     ],
-    detector: audit('I6'),
+    detector: audit('I4'), // a worker completes the job of an order that has not ended by it
   },
   {
     name: 'changes leave no event',
