@@ -14,7 +14,14 @@ test('who gets no connection in time is told so, and what was asked is never don
   t.teardown(() => full.end());
   const pool = limitWaiting(full, 100);
   const release = Promise.withResolvers<void>();
-  const holders = [1, 2].map(() => pool.connect(() => release.promise));
+  const held = [1, 2].map(() => Promise.withResolvers<void>());
+  const holders = held.map(({ resolve }) =>
+    full.connect(() => {
+      resolve();
+      return release.promise;
+    }),
+  );
+  await Promise.all(held.map(({ promise }) => promise));
   let isDone = false;
 
   const refused = await t.throwsAsync(pool.one(sql.type(Row)`SELECT 7 AS seven`), {
@@ -29,15 +36,15 @@ test('who gets no connection in time is told so, and what was asked is never don
   await Promise.all(holders);
 
   t.true(isDatabaseAway(refused), 'so that it is answered 503');
-  t.deepEqual(await pool.one(sql.type(Row)`SELECT 7 AS seven`), { seven: 7 });
+  t.deepEqual(await full.one(sql.type(Row)`SELECT 7 AS seven`), { seven: 7 });
   t.false(isDone);
 });
 
 test('who has a connection may use it for longer than that', async (t) => {
-  const pool = limitWaiting(t.context.deps.pool, 100);
+  const pool = limitWaiting(t.context.deps.pool, 1000); // on a busy machine connecting takes a while
 
   const rows = await pool.transaction(async (tx) => {
-    await tx.query(sql.unsafe`SELECT pg_sleep(0.3)`);
+    await tx.query(sql.unsafe`SELECT pg_sleep(1.5)`);
     return tx.any(sql.type(Row)`SELECT 7 AS seven`);
   });
 
