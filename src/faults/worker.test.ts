@@ -14,8 +14,8 @@ import { until } from '../testing/until.ts';
 
 /** What the README states: heartbeat 10 s, looked for every 2 s, back-off 1–2 s, poll 1 s. */
 const RESCUE_MS_MAX = 15_000;
-/** Timers of a loaded test machine come late. */
-const LATE_MS_MAX = 5_000;
+/** Timers and claims of a test machine that is several times overloaded come late: 20 s were seen. */
+const LATE_MS_MAX = 15_000;
 
 test('when a worker is killed in the midst of 1000 orders, another completes them all, each once', async (t) => {
   const service = await ownService(t);
