@@ -122,6 +122,9 @@ END $$;
 
 CREATE OR REPLACE FUNCTION orders_record_change() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  -- Parsed once, here: in the statement below it would be once per order.
+  attempts jsonb := nullif(current_setting('oms.attempts', true), '')::jsonb;
 BEGIN
   INSERT INTO order_events
     (order_id, version, from_status, to_status, actor, reason, job_id, attempt, at, xact_id, hash)
@@ -131,12 +134,11 @@ BEGIN
   FROM (
     SELECT n.id, n.version, o.status AS from_status, n.status, order_actor(n.user_id) AS actor,
       nullif(current_setting('oms.reason', true), '') AS reason,
-      (a.attempts -> n.id::text ->> 0)::uuid AS job_id,
-      (a.attempts -> n.id::text ->> 1)::integer AS attempt,
+      (attempts -> n.id::text ->> 0)::uuid AS job_id,
+      (attempts -> n.id::text ->> 1)::integer AS attempt,
       clock_timestamp() AS at, pg_current_xact_id() AS change_xact_id
     FROM new_orders AS n
     JOIN old_orders AS o USING (id)
-    CROSS JOIN (SELECT nullif(current_setting('oms.attempts', true), '')::jsonb AS attempts) AS a
     WHERE n.status <> o.status
   ) AS n
   LEFT JOIN order_events AS p ON p.order_id = n.id AND p.version = n.version - 1;
