@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import { readPublicKeys } from './audit/keys.ts';
 import { freePort } from './embedded/server-process.ts';
 import { listen } from './http/server.ts';
 import { logIn, PASSWORD, startedSession } from './testing/accounts.ts';
@@ -37,6 +38,7 @@ test.serial(
     t.like(JSON.parse(listed).orders, [{ id: JSON.parse(placed).id, status: 'COMPLETED' }]);
     t.true(started.stdout().includes(`Documentation           ${origin}/docs`));
     t.is((await send(origin, 'GET', '/docs')).status, 200);
+    t.is(readPublicKeys(join(settings.DATA_DIR, 'audit-key.pem')).size, 1);
     const workerMetrics = /of the worker (\S+)/.exec(started.stdout())?.[1] ?? '';
     t.regex(
       await (await fetch(workerMetrics)).text(),

@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
+import { newSigningKey } from './audit/keys.ts';
 import {
   loadConfig,
   readEnvironment,
@@ -59,6 +60,7 @@ async function start(interrupted: AbortSignal): Promise<void> {
     DATABASE_URL: given.DATABASE_URL || (await ownPostgres(dataDir)), // as somebody who may migrate
     REDIS_URL: given.REDIS_URL || (await ownRedis(dataDir)),
     JWT_SECRET: given.JWT_SECRET || dataDir.secret('jwt-secret'),
+    AUDIT_SIGNING_KEY_FILE: given.AUDIT_SIGNING_KEY_FILE || signingKeyFile(dataDir),
     WORKER_PORT: given.WORKER_PORT || String(await freePort()),
   };
   const config = loadConfig(env);
@@ -79,6 +81,11 @@ async function start(interrupted: AbortSignal): Promise<void> {
   await startProcesses(env, config, passwords);
   interrupted.throwIfAborted();
   process.stdout.write(welcome(config, { embedded: !given.DATABASE_URL }));
+}
+
+function signingKeyFile(dataDir: DataDir): string {
+  dataDir.secret('audit-key.pem', newSigningKey);
+  return dataDir.path('audit-key.pem');
 }
 
 async function ownPostgres(dataDir: DataDir): Promise<string> {

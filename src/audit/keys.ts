@@ -2,6 +2,7 @@ import {
   createHash,
   createPrivateKey,
   createPublicKey,
+  generateKeyPairSync,
   sign,
   verify,
   type KeyObject,
@@ -14,6 +15,12 @@ const MAKE_KEY = 'openssl genpkey -algorithm ed25519 -out';
 
 /** Signs with the private key of a file. `id` names the public key that verifies it. */
 export type Signer = { id: string; publicKey: KeyObject; sign: (bytes: Buffer) => Buffer };
+
+/** A new Ed25519 private key (PEM, PKCS 8). */
+export function newSigningKey(): string {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
 
 /** Reads an Ed25519 private key (PEM, PKCS 8). Throws a ReadableError that says how to make one. */
 export function readSigner(file: string | undefined): Signer {

@@ -6,8 +6,8 @@ import { ReadableError } from '../process.ts';
 /** The folder that `npm start` keeps its things in. Held by one process at a time. */
 export type DataDir = {
   path: (name: string) => string;
-  /** A random secret, made the first time that it is asked for. */
-  secret: (name: string) => string;
+  /** A secret in a file, made the first time that it is asked for: at random, unless another way is given. */
+  secret: (name: string, make?: () => string) => string;
   release: () => void;
 };
 
@@ -19,16 +19,20 @@ export function takeDataDir(dir: string): DataDir {
   takeLock(lock, dir);
   return {
     path,
-    secret(name) {
+    secret(name, make = randomSecret) {
       const file = path(name);
       const found = readIfThere(file);
       if (found !== null && found !== '') return found;
-      const secret = randomBytes(32).toString('base64url');
+      const secret = make().trim();
       writeFileSync(file, `${secret}\n`, { mode: 0o600 });
       return secret;
     },
     release: () => rmSync(lock, { force: true }),
   };
+}
+
+function randomSecret(): string {
+  return randomBytes(32).toString('base64url');
 }
 
 function takeLock(lock: string, dir: string): void {
