@@ -84,7 +84,16 @@ test('a failed job that belongs to no order starts again with all its retries', 
   t.like((await dba.rows(ACTIONS))[0], { queue: 'prune', order_id: null });
 });
 
-test('a redrive of an unknown queue, without a reason, or of far too many is refused', async (t) => {
+test('a redrive that gives no reason works, and its trail says that there was none', async (t) => {
+  const { deps, dba, failed } = await withFailedOrders(t, 1);
+
+  await dba.rows(`SELECT done FROM ops.redrive('process-order', 10, false)`);
+
+  t.is((await lookUp(deps, failed[0] ?? '')).status, 'PENDING');
+  t.is((await dba.rows(ACTIONS))[0]?.reason, 'no reason given');
+});
+
+test('a redrive of an unknown queue, with a blank reason, or of far too many is refused', async (t) => {
   const { deps, dba, failed } = await withFailedOrders(t, 1);
 
   for (const [values, code] of [
