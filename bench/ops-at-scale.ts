@@ -1,15 +1,17 @@
 /*
  * npm run bench:scale: how long each view of schema ops, and ops.explain_job, takes with 2,000,000 orders
- * and 200,000 jobs in the tables; the median of 5, and the plan of the slowest. BENCH_ORDERS and BENCH_JOBS
- * make it smaller. It fills a Postgres of its own, or the empty database of BENCH_DATABASE_URL.
+ * and 200,000 jobs in the tables; the median of 5, and the plan of the slowest. Then how long npm run audit
+ * takes over all of it, and in how much memory. BENCH_ORDERS and BENCH_JOBS make it smaller. It fills a Postgres of its own, or the empty database of BENCH_DATABASE_URL.
  */
 import { Client } from 'pg';
+import { timeAudit } from './audit-at-scale.ts';
 import { fill } from './fill.ts';
 import { openMachine, quantile } from './service.ts';
 
 const RUNS = 5;
 const VIEW_MS = 50;
 const EXPLAIN_JOB_MS = 20;
+const AUDIT_SECONDS = 120;
 const size = {
   orders: Number(process.env.BENCH_ORDERS ?? 2_000_000),
   jobs: Number(process.env.BENCH_JOBS ?? 200_000),
@@ -79,7 +81,8 @@ async function measureAll(db: Client): Promise<Measured[]> {
 }
 
 const machine = process.env.BENCH_DATABASE_URL ? null : await openMachine({ redis: false });
-const db = new Client(machine?.databaseUrl ?? process.env.BENCH_DATABASE_URL);
+const databaseUrl = machine?.databaseUrl ?? process.env.BENCH_DATABASE_URL ?? '';
+const db = new Client(databaseUrl);
 await db.connect();
 try {
   const { rows: filled } = await db.query('SELECT FROM orders LIMIT 1');
@@ -110,7 +113,12 @@ try {
   );
   console.log(`\nPlan of ${slowest.name}:`);
   for (const line of plan) console.log(line['QUERY PLAN']);
-  if (measured.some(({ ms, limitMs }) => ms >= limitMs)) process.exitCode = 1;
+  const { seconds, peakMb, exitCode } = await timeAudit(databaseUrl);
+  console.log(
+    `\nnpm run audit: ${seconds.toFixed(1)} s (< ${AUDIT_SECONDS}), at most ${peakMb.toFixed(0)} MB`,
+  );
+  const tooSlow = measured.some(({ ms, limitMs }) => ms >= limitMs) || seconds >= AUDIT_SECONDS;
+  if (tooSlow || exitCode !== 0) process.exitCode = 1;
 } finally {
   await db.end();
   await machine?.close();
