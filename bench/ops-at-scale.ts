@@ -1,7 +1,8 @@
 /*
  * npm run bench:scale: how long each view of schema ops, and ops.explain_job, takes with 2,000,000 orders
  * and 200,000 jobs in the tables; the median of 5, and the plan of the slowest. Then how long npm run audit
- * takes over all of it, and in how much memory. BENCH_ORDERS and BENCH_JOBS make it smaller. It fills a Postgres of its own, or the empty database of BENCH_DATABASE_URL.
+ * takes over all of it, and in how much memory. BENCH_ORDERS and BENCH_JOBS make it smaller. It fills a
+ * Postgres of its own, or the empty database of BENCH_DATABASE_URL.
  */
 import { Client } from 'pg';
 import { timeAudit } from './audit-at-scale.ts';

@@ -2,7 +2,7 @@ import type { Queue } from 'pg-boss';
 import { z } from 'zod';
 
 // The transaction that placed the order; jobs from before such were recorded do not have it.
-const OrderJob = z.object({ order_id: z.guid(), xact_id: z.string().optional() });
+const OrderJob = z.object({ order_id: z.guid(), xact_id: z.string().nullish() });
 
 /**
  * Every queue: what a job carries and how it is retried. A leaf module, so that domain functions can

@@ -1,6 +1,18 @@
 -- What each role may do in this database. Run by every migrate, last, as oms_owner.
 
-REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public, ops, audit FROM PUBLIC;
+-- In schema public only what is ours: an extension may have its functions there.
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA ops, audit FROM PUBLIC;
+DO $$
+DECLARE
+  ours regprocedure;
+BEGIN
+  FOR ours IN
+    SELECT oid FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace AND pg_get_userbyid(proowner) = 'oms_owner'
+  LOOP
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', ours);
+  END LOOP;
+END $$;
 
 -- The API: users and their sessions; orders in, status out; jobs in.
 GRANT USAGE ON SCHEMA public, pgboss, ops TO oms_api;
@@ -15,8 +27,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON pgboss.instance TO oms_api; -- says that
 GRANT INSERT ON pgboss.warning TO oms_api;
 GRANT EXECUTE ON FUNCTION pgboss.job_now() TO oms_api;
 
--- The worker: its queue it owns; of orders, only the status.
-GRANT USAGE ON SCHEMA public, ops TO oms_worker;
+-- The worker: every row of the queue, no object of it; of orders, only the status.
+GRANT USAGE ON SCHEMA public, pgboss, ops TO oms_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pgboss TO oms_worker;
 GRANT SELECT ON migrations, orders, order_events, order_transitions TO oms_worker;
 GRANT UPDATE (status) ON orders TO oms_worker;
 GRANT SELECT, DELETE ON refresh_tokens TO oms_worker; -- the nightly prune
@@ -68,5 +81,19 @@ BEGIN
   FOR job_table IN SELECT DISTINCT table_name FROM pgboss.queue UNION SELECT 'job' LOOP
     EXECUTE format('GRANT SELECT, INSERT ON pgboss.%I TO oms_api', job_table);
     EXECUTE format('GRANT SELECT ON pgboss.%I TO oms_auditor', job_table);
+  END LOOP;
+END $$;
+
+-- The statistics of the queue have a table per day, which workers make and drop.
+GRANT CREATE ON SCHEMA pgboss TO oms_worker;
+DO $$
+DECLARE
+  statistics regclass;
+BEGIN
+  FOR statistics IN
+    SELECT oid FROM pg_class
+    WHERE relnamespace = 'pgboss'::regnamespace AND relname LIKE 'queue\_stats%' AND relkind IN ('r', 'p')
+  LOOP
+    EXECUTE format('ALTER TABLE %s OWNER TO oms_worker', statistics);
   END LOOP;
 END $$;

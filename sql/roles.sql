@@ -2,20 +2,24 @@
 -- that is there already. Without the right to create roles, have somebody run this file who has it.
 --
 --   oms_owner     owns our schemas; migrate works as this role
---   oms_worker    owns the queue (schema pgboss), which pg-boss maintains; moves orders along
+--   oms_queue     owns the queue (schema pgboss); migrate works as this role there, and nobody else
+--   oms_worker    works the queue off, keeps its statistics, and moves orders along
 --   oms_api       places orders and reads them; no UPDATE on jobs
 --   oms_dba_read  the views of schema ops, and nothing else; read-only
 --   oms_dba       those, and the functions that act: each leaves a row in ops.actions
 --   oms_auditor   schema audit, and the evidence it is made from; read-only
 --
 -- None can log in yet. For a person:    CREATE ROLE ada LOGIN PASSWORD '…' IN ROLE oms_dba;
+--   and, as settings are not inherited, for one who only reads:
+--                                       ALTER ROLE ada SET default_transaction_read_only = on;
+--                                       ALTER ROLE ada SET statement_timeout = '30s';
 -- For a service:                        ALTER ROLE oms_api LOGIN PASSWORD '…';
 DO $$
 DECLARE
   wanted text;
 BEGIN
   FOREACH wanted IN ARRAY
-    ARRAY['oms_owner', 'oms_worker', 'oms_api', 'oms_dba_read', 'oms_dba', 'oms_auditor']
+    ARRAY['oms_owner', 'oms_queue', 'oms_worker', 'oms_api', 'oms_dba_read', 'oms_dba', 'oms_auditor']
   LOOP
     IF to_regrole(wanted) IS NULL THEN
       BEGIN
@@ -26,9 +30,13 @@ BEGIN
     END IF;
   END LOOP;
 
-  -- oms_owner reads jobs in its views and functions, and gives rights on what oms_worker owns.
-  IF NOT pg_has_role('oms_owner', 'oms_worker', 'MEMBER') THEN
-    GRANT oms_worker TO oms_owner;
+  -- oms_owner reads jobs in its views and functions, and gives rights on what oms_queue owns. A worker
+  -- must not own what they touch: a trigger or a function of its own would run with their rights.
+  IF NOT pg_has_role('oms_queue', 'oms_worker', 'MEMBER') THEN
+    GRANT oms_worker TO oms_queue;
+  END IF;
+  IF NOT pg_has_role('oms_owner', 'oms_queue', 'MEMBER') THEN
+    GRANT oms_queue TO oms_owner;
   END IF;
   IF NOT pg_has_role('oms_owner', 'oms_api', 'MEMBER') THEN
     GRANT oms_api TO oms_owner;

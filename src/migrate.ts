@@ -41,7 +41,7 @@ export async function migrate(
 }
 
 async function createQueues(config: MigrateConfig, log: Logger): Promise<void> {
-  const DATABASE_URL = asRole(config.DATABASE_URL, 'oms_worker'); // who owns the queue
+  const DATABASE_URL = asRole(config.DATABASE_URL, 'oms_queue'); // who owns it
   const boss = createBoss({ ...config, DATABASE_URL }, 'migrate', log);
   await boss.start();
   try {

@@ -10,7 +10,7 @@ SELECT
   jsonb_build_object(
     'problem', CASE
       WHEN count(*) FILTER (WHERE e.to_status = 'COMPLETED') > 1 THEN 'completed more than once'
-      WHEN bool_or(e.to_status = 'COMPLETED' AND e.attempt IS NULL) THEN 'completed by no attempt of a job'
+      WHEN bool_or(e.to_status IN ('COMPLETED', 'FAILED') AND e.attempt IS NULL) THEN 'ended by no attempt of a job'
       ELSE 'ended more than once'
     END,
     'ends', jsonb_agg(jsonb_build_object(
@@ -22,7 +22,8 @@ FROM order_events AS e
 WHERE e.to_status IN ('COMPLETED', 'CANCELLED', 'FAILED') OR e.from_status = 'FAILED'
 GROUP BY e.order_id
 HAVING count(*) FILTER (WHERE e.to_status = 'COMPLETED') > 1
-  OR bool_or(e.to_status = 'COMPLETED' AND e.xact_id IS NOT NULL AND (e.job_id IS NULL OR e.attempt IS NULL))
+  OR bool_or(e.to_status IN ('COMPLETED', 'FAILED') AND e.xact_id IS NOT NULL
+    AND (e.job_id IS NULL OR e.attempt IS NULL))
   OR count(*) FILTER (WHERE e.to_status IN ('COMPLETED', 'CANCELLED', 'FAILED'))
      - count(*) FILTER (WHERE e.from_status = 'FAILED' AND e.to_status = 'PENDING') > 1
 

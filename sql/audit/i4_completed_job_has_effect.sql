@@ -12,7 +12,7 @@ SELECT
   j.id             AS order_id,
   jsonb_build_object(
     'problem', CASE
-      WHEN j.state <> 'completed' THEN 'the order is completed, its job is not'
+      WHEN j.state <> 'completed' THEN 'the order has ended, its job has not'
       WHEN o.status IN ('COMPLETED', 'FAILED') THEN 'order and job were ended by different transactions'
       ELSE 'the job is completed, its order has not ended'
     END,
@@ -30,6 +30,7 @@ WHERE j.name = 'process-order'
   AND (
     j.state = 'completed' AND o.status NOT IN ('COMPLETED', 'FAILED')
     OR j.state <> 'completed' AND o.status = 'COMPLETED'
+    OR j.state < 'completed' AND o.status = 'FAILED'
     OR j.state = 'completed'
        AND (o.status = 'COMPLETED' OR e.job_id = j.id)
        AND e.xact_id IS NOT NULL

@@ -3,7 +3,7 @@
 --
 -- Progress is what its job is seen doing: being enqueued, claimed, kept alive by heartbeats, put off to a
 -- later start (a retry's back-off, a Retry-After). While that start lies ahead, the order is waiting as it
--- should. One whose queue is paused, or that no worker comes to, stands still.
+-- should; but nothing puts a job off by more than an hour. One whose queue is paused, or that no worker comes to, stands still.
 CREATE VIEW audit.i8_open_order_makes_progress AS
 SELECT
   'I8'::text      AS invariant,
@@ -17,7 +17,8 @@ SELECT
 FROM orders AS o
 LEFT JOIN LATERAL (
   SELECT j.state, j.retry_count,
-    greatest(j.created_on, j.started_on, j.heartbeat_on, j.start_after, j.completed_on) AS progress_at
+    greatest(j.created_on, j.started_on, j.heartbeat_on, j.completed_on,
+      CASE WHEN j.start_after < now() + interval '61 minutes' THEN j.start_after END) AS progress_at
   FROM pgboss.job AS j
   WHERE j.name = 'process-order' AND j.id = o.id
   LIMIT 1

@@ -5,7 +5,9 @@
 -- orders and order_events: about 10 s for a million events. Stop API and workers for it.
 
 ALTER TABLE orders
-  ADD COLUMN xact_id xid8;           -- NULL: placed before transaction ids were recorded
+  ADD COLUMN xact_id xid8,           -- NULL: placed before transaction ids were recorded
+  -- What a client can be told: neither infinity nor the years before 1970 and after 9999.
+  ADD CONSTRAINT orders_created_at_ck CHECK (created_at >= '1970-01-01' AND created_at < '10000-01-01');
 
 ALTER TABLE order_events
   ADD COLUMN job_id  uuid,           -- NULL unless a worker acted
@@ -74,13 +76,14 @@ BEGIN
     END IF;
     NEW.version := 1;
     NEW.xact_id := pg_current_xact_id();
+    NEW.updated_at := now();
     RETURN NEW;
   END IF;
 
-  -- As text: 34.9 and 34.90 are equal, and hash differently.
-  IF (NEW.id, NEW.user_id, NEW.product_name, NEW.amount::text, NEW.currency, NEW.metadata, NEW.created_at)
+  -- As text: 34.9 and 34.90 are equal, in metadata too, and hash differently.
+  IF (NEW.id, NEW.user_id, NEW.product_name, NEW.amount::text, NEW.currency, NEW.metadata::text, NEW.created_at)
      IS DISTINCT FROM
-     (OLD.id, OLD.user_id, OLD.product_name, OLD.amount::text, OLD.currency, OLD.metadata, OLD.created_at)
+     (OLD.id, OLD.user_id, OLD.product_name, OLD.amount::text, OLD.currency, OLD.metadata::text, OLD.created_at)
   THEN
     RAISE EXCEPTION 'order %: what was ordered cannot be changed', OLD.id
       USING ERRCODE = 'OM004', HINT = 'Cancel it and place another: ops.cancel_order, place_order.';
@@ -174,21 +177,25 @@ CREATE TRIGGER orders_40_cancel_jobs AFTER UPDATE ON orders
   FOR EACH STATEMENT EXECUTE FUNCTION orders_cancel_jobs();
 
 -- Asked at COMMIT, of every transaction that has made an order PENDING: is its job there? For a new
--- order the job must also name this very transaction, so that it cannot have come from another one.
+-- order the job must also be due, and name this very transaction, so that it cannot have come from
+-- another one. Only an order that has ended within the transaction needs none.
 CREATE FUNCTION orders_require_job() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
   IF EXISTS (
     SELECT FROM pgboss.job AS j
-    WHERE j.name = 'process-order' AND j.id = NEW.id AND j.state < 'completed'
+    WHERE j.name = 'process-order' AND j.id = NEW.id AND j.state < 'completed' AND NOT j.blocked
       AND j.data ->> 'order_id' = NEW.id::text
-      AND (TG_OP = 'UPDATE' OR j.data ->> 'xact_id' = NEW.xact_id::text)
+      AND (TG_OP = 'UPDATE' OR (
+        j.data ->> 'xact_id' = NEW.xact_id::text
+        AND j.state = 'created' AND j.start_after <= now() AND j.keep_until > now()
+      ))
   ) OR NOT EXISTS (
-    SELECT FROM orders AS o WHERE o.id = NEW.id AND o.status = 'PENDING'
+    SELECT FROM orders AS o WHERE o.id = NEW.id AND o.status IN ('PENDING', 'PROCESSING')
   ) THEN
     RETURN NULL;
   END IF;
-  RAISE EXCEPTION 'order % has no job in queue process-order, so nobody would ever process it', NEW.id
+  RAISE EXCEPTION 'order % has no job in queue process-order that is due, so nobody would ever process it', NEW.id
     USING ERRCODE = 'OM003',
       HINT = CASE TG_OP
         WHEN 'INSERT' THEN 'SELECT place_order(user_id, product_name, amount) stores both.'
@@ -218,7 +225,7 @@ BEGIN
     id, name, data, retry_limit, retry_delay, retry_backoff, retry_delay_max, expire_seconds,
     deletion_seconds, keep_until, policy, dead_letter, heartbeat_seconds
   )
-  SELECT order_id, q.name, jsonb_build_object('order_id', order_id, 'xact_id', xact_id::text),
+  SELECT order_id, q.name, jsonb_strip_nulls(jsonb_build_object('order_id', order_id, 'xact_id', xact_id::text)),
     q.retry_limit, q.retry_delay, q.retry_backoff, q.retry_delay_max, q.expire_seconds,
     q.deletion_seconds, now() + q.retention_seconds * interval '1 second', q.policy, q.dead_letter,
     q.heartbeat_seconds
@@ -235,6 +242,8 @@ CREATE FUNCTION place_order(
 DECLARE
   placed orders;
 BEGIN
+  -- On record is the role that has called, whatever it has set before.
+  PERFORM set_config('oms.actor', '', true), set_config('oms.reason', '', true);
   INSERT INTO orders (id, user_id, product_name, amount, currency, metadata)
   VALUES (uuid_v7(), place_order.user_id, place_order.product_name, place_order.amount,
     place_order.currency, place_order.metadata)

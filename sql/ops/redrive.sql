@@ -11,6 +11,9 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   given_up record;
 BEGIN
+  IF redrive.dry_run IS NULL THEN
+    RAISE EXCEPTION 'dry_run must be true or false' USING ERRCODE = 'OM008';
+  END IF;
   IF NOT redrive.dry_run THEN
     PERFORM ops._require_reason(redrive.reason);
   END IF;

@@ -19,7 +19,7 @@ export type Signer = { id: string; publicKey: KeyObject; sign: (bytes: Buffer) =
 /** A new Ed25519 private key (PEM, PKCS 8). */
 export function newSigningKey(): string {
   const { privateKey } = generateKeyPairSync('ed25519');
-  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  return privateKey.export({ type: 'pkcs8', format: 'pem' });
 }
 
 /** Reads an Ed25519 private key (PEM, PKCS 8). Throws a ReadableError that says how to make one. */

@@ -35,9 +35,9 @@ export function createBoss(
     instanceName: role,
     max: role === 'api' ? 2 : config.QUEUE_POOL_SIZE_MAX,
     connectionTimeoutMillis: 5_000,
-    // Workers look after the queue, and `migrate: true` there also finishes index builds that a
-    // schema upgrade left for the background. The API refuses to start on another schema version.
-    migrate: role !== 'api',
+    // Workers look after the rows of the queue; its tables are made by migrate alone, whose role owns
+    // them. All others refuse to start on another schema version.
+    migrate: role === 'migrate',
     supervise: role === 'worker',
     schedule: role === 'worker',
     superviseIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { migrate } from '../migrate.ts';
 import { ReadableError } from '../process.ts';
 import { ownService, signUp, test, type Context } from '../testing/context.ts';
+import { eventsOf } from '../testing/orders.ts';
 import { databaseUrl, onServer, testConfig } from '../testing/template.ts';
 import { serviceUrl } from './roles.ts';
 
@@ -53,6 +54,12 @@ const refusals: Record<string, string[]> = {
     `SELECT ops.cancel_order(gen_random_uuid(), 'why not')`,
     `DELETE FROM paused_queues`,
     `SELECT reason FROM operator_actions`,
+    // What would run with the rights of whoever migrates, or of a function of the owner's.
+    `CREATE OR REPLACE FUNCTION pgboss.job_now() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'`,
+    `CREATE TRIGGER mine BEFORE UPDATE ON pgboss.queue EXECUTE FUNCTION suppress_redundant_updates_trigger()`,
+    `CREATE TRIGGER mine BEFORE INSERT ON pgboss.job EXECUTE FUNCTION suppress_redundant_updates_trigger()`,
+    `ALTER TABLE pgboss.job DISABLE TRIGGER ALL`,
+    `DROP TABLE pgboss.queue CASCADE`,
   ],
   oms_dba_read: [
     `SELECT id FROM orders`,
@@ -150,6 +157,54 @@ for (const role of ['oms_dba_read', 'oms_auditor']) {
   });
 }
 
+test('a worker is a member of no role that owns anything of ours', async (t) => {
+  const client = await connectAs(t, undefined);
+
+  const { rows } = await client.query<{ role: string; member: boolean }>(`
+    SELECT role, pg_has_role('oms_worker', role, 'MEMBER') AS member
+    FROM unnest(ARRAY['oms_owner', 'oms_queue', 'oms_api']) AS role
+  `);
+
+  t.deepEqual(
+    rows.filter(({ member }) => member),
+    [],
+  );
+});
+
+test('what else is in schema public stays its owner’s', async (t) => {
+  const { database } = await ownService(t);
+  const client = await connectAs(t, undefined, database);
+  await client.query('CREATE TABLE scratch (id int)');
+  await client.query(
+    `CREATE FUNCTION public.theirs() RETURNS int LANGUAGE sql AS 'SELECT 7'; GRANT CREATE ON SCHEMA public TO PUBLIC`,
+  );
+
+  await migrate(testConfig(database), pino({ level: 'silent' }));
+
+  const { rows } = await client.query<{ owned: boolean; called: boolean; open: boolean }>(`
+    SELECT c.relowner = 'oms_owner'::regrole AS owned,
+      has_function_privilege('oms_auditor', 'theirs()', 'EXECUTE') AS called,
+      has_schema_privilege('oms_dba', 'public', 'CREATE') AS open
+    FROM pg_class AS c WHERE c.oid = 'scratch'::regclass
+  `);
+  t.deepEqual(rows, [{ owned: false, called: true, open: false }]);
+});
+
+test('a DBA who places an order is on record, whatever they say they are', async (t) => {
+  const user = await signUp(t.context);
+  const client = await connectAs(t, 'oms_dba');
+  await client.query(`SET oms.actor = 'user'`);
+  await client.query(`SET oms.reason = 'customer phoned'`);
+
+  const { rows } = await client.query<{ id: string }>(
+    `SELECT place_order('${user.id}', 'Kettle', 34.90) AS id`,
+  );
+
+  const [event] = await eventsOf(t.context.deps, rows[0]?.id ?? '');
+  t.regex(event?.actor ?? '', /^role:/);
+  t.is(event?.reason, null);
+});
+
 test('every function that works with its owner’s rights pins its search_path', async (t) => {
   const client = await connectAs(t, undefined);
 
@@ -192,7 +247,7 @@ test('a database that a superuser made is handed over to its owners by the next 
       UNION SELECT nspowner FROM pg_namespace WHERE nspname IN ('pgboss', 'ops', 'audit')
     ) AS owned
   `);
-  t.deepEqual(rows[0]?.owners, ['oms_owner', 'oms_worker']);
+  t.deepEqual(rows[0]?.owners, ['oms_owner', 'oms_queue', 'oms_worker']);
 });
 
 test('a user without the right to migrate is told what it takes', async (t) => {

@@ -7,7 +7,7 @@ const SQL_DIR = new URL('../../sql/', import.meta.url);
 const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** The roles that processes work as. What each may do is in sql/grants.sql. */
-export type ServiceRole = 'oms_owner' | 'oms_api' | 'oms_worker';
+export type ServiceRole = 'oms_owner' | 'oms_queue' | 'oms_api' | 'oms_worker';
 
 /** The same database, working as a role that the URL's user is a member of. */
 export function asRole(databaseUrl: string, role: ServiceRole): string {

@@ -44,7 +44,7 @@ export function idempotencyKey(): Middleware<Keyed> {
       ctx.state.keyed = {
         user_id: ctx.state.userId,
         method: ctx.method,
-        path: ctx.path,
+        path: ctx.path.toLowerCase().replace(/\/$/, ''), // all of these are one route
         key: parseKey(values),
         fingerprint: fingerprintOf(ctx.state.body),
       };

@@ -99,6 +99,7 @@ test('a redrive of an unknown queue, with a blank reason, or of far too many is 
   for (const [values, code] of [
     [['no-such-queue', 10, true, null], 'OM005'],
     [['process-order', 10, false, '  '], 'OM008'],
+    [['process-order', 10, null, 'all'], 'OM008'],
     [['process-order', 0, true, null], 'OM008'],
     [['process-order', 1001, false, 'all'], 'OM008'],
     [['process-order', null, false, 'all'], 'OM008'],

@@ -1,5 +1,6 @@
 import { sql } from 'slonik';
 import { v7 as uuidv7 } from 'uuid';
+import { z } from 'zod';
 import { drain, lookUp, signUp, test, type Context } from '../testing/context.ts';
 import { insertOrders } from '../testing/orders.ts';
 import { sqlStateOf } from '../db/errors.ts';
@@ -26,6 +27,67 @@ test('an order whose job was enqueued by another transaction is refused', async 
 
   t.is(sqlStateOf(error), 'OM003');
   t.false(await isThere(t.context, id));
+});
+
+test('an order without its job is refused also when it has moved on to PROCESSING', async (t) => {
+  const { deps } = t.context;
+  const { id: userId } = await signUp(t.context);
+  const id = uuidv7();
+
+  const error = await t.throwsAsync(
+    deps.pool.transaction(async (tx) => {
+      await tx.query(sql.unsafe`
+        INSERT INTO orders (id, user_id, product_name, amount) VALUES (${id}, ${userId}, 'Kettle', 1)
+      `);
+      await tx.query(sql.unsafe`UPDATE orders SET status = 'PROCESSING' WHERE id = ${id}`);
+    }),
+  );
+
+  t.is(sqlStateOf(error), 'OM003');
+  t.false(await isThere(t.context, id));
+});
+
+for (const change of [
+  `start_after = '2100-01-01'`,
+  `blocked = true`,
+  `state = 'active', started_on = now()`,
+  `keep_until = '2000-01-01'`,
+]) {
+  test(`an order whose job would not run is refused: ${change}`, async (t) => {
+    const { deps } = t.context;
+    const { id: userId } = await signUp(t.context);
+    const set = { ...sql.fragment`SELECT`, sql: change };
+
+    const error = await t.throwsAsync(
+      deps.pool.transaction(async (tx) => {
+        const Row = z.object({ id: z.uuid() });
+        const { id } = await tx.one(
+          sql.type(Row)`SELECT place_order(${userId}, 'Kettle', 1) AS id`,
+        );
+        await tx.query(sql.unsafe`UPDATE pgboss.job SET ${set} WHERE id = ${id}`);
+      }),
+    );
+
+    t.is(sqlStateOf(error), 'OM003');
+  });
+}
+
+test('an order from before transactions were recorded can be tried again when its job is gone', async (t) => {
+  const { deps } = t.context;
+  const { id: userId } = await signUp(t.context);
+  const [id = ''] = await insertOrders(deps, userId, 1);
+  await deps.pool.transaction(async (tx) => {
+    await tx.query(sql.unsafe`SET LOCAL session_replication_role = replica`);
+    await tx.query(
+      sql.unsafe`UPDATE orders SET status = 'FAILED', xact_id = NULL WHERE id = ${id}`,
+    );
+    await tx.query(sql.unsafe`DELETE FROM pgboss.job WHERE id = ${id}`);
+  });
+
+  await deps.pool.query(sql.unsafe`SELECT ops.retry_order(${id}, 'ticket 1')`);
+  await drain(deps, 'process-order');
+
+  t.like(await lookUp(deps, id), { status: 'COMPLETED', job: 'completed' });
 });
 
 test('an order cannot be put back to PENDING when its job is gone', async (t) => {

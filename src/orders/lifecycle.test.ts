@@ -119,6 +119,29 @@ for (const change of [
   });
 }
 
+test('metadata that is equal, and spelled otherwise, is a change too', async (t) => {
+  const { deps } = t.context;
+  const { id: user_id } = await signUp(t.context);
+  const id = await insert(deps, { user_id, metadata: '{"weight": 1}' });
+  const update = sql.unsafe`UPDATE orders SET metadata = '{"weight": 1.00}' WHERE id = ${id}`;
+
+  t.is(await refusal(deps.pool.query(update)), 'OM004');
+});
+
+for (const created_at of ['infinity', '-infinity', '0044-03-15 BC', '10000-01-01']) {
+  test(`an order of a time that no client could be told is refused: ${created_at}`, async (t) => {
+    const { deps } = t.context;
+    const user = await signUp(t.context);
+
+    const inserting = deps.pool.query(sql.unsafe`
+      INSERT INTO orders (id, user_id, product_name, amount, created_at)
+      VALUES (${uuidv7()}, ${user.id}, 'Kettle', 1, ${created_at})
+    `);
+
+    t.is(await refusal(inserting), '23514');
+  });
+}
+
 test('a change that is not one of status leaves no event', async (t) => {
   const { deps } = t.context;
   const id = await orderThatIs(t.context, 'PENDING');
