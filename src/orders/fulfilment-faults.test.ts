@@ -3,7 +3,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { claim, drain, lookUp, signUp, test } from '../testing/context.ts';
 import { openFulfilment, status, withFulfilment } from '../testing/fulfilment.ts';
-import { eventsOf, jobOf } from '../testing/orders.ts';
+import { eventsOf, jobOf, deleteJobs } from '../testing/orders.ts';
 import { until } from '../testing/until.ts';
 import { runBatch } from '../worker.ts';
 
@@ -238,11 +238,11 @@ test.serial('a pause that is asked for never makes the next try come sooner', as
       FROM pgboss.job WHERE id = ${id}
     `);
     t.true(seconds > 6, `${asked}: ${seconds}`); // the fifth try is due after 8 to 16 s
-    await deps.boss.deleteAllJobs('process-order');
+    await deleteJobs(deps, 'process-order');
   }
 });
 
 test.afterEach.always('nothing is left for the next test', async (t) => {
-  for (const queue of ['process-order', 'fail-order'])
-    await t.context.deps.boss.deleteAllJobs(queue);
+  for (const queue of ['process-order', 'fail-order'] as const)
+    await deleteJobs(t.context.deps, queue);
 });

@@ -8,7 +8,7 @@ import {
   status,
   withFulfilment,
 } from '../testing/fulfilment.ts';
-import { eventsOf, jobOf, leaveOneTry } from '../testing/orders.ts';
+import { eventsOf, jobOf, leaveOneTry, deleteJobs } from '../testing/orders.ts';
 import { parseRetryAfter } from './fulfilment.ts';
 
 // Every test is serial: each claims whatever is ready in the one queue of this file's database.
@@ -237,6 +237,6 @@ test.serial('no more orders are under way at a time than the setting allows', as
 });
 
 test.afterEach.always('nothing is left for the next test', async (t) => {
-  for (const queue of ['process-order', 'fail-order'])
-    await t.context.deps.boss.deleteAllJobs(queue);
+  for (const queue of ['process-order', 'fail-order'] as const)
+    await deleteJobs(t.context.deps, queue);
 });

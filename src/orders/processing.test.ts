@@ -6,7 +6,7 @@ import { enqueue } from '../db/boss.ts';
 import { sqlStateOf } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 import { claim, drain, lookUp, signUp, test, type Context } from '../testing/context.ts';
-import { eventsOf, jobOf, leaveOneTry, preparedOrder } from '../testing/orders.ts';
+import { eventsOf, jobOf, leaveOneTry, preparedOrder, deleteJobs } from '../testing/orders.ts';
 import { runBatch } from '../worker.ts';
 import { placeOrders } from './orders.ts';
 import { processOrders } from './processing.ts';
@@ -30,7 +30,7 @@ test.serial('a batch of orders is completed by one transaction, jobs and all', a
 test.serial('a job that was made by hand for an order works as well as its own', async (t) => {
   const { deps } = t.context;
   const [order_id = ''] = await placeMany(t.context, 1);
-  await deps.boss.deleteAllJobs('process-order');
+  await deleteJobs(deps, 'process-order');
   const job = await deps.boss.send('process-order', { order_id });
 
   await drain(deps, 'process-order');
@@ -319,8 +319,8 @@ test.serial('when it is the database that fails, the batch is not picked apart',
 });
 
 test.afterEach.always('nothing is left for the next test', async (t) => {
-  for (const queue of ['process-order', 'fail-order'])
-    await t.context.deps.boss.deleteAllJobs(queue);
+  for (const queue of ['process-order', 'fail-order'] as const)
+    await deleteJobs(t.context.deps, queue);
 });
 
 async function placeMany(service: Service, count: number, userId?: string): Promise<string[]> {

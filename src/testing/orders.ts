@@ -39,3 +39,8 @@ export async function jobOf({ boss }: Deps, id: string, queue: QueueName = 'proc
 export async function leaveOneTry({ boss }: Deps, id: string): Promise<void> {
   await boss.update('process-order', undefined, { id, retryLimit: 0 });
 }
+
+/** Empties a queue. Not through pg-boss, which would truncate its table: no worker may do that. */
+export async function deleteJobs({ pool }: Deps, queue: QueueName): Promise<void> {
+  await pool.query(sql.unsafe`DELETE FROM pgboss.job WHERE name = ${queue}`);
+}
