@@ -1,7 +1,7 @@
 import { sql } from 'slonik';
 import { v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
-import { drain, lookUp, signUp, test, type Context } from '../testing/context.ts';
+import { drain, lookUp, ownService, signUp, test, type Context } from '../testing/context.ts';
 import { insertOrders } from '../testing/orders.ts';
 import { sqlStateOf } from '../db/errors.ts';
 
@@ -73,8 +73,9 @@ for (const change of [
 }
 
 test('an order from before transactions were recorded can be tried again when its job is gone', async (t) => {
-  const { deps } = t.context;
-  const { id: userId } = await signUp(t.context);
+  const service = await ownService(t); // where no other test has the order in hand
+  const { deps } = service;
+  const { id: userId } = await signUp(service);
   const [id = ''] = await insertOrders(deps, userId, 1);
   await deps.pool.transaction(async (tx) => {
     await tx.query(sql.unsafe`SET LOCAL session_replication_role = replica`);
