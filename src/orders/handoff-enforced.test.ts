@@ -107,7 +107,8 @@ test('an order cannot be put back to PENDING when its job is gone', async (t) =>
   t.like(await lookUp(deps, id), { status: 'PROCESSING' });
 });
 
-test('an order that is placed from SQL is completed by a worker', async (t) => {
+// Serial, and so before the others: it works off whatever is queued.
+test.serial('an order that is placed from SQL is completed by a worker', async (t) => {
   const { deps } = t.context;
   const { id: userId } = await signUp(t.context);
   const [id = ''] = await insertOrders(deps, userId, 1);
