@@ -16,7 +16,8 @@
 -- For a service:                        ALTER ROLE oms_api LOGIN PASSWORD '…';
 DO $$
 DECLARE
-  wanted text;
+  wanted  text;
+  granted text;
 BEGIN
   FOREACH wanted IN ARRAY
     ARRAY['oms_owner', 'oms_queue', 'oms_worker', 'oms_api', 'oms_dba_read', 'oms_dba', 'oms_auditor']
@@ -32,22 +33,15 @@ BEGIN
 
   -- oms_owner reads jobs in its views and functions, and gives rights on what oms_queue owns. A worker
   -- must not own what they touch: a trigger or a function of its own would run with their rights.
-  IF NOT pg_has_role('oms_queue', 'oms_worker', 'MEMBER') THEN
-    GRANT oms_worker TO oms_queue;
-  END IF;
-  IF NOT pg_has_role('oms_owner', 'oms_queue', 'MEMBER') THEN
-    GRANT oms_queue TO oms_owner;
-  END IF;
-  IF NOT pg_has_role('oms_owner', 'oms_api', 'MEMBER') THEN
-    GRANT oms_api TO oms_owner;
-  END IF;
-  IF NOT pg_has_role('oms_dba', 'oms_dba_read', 'MEMBER') THEN
-    GRANT oms_dba_read TO oms_dba;
-  END IF;
-  -- Whose transaction keeps vacuum from its work, and with which query: ops.cleanup_blockers.
-  IF NOT pg_has_role('oms_dba_read', 'pg_read_all_stats', 'MEMBER') THEN
-    GRANT pg_read_all_stats TO oms_dba_read;
-  END IF;
+  -- pg_read_all_stats shows whose transaction keeps vacuum from its work: ops.cleanup_blockers.
+  FOR granted, wanted IN
+    VALUES ('oms_worker', 'oms_queue'), ('oms_queue', 'oms_owner'), ('oms_api', 'oms_owner'),
+      ('oms_dba_read', 'oms_dba'), ('pg_read_all_stats', 'oms_dba_read')
+  LOOP
+    IF NOT pg_has_role(wanted, granted, 'MEMBER') THEN
+      EXECUTE format('GRANT %I TO %I', granted, wanted);
+    END IF;
+  END LOOP;
 
   -- These hold for whoever logs in as the role itself.
   IF NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = 'oms_dba_read'::regrole) THEN

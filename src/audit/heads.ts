@@ -4,7 +4,7 @@
  * that was signed before, without the key.
  */
 import { ReadableError } from '../process.ts';
-import { canonicalJson, sha256 } from './canonical.ts';
+import { canonicalJson, sha256 } from '../canonical.ts';
 import type { Violation } from './check.ts';
 import type { Deps } from '../deps.ts';
 import { isSignedBy, readSigner, type PublicKeys, type Signer } from './keys.ts';

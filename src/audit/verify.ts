@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { ReadableError } from '../process.ts';
-import { canonicalJson } from './canonical.ts';
+import { canonicalJson } from '../canonical.ts';
 import { digestSections, evidenceText, FORMAT, type Evidence } from './evidence.ts';
 import { signedBytes, type Head } from './heads.ts';
 import { isSignedBy, type PublicKeys } from './keys.ts';

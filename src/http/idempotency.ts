@@ -8,8 +8,8 @@
  * form: members sorted, numbers as ECMAScript writes them. So white space and the order of members do not
  * matter; everything else does, also a member that is spelled out and would have been the default.
  */
-import { createHash } from 'node:crypto';
 import type { Middleware, ParameterizedContext } from 'koa';
+import { canonicalJson, sha256 } from '../canonical.ts';
 import type { Authenticated } from './auth.ts';
 import { Problem } from './problem.ts';
 
@@ -100,17 +100,5 @@ function malformed(detail: string): Problem {
 
 /** sha256 of a body in canonical form, in hex. No body at all is something else than an empty one. */
 export function fingerprintOf(body: unknown): string {
-  const text = body === undefined ? '' : canonicalJson(body);
-  return createHash('sha256').update(text).digest('hex');
-}
-
-/** RFC 8785: members sorted by name, no white space, primitives as JSON.stringify writes them. */
-function canonicalJson(value: unknown): string {
-  if (value === null || typeof value !== 'object') return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  const object = value as Record<string, unknown>;
-  const members = Object.keys(object)
-    .sort()
-    .map((name) => `${JSON.stringify(name)}:${canonicalJson(object[name])}`);
-  return `{${members.join(',')}}`;
+  return sha256(body === undefined ? '' : canonicalJson(body));
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
 /**
- * The one way to write a value as JSON, so that everybody signs and verifies the same bytes: keys sorted
+ * The one way to write a value as JSON, so that everybody signs, compares and verifies the same bytes: keys sorted
  * by code unit, no white space, strings and numbers as JSON.stringify has them (RFC 8785).
  */
 export function canonicalJson(value: unknown): string {
