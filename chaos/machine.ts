@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { MigrateConfig, loadConfig, type Environment } from '../src/config.ts';
 import { serviceUrl } from '../src/db/roles.ts';
 import { takeDataDir, type DataDir } from '../src/embedded/data-dir.ts';
+import { servicePasswords } from '../src/embedded/postgres.ts';
 import { startRedis } from '../src/embedded/redis.ts';
 import { freePort } from '../src/embedded/server-process.ts';
 import { migrate } from '../src/migrate.ts';
@@ -48,10 +49,7 @@ export async function openMachine(logs: string | undefined): Promise<Machine> {
     stops.push(postgres.stop);
     const redis = await openRedis(dataDir);
     stops.push(redis.stop);
-    const passwords = {
-      oms_api: dataDir.secret('api-database-password'),
-      oms_worker: dataDir.secret('worker-database-password'),
-    };
+    const passwords = servicePasswords(dataDir);
     const migrateConfig = loadConfig({ DATABASE_URL: postgres.url }, MigrateConfig);
     await migrate(migrateConfig, pino({ level: 'silent' }), passwords);
 

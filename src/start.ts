@@ -17,7 +17,7 @@ import {
 } from './config.ts';
 import { takeDataDir, type DataDir } from './embedded/data-dir.ts';
 import { serviceUrl, type Passwords } from './db/roles.ts';
-import { ensureDatabase, startPostgresIn } from './embedded/postgres.ts';
+import { ensureDatabase, servicePasswords, startPostgresIn } from './embedded/postgres.ts';
 import { findRedis, startRedis } from './embedded/redis.ts';
 import { freePort } from './embedded/server-process.ts';
 import { listen } from './http/server.ts';
@@ -70,12 +70,7 @@ async function start(interrupted: AbortSignal): Promise<void> {
   say('Bringing the database up to date …');
   // Our own Postgres lets each service log in as its role. Elsewhere that is not ours to arrange: there
   // they log in as we do, and take the role on.
-  const passwords = given.DATABASE_URL
-    ? {}
-    : {
-        oms_api: dataDir.secret('api-database-password'),
-        oms_worker: dataDir.secret('worker-database-password'),
-      };
+  const passwords = given.DATABASE_URL ? {} : servicePasswords(dataDir);
   await migrate(config, pino({ name: 'migrate', level: 'warn' }), passwords);
   interrupted.throwIfAborted();
   await startProcesses(env, config, passwords);

@@ -100,6 +100,14 @@ export function startPostgresIn(
   return startPostgres({ dir: dataDir.path('postgres'), passwordFile, settings, port });
 }
 
+/** The passwords that services log in with on a Postgres of our own, made if need be. */
+export function servicePasswords(dataDir: DataDir) {
+  return {
+    oms_api: dataDir.secret('api-database-password'),
+    oms_worker: dataDir.secret('worker-database-password'),
+  };
+}
+
 /** Creates a database unless it is there. */
 export async function ensureDatabase(postgres: EmbeddedPostgres, name: string): Promise<void> {
   const client = new Client(postgres.url('postgres'));
