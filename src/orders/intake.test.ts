@@ -13,10 +13,12 @@ import { databaseUrl, testEnvironment } from '../testing/template.ts';
 import { until } from '../testing/until.ts';
 import { createIntake } from './intake.ts';
 
+// Serial, because a transaction that is held up has 10 s until its statement is given up by the database.
+
 const KETTLE = { product_name: 'Kettle', amount: '34.90' };
 type User = Awaited<ReturnType<typeof signUp>>;
 
-test('200 orders that come while a transaction is in flight take at most 5 more', async (t) => {
+test.serial('200 orders that come while a transaction is in flight take at most 5 more', async (t) => {
   const { origin, deps, database } = await ownService(t, { INTAKE_LANES: '1' });
   const [busy, user] = await twoUsers({ deps, origin });
   const { release, blocked } = await holdUpOrderOf(t, database, busy);
@@ -32,7 +34,7 @@ test('200 orders that come while a transaction is in flight take at most 5 more'
   t.true(transactions <= 5, `${transactions} transactions`);
 });
 
-test('one order of 200 that cannot be stored fails alone', async (t) => {
+test.serial('one order of 200 that cannot be stored fails alone', async (t) => {
   const { deps } = await ownService(t);
   const user = await signUp({ deps, origin: '' });
   const orders = Array.from({ length: 200 }, () => preparedOrder(user.id));
@@ -52,7 +54,7 @@ test('one order of 200 that cannot be stored fails alone', async (t) => {
   t.true(batches <= 1 + 2 * Math.ceil(Math.log2(200)), `${batches} transactions`);
 });
 
-test('an order whose job cannot be created fails alone', async (t) => {
+test.serial('an order whose job cannot be created fails alone', async (t) => {
   const { deps } = t.context;
   const user = await signUp(t.context);
   const orders = Array.from({ length: 20 }, () => preparedOrder(user.id));
@@ -69,7 +71,7 @@ test('an order whose job cannot be created fails alone', async (t) => {
   t.deepEqual(await storedWithJob(deps, user), ids(orders).toSpliced(7, 1).sort());
 });
 
-test('of two requests under one key that one transaction takes, one places the order', async (t) => {
+test.serial('of two requests under one key that one transaction takes, one places the order', async (t) => {
   const { origin, deps, database } = await ownService(t, { INTAKE_LANES: '1' });
   const [busy, user] = await twoUsers({ deps, origin });
   const { release } = await holdUpOrderOf(t, database, busy);
@@ -90,7 +92,7 @@ test('of two requests under one key that one transaction takes, one places the o
   t.is((await storedWithJob(deps, user)).length, 2);
 });
 
-test('when as many orders wait as may, the next is told to come back, and the others are placed', async (t) => {
+test.serial('when as many orders wait as may, the next is told to come back, and the others are placed', async (t) => {
   const settings = { INTAKE_LANES: '1', INTAKE_QUEUE_MAX: '10' };
   const { origin, deps, database } = await ownService(t, settings);
   const [busy, user] = await twoUsers({ deps, origin });
@@ -110,7 +112,7 @@ test('when as many orders wait as may, the next is told to come back, and the ot
   t.is((await storedWithJob(deps, user)).length, 11);
 });
 
-test('an order whose client has hung up before its turn is not placed', async (t) => {
+test.serial('an order whose client has hung up before its turn is not placed', async (t) => {
   const { origin, deps, database } = await ownService(t, { INTAKE_LANES: '1' });
   const [busy, user] = await twoUsers({ deps, origin });
   const { release } = await holdUpOrderOf(t, database, busy);
@@ -126,7 +128,7 @@ test('an order whose client has hung up before its turn is not placed', async (t
   t.deepEqual(await productsOf(deps, user), ['Lamp']);
 });
 
-test('an API that is told to stop in the middle of a batch commits it, and answers everybody', async (t) => {
+test.serial('an API that is told to stop in the middle of a batch commits it, and answers everybody', async (t) => {
   const { deps, database } = await ownService(t);
   const api = await startApi(t, testEnvironment(database, { INTAKE_LANES: '1' }));
   const { origin } = api;
