@@ -1,0 +1,19 @@
+import type { Machine } from './machine.ts';
+import type { Results } from './results.ts';
+
+/** What a scenario works with. */
+export type Context = {
+  machine: Machine;
+  results: Results;
+  /** Small sizes and short cells. */
+  quick: boolean;
+  /** Measured rounds; a warm-up round comes besides. */
+  rounds: number;
+  /** Aborted on Ctrl-C. */
+  stop: AbortSignal;
+  /** Shows progress. */
+  say: (line: string) => void;
+};
+
+/** One question that the bench asks all contestants. It loops rounds outside, and contestants inside. */
+export type Scenario = { name: string; run: (context: Context) => Promise<void> };
