@@ -2,13 +2,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 const TICKS_PER_SECOND = 100; // USER_HZ; the same on every Linux that Node runs on
 
-/** What a process has cost so far. */
-export type Cost = { cpuSeconds: number; rssMb: number };
+/** What a process has cost so far: memory is the most that it had. */
+export type Cost = { cpuSeconds: number; memoryMb: number };
 
 /** CPU time and memory of a process, see proc(5). Nothing, once it has ended. */
 export function costOf(pid: number): Cost {
   const [user = 0, system = 0] = ticksOf(pid);
-  return { cpuSeconds: (user + system) / TICKS_PER_SECOND, rssMb: rssMbOf(pid) };
+  return { cpuSeconds: (user + system) / TICKS_PER_SECOND, memoryMb: peakMbOf(pid) };
 }
 
 /**
@@ -22,8 +22,13 @@ export function costOfTree(pid: number): Cost {
   const running = children.map((child) => costOf(child).cpuSeconds);
   return {
     cpuSeconds: running.reduce((sum, each) => sum + each, ticks / TICKS_PER_SECOND),
-    rssMb: all.reduce((sum, each) => sum + shareMbOf(each), 0),
+    memoryMb: all.reduce((sum, each) => sum + shareMbOf(each), 0),
   };
+}
+
+/** Resident memory, at most so far. */
+function peakMbOf(pid: number): number {
+  return kilobytes(read(pid, 'status'), 'VmHWM') / 1024;
 }
 
 /** Resident memory. */

@@ -4,6 +4,7 @@
  * latencies are kept here.
  */
 import autocannon from 'autocannon';
+import { answerWith } from './child.ts';
 import type { Load, LoadResult } from './load.ts';
 import { quantile } from './results.ts';
 
@@ -14,6 +15,7 @@ const ANSWER_TIMEOUT_SECONDS = 30;
 function send(load: Load): Promise<LoadResult> {
   return new Promise((resolve, reject) => {
     const latencies: number[] = [];
+    let total = 0;
     let startedAt = Number.POSITIVE_INFINITY;
     let cpuAtStart = process.cpuUsage();
     let unexpected: string | undefined;
@@ -24,6 +26,7 @@ function send(load: Load): Promise<LoadResult> {
     instance.on('response', (_client, status, _bytes, ms) => {
       if (status !== load.status) unexpected = `${load.method} ${load.urls[0]} answered ${status}`;
       else if (performance.now() >= startedAt) latencies.push(ms);
+      total += 1;
     });
     instance.on('reqError', (error: Error) => reject(error));
     setTimeout(() => {
@@ -31,7 +34,7 @@ function send(load: Load): Promise<LoadResult> {
       cpuAtStart = process.cpuUsage();
     }, LEAD_IN_SECONDS * 1000);
     setTimeout(
-      () => resolve(resultOf(latencies, performance.now() - startedAt, cpuAtStart)),
+      () => resolve({ total, ...resultOf(latencies, performance.now() - startedAt, cpuAtStart) }),
       (LEAD_IN_SECONDS + load.seconds) * 1000,
     );
   });
@@ -55,7 +58,11 @@ function optionsOf(load: Load, onBody: (body: string) => void): autocannon.Optio
   };
 }
 
-function resultOf(latencies: number[], ms: number, cpuAtStart: NodeJS.CpuUsage): LoadResult {
+function resultOf(
+  latencies: number[],
+  ms: number,
+  cpuAtStart: NodeJS.CpuUsage,
+): Omit<LoadResult, 'total'> {
   const { user, system } = process.cpuUsage(cpuAtStart);
   const seconds = ms / 1000;
   return {
@@ -70,10 +77,4 @@ function resultOf(latencies: number[], ms: number, cpuAtStart: NodeJS.CpuUsage):
   };
 }
 
-process.once('message', (load: Load) => {
-  send(load).then(
-    (result) => process.send?.(result),
-    (error: unknown) => process.send?.({ failed: String(error) }),
-  );
-});
-process.on('disconnect', () => process.exit());
+answerWith(send);

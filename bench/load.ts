@@ -1,6 +1,4 @@
-import { fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { ReadableError } from '../src/process.ts';
+import { ask } from './child.ts';
 
 /** What to send, over and over. */
 export type Load = {
@@ -19,7 +17,10 @@ export type Load = {
 
 /** What a load run measured. */
 export type LoadResult = {
+  /** Answered within the time that counts. */
   requests: number;
+  /** Answered altogether, from the very start. */
+  total: number;
   seconds: number;
   perSecond: number;
   p50: number;
@@ -31,29 +32,9 @@ export type LoadResult = {
 };
 
 /**
- * Sends requests over so many kept-alive connections, one after the other on each, for so long: from a
- * process of its own, so that nothing else that the bench does is in its way. Rejects at the first answer
- * that is not the expected one: a figure of failures is no figure.
+ * Sends requests over so many kept-alive connections, one after the other on each, for so long. Rejects at
+ * the first answer that is not the expected one: a figure of failures is no figure.
  */
-export async function drive(load: Load, stop?: AbortSignal): Promise<LoadResult> {
-  const child = fork(fileURLToPath(new URL('load-process.ts', import.meta.url)), {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    execArgv: [],
-  });
-  const abort = () => child.kill('SIGKILL');
-  stop?.addEventListener('abort', abort, { once: true });
-  try {
-    return await new Promise<LoadResult>((resolve, reject) => {
-      child.once('message', (message: LoadResult | { failed: string }) => {
-        if ('failed' in message) reject(new ReadableError(message.failed));
-        else resolve(message);
-      });
-      child.once('exit', () => reject(new ReadableError('the load generator ended early')));
-      child.once('error', reject);
-      child.send(load);
-    });
-  } finally {
-    stop?.removeEventListener('abort', abort);
-    child.kill('SIGKILL'); // it has said what it had to say
-  }
+export function drive(load: Load): Promise<LoadResult> {
+  return ask<LoadResult>('load-process.ts', load);
 }

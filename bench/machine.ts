@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { Client } from 'pg';
 import { loadConfig, MigrateConfig, type Environment } from '../src/config.ts';
@@ -11,7 +12,7 @@ import { startRedis } from '../src/embedded/redis.ts';
 import { migrate } from '../src/migrate.ts';
 import { requireRedis } from '../src/testing/servers.ts';
 import { NO_LIMITS } from '../src/testing/template.ts';
-import { costOfTree, type Cost } from './cost.ts';
+import { costOf, costOfTree, type Cost } from './cost.ts';
 import { SERVICE_FLAGS, startProcess, type Process } from './process.ts';
 
 const JWT_SECRET = 'a-secret-for-measuring-and-nothing-else';
@@ -30,6 +31,7 @@ export type Machine = {
   /** Of the superuser; creates the database when it is missing. */
   databaseUrl: (name: string) => Promise<string>;
   redisUrl: string;
+  redisVersion: () => Promise<string>;
   /** Our service's database of that name, 'orders' unless another is asked for; migrated the first time. */
   service: (name?: string) => Promise<Service>;
   /** Starts a module of the repository; see startProcess. Our own modules get our own flags of Node. */
@@ -109,6 +111,7 @@ async function openIn(dir: string, stops: Stops, close: Machine['close']): Promi
 
   return {
     redisUrl: redis.url,
+    redisVersion: () => versionOf(redis.url),
     async databaseUrl(name) {
       await ensureDatabase(postgres, name);
       return postgres.url(name);
@@ -121,7 +124,7 @@ async function openIn(dir: string, stops: Stops, close: Machine['close']): Promi
     async start(name, module, env, args = [], nodeFlags) {
       const flags = nodeFlags ?? (module.startsWith('src/') ? SERVICE_FLAGS : []);
       const logFile = join(dir, `${name.replace(/[^\w-]+/g, '-')}.log`);
-      const onEnd = (_name: string, cost: Cost) => {
+      const onEnd = (cost: Cost) => {
         running.delete(started);
         ended.set(name, sum(ended.get(name), cost));
       };
@@ -136,8 +139,7 @@ async function openIn(dir: string, stops: Stops, close: Machine['close']): Promi
     costs() {
       const costs = new Map(ended);
       for (const each of running) {
-        const cost = { cpuSeconds: each.cpuSeconds(), rssMb: each.rssMb() };
-        costs.set(each.name, sum(costs.get(each.name), cost));
+        costs.set(each.name, sum(costs.get(each.name), costOf(each.pid)));
       }
       costs.set('Postgres', costOfTree(postgres.child.pid ?? 0));
       costs.set('Redis', costOfTree(redis.child.pid ?? 0));
@@ -151,6 +153,15 @@ async function openIn(dir: string, stops: Stops, close: Machine['close']): Promi
 function sum(one: Cost | undefined, other: Cost): Cost {
   return {
     cpuSeconds: (one?.cpuSeconds ?? 0) + other.cpuSeconds,
-    rssMb: Math.max(one?.rssMb ?? 0, other.rssMb),
+    memoryMb: Math.max(one?.memoryMb ?? 0, other.memoryMb),
   };
+}
+
+async function versionOf(redisUrl: string): Promise<string> {
+  const redis = new Redis(redisUrl);
+  try {
+    return /redis_version:(\S+)/.exec(await redis.info('server'))?.[1] ?? 'unknown';
+  } finally {
+    redis.disconnect();
+  }
 }

@@ -40,8 +40,8 @@ export type Command = {
   cwd: string;
   /** Its output goes there: nobody has to read it. */
   logFile: string;
-  /** Told what it has cost when it has ended. */
-  onEnd: (name: string, cost: Cost) => void;
+  /** Told what it has cost by the time that it is told to stop. */
+  onEnd: (cost: Cost) => void;
 };
 
 /**
@@ -68,11 +68,9 @@ export async function startProcess(command: Command): Promise<Process> {
     throw new ReadableError(`${name} (${module}) does not start:\n${lastWords}`);
   }
   const pid = child.pid ?? 0;
-  let last: Cost = { cpuSeconds: 0, rssMb: 0 };
   async function stop(): Promise<void> {
     if (child.exitCode !== null || child.signalCode !== null) return;
-    last = costOf(pid);
-    command.onEnd(name, last);
+    command.onEnd(costOf(pid));
     await endChild(child, exited, 'SIGTERM', STOP_TIMEOUT_MS);
   }
   return {

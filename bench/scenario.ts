@@ -9,8 +9,6 @@ export type Context = {
   quick: boolean;
   /** Measured rounds; a warm-up round comes besides. */
   rounds: number;
-  /** Aborted on Ctrl-C. */
-  stop: AbortSignal;
   /** Shows progress. */
   say: (line: string) => void;
 };

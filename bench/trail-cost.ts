@@ -10,7 +10,7 @@ import { Client } from 'pg';
 import { drive, type Load } from './load.ts';
 import { openMachine } from './machine.ts';
 import { quantile } from './results.ts';
-import { signUp } from './sign-up.ts';
+import { signUp } from './peers/service.ts';
 
 const ROUNDS = 5;
 const CONNECTIONS = 64;
