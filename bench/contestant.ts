@@ -14,14 +14,18 @@ export type Contestant = {
   /** Starts one worker process; resolves when it is connected, and would take a job at once. */
   worker?: (machine: Machine) => Promise<Process>;
   /**
-   * Queues so many orders at once, as its API would have, and holds the workers back until it is done.
-   * `wake` then lets them start.
+   * Queues so many orders, in one go, as its API would have. Workers that run already see none of them until
+   * the function is called that this resolves with.
    */
-  fill?: (machine: Machine, orders: number) => Promise<void>;
-  wake?: (machine: Machine) => Promise<void>;
+  fill?: (machine: Machine, orders: number) => Promise<() => Promise<void>>;
   /** How many queued orders are not completed yet. */
   left?: (machine: Machine) => Promise<number>;
+  /** Empties its tables and queues; none of its processes may be running. */
+  clear?: (machine: Machine) => Promise<void>;
 };
+
+/** A contestant that has a queue and a worker. */
+export type QueueContestant = Required<Contestant>;
 
 /** The order that all contestants are sent. */
 export const ORDER_BODY = JSON.stringify({ product_name: 'Book', amount: 99 });

@@ -1,13 +1,16 @@
-import { ORDER_BODY, type Contestant } from './contestant.ts';
+import { ORDER_BODY, type Contestant, type QueueContestant } from './contestant.ts';
 import { bullmq } from './peers/bullmq.ts';
 import { graphile } from './peers/graphile.ts';
 import { serviceContestant } from './peers/service.ts';
 
 /** What is measured: this service, as it is by default. */
-export const service: Contestant = serviceContestant({ name: 'This service', database: 'orders' });
+export const service: QueueContestant = serviceContestant({
+  name: 'This service',
+  database: 'orders',
+});
 
 /** (c) The same without group commit: a transaction for each request. */
-export const oneByOne: Contestant = serviceContestant({
+export const oneByOne: QueueContestant = serviceContestant({
   name: 'This service, one transaction per request',
   database: 'orders_one_by_one',
   settings: { INTAKE_BATCH_SIZE_MAX: '1', INTAKE_LANES: '10' },

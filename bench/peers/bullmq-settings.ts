@@ -5,7 +5,7 @@ import type { DefaultJobOptions } from 'bullmq';
 
 export const QUEUE = 'orders';
 
-export const API_POOL_SIZE = 20;
+export const API_POOL_SIZE = 10;
 
 export const WORKER_CONCURRENCY = 50;
 export const WORKER_POOL_SIZE = 20;

@@ -1,5 +1,5 @@
 import { Queue } from 'bullmq';
-import type { Contestant } from '../contestant.ts';
+import type { QueueContestant } from '../contestant.ts';
 import type { Machine } from '../machine.ts';
 import { JOB_OPTIONS, QUEUE } from './bullmq-settings.ts';
 import { openPeer, peerRequest, placeInBulk } from './orders.ts';
@@ -31,7 +31,7 @@ async function addInBulk(queue: Queue<{ order_id: string }>, ids: string[]): Pro
 }
 
 /** (a) What most people would build: not transactional. */
-export const bullmq: Contestant = {
+export const bullmq: QueueContestant = {
   name: NAME,
   database: DATABASE,
   async api(machine) {
@@ -45,12 +45,18 @@ export const bullmq: Contestant = {
   },
   async fill(machine, orders) {
     await openPeer(machine, DATABASE);
-    await withQueue(machine, async (queue) => {
-      await queue.pause();
-      await placeInBulk(machine, DATABASE, orders, (_db, ids) => addInBulk(queue, ids));
-    });
+    await withQueue(machine, (queue) => queue.pause());
+    const commit = await placeInBulk(machine, DATABASE, orders, (_db, ids) =>
+      withQueue(machine, (queue) => addInBulk(queue, ids)),
+    );
+    await commit();
+    return () => withQueue(machine, (queue) => queue.resume());
   },
-  wake: (machine) => withQueue(machine, (queue) => queue.resume()),
   left: (machine) =>
     withQueue(machine, (queue) => queue.getJobCountByTypes('wait', 'active', 'delayed')),
+  async clear(machine) {
+    await openPeer(machine, DATABASE);
+    await machine.query('TRUNCATE orders', DATABASE);
+    await withQueue(machine, (queue) => queue.obliterate({ force: true }));
+  },
 };

@@ -3,7 +3,7 @@
  */
 export const TASK = 'complete-order';
 
-export const API_POOL_SIZE = 20;
+export const API_POOL_SIZE = 10;
 
 /** Of the worker: `preset.worker`. */
 export const WORKER = {

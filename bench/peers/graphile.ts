@@ -1,6 +1,6 @@
 import { runMigrations } from 'graphile-worker';
 import type { Environment } from '../../src/config.ts';
-import type { Contestant } from '../contestant.ts';
+import type { QueueContestant } from '../contestant.ts';
 import type { Machine } from '../machine.ts';
 import { TASK } from './graphile-settings.ts';
 import { openPeer, peerRequest, placeInBulk } from './orders.ts';
@@ -23,7 +23,7 @@ const ADD_JOBS = `
   ))`;
 
 /** (b) The transactional queue in Postgres that most people would take. */
-export const graphile: Contestant = {
+export const graphile: QueueContestant = {
   name: NAME,
   database: DATABASE,
   async api(machine) {
@@ -37,12 +37,17 @@ export const graphile: Contestant = {
   },
   async fill(machine, orders) {
     await open(machine);
-    await placeInBulk(machine, DATABASE, orders, async (db, ids) => {
+    return placeInBulk(machine, DATABASE, orders, async (db, ids) => {
       await db.query(ADD_JOBS, [ids]); // NOTIFY reaches the workers when the transaction commits
+      await db.query('ANALYZE graphile_worker._private_jobs');
     });
   },
   async left(machine) {
     const jobs = 'SELECT count(*)::int AS left FROM graphile_worker._private_jobs';
     return (await machine.query<{ left: number }>(jobs, DATABASE))[0]?.left ?? 0;
+  },
+  async clear(machine) {
+    await open(machine);
+    await machine.query('TRUNCATE orders, graphile_worker._private_jobs', DATABASE);
   },
 };

@@ -98,24 +98,27 @@ const QUEUED_ORDERS = `
   SELECT uuidv7(), '${USER_ID}', 'Book', 99 FROM generate_series(1, $1)
   RETURNING id`;
 
-/** Stores so many orders together with their jobs, which `queue` adds, in one transaction. */
+/**
+ * Stores so many orders together with their jobs, which `queue` adds, in one transaction, and leaves it open.
+ * Returns how to commit it.
+ */
 export async function placeInBulk(
   machine: Machine,
   database: string,
   orders: number,
-  queue: (db: Client, ids: string[]) => Promise<void>,
-): Promise<void> {
+  queue: (db: Client, ids: string[]) => Promise<unknown>,
+): Promise<() => Promise<void>> {
   const db = new Client(await machine.databaseUrl(database));
   await db.connect();
-  try {
-    await db.query('BEGIN');
-    const { rows } = await db.query<{ id: string }>(QUEUED_ORDERS, [orders]);
-    await queue(
-      db,
-      rows.map(({ id }) => id),
-    );
+  await db.query('BEGIN');
+  const { rows } = await db.query<{ id: string }>(QUEUED_ORDERS, [orders]);
+  await queue(
+    db,
+    rows.map(({ id }) => id),
+  );
+  await db.query('ANALYZE orders'); // as autovacuum would within a minute
+  return async () => {
     await db.query('COMMIT');
-  } finally {
     await db.end();
-  }
+  };
 }

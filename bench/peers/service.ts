@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import type { Environment } from '../../src/config.ts';
 import { wakeChannel } from '../../src/redis/hints.ts';
-import { ORDER_BODY, type Api, type Contestant } from '../contestant.ts';
+import { ORDER_BODY, type Api, type QueueContestant } from '../contestant.ts';
 import type { Machine } from '../machine.ts';
 import { SERVICE_FLAGS, type Process } from '../process.ts';
 
@@ -21,7 +21,7 @@ export function serviceContestant({
   database,
   settings = {},
   module = 'src/api.ts',
-}: Setup): Contestant {
+}: Setup): QueueContestant {
   return {
     name,
     database,
@@ -41,11 +41,14 @@ export function serviceContestant({
       return machine.start(`${name}, worker`, 'src/worker.ts', { ...env('worker'), ...settings });
     },
     fill: (machine, orders) => placeInBulk(machine, database, orders),
-    wake: (machine) => wake(machine, database),
     async left(machine) {
       const jobs = `SELECT count(*)::int AS left FROM pgboss.job
         WHERE name = 'process-order' AND state < 'completed'`;
       return (await machine.query<{ left: number }>(jobs, database))[0]?.left ?? 0;
+    },
+    async clear(machine) {
+      await machine.service(database);
+      await machine.query(CLEAR, database);
     },
   };
 }
@@ -93,24 +96,36 @@ const SOME_USER = `
   INSERT INTO users (id, name, email, password_hash)
   VALUES (uuid_v7(), 'Bench', 'bench@example.test', 'none') ON CONFLICT DO NOTHING`;
 
-/** All become visible to the workers in one moment, when the transaction commits. */
-async function placeInBulk(machine: Machine, database: string, orders: number): Promise<void> {
+/** Leaves the transaction open. Returns how to commit it and wake the workers. */
+async function placeInBulk(
+  machine: Machine,
+  database: string,
+  orders: number,
+): Promise<() => Promise<void>> {
   const { databaseUrl } = await machine.service(database);
   const db = new Client(databaseUrl);
   await db.connect();
-  try {
-    await db.query(SOME_USER);
-    await db.query('BEGIN');
-    await db.query(`SELECT set_config('oms.actor', 'bench', true)`);
-    await db.query(PLACE_IN_BULK, [orders]);
+  await db.query(SOME_USER);
+  await db.query('BEGIN');
+  await db.query(`SELECT set_config('oms.actor', 'bench', true)`);
+  await db.query(PLACE_IN_BULK, [orders]);
+  await db.query('SET CONSTRAINTS ALL IMMEDIATE'); // what would else be checked at COMMIT
+  await db.query('ANALYZE orders, order_events, pgboss.job'); // as autovacuum would within a minute
+  return async () => {
     await db.query('COMMIT');
-  } finally {
+    await wakeWorkers(machine, database);
     await db.end();
-  }
+  };
 }
 
-async function wake(machine: Machine, database: string): Promise<void> {
+/** What an API publishes after a commit. */
+export async function wakeWorkers(machine: Machine, database: string): Promise<void> {
   const redis = new Redis(machine.redisUrl);
   await redis.publish(wakeChannel({ REDIS_PREFIX: database }), 'process-order');
   redis.disconnect();
 }
+
+// Triggers are off: events are append-only.
+const CLEAR = `
+  SET session_replication_role = replica;
+  TRUNCATE orders, order_events, idempotency_keys, worker_holds, pgboss.job`;
