@@ -32,6 +32,8 @@ export type Machine = {
   databaseUrl: (name: string) => Promise<string>;
   redisUrl: string;
   redisVersion: () => Promise<string>;
+  /** Kills Redis, and starts it again with nothing in it when the work is done. */
+  withoutRedis: (work: () => Promise<void>) => Promise<void>;
   /** Our service's database of that name, 'orders' unless another is asked for; migrated the first time. */
   service: (name?: string) => Promise<Service>;
   /** Starts a module of the repository; see startProcess. Our own modules get our own flags of Node. */
@@ -75,10 +77,12 @@ async function openIn(dir: string, stops: Stops, close: Machine['close']): Promi
   const postgres = await startPostgresIn(dataDir, SETTINGS);
   stops.push(postgres.stop);
   mkdirSync(dataDir.path('redis'));
-  const redis = await startRedis(requireRedis(), dataDir.path('redis'));
-  stops.push(redis.stop);
+  const openRedis = (port?: number) => startRedis(requireRedis(), dataDir.path('redis'), port);
+  let redis = await openRedis();
+  stops.push(() => redis.stop());
   const passwords = servicePasswords(dataDir);
   const ended = new Map<string, Cost>();
+  let endedRedis: Cost | undefined;
   const running = new Set<Process>();
   const services = new Map<string, Promise<Service>>();
 
@@ -112,6 +116,15 @@ async function openIn(dir: string, stops: Stops, close: Machine['close']): Promi
   return {
     redisUrl: redis.url,
     redisVersion: () => versionOf(redis.url),
+    async withoutRedis(work) {
+      endedRedis = sum(endedRedis, costOfTree(redis.child.pid ?? 0));
+      await redis.stop();
+      try {
+        await work();
+      } finally {
+        redis = await openRedis(redis.port);
+      }
+    },
     async databaseUrl(name) {
       await ensureDatabase(postgres, name);
       return postgres.url(name);
@@ -142,7 +155,7 @@ async function openIn(dir: string, stops: Stops, close: Machine['close']): Promi
         costs.set(each.name, sum(costs.get(each.name), costOf(each.pid)));
       }
       costs.set('Postgres', costOfTree(postgres.child.pid ?? 0));
-      costs.set('Redis', costOfTree(redis.child.pid ?? 0));
+      costs.set('Redis', sum(endedRedis, costOfTree(redis.child.pid ?? 0)));
       return costs;
     },
     close,

@@ -6,16 +6,35 @@ import { asMarkdown, asText, type Table } from './table.ts';
 /** Everything about a run, as it is written to JSON. */
 export type Run = { receipt: Receipt; figures: Figure[] };
 
+const RATIO = 'Ratio: the figure of the first line over the one of this line.';
+const QUICK =
+  'A quick run: fewer rounds, short cells, small sizes. It shows that all works; its figures count for nothing.';
+
 /** The figures of every scenario, the goals and the receipt, as text. */
-export function report({ figures, receipt }: Run): string {
-  const tables = [...scenarioTables(figures), goalTable(figures), ...receiptTables(receipt)];
-  return `\n${tables.map(asText).join('\n')}\n`;
+export function report(run: Run): string {
+  return `\n${[...tablesOf(run).map(asText), ...notesOn(run)].join('\n')}\n`;
 }
 
 /** The same in Markdown. */
-export function reportMarkdown({ figures, receipt }: Run): string {
-  const tables = [...scenarioTables(figures), goalTable(figures), ...receiptTables(receipt)];
-  return tables.map(asMarkdown).join('\n');
+export function reportMarkdown(run: Run): string {
+  return [...notesOn(run), '', ...tablesOf(run).map(asMarkdown)].join('\n');
+}
+
+/** The goals alone, and where they were measured. */
+export function goalsMarkdown(run: Run): string {
+  const { began, cpu, node, postgres, rounds } = run.receipt;
+  const where = `${began.slice(0, 10)}, ${cpu}, Node ${node}, Postgres ${postgres.server_version}, ${rounds} rounds.`;
+  const table = asMarkdown({ ...goalTable(run.figures), title: '' });
+  return [table, where, ...(run.receipt.quick ? ['', QUICK] : [])].join('\n');
+}
+
+function notesOn({ receipt }: Run): string[] {
+  return receipt.quick ? [RATIO, QUICK] : [RATIO];
+}
+
+function tablesOf({ figures, receipt }: Run): Table[] {
+  const all = [...scenarioTables(figures), goalTable(figures), ...receiptTables(receipt)];
+  return all.filter(({ rows }) => rows.length > 0);
 }
 
 /** One table for each scenario: a line for each contestant, the service first. */
@@ -27,14 +46,19 @@ export function scenarioTables(figures: Figure[]): Table[] {
     const measures = [...new Set(own.map(({ measure }) => measure))];
     const [first = ''] = contestants;
     const [measured = '', ...others] = measures;
+    const isCompared = contestants.length > 1;
     const rows = contestants.map((contestant) => {
       const of = (measure: string, name = contestant) =>
         own.find((figure) => figure.contestant === name && figure.measure === measure);
-      const rest = others.map((measure) => spread(of(measure)));
       const figure = of(measured);
-      return [contestant, spread(figure), ratioOf(figure, of(measured, first))].concat(rest);
+      const ratio = isCompared ? [ratioOf(figure, of(measured, first))] : [];
+      return [contestant, spread(figure), ...ratio].concat(others.map((name) => spread(of(name))));
     });
-    return { title: scenario, head: ['', measured, 'ratio', ...others], rows };
+    return {
+      title: scenario,
+      head: ['', measured, ...(isCompared ? ['ratio'] : []), ...others],
+      rows,
+    };
   });
 }
 
@@ -49,7 +73,8 @@ function spread(figure: Figure | undefined): string {
 
 function ratioOf(figure: Figure | undefined, first: Figure | undefined): string {
   if (!figure || !first || figure === first) return '';
-  return `${(median(first.samples) / median(figure.samples)).toFixed(2)} ×`;
+  const ratio = median(first.samples) / median(figure.samples);
+  return Number.isFinite(ratio) ? `${ratio.toFixed(2)} ×` : '';
 }
 
 /** Three digits that mean something. */

@@ -13,5 +13,8 @@ export type Context = {
   say: (line: string) => void;
 };
 
-/** One question that the bench asks all contestants. It loops rounds outside, and contestants inside. */
+/**
+ * One question that the bench asks all contestants. It loops rounds outside, and contestants inside. Its
+ * name is what --only takes: a word or two, in kebab-case.
+ */
 export type Scenario = { name: string; run: (context: Context) => Promise<void> };

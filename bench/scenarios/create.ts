@@ -81,7 +81,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   }
   for (let round = 1; round <= rounds; round += 1) {
     for (const connections of quick ? [1, 64, 256] : CONNECTIONS) {
-      say(`round ${round} of ${rounds}, ${connections} connections`);
+      say(`round ${round} of ${rounds}, ${createAt(connections)}`);
       for (const { name, api, keyed, connections: wanted } of entries) {
         if (!wanted.includes(connections)) continue;
         const load = await create(machine, [api], { connections, seconds, keyed });
