@@ -37,6 +37,7 @@ function readRun(path: string | undefined): Run {
 
 await exitOnFailure(async () => {
   const run = readRun(process.argv[2]);
+  if (run.receipt.quick) throw new ReadableError('A quick run is not worth publishing');
   writeFileSync(inRepository('docs/bench.svg'), chart(run.figures));
   insert('bench/README.md', reportMarkdown(run));
   insert('README.md', goalsMarkdown(run));
