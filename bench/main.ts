@@ -14,7 +14,7 @@ import { scenarios } from './scenarios/index.ts';
 import { smoke } from './smoke.ts';
 
 const ROUNDS = 5;
-const QUICK_ROUNDS = 2;
+const QUICK_ROUNDS = 1;
 const EXIT_NOT_RUN = 1;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;

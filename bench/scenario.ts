@@ -5,7 +5,7 @@ import type { Results } from './results.ts';
 export type Context = {
   machine: Machine;
   results: Results;
-  /** Small sizes and short cells. */
+  /** Small sizes, short cells, no warm-up where that takes long: for a look at whether all works. */
   quick: boolean;
   /** Measured rounds; a warm-up round comes besides. */
   rounds: number;

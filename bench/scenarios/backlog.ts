@@ -47,7 +47,7 @@ const sides: Side[] = [
 async function run({ machine, results, quick, rounds, say }: Context): Promise<void> {
   const drained = quick ? DRAINED_QUICK : DRAINED;
   await queueMany(machine, 'orders_backlog', quick ? QUEUED_QUICK : QUEUED, say);
-  for (let round = 0; round <= rounds; round += 1) {
+  for (let round = quick ? 1 : 0; round <= rounds; round += 1) {
     for (const { name, contestant, isEmptied } of sides) {
       say(round === 0 ? `warm-up, ${name}` : `round ${round} of ${rounds}, ${name}`);
       if (isEmptied) await contestant.clear(machine);

@@ -48,7 +48,7 @@ async function run({ machine, results, quick, say }: Context): Promise<void> {
   const unpin = await pin(machine);
   try {
     await loadPinned(machine, quick ? LOAD_SECONDS_QUICK : LOAD_SECONDS, say);
-    for (let round = 0; round <= (quick ? 1 : ROUNDS); round += 1) {
+    for (let round = quick ? 1 : 0; round <= (quick ? 1 : ROUNDS); round += 1) {
       for (const { name, contestant } of sides) {
         say(round === 0 ? `warm-up, ${name}` : `round ${round}, ${name}`);
         const size = quick || round === 0 ? SIZE_QUICK : SIZE;
