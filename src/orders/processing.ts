@@ -11,14 +11,18 @@
 import { hostname } from 'node:os';
 import type { JobAttempt, JobResult, JobWithMetadata } from 'pg-boss';
 import { sql, type DatabaseTransactionConnection } from 'slonik';
+import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
 import { ClaimLost, completeJobs } from '../db/boss.ts';
 import { isDataError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
-import { actAs, columns } from './orders.ts';
-import { Order } from './schema.ts';
+import { actAs } from './orders.ts';
 
 type OrderJob = JobWithMetadata<{ order_id: string }>;
+
+/** What is to be known of an order that has changed its status: the rest of its row has not changed. */
+const Moved = z.object({ id: z.guid(), version: z.int() });
+type Moved = z.infer<typeof Moved>;
 
 /** How order_events names this process. */
 export const WORKER_ACTOR = `worker:${hostname()}:${process.pid}`;
@@ -79,18 +83,14 @@ async function completeBatch(deps: Deps, jobs: OrderJob[]): Promise<void> {
     return orders;
   });
   crashPoint('after-work-commit');
-  announceFinished(deps, completed);
+  announceFinished(deps, completed, 'COMPLETED');
 }
 
 /** Moves the PENDING ones among these orders to PROCESSING; the others are left as they are. */
-export async function startOrders(
-  tx: DatabaseTransactionConnection,
-  ids: string[],
-): Promise<readonly Order[]> {
-  return tx.any(sql.type(Order)`
+export async function startOrders(tx: DatabaseTransactionConnection, ids: string[]): Promise<void> {
+  await tx.query(sql.unsafe`
     UPDATE orders SET status = 'PROCESSING'
     WHERE id = ANY(${sql.array(ids, 'uuid')}) AND status = 'PENDING'
-    RETURNING ${columns}
   `);
 }
 
@@ -99,11 +99,11 @@ export async function finishOrders(
   tx: DatabaseTransactionConnection,
   ids: string[],
   status: 'COMPLETED' | 'FAILED',
-): Promise<readonly Order[]> {
-  return tx.any(sql.type(Order)`
+): Promise<readonly Moved[]> {
+  return tx.any(sql.type(Moved)`
     UPDATE orders SET status = ${status}
     WHERE id = ANY(${sql.array(ids, 'uuid')}) AND status = 'PROCESSING'
-    RETURNING ${columns}
+    RETURNING id, version
   `);
 }
 
@@ -123,7 +123,7 @@ export async function finishOrder(
     await completeJobs(deps.boss, tx, 'process-order', attemptsFor([job], orders));
     return orders;
   });
-  announceFinished(deps, finished);
+  announceFinished(deps, finished, status);
   return finished.length > 0;
 }
 
@@ -147,7 +147,7 @@ async function failExhaustedOrder(deps: Deps, job: OrderJob): Promise<void> {
     await completeJobs(deps.boss, tx, 'fail-order', [job]);
     return orders;
   });
-  announceFinished(deps, failed);
+  announceFinished(deps, failed, 'FAILED');
 }
 
 function lastError({ sourceOutput }: OrderJob): string {
@@ -155,16 +155,20 @@ function lastError({ sourceOutput }: OrderJob): string {
   return typeof message === 'string' ? `: ${message.slice(0, 300)}` : '';
 }
 
-function announceFinished(deps: Deps, orders: readonly Order[]): void {
-  deps.hints.announce(orders);
-  for (const { id, status, user_id } of orders) {
-    deps.metrics.ordersFinished.inc({ status });
-    deps.log.info({ order_id: id, job_id: id, user_id, status }, 'order finished');
-  }
+// One line for all of them: a line each was the largest part of a worker's time.
+function announceFinished(
+  deps: Deps,
+  orders: readonly Moved[],
+  status: 'COMPLETED' | 'FAILED',
+): void {
+  if (orders.length === 0) return;
+  deps.hints.announce(orders.map(({ id, version }) => ({ id, version, status })));
+  deps.metrics.ordersFinished.inc({ status }, orders.length);
+  deps.log.info({ status, order_ids: orders.map(({ id }) => id) }, 'orders finished');
 }
 
 /** The attempts whose orders this transaction has changed: those, and only those, it must settle. */
-function attemptsFor(jobs: OrderJob[], orders: readonly Order[]): JobAttempt[] {
+function attemptsFor(jobs: OrderJob[], orders: readonly Moved[]): JobAttempt[] {
   const changed = new Set(orders.map(({ id }) => id));
   return jobs.filter(({ data }) => changed.has(data.order_id));
 }
