@@ -48,6 +48,12 @@ const limits = {
   RATE_LIMIT_CANCEL: perMinute.default(10),
 };
 
+const intake = {
+  INTAKE_LANES: integer(1, 50).default(2),
+  INTAKE_BATCH_SIZE_MAX: integer(1, 1000).default(500),
+  INTAKE_QUEUE_MAX: integer(1, 100_000).default(5000),
+};
+
 const retries = {
   IDEMPOTENCY_KEY_TTL_HOURS: integer(1, 8760).default(24),
 };
@@ -81,6 +87,7 @@ export const Config = z
     ...http,
     ...auth,
     ...limits,
+    ...intake,
     ...retries,
     ...work,
     ...fulfilment,

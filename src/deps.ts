@@ -7,6 +7,7 @@ import { createBoss, type Role } from './db/boss.ts';
 import { openPool } from './db/pool.ts';
 import { requireSchema } from './health/readiness.ts';
 import { createLogger } from './log.ts';
+import { createIntake, type Intake } from './orders/intake.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { openRedis, whenReady } from './redis/client.ts';
 import { createHints, type Hints } from './redis/hints.ts';
@@ -20,6 +21,7 @@ export type Deps = {
   boss: PgBoss;
   redis: Redis | null;
   hints: Hints;
+  intake: Intake;
   metrics: Metrics;
   passwords: Passwords;
 };
@@ -31,7 +33,7 @@ export async function openDeps(config: Config, role: Role): Promise<Deps> {
   const redis = openRedis(config, log);
   const boss = createBoss(config, role, log);
   const hints = createHints(redis, config);
-  const deps = {
+  const parts = {
     config,
     log,
     pool,
@@ -41,6 +43,7 @@ export async function openDeps(config: Config, role: Role): Promise<Deps> {
     metrics: createMetrics(),
     passwords: createPasswords(),
   };
+  const deps = { ...parts, intake: createIntake(parts) };
   try {
     await requireSchema(pool); // before the queue: its own complaint would not say what to do
     await boss.start();

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 const HTTP_BUCKETS_SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+const BATCH_BUCKETS_ORDERS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 const JOB_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -22,6 +23,17 @@ export function createMetrics() {
     ordersPlaced: new Counter({
       name: 'oms_orders_placed_total',
       help: 'Orders committed by this process, each with its job.',
+      registers,
+    }),
+    intakeBatch: new Histogram({
+      name: 'oms_intake_batch_orders',
+      help: 'Transactions that placed orders, by how many orders arrived together and shared it.',
+      buckets: BATCH_BUCKETS_ORDERS,
+      registers,
+    }),
+    intakeWaiting: new Gauge({
+      name: 'oms_intake_waiting_orders',
+      help: 'Orders of this process that wait for a transaction to take them, out of INTAKE_QUEUE_MAX.',
       registers,
     }),
     ordersCancelled: new Counter({

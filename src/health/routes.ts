@@ -43,6 +43,7 @@ export function healthRoutes(deps: Deps) {
       deps.log.debug({ err }, 'audit gauges not read');
       deps.metrics.auditViolations.reset();
     });
+    deps.metrics.intakeWaiting.set(deps.intake.waiting());
     ctx.type = deps.metrics.registry.contentType;
     ctx.body = await deps.metrics.registry.metrics();
   });

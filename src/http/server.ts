@@ -2,6 +2,7 @@ import { createServer, STATUS_CODES, type Server, type ServerResponse } from 'no
 import type { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type Koa from 'koa';
+import { crashPoint } from '../crash-point.ts';
 import type { AppState } from './request-log.ts';
 
 const PROBLEM_TYPE = 'application/problem+json';
@@ -15,7 +16,10 @@ export async function serve(app: Koa<AppState>, port: number, host: string): Pro
   const responses = new Set<ServerResponse>();
   const server = createServer({ requireHostHeader: false }, (req, res) => {
     responses.add(res);
-    res.once('close', () => responses.delete(res));
+    res.once('close', () => {
+      responses.delete(res);
+      crashPoint('after-answer'); // in the middle of a batch: others of it have none yet
+    });
     if (!server.listening) makeLast(res);
     // Koa cannot even look at a target that is no address, and Node would let no host through.
     const target = URL.canParse(req.url ?? '', 'http://host') ? req.url : undefined;

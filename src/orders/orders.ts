@@ -1,5 +1,4 @@
 import { sql, type DatabaseTransactionConnection } from 'slonik';
-import { v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
 import { enqueue } from '../db/boss.ts';
@@ -11,27 +10,11 @@ import { changedReply, placedReply } from './replies.ts';
 import { Order, OrderEvent, type NewOrder, type OrderFilter } from './schema.ts';
 
 /**
- * Stores a PENDING order together with the job that will process it, and the reply if the request has a
- * key: all or none. A request that was answered before gets the same reply, and places nothing.
- */
-export async function placeOrder(
-  deps: Deps,
-  userId: string,
-  input: NewOrder,
-  request?: KeyedRequest,
-): Promise<Reply> {
-  const order = { ...input, id: uuidv7(), user_id: userId };
-  const [outcome] = await placeOrders(deps, [order], [request]);
-  if (!outcome || outcome instanceof Problem) throw outcome ?? new Error('an order got no reply');
-  return outcome;
-}
-
-/**
  * Stores orders and their jobs in one transaction. The order's id is the job's id. Says for each, in order,
  * what its request is answered or refused with; a key that is refused leaves the other orders alone.
  */
 export async function placeOrders(
-  deps: Deps,
+  deps: Omit<Deps, 'intake'>,
   orders: IdentifiedOrder[],
   requests: (KeyedRequest | undefined)[] = [],
 ): Promise<(Reply | Problem)[]> {

@@ -4,7 +4,8 @@ import { authenticate, type Authenticated } from '../http/auth.ts';
 import { answer, idempotencyKey, type Keyed } from '../http/idempotency.ts';
 import { parse } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
-import { cancelOrder, findOrder, listEvents, listOrders, placeOrder } from './orders.ts';
+import { placeOrder } from './intake.ts';
+import { cancelOrder, findOrder, listEvents, listOrders } from './orders.ts';
 import {
   cursorAfter,
   MyOrdersFilter,
@@ -26,7 +27,8 @@ export function orderRoutes(deps: Deps) {
 
   router.post(['/', '/create'], authenticated, createLimit, retryable, async (ctx) => {
     const { userId, body, keyed } = ctx.state;
-    const reply = await placeOrder(deps, userId, parse(NewOrder, body ?? {}), keyed);
+    const order = parse(NewOrder, body ?? {});
+    const reply = await placeOrder(deps, userId, order, keyed, ctx.res);
     ctx.state.log = ctx.state.log.child({ order_id: reply.order_id, job_id: reply.order_id });
     answer(ctx, reply);
   });

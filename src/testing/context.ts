@@ -12,6 +12,7 @@ import { createBoss } from '../db/boss.ts';
 import { openPool } from '../db/pool.ts';
 import { asRole } from '../db/roles.ts';
 import { closeDeps, openDeps, type Deps } from '../deps.ts';
+import { createIntake } from '../orders/intake.ts';
 import { closeServer, portOf, serve } from '../http/server.ts';
 import { signAccessToken } from '../users/access-token.ts';
 import { runBatch } from '../worker.ts';
@@ -85,7 +86,8 @@ export async function withSettings(t: ExecutionContext<Context>, settings: Recor
 
 /** A second API on the same dependencies but for those named, for one test. */
 export async function withDeps(t: ExecutionContext<Context>, replaced: Partial<Deps>) {
-  const deps = { ...t.context.deps, ...replaced };
+  const parts = { ...t.context.deps, ...replaced };
+  const deps = { ...parts, intake: createIntake(parts) };
   const server = await serve(createApp(deps), 0, '127.0.0.1');
   t.teardown(() => {
     server.close();
