@@ -16,7 +16,7 @@ import { crashPoint } from '../crash-point.ts';
 import { ClaimLost, completeJobs } from '../db/boss.ts';
 import { isDataError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
-import { actAs } from './orders.ts';
+import type { OrderStatus } from './schema.ts';
 
 type OrderJob = JobWithMetadata<{ order_id: string }>;
 
@@ -24,23 +24,10 @@ type OrderJob = JobWithMetadata<{ order_id: string }>;
 const Moved = z.object({ id: z.guid(), version: z.int() });
 type Moved = z.infer<typeof Moved>;
 
+const OPEN: OrderStatus[] = ['PENDING', 'PROCESSING'];
+
 /** How order_events names this process. */
 export const WORKER_ACTOR = `worker:${hostname()}:${process.pid}`;
-
-/** Puts the worker, and for each order the job and its attempt, on record for the transaction. */
-export async function actAsWorker(
-  tx: DatabaseTransactionConnection,
-  jobs: OrderJob[],
-  reason = '',
-): Promise<void> {
-  const attempts = Object.fromEntries(
-    jobs.map(({ id, data, retryCount }) => [
-      data.order_id,
-      [id, retryCount + 1] as [string, number],
-    ]),
-  );
-  await actAs(tx, WORKER_ACTOR, { reason, attempts });
-}
 
 /** Takes a batch PENDING → PROCESSING → COMPLETED with its jobs, set-based, in one transaction. */
 export function processOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
@@ -72,11 +59,8 @@ export async function togetherOrApart(
 }
 
 async function completeBatch(deps: Deps, jobs: OrderJob[]): Promise<void> {
-  const ids = jobs.map(({ data }) => data.order_id);
   const completed = await deps.pool.transaction(async (tx) => {
-    await actAsWorker(tx, jobs);
-    await startOrders(tx, ids);
-    const orders = await finishOrders(tx, ids, 'COMPLETED');
+    const orders = await moveOrders(tx, jobs, { from: OPEN, to: 'COMPLETED' });
     crashPoint('after-effect');
     await completeJobs(deps.boss, tx, 'process-order', attemptsFor(jobs, orders));
     crashPoint('after-completion');
@@ -86,24 +70,28 @@ async function completeBatch(deps: Deps, jobs: OrderJob[]): Promise<void> {
   announceFinished(deps, completed, 'COMPLETED');
 }
 
-/** Moves the PENDING ones among these orders to PROCESSING; the others are left as they are. */
-export async function startOrders(tx: DatabaseTransactionConnection, ids: string[]): Promise<void> {
-  await tx.query(sql.unsafe`
-    UPDATE orders SET status = 'PROCESSING'
-    WHERE id = ANY(${sql.array(ids, 'uuid')}) AND status = 'PENDING'
-  `);
-}
-
-/** Ends the PROCESSING ones among these orders; cancelled or finished ones are not touched. */
-export async function finishOrders(
+/**
+ * Moves those among the jobs' orders that have one of these statuses, by way of PROCESSING; the others are
+ * left as they are. On record is this worker, and for each order the job and its attempt.
+ */
+export function moveOrders(
   tx: DatabaseTransactionConnection,
-  ids: string[],
-  status: 'COMPLETED' | 'FAILED',
+  jobs: OrderJob[],
+  { from, to, reason = '' }: { from: OrderStatus[]; to: OrderStatus; reason?: string },
 ): Promise<readonly Moved[]> {
+  const attempts = jobs.map(({ id, data, retryCount }) => [data.order_id, [id, retryCount + 1]]);
+  const ids = jobs.map(({ data }) => data.order_id);
+  // The CTE says who acts before the trigger fires, and saves the round trip of doing it on its own.
   return tx.any(sql.type(Moved)`
-    UPDATE orders SET status = ${status}
-    WHERE id = ANY(${sql.array(ids, 'uuid')}) AND status = 'PROCESSING'
-    RETURNING id, version
+    WITH acting AS MATERIALIZED (
+      SELECT set_config('oms.actor', ${WORKER_ACTOR}, true), set_config('oms.reason', ${reason}, true),
+        set_config('oms.attempts', ${JSON.stringify(Object.fromEntries(attempts))}, true),
+        set_config('oms.via', 'PROCESSING', true)
+    )
+    UPDATE orders AS o SET status = ${to}
+    FROM acting
+    WHERE o.id = ANY(${sql.array(ids, 'uuid')}) AND o.status = ANY(${sql.array(from, 'order_status')})
+    RETURNING o.id, o.version
   `);
 }
 
@@ -118,8 +106,7 @@ export async function finishOrder(
   reason = '',
 ): Promise<boolean> {
   const finished = await deps.pool.transaction(async (tx) => {
-    await actAsWorker(tx, [job], reason);
-    const orders = await finishOrders(tx, [job.data.order_id], status);
+    const orders = await moveOrders(tx, [job], { from: ['PROCESSING'], to: status, reason });
     await completeJobs(deps.boss, tx, 'process-order', attemptsFor([job], orders));
     return orders;
   });
@@ -137,13 +124,10 @@ export async function failExhaustedOrders(deps: Deps, jobs: OrderJob[]): Promise
 }
 
 async function failExhaustedOrder(deps: Deps, job: OrderJob): Promise<void> {
-  const { order_id } = job.data;
   const failed = await deps.pool.transaction(async (tx) => {
     const tries = (job.sourceRetryCount ?? 0) + 1;
     const reason = `Gave up after ${tries} ${tries === 1 ? 'try' : 'tries'}${lastError(job)}`;
-    await actAsWorker(tx, [job], reason);
-    await startOrders(tx, [order_id]);
-    const orders = await finishOrders(tx, [order_id], 'FAILED');
+    const orders = await moveOrders(tx, [job], { from: OPEN, to: 'FAILED', reason });
     await completeJobs(deps.boss, tx, 'fail-order', [job]);
     return orders;
   });
