@@ -1,6 +1,5 @@
 import { Router } from '@koa/router';
 import Koa from 'koa';
-import helmet from 'koa-helmet';
 import type { Deps } from './deps.ts';
 import { docsRoutes } from './docs/routes.ts';
 import { healthRoutes } from './health/routes.ts';
@@ -8,6 +7,7 @@ import { jsonBody } from './http/body.ts';
 import { clientAddress } from './http/client-address.ts';
 import { problemDetails } from './http/problem.ts';
 import { requestLog, type AppState } from './http/request-log.ts';
+import { securityHeaders } from './http/security-headers.ts';
 import { orderRoutes } from './orders/routes.ts';
 import { userRoutes } from './users/routes.ts';
 
@@ -40,10 +40,10 @@ function createBareApp({ config, log, metrics }: Deps): Koa<AppState> {
   app.use(clientAddress(config.TRUSTED_PROXIES));
   app.use(requestLog(log, metrics)); // around the next, so that it sees how each request ended
   app.use(problemDetails());
-  app.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }));
+  app.use(securityHeaders());
   app.on('error', (err: unknown, ctx?: { state: AppState }) => {
     const level = isClientGone(err) ? 'debug' : 'error';
-    (ctx?.state.log ?? log)[level]({ err }, 'request failed');
+    log[level]({ ...ctx?.state.about, err }, 'request failed');
   });
   return app;
 }

@@ -1,5 +1,5 @@
+import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'slonik';
-import { v7 as uuidv7 } from 'uuid';
 import { lookUp, ownService, signUp, test } from './testing/context.ts';
 import { eventsOf, jobOf, leaveOneTry } from './testing/orders.ts';
 import { until } from './testing/until.ts';
@@ -59,7 +59,7 @@ test('an order that fails for the last time becomes FAILED without anybody seein
 test('a job that carries nonsense is given up at once, with the reason, and harms nobody', async (t) => {
   const service = await ownService(t);
   const { deps } = service;
-  const nonsense = uuidv7();
+  const nonsense = randomUUIDv7();
   await deps.boss.insert('process-order', [{ id: nonsense, data: { order_id: 'none' } }]);
   const id = await (await signUp(service)).place();
 

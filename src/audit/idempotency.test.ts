@@ -1,5 +1,5 @@
+import { randomUUIDv7 } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
-import { v7 as uuidv7 } from 'uuid';
 import { tamper, violations } from '../testing/audit.ts';
 import { signUp, test, type Context } from '../testing/context.ts';
 
@@ -51,7 +51,7 @@ test('I9 accepts a key that created its order, and one that changed it later', a
 });
 
 test('I9 finds a key whose order does not exist', async (t) => {
-  const order_id = uuidv7();
+  const order_id = randomUUIDv7();
   await placedWithKey(t, { order_id });
 
   t.deepEqual(await problems(t, order_id), [['I9', "the key's order does not exist"]]);
@@ -77,7 +77,7 @@ test('I9 finds a key that another transaction stored than the one that placed th
 });
 
 test('I9 finds a stored answer that names another order', async (t) => {
-  const id = await placedWithKey(t, { stored_id: uuidv7() });
+  const id = await placedWithKey(t, { stored_id: randomUUIDv7() });
 
   t.deepEqual(await problems(t, id), [['I9', 'the stored answer names another order']]);
 });

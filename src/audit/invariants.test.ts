@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid';
+import { randomUUIDv7 } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import { asSuperuser, tamper, violations } from '../testing/audit.ts';
 import { claim, drain, ownService, signUp, test, type Context } from '../testing/context.ts';
@@ -105,7 +105,7 @@ test.serial('I1 finds an open order whose job and dead letter are both alive', a
 });
 
 test.serial('I2 finds a job and a dead letter without an order', async (t) => {
-  const id = uuidv7();
+  const id = randomUUIDv7();
   for (const name of ['process-order', 'fail-order']) {
     await asSuperuser(t.context, 'INSERT INTO pgboss.job (id, name, data) VALUES ($1, $2, $3)', [
       id,

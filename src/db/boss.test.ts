@@ -1,5 +1,5 @@
+import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'slonik';
-import { v7 as uuidv7 } from 'uuid';
 import { z, ZodError } from 'zod';
 import type { Deps } from '../deps.ts';
 import { claim, test } from '../testing/context.ts';
@@ -10,7 +10,7 @@ import { bossDb, ClaimLost, completeJobs, enqueue, JobNotCreated, retryJobAfter 
 
 test('a job whose payload is not what its queue carries is refused, and nothing is enqueued', async (t) => {
   const { boss, pool } = t.context.deps;
-  const [good, bad] = [uuidv7(), uuidv7()];
+  const [good, bad] = [randomUUIDv7(), randomUUIDv7()];
 
   await t.throwsAsync(
     pool.transaction((tx) =>
@@ -28,7 +28,7 @@ test('a job whose payload is not what its queue carries is refused, and nothing 
 
 test('a payload loses whatever its queue does not know', async (t) => {
   const { boss, pool } = t.context.deps;
-  const id = uuidv7();
+  const id = randomUUIDv7();
   const data = { order_id: id, password: 'hunter2' };
 
   await pool.transaction((tx) => enqueue(boss, tx, 'process-order', [{ id, data }]));
@@ -38,7 +38,7 @@ test('a payload loses whatever its queue does not know', async (t) => {
 
 test('one id given to two jobs of one call creates neither', async (t) => {
   const { boss, pool } = t.context.deps;
-  const id = uuidv7();
+  const id = randomUUIDv7();
   const job = { id, data: { order_id: id } };
 
   await t.throwsAsync(pool.transaction((tx) => enqueue(boss, tx, 'process-order', [job, job])));
@@ -48,7 +48,7 @@ test('one id given to two jobs of one call creates neither', async (t) => {
 
 test('an id that is taken is refused even when its job is long done', async (t) => {
   const { boss, pool } = t.context.deps;
-  const id = uuidv7();
+  const id = randomUUIDv7();
   const jobs = [{ id, data: { order_id: id } }];
   await pool.transaction((tx) => enqueue(boss, tx, 'process-order', jobs));
   await boss.cancel('process-order', id);
@@ -69,7 +69,7 @@ test('what the queue writes by way of our transaction is part of it', async (t) 
     const row = await tx.one(sql.type(Row)`SELECT pg_current_xact_id()::text AS id`);
     const { rows } = await bossDb(tx).executeSql(
       'SELECT pg_current_xact_id()::text AS id, $1::uuid[] AS ids, $2::jsonb AS data',
-      [[uuidv7()], { a: 1 }],
+      [[randomUUIDv7()], { a: 1 }],
     );
     return [row, rows[0]];
   });
@@ -94,7 +94,7 @@ test.serial('what was done for a job that somebody else has taken over is undone
   const kept = await claimOne(deps);
   await deps.boss.fail('process-order', lost.id, { message: 'heartbeat lost' });
   const [taken] = await claim(deps, 'process-order', { early: true });
-  const effect = uuidv7();
+  const effect = randomUUIDv7();
 
   const error = await t.throwsAsync(
     deps.pool.transaction(async (tx) => {
@@ -148,7 +148,7 @@ test.serial('a job cannot be put off by somebody who has lost it', async (t) => 
 });
 
 async function claimOne(deps: Deps) {
-  const id = uuidv7();
+  const id = randomUUIDv7();
   const jobs = [{ id, data: { order_id: id } }];
   await deps.pool.transaction((tx) => enqueue(deps.boss, tx, 'process-order', jobs));
   const claimed = await claim(deps, 'process-order');

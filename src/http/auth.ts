@@ -2,6 +2,7 @@ import type { Middleware, ParameterizedContext } from 'koa';
 import compose from 'koa-compose';
 import jwt from 'koa-jwt';
 import type { Jwt } from 'jsonwebtoken';
+import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { ACCESS_TOKEN_TYPE, AUDIENCE, ISSUER } from '../users/access-token.ts';
@@ -11,9 +12,19 @@ import type { AppState } from './request-log.ts';
 /** State of a route behind `authenticate`. */
 export type Authenticated = AppState & { userId: string };
 
-const Claims = z.object({ sub: z.guid(), jti: z.string(), exp: z.number() });
+type Context = ParameterizedContext<Authenticated & { jwt?: Jwt }>;
 
-/** Lets a request through that carries a valid access token, and tells whose it is. Else 401. */
+const Claims = z.object({ sub: z.guid(), jti: z.string(), exp: z.number() });
+type Claims = z.infer<typeof Claims>;
+
+/** Tokens that one process remembers: some 5 MB. */
+const VERIFIED_TOKENS_MAX = 10_000;
+
+/**
+ * Lets a request through that carries a valid access token, and tells whose it is. Else 401. A token that
+ * was found valid is not verified again while it lasts: whatever could be said against it, its signature,
+ * kind and audience, does not change, and its expiry is looked at each time.
+ */
 export function authenticate(config: Pick<Config, 'JWT_SECRET'>): Middleware<Authenticated> {
   const options: jwt.Options & { complete: true } = {
     secret: config.JWT_SECRET,
@@ -23,16 +34,33 @@ export function authenticate(config: Pick<Config, 'JWT_SECRET'>): Middleware<Aut
     complete: true, // the header too, for its typ; koa-jwt hands it on, its types do not know
     key: 'jwt',
   };
-  return compose<ParameterizedContext<Authenticated>>([jwt(options), identify]);
+  const verified = new LRUCache<string, Claims>({ max: VERIFIED_TOKENS_MAX });
+  const verify = compose<Context>([
+    jwt(options),
+    (ctx, next) => {
+      const claims = claimsOf(ctx.state.jwt);
+      verified.set(ctx.get('Authorization'), claims);
+      identify(ctx, claims);
+      return next();
+    },
+  ]);
+  return (ctx, next) => {
+    const claims = verified.get(ctx.get('Authorization'));
+    if (!claims || claims.exp * 1000 <= Date.now()) return verify(ctx, next);
+    identify(ctx, claims);
+    return next();
+  };
 }
 
-const identify: Middleware<Authenticated & { jwt?: Jwt }> = (ctx, next) => {
-  const token = ctx.state.jwt;
+function claimsOf(token: Jwt | undefined): Claims {
   const claims = Claims.safeParse(token?.payload);
   // RFC 7515 4.1.11: an extension that we must understand and do not makes the token invalid.
   const isOurs = token?.header.typ === ACCESS_TOKEN_TYPE && !('crit' in token.header);
   if (!isOurs || !claims.success) throw new Problem('invalid-token');
-  ctx.state.userId = claims.data.sub;
-  ctx.state.log = ctx.state.log.child({ user_id: claims.data.sub });
-  return next();
-};
+  return claims.data;
+}
+
+function identify({ state }: Context, { sub }: Claims): void {
+  state.userId = sub;
+  state.about.user_id = sub;
+}

@@ -39,7 +39,11 @@ export type Keyed = Authenticated & { keyed?: KeyedRequest };
 /** Reads the Idempotency-Key into `ctx.state.keyed`. Without one, the request works as ever. */
 export function idempotencyKey(): Middleware<Keyed> {
   return (ctx, next) => {
-    const values = ctx.req.headersDistinct['idempotency-key'];
+    // Looked for first in what Node has at hand: the other is made for the one question.
+    const values =
+      ctx.req.headers['idempotency-key'] === undefined
+        ? undefined
+        : ctx.req.headersDistinct['idempotency-key'];
     if (values) {
       ctx.state.keyed = {
         user_id: ctx.state.userId,

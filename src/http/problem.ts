@@ -111,7 +111,7 @@ export function problemDetails(): Middleware {
       if (body.status === 401) ctx.set('WWW-Authenticate', 'Bearer realm="oms"');
       if (body.status === 503 || problem?.slug === 'idempotency-key-in-use')
         ctx.set('Retry-After', String(RETRY_AFTER_SECONDS));
-      ctx.body = { ...body, instance: ctx.path, request_id: ctx.state.requestId };
+      ctx.body = { ...body, instance: ctx.path, request_id: ctx.state.about.request_id };
       ctx.type = 'application/problem+json'; // after the body: setting an object body sets a type
     }
   };

@@ -3,20 +3,20 @@ import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
 
-/** What every request carries. */
-export type AppState = { log: Logger; requestId: string; body?: unknown };
+/** What every request carries. `about` is what each line of the log says of it. */
+export type AppState = { about: About; body?: unknown };
+export type About = { request_id: string; user_id?: string; order_id?: string; job_id?: string };
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
-/** Gives the request its id (the client's, when it sent a sane one), a logger, and one line at the end. */
+/** Gives the request its id (the client's, when it sent a sane one), and one line in the log at the end. */
 export function requestLog(log: Logger, metrics: Metrics): Middleware<AppState> {
   return async (ctx, next) => {
     const started = performance.now();
     const sent = ctx.get('X-Request-Id');
-    const requestId = REQUEST_ID.test(sent) ? sent : randomUUID();
-    ctx.state.requestId = requestId;
-    ctx.state.log = log.child({ request_id: requestId });
-    ctx.set('X-Request-Id', requestId);
+    const request_id = REQUEST_ID.test(sent) ? sent : randomUUID();
+    ctx.state.about = { request_id };
+    ctx.set('X-Request-Id', request_id);
 
     await next();
 
@@ -24,8 +24,15 @@ export function requestLog(log: Logger, metrics: Metrics): Middleware<AppState> 
     const route = typeof ctx._matchedRoute === 'string' ? ctx._matchedRoute : 'none';
     const labels = { method: ctx.method, route, status: ctx.status };
     metrics.httpRequests.observe(labels, seconds);
-    ctx.state.log.info(
-      { ...labels, path: ctx.path, duration_ms: Math.round(seconds * 1000), ip: ctx.ip },
+    if (!log.isLevelEnabled('info')) return;
+    log.info(
+      {
+        ...ctx.state.about,
+        ...labels,
+        path: ctx.path,
+        duration_ms: Math.round(seconds * 1000),
+        ip: ctx.ip,
+      },
       'request answered',
     );
   };

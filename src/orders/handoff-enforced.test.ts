@@ -1,5 +1,5 @@
+import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'slonik';
-import { v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
 import { drain, lookUp, ownService, signUp, test, type Context } from '../testing/context.ts';
 import { insertOrders } from '../testing/orders.ts';
@@ -9,7 +9,7 @@ import { sqlStateOf } from '../db/errors.ts';
 
 test('an order that is inserted without its job is refused at commit, and told how to place it', async (t) => {
   const { id: userId } = await signUp(t.context);
-  const id = uuidv7();
+  const id = randomUUIDv7();
 
   const error = await t.throwsAsync(insertAlone(t.context, id, userId));
 
@@ -20,7 +20,7 @@ test('an order that is inserted without its job is refused at commit, and told h
 
 test('an order whose job was enqueued by another transaction is refused', async (t) => {
   const { id: userId } = await signUp(t.context);
-  const id = uuidv7();
+  const id = randomUUIDv7();
   await t.context.deps.pool.query(sql.unsafe`SELECT enqueue_order(${id}, pg_current_xact_id())`);
 
   const error = await t.throwsAsync(insertAlone(t.context, id, userId));
@@ -32,7 +32,7 @@ test('an order whose job was enqueued by another transaction is refused', async 
 test('an order without its job is refused also when it has moved on to PROCESSING', async (t) => {
   const { deps } = t.context;
   const { id: userId } = await signUp(t.context);
-  const id = uuidv7();
+  const id = randomUUIDv7();
 
   const error = await t.throwsAsync(
     deps.pool.transaction(async (tx) => {

@@ -1,6 +1,6 @@
+import { randomUUIDv7 } from 'node:crypto';
 import createHttpError from 'http-errors';
 import { ConnectionError } from 'slonik';
-import { v7 as uuidv7 } from 'uuid';
 import { crashPoint } from '../crash-point.ts';
 import { JobNotCreated } from '../db/boss.ts';
 import { isDataError } from '../db/errors.ts';
@@ -59,7 +59,7 @@ export function placeOrder(
   request?: KeyedRequest,
   caller?: Caller,
 ): Promise<Reply> {
-  return intake.place({ ...input, id: uuidv7(), user_id: userId }, request, caller);
+  return intake.place({ ...input, id: randomUUIDv7(), user_id: userId }, request, caller);
 }
 
 // A problem is one request's own: its key was stored by somebody who had not claimed it.

@@ -1,5 +1,5 @@
+import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'slonik';
-import { v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
 import { sqlStateOf } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
@@ -135,7 +135,7 @@ for (const created_at of ['infinity', '-infinity', '0044-03-15 BC', '10000-01-01
 
     const inserting = deps.pool.query(sql.unsafe`
       INSERT INTO orders (id, user_id, product_name, amount, created_at)
-      VALUES (${uuidv7()}, ${user.id}, 'Kettle', 1, ${created_at})
+      VALUES (${randomUUIDv7()}, ${user.id}, 'Kettle', 1, ${created_at})
     `);
 
     t.is(await refusal(inserting), '23514');
@@ -181,7 +181,7 @@ test('orders that one statement places for many users are each on record under t
   const { deps } = t.context;
   const users = await Promise.all(Array.from({ length: 5 }, () => signUp(t.context)));
   const userIds = users.map(({ id }) => id);
-  const ids = userIds.map(() => uuidv7());
+  const ids = userIds.map(() => randomUUIDv7());
 
   await deps.pool.transaction(async (tx) => {
     await tx.query(sql.unsafe`SELECT set_config('oms.actor', 'user', true)`);
@@ -288,7 +288,7 @@ async function orderThatIs(context: Place, status: OrderStatus): Promise<string>
 
 async function insert({ pool }: Deps, given: Record<string, string | number>): Promise<string> {
   const order = {
-    id: uuidv7(),
+    id: randomUUIDv7(),
     status: 'PENDING',
     version: 1,
     product_name: 'Kettle',

@@ -22,12 +22,11 @@ export async function placeOrders(
     const claims = await claimKeys(tx, requests);
     const fresh = orders.filter((_, index) => !claims[index]);
     crashPoint('before-insert');
-    const rows = fresh.length > 0 ? await insertOrders(tx, fresh) : [];
+    const { stored, xact_id } = await insertOrders(tx, fresh);
     crashPoint('after-insert');
-    const jobs = rows.map(({ id, xact_id }) => ({ id, data: { order_id: id, xact_id } }));
+    const jobs = stored.map(({ id }) => ({ id, data: { order_id: id, xact_id } }));
     if (jobs.length > 0) await enqueue(deps.boss, tx, 'process-order', jobs);
     crashPoint('after-enqueue');
-    const stored = rows.map(({ xact_id, ...order }) => order);
     const replies = new Map(stored.map((order) => [order.id, placedReply(order)]));
     const answers = orders.map(({ id }, index) => claims[index] ?? replyTo(replies, id));
     await storeReplies(deps, tx, requests, answers);
@@ -47,26 +46,39 @@ function replyTo(replies: Map<string, Reply>, id: string): Reply {
   return reply;
 }
 
-/** The transaction is named in the job too, so that anyone can check later that it was the same. */
-const PlacedOrder = Order.extend({ xact_id: z.string() });
-
 /** An order that has its id and its user, and is not stored yet. */
 export type IdentifiedOrder = NewOrder & { id: string; user_id: string };
 
-// The CTE names the actor before the trigger fires, and saves the round trip of doing it on its own.
-function insertOrders(tx: DatabaseTransactionConnection, orders: IdentifiedOrder[]) {
-  return tx.many(sql.type(PlacedOrder)`
+/** The transaction is named in the jobs too, so that anyone can check later that it was the same. */
+const Placed = z.object({ orders: z.int(), created_at: z.iso.datetime(), xact_id: z.string() });
+
+// The CTE names the actor before the trigger fires, and saves the round trip of doing it on its own. What
+// the database adds to new orders is the same for all of a transaction, so it is not sent back for each.
+async function insertOrders(
+  tx: DatabaseTransactionConnection,
+  orders: IdentifiedOrder[],
+): Promise<{ stored: Order[]; xact_id: string }> {
+  if (orders.length === 0) return { stored: [], xact_id: '' };
+  const { orders: count, created_at, xact_id } = await tx.one(sql.type(Placed)`
     WITH acting AS MATERIALIZED (
       SELECT set_config('oms.actor', 'user', true)
+    ), placed AS (
+      INSERT INTO orders (id, user_id, product_name, amount, currency, metadata)
+      SELECT o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata
+      FROM acting,
+        jsonb_to_recordset(${sql.jsonb(orders)}) AS o(
+          id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
+        )
+      RETURNING created_at, xact_id
     )
-    INSERT INTO orders (id, user_id, product_name, amount, currency, metadata)
-    SELECT o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata
-    FROM acting,
-      jsonb_to_recordset(${sql.jsonb(orders)}) AS o(
-        id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
-      )
-    RETURNING ${columns}, xact_id
+    SELECT count(*) AS orders, min(created_at) AS created_at, min(xact_id::text) AS xact_id FROM placed
   `);
+  if (count !== orders.length) throw new Error(`${count} of ${orders.length} orders were stored`);
+  const stored = orders.map(({ id, user_id, product_name, amount, currency, metadata }): Order => {
+    const content = { user_id, product_name, amount, currency, metadata };
+    return { id, status: 'PENDING', version: 1, ...content, created_at, updated_at: created_at };
+  });
+  return { stored, xact_id };
 }
 
 /** A page of the user's orders, newest first. */

@@ -29,7 +29,8 @@ export function orderRoutes(deps: Deps) {
     const { userId, body, keyed } = ctx.state;
     const order = parse(NewOrder, body ?? {});
     const reply = await placeOrder(deps, userId, order, keyed, ctx.res);
-    ctx.state.log = ctx.state.log.child({ order_id: reply.order_id, job_id: reply.order_id });
+    ctx.state.about.order_id = reply.order_id;
+    ctx.state.about.job_id = reply.order_id;
     answer(ctx, reply);
   });
 
@@ -72,7 +73,7 @@ function byUser(ctx: { state: Authenticated }): string {
 
 function orderId(ctx: RouterContext<Keyed>): string {
   const { id } = parse(OrderId, ctx.params);
-  ctx.state.log = ctx.state.log.child({ order_id: id });
+  ctx.state.about.order_id = id;
   return id;
 }
 

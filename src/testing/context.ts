@@ -1,9 +1,8 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUIDv7 } from 'node:crypto';
 import type { Server } from 'node:http';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
 import type { JobWithMetadata, PgBoss } from 'pg-boss';
 import { sql, type DatabasePool } from 'slonik';
-import { v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
 import type { QueueName } from '../../jobs/queues.ts';
 import { createApp } from '../app.ts';
@@ -145,7 +144,7 @@ export async function send(
 
 /** A new user, so that tests in one file can run at the same time without meeting. */
 export async function signUp({ deps, origin }: Pick<Context, 'deps' | 'origin'>) {
-  const id = uuidv7();
+  const id = randomUUIDv7();
   const email = `${randomBytes(6).toString('hex')}@example.test`;
   await deps.pool.query(sql.unsafe`
     INSERT INTO users (id, name, email, password_hash) VALUES (${id}, 'Ada', ${email}, 'none')

@@ -1,5 +1,5 @@
+import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'slonik';
-import { v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
 import type { QueueName } from '../../jobs/queues.ts';
 import type { Deps } from '../deps.ts';
@@ -7,7 +7,14 @@ import type { IdentifiedOrder } from '../orders/orders.ts';
 
 /** An order as the domain takes it, with its id and its user. */
 export function preparedOrder(user_id: string, product_name = 'Kettle'): IdentifiedOrder {
-  return { id: uuidv7(), user_id, product_name, amount: '34.90', currency: 'USD', metadata: {} };
+  return {
+    id: randomUUIDv7(),
+    user_id,
+    product_name,
+    amount: '34.90',
+    currency: 'USD',
+    metadata: {},
+  };
 }
 
 /** Places orders from SQL, oldest first; returns their ids. */

@@ -32,7 +32,7 @@ export function userRoutes(deps: Deps) {
     rateLimit(deps, 'register', config.RATE_LIMIT_REGISTER, byAddress),
     async (ctx) => {
       const user = await register(deps, parse(NewUser, ctx.state.body));
-      ctx.state.log.info({ user_id: user.id }, 'user registered');
+      deps.log.info({ ...ctx.state.about, user_id: user.id }, 'user registered');
       ctx.status = 201;
       ctx.body = user;
     },
@@ -44,7 +44,7 @@ export function userRoutes(deps: Deps) {
     async (ctx) => {
       const user = await checkCredentials(deps, parse(Credentials, ctx.state.body));
       const session = await startSession(deps, user.id);
-      ctx.state.log.info({ user_id: user.id }, 'user logged in');
+      deps.log.info({ ...ctx.state.about, user_id: user.id }, 'user logged in');
       answerWithTokens(deps, ctx, session, 'cookie');
     },
   );

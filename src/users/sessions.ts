@@ -8,9 +8,8 @@
  * So a successor is not random but derived, HMAC(secret, token): who has the token and not the secret
  * cannot know it, and we can give it again without having stored it.
  */
-import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes, randomUUIDv7 } from 'node:crypto';
 import { sql, type DatabaseTransactionConnection } from 'slonik';
-import { v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
 import type { Deps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
@@ -32,7 +31,7 @@ const StoredToken = z.object({
 
 /** Starts a session. Any number of them may live side by side. */
 export function startSession({ pool, config }: Deps, userId: string): Promise<Session> {
-  const id = uuidv7();
+  const id = randomUUIDv7();
   const expiresAt = new Date(Date.now() + config.REFRESH_TOKEN_TTL_SECONDS * 1000).toISOString();
   const family = { id, user_id: userId, expires_at: expiresAt };
   const token = randomBytes(32).toString('base64url');
@@ -53,7 +52,7 @@ export async function refreshSession(deps: Deps, refreshToken: string): Promise<
       await tx.query(sql.unsafe`
         UPDATE refresh_tokens SET used_at = now() WHERE token_hash = ${hashOf(refreshToken)}
       `);
-      return issue(tx, uuidv7(), successor, { id: family_id, user_id, expires_at });
+      return issue(tx, randomUUIDv7(), successor, { id: family_id, user_id, expires_at });
     }
     const replyMayBeLost = token.in_grace && !(await lockToken(tx, successor, 0))?.used;
     if (replyMayBeLost) return { user_id, refresh_token: successor, expires_at };

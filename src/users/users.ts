@@ -1,5 +1,5 @@
+import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'slonik';
-import { v7 as uuidv7 } from 'uuid';
 import { z } from 'zod';
 import type { Deps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
@@ -12,7 +12,7 @@ export async function register({ pool, passwords }: Deps, input: NewUser): Promi
   const passwordHash = await passwords.hash(input.password);
   return pool.one(sql.type(User)`
     INSERT INTO users (id, name, email, password_hash)
-    VALUES (${uuidv7()}, ${input.name}, ${input.email}, ${passwordHash})
+    VALUES (${randomUUIDv7()}, ${input.name}, ${input.email}, ${passwordHash})
     RETURNING id, name, email
   `);
 }
