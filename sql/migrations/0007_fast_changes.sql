@@ -5,7 +5,12 @@
 -- PENDING → COMPLETED counts as PENDING → PROCESSING → COMPLETED. Both steps have to be allowed, and both
 -- are numbered and on record. A row that is written once instead of twice costs half.
 --
--- Locks: replaces functions; nothing waits for it, and older processes go on.
+-- Locks: replaces functions, and sets how full pages get from now on, under a lock that keeps only vacuum and
+-- other DDL waiting, for an instant. Older processes go on.
+
+-- Room for the one new version that nearly every row gets soon after it was placed: the update then stays on
+-- the page, and touches no index (heap-only).
+ALTER TABLE orders SET (fillfactor = 50);
 
 -- Numbers the steps, and keeps what must not change. Whether a step is allowed is asked of all orders of a
 -- statement at once, in orders_record_change.
