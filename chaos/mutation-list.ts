@@ -14,6 +14,7 @@ export type Mutation = { name: string; edits: Edit[]; detector: Detector };
 const ORDERS = 'src/orders/orders.ts';
 const PROCESSING = 'src/orders/processing.ts';
 const HANDOFF = 'sql/migrations/0003_handoff.sql';
+const CHANGES = 'sql/migrations/0007_fast_changes.sql';
 
 /**
  * An API crashes right after a commit, Postgres is restarted, customers lose their connections, connections
@@ -106,8 +107,8 @@ export const mutations: Mutation[] = [
     name: 'the lifecycle is not guarded',
     edits: [
       {
-        file: HANDOFF,
-        from: 'WHERE t.from_status = OLD.status AND t.to_status = NEW.status',
+        file: CHANGES,
+        from: 'WHERE t.from_status = step.from_status AND t.to_status = step.to_status',
         to: 'WHERE true',
       },
     ],
@@ -209,9 +210,9 @@ export const mutations: Mutation[] = [
     name: 'changes leave no event',
     edits: [
       {
-        file: HANDOFF,
-        from: '    WHERE n.status <> o.status\n',
-        to: '    WHERE n.status <> o.status AND false\n',
+        file: CHANGES,
+        from: '      WHERE n.status <> o.status\n',
+        to: '      WHERE n.status <> o.status AND false\n',
       },
     ],
     detector: audit('I5'),
@@ -219,7 +220,11 @@ export const mutations: Mutation[] = [
   {
     name: 'an event is not chained to the one before',
     edits: [
-      { file: HANDOFF, from: `order_event_hash(coalesce(p.hash, ''),`, to: `order_event_hash('',` },
+      {
+        file: CHANGES,
+        from: `order_event_hash(coalesce(c.previous, ''),`,
+        to: `order_event_hash('',`,
+      },
     ],
     detector: audit('I7'),
   },

@@ -3,7 +3,7 @@ import { sql } from 'slonik';
 import { asWorker, drain, lookUp, ownService, signUp, test } from '../testing/context.ts';
 import { completeJobs } from '../db/boss.ts';
 import { connectDba, failOrder, giveUp, hold, lock, registerWorker, take } from '../testing/dba.ts';
-import { actAsWorker, finishOrder, startOrders } from '../orders/processing.ts';
+import { finishOrder, moveOrders } from '../orders/processing.ts';
 import { eventsOf, jobOf } from '../testing/orders.ts';
 
 // Nobody works in this file's database but the tests, each on its own orders.
@@ -68,10 +68,9 @@ test('an order whose job is gone gets one, whose attempts go on counting', async
   await take(deps, id);
   await take(deps, id);
   const job = await jobOf(deps, id);
-  await asWorker(deps).pool.transaction(async (tx) => {
-    await actAsWorker(tx, [job]);
-    await startOrders(tx, [id]);
-  });
+  await asWorker(deps).pool.transaction((tx) =>
+    moveOrders(tx, [job], { from: ['PENDING'], to: 'PROCESSING' }),
+  );
   await finishOrder(asWorker(deps), job, 'FAILED', 'refused');
   await deps.boss.deleteJob('process-order', id);
   const dba = await connectDba(t);

@@ -10,13 +10,7 @@ import { Webhook } from 'standardwebhooks';
 import { backOffSeconds, ClaimLost, retryJobAfter } from '../db/boss.ts';
 import type { Deps } from '../deps.ts';
 import { columns } from './orders.ts';
-import {
-  actAsWorker,
-  alreadySettled,
-  finishOrder,
-  startOrders,
-  togetherOrApart,
-} from './processing.ts';
+import { alreadySettled, finishOrder, moveOrders, togetherOrApart } from './processing.ts';
 import { Order } from './schema.ts';
 
 type OrderJob = JobWithMetadata<{ order_id: string }>;
@@ -52,8 +46,7 @@ export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<JobRes
 async function takeIntoProcessing(deps: Deps, jobs: OrderJob[]): Promise<readonly Order[]> {
   const ids = jobs.map(({ data }) => data.order_id);
   const orders = await deps.pool.transaction(async (tx) => {
-    await actAsWorker(tx, jobs);
-    await startOrders(tx, ids);
+    await moveOrders(tx, jobs, { from: ['PENDING'], to: 'PROCESSING' });
     return tx.any(sql.type(Order)`
       SELECT ${columns} FROM orders
       WHERE id = ANY(${sql.array(ids, 'uuid')}) AND status = 'PROCESSING'

@@ -11,32 +11,23 @@
 import { hostname } from 'node:os';
 import type { JobAttempt, JobResult, JobWithMetadata } from 'pg-boss';
 import { sql, type DatabaseTransactionConnection } from 'slonik';
+import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
 import { ClaimLost, completeJobs } from '../db/boss.ts';
 import { isDataError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
-import { actAs, columns } from './orders.ts';
-import { Order } from './schema.ts';
+import type { OrderStatus } from './schema.ts';
 
 type OrderJob = JobWithMetadata<{ order_id: string }>;
 
+/** What is to be known of an order that has changed its status: the rest of its row has not changed. */
+const Moved = z.object({ id: z.guid(), version: z.int() });
+type Moved = z.infer<typeof Moved>;
+
+const OPEN: OrderStatus[] = ['PENDING', 'PROCESSING'];
+
 /** How order_events names this process. */
 export const WORKER_ACTOR = `worker:${hostname()}:${process.pid}`;
-
-/** Puts the worker, and for each order the job and its attempt, on record for the transaction. */
-export async function actAsWorker(
-  tx: DatabaseTransactionConnection,
-  jobs: OrderJob[],
-  reason = '',
-): Promise<void> {
-  const attempts = Object.fromEntries(
-    jobs.map(({ id, data, retryCount }) => [
-      data.order_id,
-      [id, retryCount + 1] as [string, number],
-    ]),
-  );
-  await actAs(tx, WORKER_ACTOR, { reason, attempts });
-}
 
 /** Takes a batch PENDING → PROCESSING → COMPLETED with its jobs, set-based, in one transaction. */
 export function processOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
@@ -68,42 +59,39 @@ export async function togetherOrApart(
 }
 
 async function completeBatch(deps: Deps, jobs: OrderJob[]): Promise<void> {
-  const ids = jobs.map(({ data }) => data.order_id);
   const completed = await deps.pool.transaction(async (tx) => {
-    await actAsWorker(tx, jobs);
-    await startOrders(tx, ids);
-    const orders = await finishOrders(tx, ids, 'COMPLETED');
+    const orders = await moveOrders(tx, jobs, { from: OPEN, to: 'COMPLETED' });
     crashPoint('after-effect');
     await completeJobs(deps.boss, tx, 'process-order', attemptsFor(jobs, orders));
     crashPoint('after-completion');
     return orders;
   });
   crashPoint('after-work-commit');
-  announceFinished(deps, completed);
+  announceFinished(deps, completed, 'COMPLETED');
 }
 
-/** Moves the PENDING ones among these orders to PROCESSING; the others are left as they are. */
-export async function startOrders(
+/**
+ * Moves those among the jobs' orders that have one of these statuses, by way of PROCESSING; the others are
+ * left as they are. On record is this worker, and for each order the job and its attempt.
+ */
+export function moveOrders(
   tx: DatabaseTransactionConnection,
-  ids: string[],
-): Promise<readonly Order[]> {
-  return tx.any(sql.type(Order)`
-    UPDATE orders SET status = 'PROCESSING'
-    WHERE id = ANY(${sql.array(ids, 'uuid')}) AND status = 'PENDING'
-    RETURNING ${columns}
-  `);
-}
-
-/** Ends the PROCESSING ones among these orders; cancelled or finished ones are not touched. */
-export async function finishOrders(
-  tx: DatabaseTransactionConnection,
-  ids: string[],
-  status: 'COMPLETED' | 'FAILED',
-): Promise<readonly Order[]> {
-  return tx.any(sql.type(Order)`
-    UPDATE orders SET status = ${status}
-    WHERE id = ANY(${sql.array(ids, 'uuid')}) AND status = 'PROCESSING'
-    RETURNING ${columns}
+  jobs: OrderJob[],
+  { from, to, reason = '' }: { from: OrderStatus[]; to: OrderStatus; reason?: string },
+): Promise<readonly Moved[]> {
+  const attempts = jobs.map(({ id, data, retryCount }) => [data.order_id, [id, retryCount + 1]]);
+  const ids = jobs.map(({ data }) => data.order_id);
+  // The CTE says who acts before the trigger fires, and saves the round trip of doing it on its own.
+  return tx.any(sql.type(Moved)`
+    WITH acting AS MATERIALIZED (
+      SELECT set_config('oms.actor', ${WORKER_ACTOR}, true), set_config('oms.reason', ${reason}, true),
+        set_config('oms.attempts', ${JSON.stringify(Object.fromEntries(attempts))}, true),
+        set_config('oms.via', 'PROCESSING', true)
+    )
+    UPDATE orders AS o SET status = ${to}
+    FROM acting
+    WHERE o.id = ANY(${sql.array(ids, 'uuid')}) AND o.status = ANY(${sql.array(from, 'order_status')})
+    RETURNING o.id, o.version
   `);
 }
 
@@ -118,12 +106,11 @@ export async function finishOrder(
   reason = '',
 ): Promise<boolean> {
   const finished = await deps.pool.transaction(async (tx) => {
-    await actAsWorker(tx, [job], reason);
-    const orders = await finishOrders(tx, [job.data.order_id], status);
+    const orders = await moveOrders(tx, [job], { from: ['PROCESSING'], to: status, reason });
     await completeJobs(deps.boss, tx, 'process-order', attemptsFor([job], orders));
     return orders;
   });
-  announceFinished(deps, finished);
+  announceFinished(deps, finished, status);
   return finished.length > 0;
 }
 
@@ -137,17 +124,14 @@ export async function failExhaustedOrders(deps: Deps, jobs: OrderJob[]): Promise
 }
 
 async function failExhaustedOrder(deps: Deps, job: OrderJob): Promise<void> {
-  const { order_id } = job.data;
   const failed = await deps.pool.transaction(async (tx) => {
     const tries = (job.sourceRetryCount ?? 0) + 1;
     const reason = `Gave up after ${tries} ${tries === 1 ? 'try' : 'tries'}${lastError(job)}`;
-    await actAsWorker(tx, [job], reason);
-    await startOrders(tx, [order_id]);
-    const orders = await finishOrders(tx, [order_id], 'FAILED');
+    const orders = await moveOrders(tx, [job], { from: OPEN, to: 'FAILED', reason });
     await completeJobs(deps.boss, tx, 'fail-order', [job]);
     return orders;
   });
-  announceFinished(deps, failed);
+  announceFinished(deps, failed, 'FAILED');
 }
 
 function lastError({ sourceOutput }: OrderJob): string {
@@ -155,16 +139,20 @@ function lastError({ sourceOutput }: OrderJob): string {
   return typeof message === 'string' ? `: ${message.slice(0, 300)}` : '';
 }
 
-function announceFinished(deps: Deps, orders: readonly Order[]): void {
-  deps.hints.announce(orders);
-  for (const { id, status, user_id } of orders) {
-    deps.metrics.ordersFinished.inc({ status });
-    deps.log.info({ order_id: id, job_id: id, user_id, status }, 'order finished');
-  }
+// One line for all of them: a line each was the largest part of a worker's time.
+function announceFinished(
+  deps: Deps,
+  orders: readonly Moved[],
+  status: 'COMPLETED' | 'FAILED',
+): void {
+  if (orders.length === 0) return;
+  deps.hints.announce(orders.map(({ id, version }) => ({ id, version, status })));
+  deps.metrics.ordersFinished.inc({ status }, orders.length);
+  deps.log.info({ status, order_ids: orders.map(({ id }) => id) }, 'orders finished');
 }
 
 /** The attempts whose orders this transaction has changed: those, and only those, it must settle. */
-function attemptsFor(jobs: OrderJob[], orders: readonly Order[]): JobAttempt[] {
+function attemptsFor(jobs: OrderJob[], orders: readonly Moved[]): JobAttempt[] {
   const changed = new Set(orders.map(({ id }) => id));
   return jobs.filter(({ data }) => changed.has(data.order_id));
 }
