@@ -4,7 +4,7 @@
  * schema with all its triggers, in the role of the API; no HTTP, no JSON, no validation, no queue library.
  */
 import { Client } from 'pg';
-import { v7 as uuidv7 } from 'uuid';
+import { randomUUIDv7 } from 'node:crypto';
 import type { Machine } from '../machine.ts';
 
 export const DIRECT_SQL = 'Direct SQL, one transaction per order';
@@ -66,7 +66,7 @@ export async function placeDirectly(
 }
 
 async function placeOne(db: Client): Promise<void> {
-  const id = uuidv7();
+  const id = randomUUIDv7();
   await db.query('BEGIN');
   const { rows } = await db.query<{ xact_id: string }>({
     ...INSERT_ORDER,

@@ -4,7 +4,7 @@
  */
 import jsonwebtoken from 'jsonwebtoken';
 import { Client } from 'pg';
-import { v7 as uuidv7 } from 'uuid';
+import { randomUUIDv7 } from 'node:crypto';
 import type { Environment } from '../../src/config.ts';
 import { ORDER_BODY, type Api } from '../contestant.ts';
 import type { Machine } from '../machine.ts';
@@ -65,7 +65,7 @@ export function peerRequest(): Pick<Api, 'headers' | 'body' | 'path'> {
 export function pendingOrder(userId: string, { product_name, amount }: NewOrder): PeerOrder {
   const now = new Date().toISOString();
   return {
-    id: uuidv7(),
+    id: randomUUIDv7(),
     status: 'PENDING',
     user_id: userId,
     product_name,
@@ -95,7 +95,7 @@ export const COMPLETE_ORDER = {
 
 const QUEUED_ORDERS = `
   INSERT INTO orders (id, user_id, product_name, amount)
-  SELECT uuidv7(), '${USER_ID}', 'Book', 99 FROM generate_series(1, $1)
+  SELECT randomUUIDv7(), '${USER_ID}', 'Book', 99 FROM generate_series(1, $1)
   RETURNING id`;
 
 /**

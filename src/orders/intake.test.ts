@@ -90,7 +90,8 @@ test.serial(
     const replies = await Promise.all(twins);
     const again = await user.request('POST', '/orders', KETTLE, { 'Idempotency-Key': 'twin' });
 
-    t.deepEqual(replies.map(({ status }) => status).sort(), [201, 409]);
+    const statuses = replies.map(({ status }) => status);
+    t.true(statuses.includes(201) && statuses.includes(409), String(statuses));
     t.is((await other).status, 201);
     t.is(again.body.id, replies.find(({ status }) => status === 201)?.body.id);
     t.is(again.headers.get('idempotent-replayed'), 'true');
@@ -157,7 +158,8 @@ test.serial(
     t.true(replies.every(({ status }) => status === 201));
     t.is(code, 0);
     const stored = [await storedWithJob(deps, busy), await storedWithJob(deps, user)].flat();
-    t.deepEqual(replies.map(({ body }) => body.id).sort(), stored.sort());
+    const acknowledged = replies.map(({ body }): string => body.id);
+    t.deepEqual(acknowledged.sort(), stored.sort());
   },
 );
 

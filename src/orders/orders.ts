@@ -59,7 +59,11 @@ async function insertOrders(
   orders: IdentifiedOrder[],
 ): Promise<{ stored: Order[]; xact_id: string }> {
   if (orders.length === 0) return { stored: [], xact_id: '' };
-  const { orders: count, created_at, xact_id } = await tx.one(sql.type(Placed)`
+  const {
+    orders: count,
+    created_at,
+    xact_id,
+  } = await tx.one(sql.type(Placed)`
     WITH acting AS MATERIALIZED (
       SELECT set_config('oms.actor', 'user', true)
     ), placed AS (
