@@ -13,6 +13,7 @@
 import { hash } from 'node:crypto';
 import { sql, type DatabaseTransactionConnection } from 'slonik';
 import { z } from 'zod';
+import { jsonbRows } from '../db/jsonb.ts';
 import type { Deps } from '../deps.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
@@ -100,7 +101,7 @@ function lockAndLook(
       SELECT
         r.n, coalesce(pg_try_advisory_xact_lock(r.lock), false) AS is_held,
         encode(k.fingerprint, 'hex') AS fingerprint, k.status, k.headers, k.body::text AS body, k.order_id
-      FROM jsonb_to_recordset(${sql.jsonb(requests)}) AS r(
+      FROM jsonb_to_recordset(${jsonbRows(requests)}) AS r(
         n integer, user_id uuid, method text, path text, key text, lock bigint
       )
       LEFT JOIN LATERAL (
@@ -136,7 +137,7 @@ export async function storeReplies(
     SELECT
       r.user_id, r.method, r.path, r.key, decode(r.fingerprint, 'hex'), r.status, r.headers,
       r.body::json, r.order_id, now() + make_interval(hours => ${config.IDEMPOTENCY_KEY_TTL_HOURS})
-    FROM jsonb_to_recordset(${sql.jsonb(rows)}) AS r(
+    FROM jsonb_to_recordset(${jsonbRows(rows)}) AS r(
       user_id uuid, method text, path text, key text, fingerprint text, status integer, headers jsonb,
       body text, order_id uuid
     )
