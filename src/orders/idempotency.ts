@@ -90,7 +90,7 @@ function lockOf(scope: string): string {
 
 // Says nothing of those whose lock was free and whose key is new. An expired key counts as absent, whether it
 // has been pruned or not. LATERAL … LIMIT keeps the planner to one look into the index for each request:
-// while the table is small, it would rather hash all of it.
+// while the table is small, it would rather hash all of it. Not prepared, lest a plan from then be kept.
 function lockAndLook(
   tx: DatabaseTransactionConnection,
   requests: ReturnType<typeof withLocks>,
@@ -131,7 +131,7 @@ export async function storeReplies(
     return { ...request, ...reply };
   });
   if (rows.length === 0) return;
-  const { rowCount } = await tx.query(sql.unsafe`
+  const { rowCount } = await tx.query(sql.prepared('store-replies', z.never())`
     INSERT INTO idempotency_keys AS k
       (user_id, method, path, key, fingerprint, status, headers, body, order_id, expires_at)
     SELECT

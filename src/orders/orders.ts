@@ -64,7 +64,7 @@ async function insertOrders(
     orders: count,
     created_at,
     xact_id,
-  } = await tx.one(sql.type(Placed)`
+  } = await tx.one(sql.prepared('place-orders', Placed)`
     WITH acting AS MATERIALIZED (
       SELECT set_config('oms.actor', 'user', true)
     ), placed AS (
