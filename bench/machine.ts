@@ -39,9 +39,11 @@ type Stops = (() => Promise<void> | void)[];
 export async function openMachine(): Promise<Machine> {
   const dir = mkdtempSync(join(tmpdir(), 'oms-bench-'));
   const stops: Stops = [() => rmSync(dir, { recursive: true, force: true })];
-  async function close(): Promise<void> {
+  async function stopAll(): Promise<void> {
     for (let stop = stops.pop(); stop; stop = stops.pop()) await stop();
   }
+  let closing: Promise<void> | undefined;
+  const close = () => (closing ??= stopAll()); // asked twice, by Ctrl-C and by what fails for it
   try {
     const dataDir = takeDataDir(dir);
     const postgres = await startPostgresIn(dataDir, SETTINGS);

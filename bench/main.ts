@@ -53,10 +53,13 @@ function options(): Options {
   }
 }
 
+let isStopping = false;
+
 /** Stops everything that was started, however far that has come. */
 function closeOnSignal(opening: Promise<Machine>): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
+      isStopping = true;
       say('stopping');
       void opening.then((machine) => machine.close()).finally(() => process.exit(EXIT_INTERRUPTED));
     });
@@ -79,6 +82,6 @@ try {
     await machine.close();
   }
 } catch (error) {
-  process.stderr.write(`${explain(error)}\n`);
+  if (!isStopping) process.stderr.write(`${explain(error)}\n`); // else it fails because we stop
   process.exitCode = EXIT_NOT_RUN;
 }

@@ -18,12 +18,11 @@ export function asText({ title, head, rows }: Table): string {
   return [title.toUpperCase(), ...lines.map((line) => `  ${line}`), ''].join('\n');
 }
 
-/** The same in Markdown, under a heading. */
+/** The same in Markdown, under a heading if it has a title. */
 export function asMarkdown({ title, head, rows }: Table): string {
   const rule = head.map((_, column) => (column === 0 || head.length === 2 ? '---' : '---:'));
   return [
-    `### ${title}`,
-    '',
+    ...(title ? [`### ${title}`, ''] : []),
     markdownRow(head),
     markdownRow(rule),
     ...rows.map(markdownRow),

@@ -93,7 +93,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   for (const { api } of entries) await api.stop();
   for (const { name, contestant, keyed } of entries) {
     const { database } = contestant;
-    if (!database || (quick && contestant !== service)) continue;
+    if (!database || (quick && name !== service.name)) continue;
     say(`what an order costs, ${name}`);
     const load = (api: Api) => create(machine, [api], { connections: 64, seconds: 1, keyed });
     const open = () => contestant.api(machine);

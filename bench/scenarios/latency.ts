@@ -32,7 +32,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   const api = await contestant.api(machine);
   const worker = await contestant.worker?.(machine);
   const seconds = quick ? 3 : 10;
-  await place(machine, api, evenTimes(2)); // warms up
+  await place(machine, api, evenTimes(quick ? 1 : 5)); // warms up
   for (let round = 1; round <= rounds; round += 1) {
     say(`round ${round} of ${rounds}`);
     for (const [scenario, times] of [
