@@ -1,4 +1,4 @@
-import type { JobResult, JobWithMetadata } from 'pg-boss';
+import type { Job, JobResult } from 'pg-boss';
 import { handlers } from '../jobs/index.ts';
 import { queues, type QueueName } from '../jobs/queues.ts';
 import { createWorkerApp } from './app.ts';
@@ -12,7 +12,7 @@ import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 import { openSubscriber } from './redis/client.ts';
 import { wakeChannel } from './redis/hints.ts';
 
-type AnyJob = JobWithMetadata;
+type AnyJob = Job;
 type WorkAnything = (deps: Deps, jobs: AnyJob[]) => Promise<JobResult[]>;
 
 /**
@@ -36,6 +36,7 @@ export async function startWorkers(deps: Deps): Promise<() => void> {
   });
   return () => {
     stopFollowing();
+    holds.close();
     unsubscribe();
   };
 }
@@ -52,7 +53,6 @@ async function attach(deps: Deps, holds: Holds, queue: QueueName): Promise<strin
         burstWhenBatchFull: true,
         ...options,
         perJobResults: true,
-        includeMetadata: true,
       },
       (jobs: AnyJob[]) =>
         holds.during(queue, `${queue}/${lane}`, jobs, () => runBatch(deps, queue, jobs)),

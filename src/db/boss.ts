@@ -1,10 +1,4 @@
-import {
-  PgBoss,
-  type CommandResponse,
-  type Db,
-  type JobAttempt,
-  type JobWithMetadata,
-} from 'pg-boss';
+import { PgBoss, type CommandResponse, type Db, type JobAttempt } from 'pg-boss';
 import type { Logger } from 'pino';
 import { sql } from 'slonik';
 import type { DatabaseTransactionConnection, PrimitiveValueExpression } from 'slonik';
@@ -114,12 +108,10 @@ export async function retryJobAfter(
 }
 
 /** How long pg-boss would wait before the next attempt: exponential, with jitter in its upper half. */
-export function backOffSeconds(job: JobWithMetadata): number {
-  const doubled = Math.max(job.retryDelay, 1) * 2 ** Math.min(16, job.retryCount + 1);
-  return Math.min(
-    job.retryDelayMax ?? Number.POSITIVE_INFINITY,
-    doubled * (0.5 + Math.random() / 2),
-  );
+export function backOffSeconds(queue: QueueName, { retryCount }: JobAttempt): number {
+  const { retryDelay = 0, retryDelayMax = Infinity } = queues[queue].options;
+  const doubled = Math.max(retryDelay, 1) * 2 ** Math.min(16, retryCount + 1);
+  return Math.min(retryDelayMax, doubled * (0.5 + Math.random() / 2));
 }
 
 // The count is part of every response of pg-boss 12.38, and missing from its types.

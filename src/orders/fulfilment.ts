@@ -3,7 +3,7 @@
  * COMPLETED. No transaction is open meanwhile. The call happens at least once, and carries the
  * order's id as Idempotency-Key; its effect on the database happens once, fenced to the attempt.
  */
-import type { JobResult, JobWithMetadata } from 'pg-boss';
+import type { Job, JobResult } from 'pg-boss';
 import pLimit from 'p-limit';
 import { sql } from 'slonik';
 import { Webhook } from 'standardwebhooks';
@@ -13,7 +13,7 @@ import { columns } from './orders.ts';
 import { alreadySettled, finishOrder, moveOrders, togetherOrApart } from './processing.ts';
 import { Order } from './schema.ts';
 
-type OrderJob = JobWithMetadata<{ order_id: string }>;
+type OrderJob = Job<{ order_id: string }>;
 
 /** 4xx that mean "not now" rather than "never". */
 const RETRIABLE = new Set([408, 409, 425, 429]);
@@ -76,7 +76,7 @@ async function fulfilOrder(deps: Deps, job: OrderJob, order: Order): Promise<Job
     log.warn({ reason: answer.reason }, 'fulfilment to be retried');
     const { reason: message, retry_after_seconds: pause } = answer;
     if (pause !== undefined) {
-      const seconds = Math.max(pause, backOffSeconds(job)); // never sooner than without the header
+      const seconds = Math.max(pause, backOffSeconds('process-order', job)); // never sooner than without the header
       await deps.pool.transaction((tx) =>
         retryJobAfter(deps.boss, tx, 'process-order', job, { message, seconds }),
       );

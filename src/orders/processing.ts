@@ -9,7 +9,7 @@
  * processing.test.ts cancels an order in that window.
  */
 import { hostname } from 'node:os';
-import type { JobAttempt, JobResult, JobWithMetadata } from 'pg-boss';
+import type { Job, JobAttempt, JobResult, JobWithMetadata } from 'pg-boss';
 import { sql, type DatabaseTransactionConnection } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
@@ -18,7 +18,10 @@ import { isDataError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 import type { OrderStatus } from './schema.ts';
 
-type OrderJob = JobWithMetadata<{ order_id: string }>;
+type OrderJob = Job<{ order_id: string }>;
+
+/** A dead letter of process-order: it also carries what became of the job that it was. */
+export type ExhaustedJob = JobWithMetadata<{ order_id: string }>;
 
 /** What is to be known of an order that has changed its status: the rest of its row has not changed. */
 const Moved = z.object({ id: z.guid(), version: z.int() });
@@ -115,7 +118,7 @@ export async function finishOrder(
 }
 
 /** Sets orders FAILED whose jobs have used up their retries, each on its own. */
-export async function failExhaustedOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
+export async function failExhaustedOrders(deps: Deps, jobs: ExhaustedJob[]): Promise<JobResult[]> {
   const results: JobResult[] = [];
   for (const job of jobs) {
     results.push(...(await togetherOrApart(deps, [job], () => failExhaustedOrder(deps, job))));
@@ -123,7 +126,7 @@ export async function failExhaustedOrders(deps: Deps, jobs: OrderJob[]): Promise
   return results;
 }
 
-async function failExhaustedOrder(deps: Deps, job: OrderJob): Promise<void> {
+async function failExhaustedOrder(deps: Deps, job: ExhaustedJob): Promise<void> {
   const failed = await deps.pool.transaction(async (tx) => {
     const tries = (job.sourceRetryCount ?? 0) + 1;
     const reason = `Gave up after ${tries} ${tries === 1 ? 'try' : 'tries'}${lastError(job)}`;
@@ -134,7 +137,7 @@ async function failExhaustedOrder(deps: Deps, job: OrderJob): Promise<void> {
   announceFinished(deps, failed, 'FAILED');
 }
 
-function lastError({ sourceOutput }: OrderJob): string {
+function lastError({ sourceOutput }: ExhaustedJob): string {
   const message = sourceOutput && 'message' in sourceOutput ? sourceOutput.message : undefined;
   return typeof message === 'string' ? `: ${message.slice(0, 300)}` : '';
 }
