@@ -8,8 +8,11 @@ import type { Config } from '../config.ts';
 /** What a process does with the queue: the API only enqueues, a worker also looks after it. */
 export type Role = 'api' | 'worker' | 'migrate';
 
-/** How often workers look for jobs whose worker has died; part of the rescue bound in the README. */
-const SUPERVISE_INTERVAL_SECONDS = 2;
+/** How often workers look after the queues at least; lookout.ts has them do so at once when it is needed. */
+const SUPERVISE_INTERVAL_SECONDS = 60;
+
+/** Between two looks after a queue, by whichever worker; part of the rescue bound in the README. */
+const MONITOR_INTERVAL_SECONDS = 2;
 
 /** How often a worker says that it lives: silent three times, and ops.workers calls it dead. */
 const LIFE_SIGN_INTERVAL_SECONDS = 3;
@@ -35,7 +38,9 @@ export function createBoss(
     supervise: role === 'worker',
     schedule: role === 'worker',
     superviseIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,
-    monitorIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,
+    monitorIntervalSeconds: MONITOR_INTERVAL_SECONDS,
+    flowIntervalSeconds: 3600, // it would unblock jobs that wait for another; none of ours does
+    cronWorkerIntervalSeconds: 30, // how long after its minute a scheduled job may come
     persistQueueStats: role === 'worker',
     ...(role === 'worker' && { instanceHeartbeatSeconds: LIFE_SIGN_INTERVAL_SECONDS }),
   });
