@@ -7,4 +7,6 @@ import type { Payload, QueueName } from './queues.ts';
 export type Handler<Q extends QueueName, J = Job<Payload<Q>>> = {
   work: (deps: Deps, jobs: J[]) => Promise<JobResult[]>;
   options: (config: Config) => WorkOptions;
+  /** Says whether more jobs can be begun, and calls back when that may have changed. Without it, always. */
+  room?: (deps: Deps, onRoom: () => void) => () => boolean;
 };

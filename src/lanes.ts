@@ -9,6 +9,8 @@ const OWN_POLL_SECONDS = 300;
 export type Lanes = {
   /** There may be something to do: has one lane look, or the first that gets free. */
   wake: () => void;
+  /** There is room again: goes on, if there is more to do. */
+  goOn: () => void;
   /** Opens no further lane. Those that are there are for pg-boss to stop. */
   close: () => void;
 };
@@ -17,7 +19,7 @@ type Lane = { id: string; busy: boolean; turn: number };
 
 type Options = {
   work: (lane: number, jobs: Job[]) => Promise<JobResult[]>;
-  /** Whether more jobs can be begun now; `wake` is for whoever waits for it. */
+  /** Whether more jobs can be begun now. When that changes, `goOn`. */
   hasRoom?: (() => boolean) | undefined;
 };
 
@@ -93,6 +95,7 @@ export async function openLanes(
       more = true;
       wakeNext();
     },
+    goOn: wakeNext,
     close() {
       closed = true;
     },

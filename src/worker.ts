@@ -27,11 +27,12 @@ export async function startWorkers(deps: Deps): Promise<() => void> {
   const stopLooking = await lookOut(deps, Object.keys(handlers) as QueueName[], {
     async attach(queue) {
       const options = handlers[queue].options(deps.config);
+      const hasRoom = handlers[queue].room?.(deps, () => lanes.get(queue)?.goOn());
       const work = (lane: number, jobs: AnyJob[]) => {
         worked = true;
         return holds.during(queue, `${queue}/${lane}`, jobs, () => runBatch(deps, queue, jobs));
       };
-      lanes.set(queue, await openLanes(deps, queue, options, { work }));
+      lanes.set(queue, await openLanes(deps, queue, options, { work, hasRoom }));
     },
     async detach(queue) {
       lanes.get(queue)?.close();

@@ -97,9 +97,21 @@ export async function completeJobs(
 }
 
 /**
- * Fails an attempt inside the caller's transaction, fenced like `completeJobs`, and puts the next one
- * off for so many seconds instead of the queue's back-off. The last attempt goes to the dead letters.
+ * Fails attempts inside the caller's transaction, fenced like `completeJobs`. The next ones come after the
+ * queue's back-off; the last ones go to the dead letters.
  */
+export async function failJobs(
+  boss: PgBoss,
+  tx: DatabaseTransactionConnection,
+  queue: QueueName,
+  attempts: JobAttempt[],
+  message: string,
+): Promise<void> {
+  const response = await boss.fail(queue, attempts, { message }, { db: bossDb(tx) });
+  requireClaim(queue, attempts, response);
+}
+
+/** Fails an attempt like `failJobs`, and puts the next one off for so many seconds instead. */
 export async function retryJobAfter(
   boss: PgBoss,
   tx: DatabaseTransactionConnection,
@@ -107,9 +119,8 @@ export async function retryJobAfter(
   attempt: JobAttempt,
   { message, seconds }: { message: string; seconds: number },
 ): Promise<void> {
-  const db = bossDb(tx);
-  requireClaim(queue, [attempt], await boss.fail(queue, [attempt], { message }, { db }));
-  await boss.update(queue, undefined, { id: attempt.id, startAfter: seconds, db });
+  await failJobs(boss, tx, queue, [attempt], message);
+  await boss.update(queue, undefined, { id: attempt.id, startAfter: seconds, db: bossDb(tx) });
 }
 
 /** How long pg-boss would wait before the next attempt: exponential, with jitter in its upper half. */
