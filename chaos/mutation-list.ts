@@ -165,9 +165,9 @@ export const mutations: Mutation[] = [
     name: 'workers look for jobs only when Redis says so',
     edits: [
       {
-        file: 'src/worker.ts',
-        from: 'pollingIntervalSeconds: deps.config.WORKER_POLL_SECONDS,',
-        to: 'pollingIntervalSeconds: 3600,',
+        file: 'src/lookout.ts',
+        from: 'if (sight.due && !sight.paused) calls.wake(queue);',
+        to: '',
       },
     ],
     detector: chaos('stranded'),
@@ -179,6 +179,11 @@ export const mutations: Mutation[] = [
         file: 'src/db/boss.ts',
         from: `supervise: role === 'worker',`,
         to: 'supervise: false,',
+      },
+      {
+        file: 'src/lookout.ts',
+        from: 'await boss.supervise()',
+        to: 'await Promise.resolve()',
       },
     ],
     detector: chaos('stranded'),

@@ -4,7 +4,7 @@ import type { Handler } from './handler.ts';
 
 /** Every 5 minutes: checks the invariants of the orders that something has happened to. */
 export const auditHandler: Handler<'audit'> = {
-  options: () => ({ pollingIntervalSeconds: 10 }),
+  options: () => ({}),
   async work(deps, jobs) {
     const findings = await runScheduledAudit(deps);
     const output = { orders: findings.orders, violations: total(findings) };

@@ -7,7 +7,7 @@ import type { QueueName } from './queues.ts';
 import { signHeadHandler } from './sign-head.ts';
 
 /** A queue without a handler does not compile. */
-export const handlers: { [Q in QueueName]: Handler<Q> } = {
+export const handlers: { [Q in QueueName]: Handler<Q, never> } = {
   audit: auditHandler,
   'fail-order': failOrderHandler,
   'process-order': processOrderHandler,

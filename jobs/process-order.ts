@@ -1,14 +1,24 @@
-import { fulfilOrders } from '../src/orders/fulfilment.ts';
+import { fulfilOrders, roomForOrders } from '../src/orders/fulfilment.ts';
 import { processOrders } from '../src/orders/processing.ts';
 import type { Handler } from './handler.ts';
 
+/** No process needs more: by then it is bound by something else. */
+const LANES_MAX = 50;
+
 /** PENDING → PROCESSING → COMPLETED, by way of the external step when there is one. */
 export const processOrderHandler: Handler<'process-order'> = {
-  options: (config) => ({
-    batchSize: config.FULFILMENT_URL ? config.FULFILMENT_CONCURRENCY : config.WORKER_BATCH_SIZE,
-    localConcurrency: config.WORKER_CONCURRENCY,
-  }),
+  options: ({ FULFILMENT_URL, FULFILMENT_CONCURRENCY, WORKER_BATCH_SIZE, WORKER_CONCURRENCY }) =>
+    FULFILMENT_URL
+      ? // As many lanes as calls: then a lane is free whenever a call can be made, slow as others may be.
+        {
+          batchSize: FULFILMENT_CONCURRENCY,
+          localConcurrency: Math.min(FULFILMENT_CONCURRENCY, LANES_MAX),
+        }
+      : { batchSize: WORKER_BATCH_SIZE, localConcurrency: WORKER_CONCURRENCY },
   work(deps, jobs) {
     return deps.config.FULFILMENT_URL ? fulfilOrders(deps, jobs) : processOrders(deps, jobs);
+  },
+  room(deps, onRoom) {
+    return deps.config.FULFILMENT_URL ? roomForOrders(deps, onRoom) : () => true;
   },
 };

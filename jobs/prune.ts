@@ -4,7 +4,7 @@ import type { Handler } from './handler.ts';
 
 /** Nightly: deletes what has expired and nobody can use any more. */
 export const pruneHandler: Handler<'prune'> = {
-  options: () => ({ pollingIntervalSeconds: 60 }),
+  options: () => ({}),
   async work(deps, jobs) {
     const refresh_tokens = await pruneRefreshTokens(deps);
     const idempotency_keys = await pruneIdempotencyKeys(deps);

@@ -3,7 +3,7 @@ import type { Handler } from './handler.ts';
 
 /** Daily: a signed head over the events of all orders. */
 export const signHeadHandler: Handler<'sign-head'> = {
-  options: () => ({ pollingIntervalSeconds: 60 }),
+  options: () => ({}),
   async work(deps, jobs) {
     const head = await signDailyHead(deps);
     const output = { number: head?.number ?? null };

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import type { JobWithMetadata } from 'pg-boss';
+import type { Job as AnyJob } from 'pg-boss';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Deps } from './deps.ts';
@@ -7,43 +7,90 @@ import type { Deps } from './deps.ts';
 /** Rows of workers that have been gone for so long are of no use to anybody. */
 const KEEP_GONE_HOURS = 24;
 
-type Job = Pick<JobWithMetadata, 'id' | 'retryCount'>;
+type Job = Pick<AnyJob, 'id' | 'retryCount'>;
+
+/** What is done with sooner is not worth telling: by the time anybody reads it, it is not true any more. */
+const SHOW_AFTER_MS = 25;
+
+/** Most hands are full again sooner, and an empty one need not be told of in between. */
+const HIDE_AFTER_MS = 100;
 
 /** What says which jobs this process has in hand. */
 export type Holds = {
   /** Does the work, and says meanwhile that these jobs are in hand. */
   during: <T>(queue: string, lane: string, jobs: Job[], work: () => Promise<T>) => Promise<T>;
+  /** From now on an empty hand is told of before its work counts as done: the pool is about to close. */
+  close: () => void;
+};
+
+type Hand = {
+  lane: string;
+  queue: string;
+  jobs: Job[];
+  shown: Job[];
+  timer?: NodeJS.Timeout;
+  writing: Promise<void>;
 };
 
 /**
  * Tells people which worker has which job in hand (table worker_holds): pg-boss records that a job is
- * active, and not by whom. A statement beside the work, never part of it: when it fails, that is logged
- * and the work goes on.
+ * active, and not by whom. A statement beside the work, which never waits for it: when it fails, that is
+ * logged and the work goes on.
  */
 export async function openHolds(deps: Pick<Deps, 'pool' | 'log'>): Promise<Holds> {
+  const hands = new Map<string, Hand>();
   let id: string | null = null;
+  let closing = false;
 
-  async function write(queue: string, lane: string, jobs: Job[]): Promise<void> {
+  async function write(hand: Hand): Promise<void> {
+    const { jobs } = hand;
+    if (jobs === hand.shown) return;
     try {
       id ??= await ownId(deps);
-      if (id) await writeHolds(deps, { id, queue, lane, jobs });
+      if (id) await writeHolds(deps, { id, ...hand });
+      hand.shown = jobs;
     } catch (err) {
-      deps.log.warn({ err, queue }, 'jobs in hand not recorded');
+      deps.log.warn({ err, queue: hand.queue }, 'jobs in hand not recorded');
     }
+  }
+
+  // One after the other, else two could arrive in the wrong order.
+  function writeSoon(hand: Hand, delayMs: number): void {
+    clearTimeout(hand.timer);
+    hand.timer = setTimeout(() => {
+      hand.writing = hand.writing.then(() => write(hand));
+    }, delayMs);
   }
 
   await removeGone(deps).catch((err: unknown) => deps.log.warn({ err }, 'old holds not removed'));
   return {
     async during(queue, lane, jobs, work) {
-      const written = write(queue, lane, jobs); // the work need not wait for it
+      const hand = hands.get(lane) ?? newHand(queue, lane);
+      hands.set(lane, hand);
+      hand.jobs = jobs;
+      writeSoon(hand, SHOW_AFTER_MS);
       try {
         return await work();
       } finally {
-        await written; // else the two could arrive in the wrong order
-        await write(queue, lane, []);
+        hand.jobs = hand.shown.length > 0 ? [] : hand.shown;
+        writeSoon(hand, HIDE_AFTER_MS);
+        if (closing) {
+          clearTimeout(hand.timer);
+          await hand.writing;
+          await write(hand);
+        }
       }
     },
+    close() {
+      closing = true;
+      for (const hand of hands.values()) if (hand.jobs.length === 0) clearTimeout(hand.timer);
+    },
   };
+}
+
+function newHand(queue: string, lane: string): Hand {
+  const empty: Job[] = [];
+  return { queue, lane, jobs: empty, shown: empty, writing: Promise.resolve() };
 }
 
 /** This process's row in the registry of pg-boss, which does not tell; null when it has none yet. */

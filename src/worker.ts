@@ -1,65 +1,58 @@
-import type { JobResult, JobWithMetadata } from 'pg-boss';
+import type { Job, JobResult } from 'pg-boss';
 import { handlers } from '../jobs/index.ts';
 import { queues, type QueueName } from '../jobs/queues.ts';
 import { createWorkerApp } from './app.ts';
 import { loadConfig } from './config.ts';
 import { crashPoint } from './crash-point.ts';
 import { closeDeps, openDeps, type Deps } from './deps.ts';
-import { openHolds, type Holds } from './holds.ts';
+import { openHolds } from './holds.ts';
 import { closeServer, serve } from './http/server.ts';
-import { followPauses } from './pauses.ts';
+import { openLanes, type Lanes } from './lanes.ts';
+import { lookOut } from './lookout.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 import { openSubscriber } from './redis/client.ts';
 import { wakeChannel } from './redis/hints.ts';
 
-type AnyJob = JobWithMetadata;
+type AnyJob = Job;
 type WorkAnything = (deps: Deps, jobs: AnyJob[]) => Promise<JobResult[]>;
 
 /**
  * Attaches every handler to its queue, as long as the queue is not paused, and wakes them when Redis
- * says so. Returns how to let go.
+ * says so, or a look at the queues. Returns how to let go.
  */
 export async function startWorkers(deps: Deps): Promise<() => void> {
   const holds = await openHolds(deps);
-  const workersByQueue = new Map<string, string[]>();
-  const stopFollowing = await followPauses(deps, Object.keys(handlers) as QueueName[], {
+  const lanes = new Map<string, Lanes>();
+  let worked = false;
+  const stopLooking = await lookOut(deps, Object.keys(handlers) as QueueName[], {
     async attach(queue) {
-      workersByQueue.set(queue, await attach(deps, holds, queue));
+      const options = handlers[queue].options(deps.config);
+      const hasRoom = handlers[queue].room?.(deps, () => lanes.get(queue)?.goOn());
+      const work = (lane: number, jobs: AnyJob[]) => {
+        worked = true;
+        return holds.during(queue, `${queue}/${lane}`, jobs, () => runBatch(deps, queue, jobs));
+      };
+      lanes.set(queue, await openLanes(deps, queue, options, { work, hasRoom }));
     },
     async detach(queue) {
-      workersByQueue.delete(queue);
+      lanes.get(queue)?.close();
+      lanes.delete(queue);
       await deps.boss.offWork(queue, { wait: false }); // what is in hand is finished
     },
+    wake: (queue) => lanes.get(queue)?.wake(),
+    hasWorked() {
+      const answer = worked;
+      worked = false;
+      return answer;
+    },
   });
-  const unsubscribe = subscribe(deps, (queue) => {
-    for (const worker of workersByQueue.get(queue) ?? []) deps.boss.notifyWorker(worker);
-  });
+  const unsubscribe = subscribe(deps, (queue) => lanes.get(queue)?.wake());
   return () => {
-    stopFollowing();
+    stopLooking();
+    for (const each of lanes.values()) each.close();
+    holds.close();
     unsubscribe();
   };
-}
-
-/** One pg-boss worker per lane, since it is by a worker's id that it can be woken. */
-async function attach(deps: Deps, holds: Holds, queue: QueueName): Promise<string[]> {
-  const { localConcurrency = 1, ...options } = handlers[queue].options(deps.config);
-  const workers: string[] = [];
-  for (let lane = 0; lane < localConcurrency; lane += 1) {
-    const worker = await deps.boss.work(
-      queue,
-      {
-        pollingIntervalSeconds: deps.config.WORKER_POLL_SECONDS,
-        burstWhenBatchFull: true,
-        ...options,
-        perJobResults: true,
-        includeMetadata: true,
-      },
-      (jobs: AnyJob[]) =>
-        holds.during(queue, `${queue}/${lane}`, jobs, () => runBatch(deps, queue, jobs)),
-    );
-    workers.push(worker);
-  }
-  return workers;
 }
 
 /** Hands a batch to its handler. A job whose payload does not parse goes to the dead letters at once. */

@@ -1,10 +1,4 @@
-import {
-  PgBoss,
-  type CommandResponse,
-  type Db,
-  type JobAttempt,
-  type JobWithMetadata,
-} from 'pg-boss';
+import { PgBoss, type CommandResponse, type Db, type JobAttempt } from 'pg-boss';
 import type { Logger } from 'pino';
 import { sql } from 'slonik';
 import type { DatabaseTransactionConnection, PrimitiveValueExpression } from 'slonik';
@@ -14,8 +8,11 @@ import type { Config } from '../config.ts';
 /** What a process does with the queue: the API only enqueues, a worker also looks after it. */
 export type Role = 'api' | 'worker' | 'migrate';
 
-/** How often workers look for jobs whose worker has died; part of the rescue bound in the README. */
-const SUPERVISE_INTERVAL_SECONDS = 2;
+/** How often workers look after the queues at least; lookout.ts has them do so at once when it is needed. */
+const SUPERVISE_INTERVAL_SECONDS = 60;
+
+/** Between two looks after a queue, by whichever worker; part of the rescue bound in the README. */
+const MONITOR_INTERVAL_SECONDS = 2;
 
 /** How often a worker says that it lives: silent three times, and ops.workers calls it dead. */
 const LIFE_SIGN_INTERVAL_SECONDS = 3;
@@ -41,7 +38,9 @@ export function createBoss(
     supervise: role === 'worker',
     schedule: role === 'worker',
     superviseIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,
-    monitorIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,
+    monitorIntervalSeconds: MONITOR_INTERVAL_SECONDS,
+    flowIntervalSeconds: 3600, // it would unblock jobs that wait for another; none of ours does
+    cronWorkerIntervalSeconds: 30, // how long after its minute a scheduled job may come
     persistQueueStats: role === 'worker',
     ...(role === 'worker' && { instanceHeartbeatSeconds: LIFE_SIGN_INTERVAL_SECONDS }),
   });
@@ -99,9 +98,21 @@ export async function completeJobs(
 }
 
 /**
- * Fails an attempt inside the caller's transaction, fenced like `completeJobs`, and puts the next one
- * off for so many seconds instead of the queue's back-off. The last attempt goes to the dead letters.
+ * Fails attempts inside the caller's transaction, fenced like `completeJobs`. The next ones come after the
+ * queue's back-off; the last ones go to the dead letters.
  */
+export async function failJobs(
+  boss: PgBoss,
+  tx: DatabaseTransactionConnection,
+  queue: QueueName,
+  attempts: JobAttempt[],
+  message: string,
+): Promise<void> {
+  const response = await boss.fail(queue, attempts, { message }, { db: bossDb(tx) });
+  requireClaim(queue, attempts, response);
+}
+
+/** Fails an attempt like `failJobs`, and puts the next one off for so many seconds instead. */
 export async function retryJobAfter(
   boss: PgBoss,
   tx: DatabaseTransactionConnection,
@@ -109,18 +120,15 @@ export async function retryJobAfter(
   attempt: JobAttempt,
   { message, seconds }: { message: string; seconds: number },
 ): Promise<void> {
-  const db = bossDb(tx);
-  requireClaim(queue, [attempt], await boss.fail(queue, [attempt], { message }, { db }));
-  await boss.update(queue, undefined, { id: attempt.id, startAfter: seconds, db });
+  await failJobs(boss, tx, queue, [attempt], message);
+  await boss.update(queue, undefined, { id: attempt.id, startAfter: seconds, db: bossDb(tx) });
 }
 
 /** How long pg-boss would wait before the next attempt: exponential, with jitter in its upper half. */
-export function backOffSeconds(job: JobWithMetadata): number {
-  const doubled = Math.max(job.retryDelay, 1) * 2 ** Math.min(16, job.retryCount + 1);
-  return Math.min(
-    job.retryDelayMax ?? Number.POSITIVE_INFINITY,
-    doubled * (0.5 + Math.random() / 2),
-  );
+export function backOffSeconds(queue: QueueName, { retryCount }: JobAttempt): number {
+  const { retryDelay = 0, retryDelayMax = Infinity } = queues[queue].options;
+  const doubled = Math.max(retryDelay, 1) * 2 ** Math.min(16, retryCount + 1);
+  return Math.min(retryDelayMax, doubled * (0.5 + Math.random() / 2));
 }
 
 // The count is part of every response of pg-boss 12.38, and missing from its types.

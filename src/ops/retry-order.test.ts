@@ -3,7 +3,8 @@ import { sql } from 'slonik';
 import { asWorker, drain, lookUp, ownService, signUp, test } from '../testing/context.ts';
 import { completeJobs } from '../db/boss.ts';
 import { connectDba, failOrder, giveUp, hold, lock, registerWorker, take } from '../testing/dba.ts';
-import { finishOrder, moveOrders } from '../orders/processing.ts';
+import { moveOrders } from '../orders/processing.ts';
+import { createSettlement } from '../orders/settlement.ts';
 import { eventsOf, jobOf } from '../testing/orders.ts';
 
 // Nobody works in this file's database but the tests, each on its own orders.
@@ -71,7 +72,8 @@ test('an order whose job is gone gets one, whose attempts go on counting', async
   await asWorker(deps).pool.transaction((tx) =>
     moveOrders(tx, [job], { from: ['PENDING'], to: 'PROCESSING' }),
   );
-  await finishOrder(asWorker(deps), job, 'FAILED', 'refused');
+  const verdict = { status: 'FAILED', reason: 'refused' } as const;
+  await createSettlement(asWorker(deps)).add({ job, verdict });
   await deps.boss.deleteJob('process-order', id);
   const dba = await connectDba(t);
 

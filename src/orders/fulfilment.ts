@@ -3,17 +3,18 @@
  * COMPLETED. No transaction is open meanwhile. The call happens at least once, and carries the
  * order's id as Idempotency-Key; its effect on the database happens once, fenced to the attempt.
  */
-import type { JobResult, JobWithMetadata } from 'pg-boss';
-import pLimit from 'p-limit';
+import type { Job, JobResult } from 'pg-boss';
+import pLimit, { type LimitFunction } from 'p-limit';
 import { sql } from 'slonik';
 import { Webhook } from 'standardwebhooks';
-import { backOffSeconds, ClaimLost, retryJobAfter } from '../db/boss.ts';
+import { backOffSeconds, ClaimLost } from '../db/boss.ts';
 import type { Deps } from '../deps.ts';
 import { columns } from './orders.ts';
-import { alreadySettled, finishOrder, moveOrders, togetherOrApart } from './processing.ts';
+import { alreadySettled, moveOrders, togetherOrApart } from './processing.ts';
 import { Order } from './schema.ts';
+import { createSettlement, type Settlement, type Verdict } from './settlement.ts';
 
-type OrderJob = JobWithMetadata<{ order_id: string }>;
+type OrderJob = Job<{ order_id: string }>;
 
 /** 4xx that mean "not now" rather than "never". */
 const RETRIABLE = new Set([408, 409, 425, 429]);
@@ -26,20 +27,64 @@ type Answer =
   | { outcome: 'refused'; reason: string }
   | { outcome: 'retry'; reason: string; retry_after_seconds?: number };
 
-/** Works off a batch by way of FULFILMENT_URL, with bounded concurrency. */
+/** What the lanes of a process share: how many calls may be under way, and who settles the answers. */
+type Desk = {
+  limit: LimitFunction;
+  settlement: Settlement;
+  inHand: number;
+  onRoom: () => void;
+};
+
+const desks = new WeakMap<Deps['pool'], Desk>();
+
+// By the pool, which a process has one of: deps are copied for every batch.
+function deskOf(deps: Deps): Desk {
+  const desk = desks.get(deps.pool) ?? {
+    limit: pLimit(deps.config.FULFILMENT_CONCURRENCY),
+    settlement: createSettlement(deps),
+    inHand: 0,
+    onRoom: () => undefined,
+  };
+  desks.set(deps.pool, desk);
+  return desk;
+}
+
+/**
+ * Says whether this process can take more orders, and calls back when that may have changed. A slow answer
+ * keeps the lane that has claimed the order, and nobody else.
+ */
+export function roomForOrders(deps: Deps, onRoom: () => void): () => boolean {
+  const desk = deskOf(deps);
+  desk.onRoom = onRoom;
+  return () => desk.inHand < deps.config.FULFILMENT_CONCURRENCY;
+}
+
+/** Works off a batch by way of FULFILMENT_URL, with bounded concurrency in the whole process. */
 export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
-  const orders = new Map<string, Order>();
-  const taken = await togetherOrApart(deps, jobs, async (some) => {
-    for (const order of await takeIntoProcessing(deps, some)) orders.set(order.id, order);
-  });
-  const limit = pLimit(deps.config.FULFILMENT_CONCURRENCY);
+  const desk = deskOf(deps);
+  desk.inHand += jobs.length;
+  const taking = takeBatch(deps, jobs);
   return Promise.all(
     jobs.map(async (job) => {
-      const order = orders.get(job.data.order_id);
-      if (order) return limit(() => fulfilOrder(deps, job, order));
-      return taken.find(({ id }) => id === job.id) ?? alreadySettled(job);
+      try {
+        const { orders, results } = await taking;
+        const order = orders.get(job.data.order_id);
+        if (order) return await desk.limit(() => fulfilOrder(deps, desk, job, order));
+        return results.find(({ id }) => id === job.id) ?? alreadySettled(job);
+      } finally {
+        desk.inHand -= 1;
+        desk.onRoom();
+      }
     }),
   );
+}
+
+async function takeBatch(deps: Deps, jobs: OrderJob[]) {
+  const orders = new Map<string, Order>();
+  const results = await togetherOrApart(deps, jobs, async (some) => {
+    for (const order of await takeIntoProcessing(deps, some)) orders.set(order.id, order);
+  });
+  return { orders, results };
 }
 
 /** Commits the orders as PROCESSING. Cancelled and finished ones are not among those it returns. */
@@ -58,35 +103,45 @@ async function takeIntoProcessing(deps: Deps, jobs: OrderJob[]): Promise<readonl
   return orders;
 }
 
-async function fulfilOrder(deps: Deps, job: OrderJob, order: Order): Promise<JobResult> {
+async function fulfilOrder(
+  deps: Deps,
+  { settlement }: Desk,
+  job: OrderJob,
+  order: Order,
+): Promise<JobResult> {
   const log = deps.log.child({ order_id: order.id, job_id: job.id, attempt: job.retryCount + 1 });
-  const answer = await requestFulfilment(deps, order, job.signal);
+  const verdict = verdictOn(job, await requestFulfilment(deps, order, job.signal));
   try {
-    if (answer.outcome !== 'retry') {
-      const accepted = answer.outcome === 'accepted';
-      const finished = accepted
-        ? await finishOrder(deps, job, 'COMPLETED')
-        : await finishOrder(deps, job, 'FAILED', answer.reason);
-      if (finished) return alreadySettled(job);
-      // Somebody else has changed it meanwhile: cancelled, finished, or put back to be processed again.
-      if (!(await isPending(deps, order.id))) return alreadySettled(job);
-      return { id: job.id, status: 'failed', output: { message: 'The order was put back.' } };
+    if (verdict.status === 'PROCESSING') {
+      log.warn({ reason: verdict.reason }, 'fulfilment to be retried');
+      // A worker that has to stop has given the job back already.
+      if (!job.signal.aborted) await settlement.add({ job, verdict });
+      return failed(job, verdict.reason);
     }
-
-    log.warn({ reason: answer.reason }, 'fulfilment to be retried');
-    const { reason: message, retry_after_seconds: pause } = answer;
-    if (pause !== undefined) {
-      const seconds = Math.max(pause, backOffSeconds(job)); // never sooner than without the header
-      await deps.pool.transaction((tx) =>
-        retryJobAfter(deps.boss, tx, 'process-order', job, { message, seconds }),
-      );
-    }
-    return { id: job.id, status: 'failed', output: { message } };
+    const settled = await settlement.add({ job, verdict });
+    // Somebody else has changed it meanwhile: cancelled, finished, or put back to be processed again.
+    if (settled || !(await isPending(deps, order.id))) return alreadySettled(job);
+    return failed(job, 'The order was put back.');
   } catch (err) {
     // Rolled back. Whoever took the job over decides on it now, or pg-boss retries it.
     log.warn({ err, claim_lost: err instanceof ClaimLost }, 'fulfilment not recorded');
     return { id: job.id, status: 'failed', output: err };
   }
+}
+
+function failed({ id }: OrderJob, message: string): JobResult {
+  return { id, status: 'failed', output: { message } };
+}
+
+function verdictOn(job: OrderJob, answer: Answer): Verdict {
+  if (answer.outcome === 'accepted') return { status: 'COMPLETED' };
+  const { reason } = answer;
+  if (answer.outcome === 'refused') return { status: 'FAILED', reason };
+  const { retry_after_seconds: pause } = answer;
+  if (pause === undefined) return { status: 'PROCESSING', reason };
+  // Never sooner than without the header.
+  const seconds = Math.max(pause, backOffSeconds('process-order', job));
+  return { status: 'PROCESSING', reason, seconds };
 }
 
 function isPending({ pool }: Deps, id: string): Promise<boolean> {

@@ -9,7 +9,7 @@
  * processing.test.ts cancels an order in that window.
  */
 import { hostname } from 'node:os';
-import type { JobAttempt, JobResult, JobWithMetadata } from 'pg-boss';
+import type { Job, JobAttempt, JobResult, JobWithMetadata } from 'pg-boss';
 import { sql, type DatabaseTransactionConnection } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
@@ -18,11 +18,14 @@ import { isDataError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 import type { OrderStatus } from './schema.ts';
 
-type OrderJob = JobWithMetadata<{ order_id: string }>;
+type OrderJob = Job<{ order_id: string }>;
+
+/** A dead letter of process-order: it also carries what became of the job that it was. */
+export type ExhaustedJob = JobWithMetadata<{ order_id: string }>;
 
 /** What is to be known of an order that has changed its status: the rest of its row has not changed. */
 const Moved = z.object({ id: z.guid(), version: z.int() });
-type Moved = z.infer<typeof Moved>;
+export type Moved = z.infer<typeof Moved>;
 
 const OPEN: OrderStatus[] = ['PENDING', 'PROCESSING'];
 
@@ -95,27 +98,8 @@ export function moveOrders(
   `);
 }
 
-/**
- * Ends one order, with the reason on record, together with the attempt that decided it. False when the
- * order is no longer PROCESSING, and nothing was changed.
- */
-export async function finishOrder(
-  deps: Deps,
-  job: OrderJob,
-  status: 'COMPLETED' | 'FAILED',
-  reason = '',
-): Promise<boolean> {
-  const finished = await deps.pool.transaction(async (tx) => {
-    const orders = await moveOrders(tx, [job], { from: ['PROCESSING'], to: status, reason });
-    await completeJobs(deps.boss, tx, 'process-order', attemptsFor([job], orders));
-    return orders;
-  });
-  announceFinished(deps, finished, status);
-  return finished.length > 0;
-}
-
 /** Sets orders FAILED whose jobs have used up their retries, each on its own. */
-export async function failExhaustedOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
+export async function failExhaustedOrders(deps: Deps, jobs: ExhaustedJob[]): Promise<JobResult[]> {
   const results: JobResult[] = [];
   for (const job of jobs) {
     results.push(...(await togetherOrApart(deps, [job], () => failExhaustedOrder(deps, job))));
@@ -123,7 +107,7 @@ export async function failExhaustedOrders(deps: Deps, jobs: OrderJob[]): Promise
   return results;
 }
 
-async function failExhaustedOrder(deps: Deps, job: OrderJob): Promise<void> {
+async function failExhaustedOrder(deps: Deps, job: ExhaustedJob): Promise<void> {
   const failed = await deps.pool.transaction(async (tx) => {
     const tries = (job.sourceRetryCount ?? 0) + 1;
     const reason = `Gave up after ${tries} ${tries === 1 ? 'try' : 'tries'}${lastError(job)}`;
@@ -134,13 +118,13 @@ async function failExhaustedOrder(deps: Deps, job: OrderJob): Promise<void> {
   announceFinished(deps, failed, 'FAILED');
 }
 
-function lastError({ sourceOutput }: OrderJob): string {
+function lastError({ sourceOutput }: ExhaustedJob): string {
   const message = sourceOutput && 'message' in sourceOutput ? sourceOutput.message : undefined;
   return typeof message === 'string' ? `: ${message.slice(0, 300)}` : '';
 }
 
-// One line for all of them: a line each was the largest part of a worker's time.
-function announceFinished(
+/** Tells of orders that have ended. In one line: a line each was the largest part of a worker's time. */
+export function announceFinished(
   deps: Deps,
   orders: readonly Moved[],
   status: 'COMPLETED' | 'FAILED',
@@ -152,7 +136,7 @@ function announceFinished(
 }
 
 /** The attempts whose orders this transaction has changed: those, and only those, it must settle. */
-function attemptsFor(jobs: OrderJob[], orders: readonly Moved[]): JobAttempt[] {
+export function attemptsFor(jobs: OrderJob[], orders: readonly Moved[]): JobAttempt[] {
   const changed = new Set(orders.map(({ id }) => id));
   return jobs.filter(({ data }) => changed.has(data.order_id));
 }
@@ -162,8 +146,10 @@ export function alreadySettled({ id }: JobAttempt): JobResult {
   return { id, status: 'completed' };
 }
 
-// A lost connection is nobody's fault: then the whole batch is retried. Everything that one order
-// can cause alone is worth a second look, order by order.
-function isIsolatable(error: unknown): boolean {
+/**
+ * Whether one order alone can have caused it: then a second look at each is worth it. A lost connection is
+ * nobody's fault, and the whole batch is retried.
+ */
+export function isIsolatable(error: unknown): boolean {
   return error instanceof ClaimLost || isDataError(error);
 }

@@ -1,0 +1,133 @@
+import { sql } from 'slonik';
+import { z } from 'zod';
+import type { QueueName } from '../jobs/queues.ts';
+import type { Deps } from './deps.ts';
+
+/** How old the counters of a queue get while something happens in it; they also bound the rescue. */
+const SUPERVISE_INTERVAL_SECONDS = 2;
+
+/** What the look-out has a worker do. */
+export type Calls = {
+  /** Nobody has paused the queue, or not any more. */
+  attach: (queue: QueueName) => Promise<void>;
+  /** Somebody has paused the queue. */
+  detach: (queue: QueueName) => Promise<void>;
+  /** The queue has a job that is due. */
+  wake: (queue: QueueName) => void;
+  /** Whether this process has worked since it was asked last. */
+  hasWorked: () => boolean;
+};
+
+/** What can be seen of a queue from outside. */
+const Sight = z.object({
+  queue: z.string(),
+  paused: z.boolean(),
+  due: z.boolean(), // has a job that could run
+  lost: z.boolean(), // has one whose attempt has run out of time, or of signs of life
+  busy: z.boolean(), // jobs are active, or were when they were counted last
+  counted_late: z.boolean(),
+});
+type Sight = z.infer<typeof Sight>;
+
+/**
+ * Looks at all queues once every WORKER_POLL_SECONDS, by one statement: which are paused, which have a job
+ * that is due, where an attempt is lost. Keeps this process attached to those that nobody has paused; has
+ * pg-boss look after the queues while there is something to look after. A look that fails changes nothing.
+ * Returns how to stop.
+ */
+export async function lookOut(
+  { pool, boss, log, config }: Pick<Deps, 'pool' | 'boss' | 'log' | 'config'>,
+  queues: QueueName[],
+  calls: Calls,
+): Promise<() => void> {
+  const attached = new Set<QueueName>();
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  let worked = false;
+  let supervising = false;
+
+  async function look(): Promise<void> {
+    const sights = new Map((await see({ pool }, queues)).map((sight) => [sight.queue, sight]));
+    for (const queue of queues) {
+      const sight = sights.get(queue);
+      if (stopped || !sight) continue;
+      if (sight.paused === attached.has(queue)) await follow(queue, sight.paused);
+      if (sight.due && !sight.paused) calls.wake(queue);
+    }
+    worked = calls.hasWorked() || worked;
+    const all = [...sights.values()];
+    if (all.some(({ lost }) => lost) || (needsCounting(all) && !stopped)) void supervise();
+  }
+
+  async function follow(queue: QueueName, paused: boolean): Promise<void> {
+    if (paused) {
+      attached.delete(queue);
+      await calls.detach(queue);
+      log.info({ queue }, 'queue paused');
+    } else {
+      await calls.attach(queue);
+      attached.add(queue);
+    }
+  }
+
+  function needsCounting(sights: Sight[]): boolean {
+    return sights.some((sight) => sight.counted_late && (worked || sight.due || sight.busy));
+  }
+
+  async function supervise(): Promise<void> {
+    if (supervising) return;
+    supervising = true;
+    worked = false;
+    await boss.supervise().catch((err: unknown) => log.warn({ err }, 'queues not looked after'));
+    supervising = false;
+  }
+
+  async function keepLooking(): Promise<void> {
+    const started = performance.now();
+    await look().catch((err: unknown) => log.warn({ err }, 'queues not seen'));
+    if (!stopped) lookIn(config.WORKER_POLL_SECONDS * 1000 - (performance.now() - started));
+  }
+
+  function lookIn(ms: number): void {
+    timer = setTimeout(() => void keepLooking(), Math.max(ms, 0));
+  }
+
+  await look();
+  lookIn(config.WORKER_POLL_SECONDS * 1000);
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}
+
+// The first of each index range (the queue's _i14), so that it costs the same however long the queue is.
+function see({ pool }: Pick<Deps, 'pool'>, queues: QueueName[]): Promise<readonly Sight[]> {
+  return pool.any(sql.type(Sight)`
+    SELECT q.name AS queue, p.queue IS NOT NULL AS paused,
+      coalesce(least(fresh.start_after, retry.start_after) <= now(), false) AS due,
+      active.lost,
+      active.jobs > 0 OR q.ready_count > 0 OR q.active_count > 0 AS busy,
+      coalesce(q.monitor_on < now() - ${SUPERVISE_INTERVAL_SECONDS} * interval '1 second', true) AS counted_late
+    FROM pgboss.queue AS q
+    LEFT JOIN paused_queues AS p ON p.queue = q.name
+    LEFT JOIN LATERAL (
+      SELECT j.start_after FROM pgboss.job AS j
+      WHERE j.name = q.name AND j.state = 'created' AND NOT j.blocked ORDER BY j.start_after LIMIT 1
+    ) AS fresh ON true
+    LEFT JOIN LATERAL (
+      SELECT j.start_after FROM pgboss.job AS j
+      WHERE j.name = q.name AND j.state = 'retry' AND NOT j.blocked ORDER BY j.start_after LIMIT 1
+    ) AS retry ON true
+    CROSS JOIN LATERAL (
+      SELECT count(*) AS jobs, coalesce(bool_or(
+        j.heartbeat_on + j.heartbeat_seconds * interval '1 second' < now()
+        OR j.started_on + j.expire_seconds * interval '1 second' < now()
+      ), false) AS lost
+      FROM pgboss.job AS j
+      WHERE j.name = q.name AND j.state = 'active'
+    ) AS active
+    WHERE q.name = ANY(${sql.array(queues, 'text')})
+    ORDER BY q.name
+    LIMIT ${queues.length}
+  `);
+}

@@ -1,0 +1,136 @@
+import type { ServerResponse } from 'node:http';
+import type { Job } from 'pg-boss';
+import { sql } from 'slonik';
+import { z } from 'zod';
+import { ClaimLost } from '../db/boss.ts';
+import type { Deps } from '../deps.ts';
+import { asWorker, claim, lookUp, ownService, signUp, test } from '../testing/context.ts';
+import { FULFILMENT_SECRET, openFulfilment, status } from '../testing/fulfilment.ts';
+import { eventsOf, jobOf } from '../testing/orders.ts';
+import { until } from '../testing/until.ts';
+import { ends, startWorker } from '../testing/workers.ts';
+import { moveOrders } from './processing.ts';
+import { createSettlement } from './settlement.ts';
+
+// Each test has a database of its own: they claim whatever is ready there.
+
+type OrderJob = Job<{ order_id: string }>;
+
+test('answers that come in together are settled by one transaction, each as it was answered', async (t) => {
+  const { deps } = await ownService(t);
+  const jobs = await underWay(deps, 6);
+  const settlement = createSettlement(asWorker(deps));
+
+  const settled = await Promise.all(
+    jobs.map((job, index) =>
+      settlement.add({
+        job,
+        verdict:
+          index % 3 === 0
+            ? { status: 'COMPLETED' }
+            : index % 3 === 1
+              ? { status: 'FAILED', reason: `refused ${index}` }
+              : { status: 'PROCESSING', reason: 'not now', seconds: 600 },
+      }),
+    ),
+  );
+
+  t.deepEqual(settled, [true, true, true, true, true, true]);
+  const states = await Promise.all(jobs.map(({ id }) => lookUp(deps, id)));
+  t.deepEqual(
+    states.map(({ status: reached, job }) => `${reached} ${job}`),
+    [1, 2].flatMap(() => ['COMPLETED completed', 'FAILED completed', 'PROCESSING retry']),
+  );
+  t.is((await eventsOf(deps, jobs[4]?.id ?? '')).at(-1)?.reason, 'refused 4');
+  const Row = z.object({ transactions: z.number() });
+  const written = await deps.pool.one(sql.type(Row)`
+    SELECT count(DISTINCT xact_id)::int AS transactions FROM order_events WHERE version = 3
+  `);
+  t.is(written.transactions, 1);
+});
+
+test('an answer to an attempt that has lost its claim takes none of the others with it', async (t) => {
+  const { deps } = await ownService(t);
+  const jobs = await underWay(deps, 5);
+  const lost = jobs[2] as OrderJob;
+  await deps.boss.fail('process-order', lost.id, { message: 'heartbeat lost' });
+  const settlement = createSettlement(asWorker(deps));
+
+  const settled = await Promise.allSettled(
+    jobs.map((job) => settlement.add({ job, verdict: { status: 'COMPLETED' } })),
+  );
+
+  const rejected = settled.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+  t.is(rejected.length, 1);
+  t.true(rejected[0] instanceof ClaimLost);
+  for (const { id } of jobs.filter((job) => job !== lost)) {
+    t.deepEqual(await lookUp(deps, id), { status: 'COMPLETED', version: 3, job: 'completed' });
+  }
+  t.deepEqual(await lookUp(deps, lost.id), { status: 'PROCESSING', version: 2, job: 'retry' });
+});
+
+test('while one answer is slow, other orders are fulfilled as if it were not there', async (t) => {
+  const slow: ServerResponse[] = [];
+  const { url, calls } = await openFulfilment(t, (response, call) => {
+    if (call.body.includes('Slow')) slow.push(response);
+    else response.end();
+  });
+  const service = await ownService(t, {
+    FULFILMENT_URL: url,
+    FULFILMENT_SECRET,
+    FULFILMENT_CONCURRENCY: '2',
+  });
+  const user = await signUp(service);
+  await startWorker(t, service);
+  const kept = await user.place({ product_name: 'Slow', amount: 1 });
+  await until('the slow call', () => slow.length > 0);
+
+  const others: string[] = [];
+  for (let count = 0; count < 5; count += 1) others.push(await user.place());
+  for (const id of others) await ends(service.deps, id, 'COMPLETED');
+  const meanwhile = await lookUp(service.deps, kept);
+  slow[0]?.end();
+
+  t.deepEqual(meanwhile, { status: 'PROCESSING', version: 2, job: 'active' });
+  t.is(await ends(service.deps, kept, 'COMPLETED'), 'COMPLETED');
+  t.is(calls.length, 6);
+});
+
+test('an order is tried again when it is due, although its neighbour still waits for an answer', async (t) => {
+  const slow: ServerResponse[] = [];
+  const { url, calls } = await openFulfilment(t, (response, call) => {
+    const tries = calls.filter(({ body }) => !body.includes('Slow')).length;
+    if (call.body.includes('Slow')) slow.push(response);
+    else status(tries === 1 ? 503 : 200)(response, call);
+  });
+  const service = await ownService(t, {
+    FULFILMENT_URL: url,
+    FULFILMENT_SECRET,
+    FULFILMENT_CONCURRENCY: '2',
+  });
+  const user = await signUp(service);
+  const kept = await user.place({ product_name: 'Slow', amount: 1 });
+  const retried = await user.place(); // both are claimed as one batch
+  await startWorker(t, service);
+
+  await ends(service.deps, retried, 'COMPLETED');
+  const meanwhile = await lookUp(service.deps, kept);
+  slow[0]?.end();
+
+  t.is((await jobOf(service.deps, retried)).retryCount, 1);
+  t.is(meanwhile.status, 'PROCESSING');
+  t.is(await ends(service.deps, kept, 'COMPLETED'), 'COMPLETED');
+});
+
+/** Orders whose call is under way: PROCESSING, and their jobs claimed. In the order of their ids. */
+async function underWay(deps: Deps, count: number): Promise<OrderJob[]> {
+  const user = await signUp({ deps, origin: '' });
+  await deps.pool.query(sql.unsafe`
+    SELECT place_order(${user.id}, 'Kettle', 34.90) FROM generate_series(1, ${count})
+  `);
+  const jobs = (await claim(deps, 'process-order')) as OrderJob[];
+  await asWorker(deps).pool.transaction((tx) =>
+    moveOrders(tx, jobs, { from: ['PENDING'], to: 'PROCESSING' }),
+  );
+  return jobs.sort((a, b) => (a.id < b.id ? -1 : 1));
+}
