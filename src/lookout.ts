@@ -6,6 +6,9 @@ import type { Deps } from './deps.ts';
 /** How old the counters of a queue get while something happens in it; they also bound the rescue. */
 const SUPERVISE_INTERVAL_SECONDS = 2;
 
+/** So long after work is counted on: pg-boss counts what ended 10 s ago or earlier, lest it miss what commits late. */
+const COUNT_ON_MS = 20_000;
+
 /** What the look-out has a worker do. */
 export type Calls = {
   /** Nobody has paused the queue, or not any more. */
@@ -43,7 +46,7 @@ export async function lookOut(
   const attached = new Set<QueueName>();
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
-  let worked = false;
+  let workedAt = Number.NEGATIVE_INFINITY;
   let supervising = false;
 
   async function look(): Promise<void> {
@@ -54,7 +57,8 @@ export async function lookOut(
       if (sight.paused === attached.has(queue)) await follow(queue, sight.paused);
       if (sight.due && !sight.paused) calls.wake(queue);
     }
-    worked = calls.hasWorked() || worked;
+    if (calls.hasWorked()) workedAt = performance.now();
+    const worked = performance.now() - workedAt < COUNT_ON_MS;
     const all = [...sights.values()];
     if (all.some(({ lost }) => lost) || (needsCounting(all, worked) && !stopped)) void supervise();
   }
@@ -73,7 +77,6 @@ export async function lookOut(
   async function supervise(): Promise<void> {
     if (supervising) return;
     supervising = true;
-    worked = false;
     await boss.supervise().catch((err: unknown) => log.warn({ err }, 'queues not looked after'));
     supervising = false;
   }

@@ -5,7 +5,8 @@
  * @fastify/jwt: `cache: true`, with which its README promises "dramatically improved" verification.
  * pg: named statements, so that each connection plans once; a pool of pg's own default size, below.
  * BullMQ: `removeOnComplete`, as its guide to auto-removal advises. No `enableAutoPipelining` of ioredis:
- * its maintainer does not believe it to work (taskforcesh/bullmq#1127), and users lost jobs (#457).
+ * its maintainer does not believe it to work (taskforcesh/bullmq#1127), and a user whose jobs failed with it
+ * had to take it back (#457).
  * Redis: `maxmemory-policy noeviction`, which is its default and the one that BullMQ requires. BullMQ's
  * guide to production recommends an append-only file, synced every second; here Redis writes nothing to
  * disk at all. That spares this contestant the writing, and would cost its users the queue in a crash.
