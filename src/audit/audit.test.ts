@@ -284,7 +284,8 @@ test('the progress bar shows how far it is', (t) => {
   t.regex(bar(3, 2, 1), /100 %/);
 });
 
-test('an audit in the midst of the work raises no false alarm', async (t) => {
+// Serial, because it takes a core for itself.
+test.serial('an audit in the midst of the work raises no false alarm', async (t) => {
   const service = await ownService(t);
   const user = await signUp(service);
   const counts: object[] = [];
