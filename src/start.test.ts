@@ -181,7 +181,7 @@ test.serial('a first start that was killed halfway is simply begun again', async
   await until('the database to be half made', () => existsSync(join(unfinished, 'base')), 30_000);
   const processes = killed.descendants();
   killed.send('SIGKILL');
-  await until('the end of all', () => !processes.some(isAlive));
+  await until('the end of all', () => !processes.some(isAlive), 30_000);
   mkdirSync(unfinished, { recursive: true }); // initdb may have had the time to clean up
   writeFileSync(join(unfinished, 'half'), 'a file');
 
