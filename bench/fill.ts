@@ -40,6 +40,30 @@ export async function fill(db: Client, { orders, jobs }: Size, onProgress: Progr
   await db.query('VACUUM (ANALYZE)');
 }
 
+/**
+ * Queues so many orders, oldest first, in a migrated database: all of them PENDING, each with the job that
+ * will process it. Calls back with the number of orders there.
+ */
+export async function fillQueue(db: Client, orders: number, onProgress: Progress = () => {}) {
+  await db.query(`SET session_replication_role = replica`);
+  await db.query(FUNCTIONS);
+  await db.query(USERS_SQL, [USERS]);
+  for (let from = 0; from < orders; from += CHUNK_ORDERS) {
+    const to = Math.min(from + CHUNK_ORDERS, orders);
+    await db.query('BEGIN');
+    await db.query(PLAN_SQL, [orders - to, orders - from - 1, orders, USERS]);
+    await db.query(`UPDATE planned SET job_state = 'created'`);
+    await db.query(ORDERS_SQL);
+    await db.query(EVENTS_SQL);
+    await db.query(JOBS_SQL);
+    await db.query('DROP TABLE planned');
+    await db.query('COMMIT');
+    onProgress(to);
+  }
+  await db.query(`SET session_replication_role = origin`);
+  await db.query('VACUUM (ANALYZE)');
+}
+
 // n counts back from the newest order, 0; the orders came in evenly, one every 0.227 s.
 const FUNCTIONS = `
   CREATE FUNCTION pg_temp.uuid_at(at timestamptz, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$

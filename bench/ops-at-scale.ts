@@ -7,7 +7,8 @@
 import { Client } from 'pg';
 import { timeAudit } from './audit-at-scale.ts';
 import { fill } from './fill.ts';
-import { openMachine, quantile } from './service.ts';
+import { openMachine } from './machine.ts';
+import { quantile } from './results.ts';
 
 const RUNS = 5;
 const VIEW_MS = 50;
@@ -81,8 +82,8 @@ async function measureAll(db: Client): Promise<Measured[]> {
   return measured;
 }
 
-const machine = process.env.BENCH_DATABASE_URL ? null : await openMachine({ redis: false });
-const databaseUrl = machine?.databaseUrl ?? process.env.BENCH_DATABASE_URL ?? '';
+const machine = process.env.BENCH_DATABASE_URL ? null : await openMachine();
+const databaseUrl = process.env.BENCH_DATABASE_URL || (await machine?.service())?.databaseUrl || '';
 const db = new Client(databaseUrl);
 await db.connect();
 try {

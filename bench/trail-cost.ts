@@ -7,8 +7,10 @@ import { cpus } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
-import { postFor } from './load.ts';
-import { openMachine, quantile, signUp } from './service.ts';
+import { drive, type Load } from './load.ts';
+import { openMachine } from './machine.ts';
+import { quantile } from './results.ts';
+import { signUp } from './peers/service.ts';
 
 const ROUNDS = 5;
 const CONNECTIONS = 64;
@@ -67,7 +69,7 @@ async function drain(db: Client, redis: Redis): Promise<number> {
   );
   await db.query('COMMIT');
   const started = performance.now();
-  await redis.publish('oms:wake', 'process-order');
+  await redis.publish('orders:wake', 'process-order');
   for (;;) {
     const { rowCount } = await db.query(
       `SELECT FROM pgboss.job WHERE name = 'process-order' AND state < 'completed' LIMIT 1`,
@@ -92,24 +94,31 @@ function report(title: string, samples: Map<string, number[]>): void {
 
 const emptySamples = () => new Map(variants.map(({ name }): [string, number[]] => [name, []]));
 
-const machine = await openMachine({ redis: true });
-const db = new Client(machine.databaseUrl);
+const machine = await openMachine();
+const service = await machine.service();
+const db = new Client(service.databaseUrl);
 await db.connect();
 const definitions = await definitionsOf(db);
-const redis = new Redis(machine.redisUrl ?? '');
+const redis = new Redis(machine.redisUrl);
 
-const api = await machine.run('api');
-const origin = `http://127.0.0.1:${api.port}`;
-const headers = await signUp(origin);
-const load = { headers, body: ORDER, connections: CONNECTIONS, status: 201 };
-await postFor(`${origin}/orders`, { ...load, seconds: CREATE_SECONDS }); // warms up
+const api = await machine.start('api', 'src/api.ts', service.env('api'));
+const load: Load = {
+  urls: [`${api.origin}/orders`],
+  method: 'POST',
+  headers: await signUp(api.origin),
+  body: ORDER,
+  connections: CONNECTIONS,
+  seconds: CREATE_SECONDS,
+  status: 201,
+};
+await drive(load); // warms up
 
 const creates = emptySamples();
 const drains = emptySamples();
 for (let round = 0; round < ROUNDS; round += 1) {
   for (const { name, off } of variants) {
     await off(db);
-    const { perSecond } = await postFor(`${origin}/orders`, { ...load, seconds: CREATE_SECONDS });
+    const { perSecond } = await drive(load);
     creates.get(name)?.push(perSecond);
     await everythingOn(db, definitions);
   }
@@ -117,7 +126,7 @@ for (let round = 0; round < ROUNDS; round += 1) {
 
 // What the creates have left is taken out of the worker's way, so that it drains what is measured.
 await db.query(`UPDATE orders SET status = 'CANCELLED' WHERE status = 'PENDING'`);
-await machine.run('worker');
+await machine.start('worker', 'src/worker.ts', service.env('worker'));
 await drain(db, redis); // warms up
 for (let round = 0; round < ROUNDS; round += 1) {
   for (const { name, off } of variants) {

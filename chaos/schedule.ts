@@ -34,6 +34,7 @@ const deck = [
   'freeze-worker',
   'crash-api',
   'crash-api',
+  'crash-api',
   'crash-worker',
   'crash-worker',
   'kill-redis',

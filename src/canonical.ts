@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /**
  * The one way to write a value as JSON, so that everybody signs, compares and verifies the same bytes: keys sorted
@@ -15,5 +15,5 @@ export function canonicalJson(value: unknown): string {
 
 /** sha256 in hex; of text, in UTF-8. */
 export function sha256(bytes: string | Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
+  return hash('sha256', bytes, 'hex');
 }

@@ -5,23 +5,15 @@ import type { Deps } from './deps.ts';
 /** A lane asks for jobs when it is woken; by itself only so often, in case nobody wakes it any more. */
 const OWN_POLL_SECONDS = 300;
 
-/** What works off one queue in this process. */
-export type Lanes = {
-  /** There may be something to do: has one lane look, or the first that gets free. */
-  wake: () => void;
-  /** There is room again: goes on, if there is more to do. */
-  goOn: () => void;
-  /** Opens no further lane. Those that are there are for pg-boss to stop. */
-  close: () => void;
-};
-
 type Lane = { id: string; busy: boolean; turn: number };
 
-type Options = {
+type Acts = {
   work: (lane: number, jobs: Job[]) => Promise<JobResult[]>;
   /** Whether more jobs can be begun now. When that changes, `goOn`. */
-  hasRoom?: (() => boolean) | undefined;
+  hasRoom: () => boolean;
 };
+
+type Options = Pick<Acts, 'work'> & { hasRoom?: Acts['hasRoom'] | undefined };
 
 /**
  * Attaches lanes to a queue, each a pg-boss worker, since it is by a worker's id that it can be woken. Only
@@ -29,75 +21,100 @@ type Options = {
  * one lane at first, and another only when all are busy, up to `localConcurrency`.
  */
 export async function openLanes(
-  { boss, log }: Pick<Deps, 'boss' | 'log'>,
+  deps: Pick<Deps, 'boss' | 'log'>,
   queue: QueueName,
-  { localConcurrency = 1, batchSize = 1, ...options }: WorkOptions,
+  options: WorkOptions,
   { work, hasRoom = () => true }: Options,
 ): Promise<Lanes> {
-  const lanes: Lane[] = [];
-  let more = false;
-  let turns = 0;
-  let opening = false;
-  let closed = false;
+  const lanes = new Lanes(deps, queue, options, { work, hasRoom });
+  await lanes.open();
+  return lanes;
+}
 
-  function wakeNext(): void {
-    if (!more || closed || !hasRoom()) return;
-    // Of those that are free, the one that was woken the longest ago: another may still be looking.
-    const [lane] = lanes.filter(({ busy }) => !busy).sort((a, b) => a.turn - b.turn);
-    if (!lane) return openAnother();
-    more = false;
-    lane.turn = turns += 1;
-    boss.notifyWorker(lane.id);
+/** What works off one queue in this process. */
+export class Lanes {
+  readonly #deps: Pick<Deps, 'boss' | 'log'>;
+  readonly #queue: QueueName;
+  readonly #options: WorkOptions;
+  readonly #act: Acts;
+  readonly #lanes: Lane[] = [];
+  #more = false;
+  #turns = 0;
+  #opening = false;
+  #closed = false;
+
+  constructor(deps: Pick<Deps, 'boss' | 'log'>, queue: QueueName, options: WorkOptions, act: Acts) {
+    this.#deps = deps;
+    this.#queue = queue;
+    this.#options = options;
+    this.#act = act;
   }
 
-  function openAnother(): void {
-    if (opening || lanes.length >= localConcurrency) return;
-    more = false; // a lane looks as soon as it is there
-    open().catch((err: unknown) => {
-      if (!closed) log.error({ err, queue }, 'lane not opened');
+  /** There may be something to do: has one lane look, or the first that gets free. */
+  wake(): void {
+    this.#more = true;
+    this.goOn();
+  }
+
+  /** There is room again: goes on, if there is more to do. */
+  goOn(): void {
+    if (!this.#more || this.#closed || !this.#act.hasRoom()) return;
+    // Of those that are free, the one that was woken the longest ago: another may still be looking.
+    const [lane] = this.#lanes.filter(({ busy }) => !busy).sort((a, b) => a.turn - b.turn);
+    if (!lane) return this.#openAnother();
+    this.#more = false;
+    lane.turn = this.#turns += 1;
+    this.#deps.boss.notifyWorker(lane.id);
+  }
+
+  /** Opens no further lane. Those that are there are for pg-boss to stop. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Opens one more lane, which looks as soon as it is there. */
+  async open(): Promise<void> {
+    const { boss } = this.#deps;
+    const number = this.#lanes.length;
+    const lane: Lane = { id: '', busy: false, turn: (this.#turns += 1) };
+    this.#opening = true;
+    try {
+      lane.id = await boss.work<object, unknown>(
+        this.#queue,
+        {
+          ...this.#options,
+          localConcurrency: 1, // this one
+          pollingIntervalSeconds: OWN_POLL_SECONDS,
+          perJobResults: true,
+        },
+        (jobs: Job[]) => this.#run(lane, number, jobs),
+      );
+      this.#lanes.push(lane);
+      if (this.#closed) await boss.offWork(this.#queue, { id: lane.id, wait: false });
+    } finally {
+      this.#opening = false;
+    }
+    this.goOn();
+  }
+
+  #openAnother(): void {
+    if (this.#opening || this.#lanes.length >= (this.#options.localConcurrency ?? 1)) return;
+    this.#more = false;
+    this.open().catch((err: unknown) => {
+      if (!this.#closed) this.#deps.log.error({ err, queue: this.#queue }, 'lane not opened');
     });
   }
 
-  async function open(): Promise<void> {
-    const number = lanes.length;
-    const lane: Lane = { id: '', busy: false, turn: (turns += 1) };
-    opening = true;
-    try {
-      lane.id = await boss.work<object, unknown>(
-        queue,
-        { ...options, batchSize, pollingIntervalSeconds: OWN_POLL_SECONDS, perJobResults: true },
-        (jobs: Job[]) => run(lane, number, jobs),
-      );
-      lanes.push(lane);
-      if (closed) await boss.offWork(queue, { id: lane.id, wait: false });
-    } finally {
-      opening = false;
-    }
-    wakeNext();
-  }
-
-  async function run(lane: Lane, number: number, jobs: Job[]): Promise<JobResult[]> {
+  async #run(lane: Lane, number: number, jobs: Job[]): Promise<JobResult[]> {
     lane.busy = true;
-    if (jobs.length >= batchSize) more = true;
+    if (jobs.length >= (this.#options.batchSize ?? 1)) this.#more = true;
     try {
-      const working = work(number, jobs); // first, so that what it takes of the room is taken
-      wakeNext();
+      const working = this.#act.work(number, jobs); // first, so that what it takes of the room is taken
+      this.goOn();
       return await working;
     } finally {
       lane.busy = false;
-      wakeNext();
+      this.goOn();
     }
   }
-
-  await open();
-  return {
-    wake() {
-      more = true;
-      wakeNext();
-    },
-    goOn: wakeNext,
-    close() {
-      closed = true;
-    },
-  };
 }

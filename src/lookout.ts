@@ -56,7 +56,7 @@ export async function lookOut(
     }
     worked = calls.hasWorked() || worked;
     const all = [...sights.values()];
-    if (all.some(({ lost }) => lost) || (needsCounting(all) && !stopped)) void supervise();
+    if (all.some(({ lost }) => lost) || (needsCounting(all, worked) && !stopped)) void supervise();
   }
 
   async function follow(queue: QueueName, paused: boolean): Promise<void> {
@@ -68,10 +68,6 @@ export async function lookOut(
       await calls.attach(queue);
       attached.add(queue);
     }
-  }
-
-  function needsCounting(sights: Sight[]): boolean {
-    return sights.some((sight) => sight.counted_late && (worked || sight.due || sight.busy));
   }
 
   async function supervise(): Promise<void> {
@@ -98,6 +94,11 @@ export async function lookOut(
     stopped = true;
     clearTimeout(timer);
   };
+}
+
+/** Whether the counters of a queue are old while something happens in it. */
+function needsCounting(sights: Sight[], worked: boolean): boolean {
+  return sights.some((sight) => sight.counted_late && (worked || sight.due || sight.busy));
 }
 
 // The first of each index range (the queue's _i14), so that it costs the same however long the queue is.

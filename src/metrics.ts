@@ -25,17 +25,6 @@ export function createMetrics() {
       help: 'Orders committed by this process, each with its job.',
       registers,
     }),
-    intakeBatch: new Histogram({
-      name: 'oms_intake_batch_orders',
-      help: 'Transactions that placed orders, by how many orders arrived together and shared it.',
-      buckets: BATCH_BUCKETS_ORDERS,
-      registers,
-    }),
-    intakeWaiting: new Gauge({
-      name: 'oms_intake_waiting_orders',
-      help: 'Orders of this process that wait for a transaction to take them, out of INTAKE_QUEUE_MAX.',
-      registers,
-    }),
     ordersCancelled: new Counter({
       name: 'oms_orders_cancelled_total',
       help: 'Orders cancelled through this process.',
@@ -66,7 +55,24 @@ export function createMetrics() {
       labelNames: ['queue'],
       registers,
     }),
+    ...intakeMetrics(registers),
     ...auditMetrics(registers),
+  };
+}
+
+function intakeMetrics(registers: Registry[]) {
+  return {
+    intakeBatch: new Histogram({
+      name: 'oms_intake_batch_orders',
+      help: 'Transactions that placed orders, by how many orders arrived together and shared it.',
+      buckets: BATCH_BUCKETS_ORDERS,
+      registers,
+    }),
+    intakeWaiting: new Gauge({
+      name: 'oms_intake_waiting_orders',
+      help: 'Orders of this process that wait for a transaction to take them, out of INTAKE_QUEUE_MAX.',
+      registers,
+    }),
   };
 }
 

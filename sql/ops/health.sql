@@ -16,7 +16,7 @@ SELECT
   date_trunc('second', s.last_vacuum)     AS last_vacuum,
   pg_size_pretty(pg_total_relation_size(s.relid)) AS size,
   pg_size_pretty(greatest(
-    0, pg_relation_size(s.relid) - ops._live_bytes(s.relid, s.n_live_tup)
+    0, pg_relation_size(s.relid) - ops._live_bytes(s.relid, s.n_live_tup) * 100 / coalesce(o.fillfactor, 100)
   )) AS bloat_estimate,
   pin.kind      AS pinned_by,
   pin.name      AS pinned_name,
@@ -30,7 +30,8 @@ JOIN pg_class AS c ON c.oid = s.relid AND c.relkind = 'r'
 CROSS JOIN LATERAL (
   SELECT
     max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_threshold')::float8    AS threshold,
-    max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_scale_factor')::float8 AS scale_factor
+    max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_scale_factor')::float8 AS scale_factor,
+    max(option_value) FILTER (WHERE option_name = 'fillfactor')::integer AS fillfactor -- room for updates is no bloat
   FROM pg_options_to_table(c.reloptions)
 ) AS o
 LEFT JOIN (

@@ -64,7 +64,8 @@ export async function enqueue<Q extends QueueName>(
   jobs: NewJob<Q>[],
 ): Promise<void> {
   const rows = jobs.map(({ id, data }) => ({ id, data: queues[queue].payload.parse(data) }));
-  const created = new Set(await boss.insert(queue, rows, { db: bossDb(tx), returnId: true }));
+  const db = bossDb(tx, `enqueue-${queue}`);
+  const created = new Set(await boss.insert(queue, rows, { db, returnId: true }));
   const missing = jobs.filter(({ id }) => !created.has(id));
   if (missing.length > 0)
     throw new JobNotCreated(
@@ -144,8 +145,11 @@ export class ClaimLost extends Error {
   }
 }
 
-/** Lends a slonik transaction to pg-boss for one call. Not for `fetch`: slonik's parsers apply. */
-export function bossDb(tx: DatabaseTransactionConnection): Db {
+/**
+ * Lends a slonik transaction to pg-boss for one call. Not for `fetch`: slonik's parsers apply. With a name, the
+ * statement is prepared under it, once per connection: pg-boss must not use another text there.
+ */
+export function bossDb(tx: DatabaseTransactionConnection, name?: string): Db {
   return {
     async executeSql(text, values = []) {
       // pg-boss writes its own SQL with $1 placeholders, which a template tag cannot express, so
@@ -154,6 +158,7 @@ export function bossDb(tx: DatabaseTransactionConnection): Db {
         ...sql.unsafe`SELECT`,
         sql: text,
         values: values as PrimitiveValueExpression[],
+        ...(name !== undefined && { name }),
       };
       const { rows } = await tx.query(query);
       return { rows: [...rows] };

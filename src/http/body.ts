@@ -32,11 +32,15 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
  */
 const WORTH_SCREENING = /[\d.]{16}|\d[eE]|__proto__|\\/;
 
+/** Screened whatever is in it: only so much text can be nested so deep that nothing could walk through it. */
+const LONG_TEXT = 4000;
+
 function parseJson(bytes: Buffer): unknown {
   try {
     const text = utf8.decode(bytes);
     if (text === '') return undefined;
-    return JSON.parse(text, WORTH_SCREENING.test(text) ? screenMember : undefined) as unknown;
+    const isScreened = text.length > LONG_TEXT || WORTH_SCREENING.test(text);
+    return JSON.parse(text, isScreened ? screenMember : undefined) as unknown;
   } catch (cause) {
     if (createHttpError.isHttpError(cause)) throw cause;
     throw createHttpError(400, 'The body is not valid JSON.', { cause });

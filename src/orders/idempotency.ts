@@ -4,15 +4,16 @@
  *
  * What is in flight is known by an advisory lock that belongs to the transaction. Nobody waits for it: who
  * does not get it is told so at once. And nothing has to be cleaned up after a crash, since the lock goes
- * with the connection. The look for a stored reply is a statement of its own, after the lock: its snapshot
- * is then newer than whatever the last holder of the lock has committed.
+ * with the connection. The statement that takes the locks looks for stored replies too. One that is committed
+ * just between the two is not seen, but met: storing ours beside it is refused, and everything rolls back.
  *
  * Everything takes a list, so that one transaction can serve requests of many users. Of two under one key
  * in one list, the first is served, and the second told that the first is in flight.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { sql, type DatabaseTransactionConnection } from 'slonik';
 import { z } from 'zod';
+import { jsonbRows } from '../db/jsonb.ts';
 import type { Deps } from '../deps.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
@@ -22,13 +23,14 @@ const PRUNE_BATCH_SIZE = 10_000;
 /** What is known of a request: null when it is this transaction's to serve; else its reply or refusal. */
 export type Claim = null | Reply | Problem;
 
-const StoredReply = z.object({
+/** What the database knows of a request that is not simply this transaction's to serve. */
+const Known = z.object({
   n: z.number(),
-  same_body: z.boolean(),
-  status: z.number(),
-  headers: z.record(z.string(), z.string()),
-  body: z.string(),
-  order_id: z.guid(),
+  fingerprint: z.string().nullable(), // NULL: nothing is stored, somebody else has the lock
+  status: z.number().nullable(),
+  headers: z.record(z.string(), z.string()).nullable(),
+  body: z.string().nullable(),
+  order_id: z.guid().nullable(),
 });
 
 /**
@@ -41,13 +43,9 @@ export async function claimKeys(
 ): Promise<Claim[]> {
   const keyed = requests.flatMap((request, n) => (request ? { n, ...request } : []));
   if (keyed.length === 0) return requests.map(() => null);
-  const held = await lockKeys(tx, keyed);
-  const stored = new Map((await findReplies(tx, keyed)).map((reply) => [reply.n, reply]));
   const claims: Claim[] = requests.map(() => null);
-  for (const { n } of keyed) {
-    const reply = stored.get(n);
-    if (reply) claims[n] = replayOf(reply);
-    else if (!held.has(n)) claims[n] = new Problem('idempotency-key-in-use');
+  for (const known of await lockAndLook(tx, withLocks(keyed))) {
+    claims[known.n] = claimFrom(known, requests[known.n]);
   }
   return claims;
 }
@@ -62,55 +60,60 @@ export async function claimKey(
   return claim;
 }
 
-function replayOf(stored: z.infer<typeof StoredReply>): Reply | Problem {
-  if (!stored.same_body) return new Problem('idempotency-key-reused');
-  const { status, headers, body, order_id } = stored;
+function claimFrom(known: z.infer<typeof Known>, request: KeyedRequest | undefined): Claim {
+  const { fingerprint, status, headers, body, order_id } = known;
+  if (fingerprint === null) return new Problem('idempotency-key-in-use');
+  if (fingerprint !== request?.fingerprint) return new Problem('idempotency-key-reused');
+  if (status === null || headers === null || body === null || order_id === null) {
+    throw new TypeError('a stored reply is never without its parts');
+  }
   return { status, headers, body, order_id, replayed: true };
 }
 
 type NumberedRequest = KeyedRequest & { n: number };
 
-/** Which of the requests have the lock of their key; of several under one key, the first. */
-async function lockKeys(
-  tx: DatabaseTransactionConnection,
-  requests: NumberedRequest[],
-): Promise<Set<number>> {
-  const firsts = new Map<string, number>();
-  for (const { n, ...request } of requests) {
-    const lock = lockOf(request);
-    if (!firsts.has(lock)) firsts.set(lock, n);
-  }
-  const Row = z.object({ lock: z.string(), held: z.boolean() });
-  const rows = await tx.any(sql.type(Row)`
-    SELECT k.lock::text AS lock, pg_try_advisory_xact_lock(k.lock) AS held
-    FROM unnest(${sql.array([...firsts.keys()], 'int8')}) AS k(lock)
-  `);
-  return new Set(rows.flatMap(({ lock, held }) => (held ? (firsts.get(lock) ?? []) : [])));
+/** Gives each request the number of its key's lock; of several under one key, only the first. */
+function withLocks(requests: NumberedRequest[]) {
+  const taken = new Set<string>();
+  return requests.map(({ n, user_id, method, path, key }) => {
+    const scope = JSON.stringify([user_id, method, path, key]);
+    const isFirst = !taken.has(scope);
+    taken.add(scope);
+    return { n, user_id, method, path, key, lock: isFirst ? lockOf(scope) : null };
+  });
 }
 
 /** The number of a key's lock. That two keys share one is as likely as 1 in 2^64, and costs a retry. */
-function lockOf({ user_id, method, path, key }: KeyedRequest): string {
-  const scope = JSON.stringify([user_id, method, path, key]);
-  return createHash('sha256').update(scope).digest().readBigInt64BE().toString();
+function lockOf(scope: string): string {
+  return hash('sha256', scope, 'buffer').readBigInt64BE().toString();
 }
 
-// An expired key counts as absent, whether it has been pruned or not. LATERAL … LIMIT keeps the planner to
-// one look into the index for each request: while the table is small, it would rather hash all of it.
-function findReplies(tx: DatabaseTransactionConnection, requests: NumberedRequest[]) {
-  return tx.any(sql.type(StoredReply)`
-    SELECT
-      r.n, k.fingerprint = decode(r.fingerprint, 'hex') AS same_body,
-      k.status, k.headers, k.body::text AS body, k.order_id
-    FROM jsonb_to_recordset(${sql.jsonb(requests)}) AS r(
-      n integer, user_id uuid, method text, path text, key text, fingerprint text
-    )
-    CROSS JOIN LATERAL (
-      SELECT s.fingerprint, s.status, s.headers, s.body, s.order_id
-      FROM idempotency_keys AS s
-      WHERE s.user_id = r.user_id AND s.method = r.method AND s.path = r.path AND s.key = r.key
-        AND s.expires_at > now()
-      LIMIT 1
-    ) AS k
+// Says nothing of those whose lock was free and whose key is new. An expired key counts as absent, whether it
+// has been pruned or not. LATERAL … LIMIT keeps the planner to one look into the index for each request:
+// while the table is small, it would rather hash all of it. Not prepared, lest a plan from then be kept.
+function lockAndLook(
+  tx: DatabaseTransactionConnection,
+  requests: ReturnType<typeof withLocks>,
+): Promise<readonly z.infer<typeof Known>[]> {
+  return tx.any(sql.type(Known)`
+    SELECT n, fingerprint, status, headers, body, order_id
+    FROM (
+      SELECT
+        r.n, coalesce(pg_try_advisory_xact_lock(r.lock), false) AS is_held,
+        encode(k.fingerprint, 'hex') AS fingerprint, k.status, k.headers, k.body::text AS body, k.order_id
+      FROM jsonb_to_recordset(${jsonbRows(requests)}) AS r(
+        n integer, user_id uuid, method text, path text, key text, lock bigint
+      )
+      LEFT JOIN LATERAL (
+        SELECT s.fingerprint, s.status, s.headers, s.body, s.order_id
+        FROM idempotency_keys AS s
+        WHERE s.user_id = r.user_id AND s.method = r.method AND s.path = r.path AND s.key = r.key
+          AND s.expires_at > now()
+        LIMIT 1
+      ) AS k ON true
+      OFFSET 0 -- each lock is asked for once
+    ) AS known
+    WHERE NOT is_held OR fingerprint IS NOT NULL
   `);
 }
 
@@ -128,13 +131,13 @@ export async function storeReplies(
     return { ...request, ...reply };
   });
   if (rows.length === 0) return;
-  const { rowCount } = await tx.query(sql.unsafe`
+  const { rowCount } = await tx.query(sql.prepared('store-replies', z.never())`
     INSERT INTO idempotency_keys AS k
       (user_id, method, path, key, fingerprint, status, headers, body, order_id, expires_at)
     SELECT
       r.user_id, r.method, r.path, r.key, decode(r.fingerprint, 'hex'), r.status, r.headers,
       r.body::json, r.order_id, now() + make_interval(hours => ${config.IDEMPOTENCY_KEY_TTL_HOURS})
-    FROM jsonb_to_recordset(${sql.jsonb(rows)}) AS r(
+    FROM jsonb_to_recordset(${jsonbRows(rows)}) AS r(
       user_id uuid, method text, path text, key text, fingerprint text, status integer, headers jsonb,
       body text, order_id uuid
     )

@@ -43,7 +43,7 @@ export function createIntake(deps: Omit<Deps, 'intake'>): Intake {
       group.add({ order, request }, caller).catch((error: unknown) => {
         throw explained(error);
       }),
-    waiting: group.waiting,
+    waiting: () => group.waiting(),
   };
 }
 

@@ -2,6 +2,7 @@ import { sql, type DatabaseTransactionConnection } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
 import { enqueue } from '../db/boss.ts';
+import { jsonbRows } from '../db/jsonb.ts';
 import type { Deps } from '../deps.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
@@ -59,14 +60,18 @@ async function insertOrders(
   orders: IdentifiedOrder[],
 ): Promise<{ stored: Order[]; xact_id: string }> {
   if (orders.length === 0) return { stored: [], xact_id: '' };
-  const { orders: count, created_at, xact_id } = await tx.one(sql.type(Placed)`
+  const {
+    orders: count,
+    created_at,
+    xact_id,
+  } = await tx.one(sql.prepared('place-orders', Placed)`
     WITH acting AS MATERIALIZED (
       SELECT set_config('oms.actor', 'user', true)
     ), placed AS (
       INSERT INTO orders (id, user_id, product_name, amount, currency, metadata)
       SELECT o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata
       FROM acting,
-        jsonb_to_recordset(${sql.jsonb(orders)}) AS o(
+        jsonb_to_recordset(${jsonbRows(orders)}) AS o(
           id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
         )
       RETURNING created_at, xact_id

@@ -1,0 +1,143 @@
+import { httpCeiling, service } from './contestants.ts';
+import { bullmq } from './peers/bullmq.ts';
+import { DIRECT_SQL } from './peers/direct-sql.ts';
+import { graphile } from './peers/graphile.ts';
+import type { FigureName, Results } from './results.ts';
+import {
+  CREATE_WITH_BACKLOG,
+  DRAIN_WITH_BACKLOG,
+  EMPTY_QUEUE,
+  LONG_QUEUE,
+} from './scenarios/backlog.ts';
+import { createAt, WITH_KEY } from './scenarios/create.ts';
+import { DRAIN } from './scenarios/drain.ts';
+import { IDLE, UNDER_LOAD } from './scenarios/latency.ts';
+import { LIST, userWith } from './scenarios/list.ts';
+import { MEMORY } from './scenarios/memory.ts';
+import { CREATE_PINNED, DRAIN_PINNED, NOT_PINNED, PINNED } from './scenarios/pinned.ts';
+import { WITH_STEP, withWorkers } from './scenarios/workers.ts';
+
+/** What is to be reached. The figure is NaN when the run did not measure it. */
+export type Goal = {
+  name: string;
+  figure: (results: Results) => number;
+  bound: number;
+  /** Whether the figure is to be at least the bound, or at most. */
+  direction: 'at least' | 'at most';
+  unit: '×' | 'ms' | 'MB';
+};
+
+type Figure = Goal['figure'];
+
+const at64 = createAt(64);
+const at256 = createAt(256);
+
+const atLeast = (bound: number, name: string, figure: Figure): Goal => ({
+  name,
+  figure,
+  bound,
+  direction: 'at least',
+  unit: '×',
+});
+
+const atMost = (bound: number, unit: Goal['unit'], name: string, figure: Figure): Goal => ({
+  name,
+  figure,
+  bound,
+  direction: 'at most',
+  unit,
+});
+
+/** One figure over another. */
+function ratio(one: FigureName, other: FigureName): Figure {
+  return (results) => results.median(...one) / results.median(...other);
+}
+
+/** Throughput of one over another's in the same scenario. */
+function throughput(scenario: string, over: string, of = service.name): Figure {
+  return ratio([scenario, of, 'throughput'], [scenario, over, 'throughput']);
+}
+
+function own(scenario: string, measure: string): Figure {
+  return (results) => results.median(scenario, service.name, measure);
+}
+
+/** Over the better of the peers; of those that were measured. */
+function drainOverBest(results: Results): number {
+  const peers = [bullmq, graphile].map(({ name }) => results.median(DRAIN, name, 'throughput'));
+  return results.median(DRAIN, service.name, 'throughput') / Math.max(...peers);
+}
+
+const taken = `${bullmq.name} (not transactional)`;
+
+/** The goals of the bench, in the order in which they are printed. */
+export const goals: Goal[] = [
+  atLeast(1.2, `create, 64 connections, vs ${taken}`, throughput(at64, bullmq.name)),
+  atLeast(1.5, `create, 256 connections, vs ${taken}`, throughput(at256, bullmq.name)),
+  atLeast(
+    3.5,
+    `create, 64 connections, vs ${graphile.name} (transactional)`,
+    throughput(at64, graphile.name),
+  ),
+  atLeast(
+    0.8,
+    'create with an Idempotency-Key, 64 connections, vs without',
+    throughput(at64, service.name, WITH_KEY),
+  ),
+  atLeast(
+    0.85,
+    'create, 256 connections, vs its own HTTP without a database',
+    throughput(at256, httpCeiling.name),
+  ),
+  atMost(
+    2.5,
+    '×',
+    'create, 1 connection, p50 vs direct SQL in one transaction',
+    ratio([createAt(1), service.name, 'p50'], [createAt(1), DIRECT_SQL, 'p50']),
+  ),
+  atMost(
+    1,
+    '×',
+    `create, 64 connections, p99 vs ${bullmq.name}`,
+    ratio([at64, service.name, 'p99'], [at64, bullmq.name, 'p99']),
+  ),
+  atLeast(2.5, `drain vs the better of ${graphile.name} and ${bullmq.name}`, drainOverBest),
+  atMost(12, 'ms', 'POST → COMPLETED, idle, p50', own(IDLE, 'p50')),
+  atMost(60, 'ms', 'POST → COMPLETED, 500 orders/s offered, p99', own(UNDER_LOAD, 'p99')),
+  atMost(
+    1.3,
+    '×',
+    'list page, 1,000,000 orders vs 10 orders of that user, p50',
+    ratio([LIST, userWith(1_000_000), 'p50'], [LIST, userWith(10), 'p50']),
+  ),
+  atLeast(
+    0.8,
+    'create with 1,000,000 orders queued vs none',
+    throughput(CREATE_WITH_BACKLOG, EMPTY_QUEUE, LONG_QUEUE),
+  ),
+  atLeast(
+    0.8,
+    'drain with 1,000,000 orders queued vs none besides',
+    throughput(DRAIN_WITH_BACKLOG, EMPTY_QUEUE, LONG_QUEUE),
+  ),
+  atLeast(
+    0.7,
+    'create with xmin pinned for 3 minutes vs not',
+    throughput(CREATE_PINNED, NOT_PINNED, PINNED),
+  ),
+  atLeast(
+    0.7,
+    'drain with xmin pinned for 3 minutes vs not',
+    throughput(DRAIN_PINNED, NOT_PINNED, PINNED),
+  ),
+  atLeast(3.5, '4 workers vs 1, with a fulfilment step of 20 ms', (results) =>
+    results.median(WITH_STEP, withWorkers(4), 'of one worker'),
+  ),
+  atMost(250, 'MB', 'memory of the API, 256 connections for 60 s', own(MEMORY, 'peak')),
+  atMost(10, 'MB', 'the same, rise in the second half', own(MEMORY, 'rise in the second half')),
+];
+
+/** Whether a figure reaches a goal. */
+export function isMet({ bound, direction }: Goal, figure: number): boolean {
+  return direction === 'at least' ? figure >= bound : figure <= bound;
+}

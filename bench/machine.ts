@@ -1,0 +1,135 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import type { Environment } from '../src/config.ts';
+import { takeDataDir, type DataDir } from '../src/embedded/data-dir.ts';
+import { servicePasswords, startPostgresIn } from '../src/embedded/postgres.ts';
+import { startRedis } from '../src/embedded/redis.ts';
+import { requireRedis } from '../src/testing/servers.ts';
+import { costOf, costOfTree, type Cost } from './cost.ts';
+import { openDatabases, type Databases } from './databases.ts';
+import { SERVICE_FLAGS, startProcess, type Process } from './process.ts';
+
+/** The only setting that is not Postgres' own default: several contestants keep their pools open. */
+const SETTINGS = ['max_connections=300'];
+
+/** Real servers for one run, all on loopback: Postgres with fsync on, and Redis. */
+export type Machine = Databases & {
+  redisUrl: string;
+  redisVersion: () => Promise<string>;
+  /** Kills Redis, and starts it again with nothing in it when the work is done. */
+  withoutRedis: (work: () => Promise<void>) => Promise<void>;
+  /** Starts a module of the repository; see startProcess. Our own modules get our own flags of Node. */
+  start: (
+    name: string,
+    module: string,
+    env: Environment,
+    args?: string[],
+    nodeFlags?: string[],
+  ) => Promise<Process>;
+  /** CPU seconds and memory of everything so far, by name; processes of one name are summed. */
+  costs: () => Map<string, Cost>;
+  close: () => Promise<void>;
+};
+
+type Stops = (() => Promise<void> | void)[];
+
+/** Starts the servers in a temporary folder. What was started is stopped again when something fails. */
+export async function openMachine(): Promise<Machine> {
+  const dir = mkdtempSync(join(tmpdir(), 'oms-bench-'));
+  const stops: Stops = [() => rmSync(dir, { recursive: true, force: true })];
+  async function stopAll(): Promise<void> {
+    for (let stop = stops.pop(); stop; stop = stops.pop()) await stop();
+  }
+  let closing: Promise<void> | undefined;
+  const close = () => (closing ??= stopAll()); // asked twice, by Ctrl-C and by what fails for it
+  try {
+    const dataDir = takeDataDir(dir);
+    const postgres = await startPostgresIn(dataDir, SETTINGS);
+    stops.push(postgres.stop);
+    const redis = await openRedis(dataDir, stops);
+    const processes = createProcesses(dir, stops);
+    return {
+      ...openDatabases(postgres, redis.url, servicePasswords(dataDir)),
+      redisUrl: redis.url,
+      redisVersion: () => versionOf(redis.url),
+      withoutRedis: redis.without,
+      start: processes.start,
+      costs: () =>
+        processes
+          .costs()
+          .set('Postgres', costOfTree(postgres.child.pid ?? 0))
+          .set('Redis', redis.cost()),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** A Redis that can be away for a while. */
+async function openRedis(dataDir: DataDir, stops: Stops) {
+  const program = requireRedis();
+  const dir = dataDir.path('redis');
+  mkdirSync(dir);
+  let current = await startRedis(program, dir);
+  stops.push(() => current.stop());
+  let ended: Cost | undefined;
+  const cost = () => sum(ended, costOfTree(current.child.pid ?? 0));
+
+  async function without(work: () => Promise<void>): Promise<void> {
+    ended = cost();
+    await current.stop();
+    try {
+      await work();
+    } finally {
+      current = await startRedis(program, dir, current.port);
+    }
+  }
+  return { url: current.url, without, cost };
+}
+
+/** The processes under test: each one's output goes to a file in the folder. */
+function createProcesses(dir: string, stops: Stops): Pick<Machine, 'start' | 'costs'> {
+  const ended = new Map<string, Cost>();
+  const running = new Set<Process>();
+  return {
+    async start(name, module, env, args = [], nodeFlags) {
+      const flags = nodeFlags ?? (module.startsWith('src/') ? SERVICE_FLAGS : []);
+      const logFile = join(dir, `${name.replace(/[^\w-]+/g, '-')}.log`);
+      const onEnd = (cost: Cost) => {
+        running.delete(started);
+        ended.set(name, sum(ended.get(name), cost));
+      };
+      const command = { name, module, env, args, nodeFlags: flags, cwd: dir, logFile, onEnd };
+      const started = await startProcess(command);
+      running.add(started);
+      stops.push(started.stop);
+      return started;
+    },
+    costs() {
+      const costs = new Map(ended);
+      for (const { name, pid } of running) costs.set(name, sum(costs.get(name), costOf(pid)));
+      return costs;
+    },
+  };
+}
+
+/** CPU adds up; of memory, the most that one of them had. */
+function sum(one: Cost | undefined, other: Cost): Cost {
+  return {
+    cpuSeconds: (one?.cpuSeconds ?? 0) + other.cpuSeconds,
+    memoryMb: Math.max(one?.memoryMb ?? 0, other.memoryMb),
+  };
+}
+
+async function versionOf(redisUrl: string): Promise<string> {
+  const redis = new Redis(redisUrl);
+  try {
+    return /redis_version:(\S+)/.exec(await redis.info('server'))?.[1] ?? 'unknown';
+  } finally {
+    redis.disconnect();
+  }
+}

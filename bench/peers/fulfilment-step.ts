@@ -1,0 +1,14 @@
+/* The step outside of the service: accepts every order, 20 ms after it was asked to. */
+import { createServer } from 'node:http';
+import { listenForBench, runPeer } from './serving.ts';
+
+const STEP_MS = 20;
+
+await runPeer(() =>
+  listenForBench(
+    createServer((request, response) => {
+      request.resume();
+      request.once('end', () => setTimeout(() => response.writeHead(204).end(), STEP_MS));
+    }),
+  ),
+);

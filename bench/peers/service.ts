@@ -1,0 +1,131 @@
+import { Redis } from 'ioredis';
+import { Client } from 'pg';
+import type { Environment } from '../../src/config.ts';
+import { wakeChannel } from '../../src/redis/hints.ts';
+import { ORDER_BODY, type Api, type QueueContestant } from '../contestant.ts';
+import type { Machine } from '../machine.ts';
+import { SERVICE_FLAGS, type Process } from '../process.ts';
+
+type Setup = {
+  name: string;
+  database: string;
+  /** What is set otherwise than by default. */
+  settings?: Environment;
+  /** The module that serves the API. */
+  module?: string;
+};
+
+/** This service with some settings, in a database of its own. */
+export function serviceContestant({
+  name,
+  database,
+  settings = {},
+  module = 'src/api.ts',
+}: Setup): QueueContestant {
+  return {
+    name,
+    database,
+    async api(machine) {
+      const { env } = await machine.service(database);
+      const api = await machine.start(
+        `${name}, API`,
+        module,
+        { ...env('api'), ...settings },
+        [],
+        SERVICE_FLAGS,
+      );
+      return { ...api, ...(await userRequest(machine, database, api)) };
+    },
+    async worker(machine) {
+      const { env } = await machine.service(database);
+      return machine.start(`${name}, worker`, 'src/worker.ts', { ...env('worker'), ...settings });
+    },
+    fill: (machine, orders) => placeInBulk(machine, database, orders),
+    async left(machine) {
+      const jobs = `SELECT count(*)::int AS left FROM pgboss.job
+        WHERE name = 'process-order' AND state < 'completed'`;
+      return (await machine.query<{ left: number }>(jobs, database))[0]?.left ?? 0;
+    },
+    async clear(machine) {
+      await machine.service(database);
+      await machine.query(CLEAR, database);
+    },
+  };
+}
+
+type Headers = Record<string, string>;
+
+const users = new WeakMap<Machine, Map<string, Headers>>();
+
+/** Signs a user up the first time; the token is good for a day. */
+async function userRequest(
+  machine: Machine,
+  database: string,
+  { origin }: Process,
+): Promise<Pick<Api, 'headers' | 'body' | 'path'>> {
+  const known = users.get(machine) ?? new Map<string, Headers>();
+  users.set(machine, known);
+  const headers = known.get(database) ?? (await signUp(origin));
+  known.set(database, headers);
+  return { headers, body: ORDER_BODY, path: '/orders' };
+}
+
+/** Registers a user and logs in. Returns the headers of a request of that user. */
+export async function signUp(origin: string): Promise<Headers> {
+  const account = { email: `bench-${Date.now()}@example.test`, password: 'correct horse' };
+  const headers = { 'content-type': 'application/json' };
+  const post = (path: string, body: object) =>
+    fetch(`${origin}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+  await post('/auth/register', { name: 'Bench', ...account });
+  const { access_token } = (await (await post('/auth/login', account)).json()) as {
+    access_token: string;
+  };
+  return { ...headers, authorization: `Bearer ${access_token}` };
+}
+
+// Events, hashes and the check for the job as for any order: all triggers are on.
+const PLACE_IN_BULK = `
+  WITH placed AS (
+    INSERT INTO orders (id, user_id, product_name, amount)
+    SELECT uuid_v7(), (SELECT id FROM users ORDER BY id LIMIT 1), 'Book', 99.00
+    FROM generate_series(1, $1)
+    RETURNING id, xact_id
+  ) SELECT count(enqueue_order(id, xact_id)) FROM placed`;
+
+const SOME_USER = `
+  INSERT INTO users (id, name, email, password_hash)
+  VALUES (uuid_v7(), 'Bench', 'bench@example.test', 'none') ON CONFLICT DO NOTHING`;
+
+/** Leaves the transaction open. Returns how to commit it and wake the workers. */
+async function placeInBulk(
+  machine: Machine,
+  database: string,
+  orders: number,
+): Promise<() => Promise<void>> {
+  const { databaseUrl } = await machine.service(database);
+  const db = new Client(databaseUrl);
+  await db.connect();
+  await db.query(SOME_USER);
+  await db.query('BEGIN');
+  await db.query(`SELECT set_config('oms.actor', 'bench', true)`);
+  await db.query(PLACE_IN_BULK, [orders]);
+  await db.query('SET CONSTRAINTS ALL IMMEDIATE'); // what would else be checked at COMMIT
+  await db.query('ANALYZE orders, order_events, pgboss.job'); // as autovacuum would within a minute
+  return async () => {
+    await db.query('COMMIT');
+    await wakeWorkers(machine, database);
+    await db.end();
+  };
+}
+
+/** What an API publishes after a commit. */
+export async function wakeWorkers(machine: Machine, database: string): Promise<void> {
+  const redis = new Redis(machine.redisUrl);
+  await redis.publish(wakeChannel({ REDIS_PREFIX: database }), 'process-order');
+  redis.disconnect();
+}
+
+// Triggers are off: events are append-only.
+const CLEAR = `
+  SET session_replication_role = replica;
+  TRUNCATE orders, order_events, idempotency_keys, worker_holds, pgboss.job`;

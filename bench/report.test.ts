@@ -1,0 +1,64 @@
+import test from 'ava';
+import { chart } from './chart.ts';
+import { service } from './contestants.ts';
+import { goals, isMet } from './goals.ts';
+import { bullmq } from './peers/bullmq.ts';
+import { goalTable, scenarioTables } from './report.ts';
+import { median, quantile, Results } from './results.ts';
+import { createAt } from './scenarios/create.ts';
+import { asMarkdown, asText } from './table.ts';
+
+function someResults(): Results {
+  const results = new Results();
+  for (const perSecond of [1000, 3000, 2000]) {
+    results.add(createAt(64), service.name, 'throughput', '/s', perSecond);
+    results.add(createAt(64), bullmq.name, 'throughput', '/s', perSecond / 2);
+  }
+  return results;
+}
+
+test('a median is the middle, or the mean of the two in the middle', (t) => {
+  t.is(median([3, 1, 2]), 2);
+  t.is(median([4, 1, 2, 3]), 2.5);
+  t.is(median([]), Number.NaN);
+  t.is(quantile([5, 1, 4, 2, 3], 0.99), 5);
+});
+
+test('a table shows medians, their range, and the ratio to the first line', (t) => {
+  const [table] = scenarioTables(someResults().figures);
+
+  t.deepEqual(table?.rows, [
+    [service.name, '2,000 /s (1,000–3,000)', ''],
+    [bullmq.name, '1,000 /s (500–1,500)', '2.00 ×'],
+  ]);
+});
+
+test('a goal stands beside its figure, and one that was not measured is left out', (t) => {
+  const { rows } = goalTable(someResults().figures);
+
+  t.is(rows.length, 1);
+  t.deepEqual(rows[0]?.slice(1), ['2.00 ×', '≥ 1.2 ×', 'met']);
+});
+
+test('a goal is met at its bound, and missed beyond it', (t) => {
+  const [first] = goals;
+  if (!first) throw new Error('there are no goals');
+
+  t.true(isMet({ ...first, bound: 2, direction: 'at least' }, 2));
+  t.false(isMet({ ...first, bound: 2, direction: 'at least' }, 1.99));
+  t.false(isMet({ ...first, bound: 2, direction: 'at most' }, 2.01));
+});
+
+test('the same table as text is aligned, and as Markdown escapes what would end a cell', (t) => {
+  const table = { title: 'a', head: ['', 'b', 'c'], rows: [['x|y', '10', '2']] };
+
+  t.is(asText(table), 'A\n        b  c\n  x|y  10  2\n');
+  t.true(asMarkdown(table).includes('| x\\|y | 10 | 2 |'));
+});
+
+test('the chart has a bar for each contestant that was measured', (t) => {
+  const svg = chart(someResults().figures);
+
+  t.is(svg.match(/<rect/g)?.length, 2);
+  t.true(svg.includes('prefers-color-scheme: dark'));
+});

@@ -1,0 +1,127 @@
+import { goals, isMet } from './goals.ts';
+import type { Receipt } from './receipt.ts';
+import { median, Results, type Figure } from './results.ts';
+import { asMarkdown, asText, type Table } from './table.ts';
+
+/** Everything about a run, as it is written to JSON. */
+export type Run = { receipt: Receipt; figures: Figure[] };
+
+const RATIO = 'Ratio: the figure of the first line over the one of this line.';
+const QUICK =
+  'A quick run: fewer rounds, short cells, small sizes. It shows that all works; its figures count for nothing.';
+
+/** The figures of every scenario, the goals and the receipt, as text. */
+export function report(run: Run): string {
+  return `\n${[...tablesOf(run).map(asText), ...notesOn(run)].join('\n')}\n`;
+}
+
+/** The same in Markdown. */
+export function reportMarkdown(run: Run): string {
+  return [...notesOn(run), '', ...tablesOf(run).map(asMarkdown)].join('\n');
+}
+
+/** The goals alone, and where they were measured. */
+export function goalsMarkdown(run: Run): string {
+  const { began, cpu, node, postgres, rounds } = run.receipt;
+  const where = `${began.slice(0, 10)}, ${cpu}, Node ${node}, Postgres ${postgres.server_version}, ${rounds} rounds.`;
+  const table = asMarkdown({ ...goalTable(run.figures), title: '' });
+  return [table, where, ...(run.receipt.quick ? ['', QUICK] : [])].join('\n');
+}
+
+function notesOn({ receipt }: Run): string[] {
+  return receipt.quick ? [RATIO, QUICK] : [RATIO];
+}
+
+function tablesOf({ figures, receipt }: Run): Table[] {
+  const all = [...scenarioTables(figures), goalTable(figures), ...receiptTables(receipt)];
+  return all.filter(({ rows }) => rows.length > 0);
+}
+
+/** One table for each scenario: a line for each contestant, the service first. */
+export function scenarioTables(figures: Figure[]): Table[] {
+  const scenarios = [...new Set(figures.map(({ scenario }) => scenario))];
+  return scenarios.map((scenario) => {
+    const own = figures.filter((figure) => figure.scenario === scenario);
+    const contestants = [...new Set(own.map(({ contestant }) => contestant))];
+    const measures = [...new Set(own.map(({ measure }) => measure))];
+    const [first = ''] = contestants;
+    const [measured = '', ...others] = measures;
+    const isCompared = contestants.length > 1;
+    const rows = contestants.map((contestant) => {
+      const of = (measure: string, name = contestant) =>
+        own.find((figure) => figure.contestant === name && figure.measure === measure);
+      const figure = of(measured);
+      const ratio = isCompared ? [ratioOf(figure, of(measured, first))] : [];
+      return [contestant, spread(figure), ...ratio].concat(others.map((name) => spread(of(name))));
+    });
+    return {
+      title: scenario,
+      head: ['', measured, ...(isCompared ? ['ratio'] : []), ...others],
+      rows,
+    };
+  });
+}
+
+/** The median, with the least and the most of the rounds. */
+function spread(figure: Figure | undefined): string {
+  if (!figure) return '';
+  const { samples, unit } = figure;
+  const middle = `${rounded(median(samples))}${unit && ` ${unit}`}`;
+  if (samples.length === 1) return middle;
+  return `${middle} (${rounded(Math.min(...samples))}–${rounded(Math.max(...samples))})`;
+}
+
+function ratioOf(figure: Figure | undefined, first: Figure | undefined): string {
+  if (!figure || !first || figure === first) return '';
+  const ratio = median(first.samples) / median(figure.samples);
+  return Number.isFinite(ratio) ? `${ratio.toFixed(2)} ×` : '';
+}
+
+/** Three digits that mean something. */
+export function rounded(value: number): string {
+  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en');
+  return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
+}
+
+/** Each goal, what was measured, and whether that reaches it. */
+export function goalTable(figures: Figure[]): Table {
+  const results = new Results(figures);
+  const rows = goals.flatMap((goal) => {
+    const figure = goal.figure(results);
+    if (Number.isNaN(figure)) return [];
+    const sign = goal.direction === 'at least' ? '≥' : '≤';
+    const unit = ` ${goal.unit}`;
+    const verdict = isMet(goal, figure) ? 'met' : 'missed';
+    return [[goal.name, `${rounded(figure)}${unit}`, `${sign} ${goal.bound}${unit}`, verdict]];
+  });
+  return { title: 'goals', head: ['', 'figure', 'goal', ''], rows };
+}
+
+function receiptTables(receipt: Receipt): Table[] {
+  const facts = [
+    ['begun', receipt.began],
+    ['took', `${Math.round(receipt.seconds)} s, ${receipt.rounds} rounds`],
+    ['CPU', receipt.cpu],
+    ['memory', `${receipt.memory_gib} GiB`],
+    ['Node', receipt.node],
+    ['packages', list(receipt.packages)],
+    ['Postgres', list(receipt.postgres)],
+    ['Redis', list(receipt.redis)],
+    ['logs', 'none of requests, for any contestant'],
+    ['dead tuples left', list(receipt.dead_tuples)],
+  ];
+  const processes = Object.entries(receipt.processes).map(([name, { cpuSeconds, memoryMb }]) => [
+    name,
+    `${cpuSeconds.toFixed(1)} s`,
+    `${Math.round(memoryMb)} MB`,
+  ]);
+  return [
+    { title: 'receipt', head: ['', ''], rows: facts },
+    { title: 'processes', head: ['', 'CPU', 'memory at most'], rows: processes },
+  ];
+}
+
+function list(values: Record<string, string | number>): string {
+  const parts = Object.entries(values).map(([name, value]) => `${name} ${value}`);
+  return parts.join(', ');
+}

@@ -1,0 +1,62 @@
+/** One figure of one contestant in one scenario: a sample per round. */
+export type Figure = {
+  scenario: string;
+  contestant: string;
+  /** 'throughput', 'p50', 'p99', 'drain' … */
+  measure: string;
+  /** '/s', 'ms', 'MB' … */
+  unit: string;
+  samples: number[];
+};
+
+/** The names of a figure, in the order in which one says them. */
+export type FigureName = [scenario: string, contestant: string, measure: string];
+
+/** Everything that a run has measured, in the order in which it was first measured. */
+export class Results {
+  readonly figures: Figure[];
+
+  constructor(figures: Figure[] = []) {
+    this.figures = figures;
+  }
+
+  /** Adds a sample, normally the one of a round. */
+  add(scenario: string, contestant: string, measure: string, unit: string, value: number): void {
+    const found = this.find(scenario, contestant, measure);
+    if (found) found.samples.push(value);
+    else this.figures.push({ scenario, contestant, measure, unit, samples: [value] });
+  }
+
+  find(...[scenario, contestant, measure]: FigureName): Figure | undefined {
+    return this.figures.find(
+      (figure) =>
+        figure.scenario === scenario &&
+        figure.contestant === contestant &&
+        figure.measure === measure,
+    );
+  }
+
+  /** The median over the rounds. NaN when it was not measured. */
+  median(...name: FigureName): number {
+    return median(this.find(...name)?.samples ?? []);
+  }
+
+  toJSON(): Figure[] {
+    return this.figures;
+  }
+}
+
+/** The value below which a share of the samples lies. NaN of none. */
+export function quantile(samples: readonly number[], share: number): number {
+  const sorted = samples.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}
+
+/** The middle one; of an even number, the mean of the two in the middle. NaN of none. */
+export function median(samples: readonly number[]): number {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  const lower = sorted[Math.floor(middle)] ?? Number.NaN;
+  const upper = sorted[Math.ceil(middle)] ?? Number.NaN;
+  return (lower + upper) / 2;
+}

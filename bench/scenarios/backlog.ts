@@ -1,0 +1,119 @@
+/*
+ * Whether a long queue makes the service slow: creates, and what a worker completes, in a database where a
+ * million orders are queued, beside one where none is.
+ */
+import { Client } from 'pg';
+import { timeCompletions } from '../completions.ts';
+import type { Contestant, QueueContestant } from '../contestant.ts';
+import { service } from '../contestants.ts';
+import { fillQueue } from '../fill.ts';
+import type { Machine } from '../machine.ts';
+import { serviceContestant } from '../peers/service.ts';
+import type { Context, Scenario } from '../scenario.ts';
+import { create } from './create.ts';
+
+const QUEUED = 1_000_000;
+const QUEUED_QUICK = 50_000;
+
+/** Orders that a worker warms up on, and that it is timed with. */
+const DRAINED = { skip: 4_000, count: 16_000 };
+const DRAINED_QUICK = { skip: 1_000, count: 3_000 };
+
+const CREATE_SECONDS = 3;
+/** Of the load generator, for creates. */
+export const CONNECTIONS = 64;
+
+export const CREATE_WITH_BACKLOG = `create with a backlog, ${CONNECTIONS} connections`;
+export const DRAIN_WITH_BACKLOG = 'drain with a backlog';
+export const LONG_QUEUE = `${service.name}, ${QUEUED.toLocaleString('en')} orders queued`;
+export const EMPTY_QUEUE = `${service.name}, queue empty`;
+
+/** A name, and the service in a database of its own; `isEmptied` before each measurement. */
+type Side = { name: string; contestant: QueueContestant; isEmptied: boolean };
+
+const sides: Side[] = [
+  {
+    name: LONG_QUEUE,
+    contestant: serviceContestant({ name: 'This service, backlog', database: 'orders_backlog' }),
+    isEmptied: false,
+  },
+  {
+    name: EMPTY_QUEUE,
+    contestant: serviceContestant({ name: 'This service, no backlog', database: 'orders_empty' }),
+    isEmptied: true,
+  },
+];
+
+async function run({ machine, results, quick, rounds, say }: Context): Promise<void> {
+  const drained = quick ? DRAINED_QUICK : DRAINED;
+  await queueMany(machine, 'orders_backlog', quick ? QUEUED_QUICK : QUEUED, say);
+  for (let round = quick ? 1 : 0; round <= rounds; round += 1) {
+    for (const { name, contestant, isEmptied } of sides) {
+      say(round === 0 ? `warm-up, ${name}` : `round ${round} of ${rounds}, ${name}`);
+      if (isEmptied) await contestant.clear(machine);
+      const created = await createFor(
+        machine,
+        contestant,
+        quick || round === 0 ? 1 : CREATE_SECONDS,
+      );
+      if (isEmptied) await refill(machine, contestant, drained.skip + drained.count);
+      await machine.checkpoint();
+      const completed = await drainSome(machine, contestant, drained);
+      if (round === 0) continue;
+      results.add(CREATE_WITH_BACKLOG, name, 'throughput', '/s', created);
+      results.add(DRAIN_WITH_BACKLOG, name, 'throughput', '/s', completed);
+    }
+  }
+}
+
+/** Creates a second of an API of its own, warmed up. */
+export async function createFor(
+  machine: Machine,
+  contestant: Contestant,
+  seconds: number,
+): Promise<number> {
+  const api = await contestant.api(machine);
+  try {
+    await create(machine, [api], { connections: CONNECTIONS, seconds: 1 });
+    return (await create(machine, [api], { connections: CONNECTIONS, seconds })).perSecond;
+  } finally {
+    await api.stop();
+  }
+}
+
+async function refill(
+  machine: Machine,
+  { clear, fill }: QueueContestant,
+  orders: number,
+): Promise<void> {
+  await clear(machine);
+  const release = await fill(machine, orders);
+  await release();
+}
+
+/** Completions a second of one worker, which is started for it. */
+export function drainSome(
+  machine: Machine,
+  { database, worker }: QueueContestant,
+  drained: typeof DRAINED,
+): Promise<number> {
+  return timeCompletions(machine, database, drained, async () => [await worker(machine)]);
+}
+
+async function queueMany(
+  machine: Machine,
+  database: string,
+  orders: number,
+  say: Context['say'],
+): Promise<void> {
+  const { databaseUrl } = await machine.service(database);
+  const db = new Client(databaseUrl);
+  await db.connect();
+  try {
+    await fillQueue(db, orders, (done) => say(`queueing ${orders} orders: ${done}`));
+  } finally {
+    await db.end();
+  }
+}
+
+export const backlog: Scenario = { name: 'backlog', run };

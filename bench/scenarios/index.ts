@@ -1,0 +1,28 @@
+import type { Scenario } from '../scenario.ts';
+import { apiProcesses } from './api-processes.ts';
+import { backlog } from './backlog.ts';
+import { createOrders } from './create.ts';
+import { drain } from './drain.ts';
+import { latency } from './latency.ts';
+import { list } from './list.ts';
+import { memory } from './memory.ts';
+import { pinned } from './pinned.ts';
+import { redisDown } from './redis-down.ts';
+import { workers } from './workers.ts';
+
+/**
+ * Everything that `npm run bench` measures, in this order. The last one takes Redis away, and with it what
+ * BullMQ has queued there.
+ */
+export const scenarios: Scenario[] = [
+  createOrders,
+  apiProcesses,
+  drain,
+  workers,
+  latency,
+  list,
+  memory,
+  backlog,
+  pinned,
+  redisDown,
+];

@@ -1,0 +1,108 @@
+/*
+ * What a forgotten transaction does to the service: for three minutes a session holds a snapshot, so that no
+ * row version that has become dead since can be removed, while orders are created and completed as fast as
+ * they go. Then creates and completions are measured, 30 s under load in all, in turns with a database where
+ * nobody holds anything. That one has had no load before: its tables are small, which is in its favour.
+ */
+import { setTimeout } from 'node:timers/promises';
+import { Client } from 'pg';
+import type { QueueContestant } from '../contestant.ts';
+import { service } from '../contestants.ts';
+import type { Machine } from '../machine.ts';
+import { serviceContestant } from '../peers/service.ts';
+import type { Context, Scenario } from '../scenario.ts';
+import { CONNECTIONS, createFor, drainSome } from './backlog.ts';
+import { create } from './create.ts';
+
+/** Measuring both sides takes the last of the three minutes. */
+const LOAD_SECONDS = 120;
+const LOAD_SECONDS_QUICK = 5;
+const SLICE_SECONDS = 5;
+
+const ROUNDS = 3;
+const POLL_MS = 200;
+
+/** Of a round: for how long orders are created, and how many of the completed are timed. */
+const SIZE = { seconds: 4, skip: 4_000, count: 16_000 };
+const SIZE_QUICK = { seconds: 1, skip: 1_000, count: 3_000 };
+
+export const CREATE_PINNED = `create while a transaction stays open, ${CONNECTIONS} connections`;
+export const DRAIN_PINNED = 'drain while a transaction stays open';
+export const PINNED = `${service.name}, open for 3 minutes`;
+export const NOT_PINNED = `${service.name}, none open`;
+
+type Side = { name: string; contestant: QueueContestant };
+
+const pinnedSide: Side = {
+  name: PINNED,
+  contestant: serviceContestant({ name: 'This service, pinned', database: 'orders_pinned' }),
+};
+const otherSide: Side = {
+  name: NOT_PINNED,
+  contestant: serviceContestant({ name: 'This service, not pinned', database: 'orders_unpinned' }),
+};
+
+const sides = [pinnedSide, otherSide];
+
+async function run({ machine, results, quick, say }: Context): Promise<void> {
+  const unpin = await pin(machine);
+  try {
+    await loadPinned(machine, quick ? LOAD_SECONDS_QUICK : LOAD_SECONDS, say);
+    for (let round = quick ? 1 : 0; round <= (quick ? 1 : ROUNDS); round += 1) {
+      for (const { name, contestant } of sides) {
+        say(round === 0 ? `warm-up, ${name}` : `round ${round}, ${name}`);
+        const size = quick || round === 0 ? SIZE_QUICK : SIZE;
+        const created = await createFor(machine, contestant, size.seconds);
+        const release = await contestant.fill(machine, size.skip + size.count);
+        await release();
+        await machine.checkpoint();
+        const completed = await drainSome(machine, contestant, size);
+        if (round === 0) continue;
+        results.add(CREATE_PINNED, name, 'throughput', '/s', created);
+        results.add(DRAIN_PINNED, name, 'throughput', '/s', completed);
+      }
+    }
+    for (const { name, contestant } of sides) {
+      results.add(DRAIN_PINNED, name, 'dead row versions', '', await deadRows(machine, contestant));
+    }
+  } finally {
+    await unpin();
+  }
+}
+
+/** Opens a transaction with a snapshot, as a report or a forgotten psql would. Returns how to end it. */
+async function pin(machine: Machine): Promise<() => Promise<void>> {
+  const { databaseUrl } = await machine.service(pinnedSide.contestant.database);
+  const db = new Client(databaseUrl);
+  await db.connect();
+  await db.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+  await db.query('SELECT count(*) FROM orders');
+  return () => db.end();
+}
+
+/** Creates and completes orders for so long: creates for most of it, and then what is left is completed. */
+async function loadPinned(machine: Machine, seconds: number, say: Context['say']): Promise<void> {
+  const { contestant } = pinnedSide;
+  const end = performance.now() + seconds * 1000;
+  const api = await contestant.api(machine);
+  const worker = await contestant.worker(machine);
+  try {
+    while (performance.now() < end - (seconds * 1000) / 4) {
+      await create(machine, [api], { connections: CONNECTIONS, seconds: SLICE_SECONDS });
+      say(`load beside the open transaction, ${Math.round((end - performance.now()) / 1000)} s`);
+    }
+    while (performance.now() < end && (await contestant.left(machine)) > 0) {
+      await setTimeout(POLL_MS);
+    }
+  } finally {
+    await worker.stop();
+    await api.stop();
+  }
+}
+
+async function deadRows(machine: Machine, { database }: QueueContestant): Promise<number> {
+  const sql = `SELECT sum(n_dead_tup)::int AS dead FROM pg_stat_user_tables`;
+  return (await machine.query<{ dead: number }>(sql, database))[0]?.dead ?? 0;
+}
+
+export const pinned: Scenario = { name: 'pinned', run };

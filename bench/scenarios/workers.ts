@@ -1,0 +1,64 @@
+/*
+ * Whether more workers do more: 1, 2 and 4 of them, with a step outside of the service that takes 20 ms for
+ * each order. A worker has four such calls under way at a time, so that the step bounds it and not the CPU
+ * of this machine, which all the processes share: 200 orders a second at most.
+ */
+import { timeCompletions } from '../completions.ts';
+import { service } from '../contestants.ts';
+import { serviceContestant } from '../peers/service.ts';
+import type { Context, Scenario } from '../scenario.ts';
+
+const WORKERS = [1, 2, 4];
+const CALLS = 4;
+
+/** For each worker: orders to warm up on, and orders that are timed. */
+const DRAINED = { skip: 60, count: 600 };
+const DRAINED_QUICK = { skip: 40, count: 160 };
+
+/** Queued besides, so that all of the workers are busy until the last timed order. */
+const SPARE = 200;
+
+const DATABASE = 'orders_workers';
+
+export const WITH_STEP = `step of 20 ms, ${CALLS} calls at a time per worker`;
+export const withWorkers = (workers: number) =>
+  `${service.name}, ${workers} worker${workers === 1 ? '' : 's'}`;
+
+async function run({ machine, results, quick, rounds, say }: Context): Promise<void> {
+  const step = await machine.start('fulfilment step', 'bench/peers/fulfilment-step.ts', {});
+  const contestant = serviceContestant({
+    name: 'This service, with a step',
+    database: DATABASE,
+    settings: {
+      FULFILMENT_URL: step.origin,
+      FULFILMENT_SECRET: 'whsec_bWVhc3VyaW5nLWFuZC1ub3RoaW5nLWVsc2U=',
+      FULFILMENT_CONCURRENCY: String(CALLS),
+      WORKER_CONCURRENCY: '1',
+    },
+  });
+  async function completions(workers: number): Promise<number> {
+    const { skip, count } = quick ? DRAINED_QUICK : DRAINED;
+    await contestant.clear(machine);
+    const release = await contestant.fill(machine, (skip + count) * workers + SPARE);
+    await release();
+    await machine.checkpoint();
+    const size = { skip: skip * workers, count: count * workers };
+    return timeCompletions(machine, DATABASE, size, () =>
+      Promise.all(Array.from({ length: workers }, () => contestant.worker(machine))),
+    );
+  }
+
+  for (let round = 1; round <= rounds; round += 1) {
+    let one = Number.NaN;
+    for (const workers of WORKERS) {
+      say(`round ${round} of ${rounds}, ${withWorkers(workers)}`);
+      const perSecond = await completions(workers);
+      if (workers === 1) one = perSecond;
+      results.add(WITH_STEP, withWorkers(workers), 'throughput', '/s', perSecond);
+      results.add(WITH_STEP, withWorkers(workers), 'of one worker', '×', perSecond / one);
+    }
+  }
+  await step.stop();
+}
+
+export const workers: Scenario = { name: 'workers', run };

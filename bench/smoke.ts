@@ -1,0 +1,14 @@
+import { contestants } from './contestants.ts';
+import type { Machine } from './machine.ts';
+import { verifyDirectSql } from './peers/direct-sql.ts';
+import { verify } from './verify.ts';
+
+/** Checks that every contestant does what it is measured for; measures nothing. Throws what is wrong. */
+export async function smoke(machine: Machine, say: (line: string) => void): Promise<void> {
+  for (const contestant of contestants) {
+    await verify(machine, contestant);
+    say(`${contestant.name}: answers, stores and completes as it should`);
+  }
+  await verifyDirectSql(machine);
+  say('direct SQL: stores as it should');
+}

@@ -1,0 +1,35 @@
+/** A table of texts; the first column names the line. */
+export type Table = { title: string; head: string[]; rows: string[][] };
+
+/** Aligned columns: the first to the left, the others to the right, or left when it is prose. */
+export function asText({ title, head, rows }: Table): string {
+  const all = head.some(Boolean) ? [head, ...rows] : rows;
+  const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
+  const isProse = head.length === 2;
+  const lines = all.map((row) =>
+    row
+      .map((cell, column) => {
+        const width = widths[column] ?? 0;
+        return column === 0 || isProse ? cell.padEnd(width) : cell.padStart(width);
+      })
+      .join('  ')
+      .trimEnd(),
+  );
+  return [title.toUpperCase(), ...lines.map((line) => `  ${line}`), ''].join('\n');
+}
+
+/** The same in Markdown, under a heading if it has a title. */
+export function asMarkdown({ title, head, rows }: Table): string {
+  const rule = head.map((_, column) => (column === 0 || head.length === 2 ? '---' : '---:'));
+  return [
+    ...(title ? [`### ${title}`, ''] : []),
+    markdownRow(head),
+    markdownRow(rule),
+    ...rows.map(markdownRow),
+    '',
+  ].join('\n');
+}
+
+function markdownRow(cells: string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+}
