@@ -1,7 +1,8 @@
 -- How each queue is doing.   psql: TABLE ops.queues;
 -- From the counters that pg-boss keeps, so that it costs the same however long the queue or its history;
--- the workers refresh them every 2 s, and counted_ago grows when no worker is there to do it. Rates and
--- times are of the last 5 minutes; wait is from when a job could have run, run is the attempt that ended it.
+-- the workers refresh them every 2 s while something happens, else every minute, and counted_ago grows when
+-- no worker is there to do it. Rates and times are of the last 5 minutes; wait is from when a job could have
+-- run, run is the attempt that ended it.
 CREATE VIEW ops.queues AS
 SELECT
   q.name            AS queue,
