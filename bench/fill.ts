@@ -16,22 +16,9 @@ type Progress = (done: number) => void;
 
 /** Fills the database, oldest order first, and vacuums it. Calls back with the number of orders there. */
 export async function fill(db: Client, { orders, jobs }: Size, onProgress: Progress = () => {}) {
-  const withJob = Math.floor(jobs / 1.05);
   await db.query(`SET session_replication_role = replica`);
-  await db.query(FUNCTIONS);
-  await db.query(USERS_SQL, [USERS]);
-  for (let from = 0; from < orders; from += CHUNK_ORDERS) {
-    const to = Math.min(from + CHUNK_ORDERS, orders);
-    await db.query('BEGIN');
-    await db.query(PLAN_SQL, [orders - to, orders - from - 1, withJob, USERS]);
-    await db.query(ORDERS_SQL);
-    await db.query(EVENTS_SQL);
-    await db.query(JOBS_SQL);
-    await db.query(DEAD_LETTERS_SQL);
-    await db.query('DROP TABLE planned');
-    await db.query('COMMIT');
-    onProgress(to);
-  }
+  const steps = [ORDERS_SQL, EVENTS_SQL, JOBS_SQL, DEAD_LETTERS_SQL];
+  await fillOrders(db, { orders, withJob: Math.floor(jobs / 1.05), steps }, onProgress);
   await db.query(WORKERS_SQL, [WORKERS]);
   await db.query(HOLDS_SQL);
   await db.query(STATISTICS_SQL);
@@ -46,22 +33,29 @@ export async function fill(db: Client, { orders, jobs }: Size, onProgress: Progr
  */
 export async function fillQueue(db: Client, orders: number, onProgress: Progress = () => {}) {
   await db.query(`SET session_replication_role = replica`);
+  const steps = [`UPDATE planned SET job_state = 'created'`, ORDERS_SQL, EVENTS_SQL, JOBS_SQL];
+  await fillOrders(db, { orders, withJob: orders, steps }, onProgress);
+  await db.query(`SET session_replication_role = origin`);
+  await db.query('VACUUM (ANALYZE)');
+}
+
+/** Makes users, plans orders chunk by chunk, and has the steps store what is planned. */
+async function fillOrders(
+  db: Client,
+  { orders, withJob, steps }: { orders: number; withJob: number; steps: string[] },
+  onProgress: Progress,
+) {
   await db.query(FUNCTIONS);
   await db.query(USERS_SQL, [USERS]);
   for (let from = 0; from < orders; from += CHUNK_ORDERS) {
     const to = Math.min(from + CHUNK_ORDERS, orders);
     await db.query('BEGIN');
-    await db.query(PLAN_SQL, [orders - to, orders - from - 1, orders, USERS]);
-    await db.query(`UPDATE planned SET job_state = 'created'`);
-    await db.query(ORDERS_SQL);
-    await db.query(EVENTS_SQL);
-    await db.query(JOBS_SQL);
+    await db.query(PLAN_SQL, [orders - to, orders - from - 1, withJob, USERS]);
+    for (const step of steps) await db.query(step);
     await db.query('DROP TABLE planned');
     await db.query('COMMIT');
     onProgress(to);
   }
-  await db.query(`SET session_replication_role = origin`);
-  await db.query('VACUUM (ANALYZE)');
 }
 
 // n counts back from the newest order, 0; the orders came in evenly, one every 0.227 s.

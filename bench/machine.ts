@@ -35,8 +35,11 @@ export type Machine = Databases & {
 
 type Stops = (() => Promise<void> | void)[];
 
-/** Starts the servers in a temporary folder. What was started is stopped again when something fails. */
-export async function openMachine(): Promise<Machine> {
+/**
+ * Starts the servers in a temporary folder, Postgres with further settings where asked for, as `name=value`.
+ * What was started is stopped again when something fails.
+ */
+export async function openMachine(settings: string[] = []): Promise<Machine> {
   const dir = mkdtempSync(join(tmpdir(), 'oms-bench-'));
   const stops: Stops = [() => rmSync(dir, { recursive: true, force: true })];
   async function stopAll(): Promise<void> {
@@ -46,7 +49,7 @@ export async function openMachine(): Promise<Machine> {
   const close = () => (closing ??= stopAll()); // asked twice, by Ctrl-C and by what fails for it
   try {
     const dataDir = takeDataDir(dir);
-    const postgres = await startPostgresIn(dataDir, SETTINGS);
+    const postgres = await startPostgresIn(dataDir, [...SETTINGS, ...settings]);
     stops.push(postgres.stop);
     const redis = await openRedis(dataDir, stops);
     const processes = createProcesses(dir, stops);

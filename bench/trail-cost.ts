@@ -5,10 +5,10 @@
  */
 import { cpus } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
-import { Redis } from 'ioredis';
 import { Client } from 'pg';
+import { service } from './contestants.ts';
 import { drive, type Load } from './load.ts';
-import { openMachine } from './machine.ts';
+import { openMachine, type Machine } from './machine.ts';
 import { quantile } from './results.ts';
 import { signUp } from './peers/service.ts';
 
@@ -56,20 +56,10 @@ async function everythingOn(db: Client, definitions: string[]): Promise<void> {
 }
 
 /** Orders a second, from the moment that all of them become visible until the last is settled. */
-async function drain(db: Client, redis: Redis): Promise<number> {
-  await db.query('BEGIN');
-  await db.query(`SELECT set_config('oms.actor', 'bench', true)`);
-  await db.query(
-    `WITH placed AS (
-       INSERT INTO orders (id, user_id, product_name, amount)
-       SELECT uuid_v7(), (SELECT id FROM users LIMIT 1), 'Book', 99 FROM generate_series(1, $1)
-       RETURNING id, xact_id
-     ) SELECT count(enqueue_order(id, xact_id)) FROM placed`,
-    [DRAIN_ORDERS],
-  );
-  await db.query('COMMIT');
+async function drain(machine: Machine, db: Client): Promise<number> {
+  const release = await service.fill(machine, DRAIN_ORDERS);
   const started = performance.now();
-  await redis.publish('orders:wake', 'process-order');
+  await release();
   for (;;) {
     const { rowCount } = await db.query(
       `SELECT FROM pgboss.job WHERE name = 'process-order' AND state < 'completed' LIMIT 1`,
@@ -95,13 +85,12 @@ function report(title: string, samples: Map<string, number[]>): void {
 const emptySamples = () => new Map(variants.map(({ name }): [string, number[]] => [name, []]));
 
 const machine = await openMachine();
-const service = await machine.service();
-const db = new Client(service.databaseUrl);
+const { databaseUrl, env } = await machine.service(service.database);
+const db = new Client(databaseUrl);
 await db.connect();
 const definitions = await definitionsOf(db);
-const redis = new Redis(machine.redisUrl);
 
-const api = await machine.start('api', 'src/api.ts', service.env('api'));
+const api = await machine.start('api', 'src/api.ts', env('api'));
 const load: Load = {
   urls: [`${api.origin}/orders`],
   method: 'POST',
@@ -126,16 +115,15 @@ for (let round = 0; round < ROUNDS; round += 1) {
 
 // What the creates have left is taken out of the worker's way, so that it drains what is measured.
 await db.query(`UPDATE orders SET status = 'CANCELLED' WHERE status = 'PENDING'`);
-await machine.start('worker', 'src/worker.ts', service.env('worker'));
-await drain(db, redis); // warms up
+await machine.start('worker', 'src/worker.ts', env('worker'));
+await drain(machine, db); // warms up
 for (let round = 0; round < ROUNDS; round += 1) {
   for (const { name, off } of variants) {
     await off(db);
-    drains.get(name)?.push(await drain(db, redis));
+    drains.get(name)?.push(await drain(machine, db));
     await everythingOn(db, definitions);
   }
 }
-redis.disconnect();
 await db.end();
 await machine.close();
 

@@ -48,8 +48,8 @@ const enqueueLater: Edit[] = [
   },
   {
     file: ORDERS,
-    from: 'return { outcomes: answers, placed: stored };',
-    to: 'return { outcomes: answers, placed: stored, jobs };',
+    from: 'return { outcomes: answers, placed: fresh };',
+    to: 'return { outcomes: answers, placed: fresh, jobs };',
   },
   {
     file: ORDERS,
@@ -140,11 +140,11 @@ export const mutations: Mutation[] = [
       {
         file: ORDERS,
         from: `    await storeReplies(deps, tx, requests, answers);
-    return { outcomes: answers, placed: stored };
+    return { outcomes: answers, placed: fresh };
   });
   crashPoint('after-commit');
 `,
-        to: `    return { outcomes: answers, placed: stored };
+        to: `    return { outcomes: answers, placed: fresh };
   });
   crashPoint('after-commit');
   await deps.pool.transaction((tx) => storeReplies(deps, tx, requests, outcomes));

@@ -4,6 +4,7 @@
  * batches grow until they keep up. (DeWitt et al., "Implementation Techniques for Main Memory Database
  * Systems", 1984.)
  */
+import { ConnectionError } from 'slonik';
 
 export type GroupCommit<Item, Outcome> = {
   /**
@@ -29,8 +30,6 @@ type Options<Item, Outcome> = {
   commit: (items: Item[]) => Promise<(Outcome | Error)[]>;
   /** Whether one of several items may be to blame for what was thrown, so that halves are worth a try. */
   isOneToBlame: (error: unknown) => boolean;
-  /** Whether those who wait would fare no better, and need not be kept waiting for it. */
-  isHopeless: (error: unknown) => boolean;
 };
 
 type Entry<Item, Outcome> = {
@@ -47,7 +46,6 @@ export function createGroupCommit<Item, Outcome>({
   waitingMax,
   commit,
   isOneToBlame,
-  isHopeless,
 }: Options<Item, Outcome>): GroupCommit<Item, Outcome> {
   type Entries = Entry<Item, Outcome>[];
   let waiting: Entries = [];
@@ -101,7 +99,9 @@ export function createGroupCommit<Item, Outcome>({
         await settle(entries.slice(middle));
         return;
       }
-      const failed = isHopeless(error) ? [...entries, ...waiting.splice(0)] : entries;
+      // Without a connection those who wait would fare no better, and need not be kept waiting for it.
+      const isHopeless = error instanceof ConnectionError;
+      const failed = isHopeless ? [...entries, ...waiting.splice(0)] : entries;
       for (const { reject } of failed) reject(error);
       return;
     }

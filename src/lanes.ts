@@ -13,8 +13,6 @@ type Acts = {
   hasRoom: () => boolean;
 };
 
-type Options = Pick<Acts, 'work'> & { hasRoom?: Acts['hasRoom'] | undefined };
-
 /**
  * Attaches lanes to a queue, each a pg-boss worker, since it is by a worker's id that it can be woken. Only
  * one looks at a time: as long as it finds a full batch there is more, and the next one is woken. There is
@@ -24,9 +22,9 @@ export async function openLanes(
   deps: Pick<Deps, 'boss' | 'log'>,
   queue: QueueName,
   options: WorkOptions,
-  { work, hasRoom = () => true }: Options,
+  act: Acts,
 ): Promise<Lanes> {
-  const lanes = new Lanes(deps, queue, options, { work, hasRoom });
+  const lanes = new Lanes(deps, queue, options, act);
   await lanes.open();
   return lanes;
 }

@@ -1,10 +1,8 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { QueueName } from '../jobs/queues.ts';
+import { MONITOR_INTERVAL_SECONDS } from './db/boss.ts';
 import type { Deps } from './deps.ts';
-
-/** How old the counters of a queue get while something happens in it; they also bound the rescue. */
-const SUPERVISE_INTERVAL_SECONDS = 2;
 
 /** So long after work is counted on: pg-boss counts what ended 10 s ago or earlier, lest it miss what commits late. */
 const COUNT_ON_MS = 20_000;
@@ -17,8 +15,8 @@ export type Calls = {
   detach: (queue: QueueName) => Promise<void>;
   /** The queue has a job that is due. */
   wake: (queue: QueueName) => void;
-  /** Whether this process has worked since it was asked last. */
-  hasWorked: () => boolean;
+  /** When this process has begun to work last, by performance.now(). */
+  workedAt: () => number;
 };
 
 /** What can be seen of a queue from outside. */
@@ -46,7 +44,6 @@ export async function lookOut(
   const attached = new Set<QueueName>();
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
-  let workedAt = Number.NEGATIVE_INFINITY;
   let supervising = false;
 
   async function look(): Promise<void> {
@@ -57,8 +54,7 @@ export async function lookOut(
       if (sight.paused === attached.has(queue)) await follow(queue, sight.paused);
       if (sight.due && !sight.paused) calls.wake(queue);
     }
-    if (calls.hasWorked()) workedAt = performance.now();
-    const worked = performance.now() - workedAt < COUNT_ON_MS;
+    const worked = performance.now() - calls.workedAt() < COUNT_ON_MS;
     const all = [...sights.values()];
     if (all.some(({ lost }) => lost) || (needsCounting(all, worked) && !stopped)) void supervise();
   }
@@ -111,7 +107,7 @@ function see({ pool }: Pick<Deps, 'pool'>, queues: QueueName[]): Promise<readonl
       coalesce(least(fresh.start_after, retry.start_after) <= now(), false) AS due,
       active.lost,
       active.jobs > 0 OR q.ready_count > 0 OR q.active_count > 0 AS busy,
-      coalesce(q.monitor_on < now() - ${SUPERVISE_INTERVAL_SECONDS} * interval '1 second', true) AS counted_late
+      coalesce(q.monitor_on < now() - ${MONITOR_INTERVAL_SECONDS} * interval '1 second', true) AS counted_late
     FROM pgboss.queue AS q
     LEFT JOIN paused_queues AS p ON p.queue = q.name
     LEFT JOIN LATERAL (

@@ -23,13 +23,14 @@ type WorkAnything = (deps: Deps, jobs: AnyJob[]) => Promise<JobResult[]>;
 export async function startWorkers(deps: Deps): Promise<() => void> {
   const holds = await openHolds(deps);
   const lanes = new Map<string, Lanes>();
-  let worked = false;
+  let workedAt = Number.NEGATIVE_INFINITY;
   const stopLooking = await lookOut(deps, Object.keys(handlers) as QueueName[], {
     async attach(queue) {
       const options = handlers[queue].options(deps.config);
-      const hasRoom = handlers[queue].room?.(deps, () => lanes.get(queue)?.goOn());
+      const room = handlers[queue].room?.(deps, () => lanes.get(queue)?.goOn());
+      const hasRoom = room ?? (() => true);
       const work = (lane: number, jobs: AnyJob[]) => {
-        worked = true;
+        workedAt = performance.now();
         return holds.during(queue, `${queue}/${lane}`, jobs, () => runBatch(deps, queue, jobs));
       };
       lanes.set(queue, await openLanes(deps, queue, options, { work, hasRoom }));
@@ -40,11 +41,7 @@ export async function startWorkers(deps: Deps): Promise<() => void> {
       await deps.boss.offWork(queue, { wait: false }); // what is in hand is finished
     },
     wake: (queue) => lanes.get(queue)?.wake(),
-    hasWorked() {
-      const answer = worked;
-      worked = false;
-      return answer;
-    },
+    workedAt: () => workedAt,
   });
   const unsubscribe = subscribe(deps, (queue) => lanes.get(queue)?.wake());
   return () => {

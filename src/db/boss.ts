@@ -11,8 +11,11 @@ export type Role = 'api' | 'worker' | 'migrate';
 /** How often workers look after the queues at least; lookout.ts has them do so at once when it is needed. */
 const SUPERVISE_INTERVAL_SECONDS = 60;
 
-/** Between two looks after a queue, by whichever worker; part of the rescue bound in the README. */
-const MONITOR_INTERVAL_SECONDS = 2;
+/**
+ * Between two looks after a queue in which something happens, by whichever worker: how old its counters get,
+ * and part of the rescue bound in the README.
+ */
+export const MONITOR_INTERVAL_SECONDS = 2;
 
 /** How often a worker says that it lives: silent three times, and ops.workers calls it dead. */
 const LIFE_SIGN_INTERVAL_SECONDS = 3;

@@ -1,6 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
 import createHttpError from 'http-errors';
-import { ConnectionError } from 'slonik';
 import { crashPoint } from '../crash-point.ts';
 import { JobNotCreated } from '../db/boss.ts';
 import { isDataError } from '../db/errors.ts';
@@ -36,7 +35,6 @@ export function createIntake(deps: Omit<Deps, 'intake'>): Intake {
       return placeOrders(deps, orders, requests);
     },
     isOneToBlame,
-    isHopeless: (error) => error instanceof ConnectionError, // whoever waits would wait for the same
   });
   return {
     place: (order, request, caller) =>

@@ -23,32 +23,35 @@ export async function placeOrders(
     const claims = await claimKeys(tx, requests);
     const fresh = orders.filter((_, index) => !claims[index]);
     crashPoint('before-insert');
-    const { stored, xact_id } = await insertOrders(tx, fresh);
+    const { created_at, xact_id } = await insertOrders(tx, fresh);
     crashPoint('after-insert');
-    const jobs = stored.map(({ id }) => ({ id, data: { order_id: id, xact_id } }));
+    const jobs = fresh.map(({ id }) => ({ id, data: { order_id: id, xact_id } }));
     if (jobs.length > 0) await enqueue(deps.boss, tx, 'process-order', jobs);
     crashPoint('after-enqueue');
-    const replies = new Map(stored.map((order) => [order.id, placedReply(order)]));
-    const answers = orders.map(({ id }, index) => claims[index] ?? replyTo(replies, id));
+    const answers = orders.map(
+      (order, index) => claims[index] ?? placedReply(asStored(order, created_at)),
+    );
     await storeReplies(deps, tx, requests, answers);
-    return { outcomes: answers, placed: stored };
+    return { outcomes: answers, placed: fresh };
   });
   crashPoint('after-commit');
   if (placed.length === 0) return outcomes;
   deps.hints.wake('process-order');
-  deps.hints.announce(placed);
+  deps.hints.announce(placed.map(({ id }) => ({ id, ...AS_PLACED })));
   deps.metrics.ordersPlaced.inc(placed.length);
   return outcomes;
 }
 
-function replyTo(replies: Map<string, Reply>, id: string): Reply {
-  const reply = replies.get(id);
-  if (!reply) throw new Error(`INSERT … RETURNING gave no row for order ${id}`);
-  return reply;
-}
-
 /** An order that has its id and its user, and is not stored yet. */
 export type IdentifiedOrder = NewOrder & { id: string; user_id: string };
+
+const AS_PLACED = { status: 'PENDING', version: 1 } as const;
+
+function asStored(order: IdentifiedOrder, created_at: string): Order {
+  const { id, user_id, product_name, amount, currency, metadata } = order;
+  const content = { user_id, product_name, amount, currency, metadata };
+  return { id, ...AS_PLACED, ...content, created_at, updated_at: created_at };
+}
 
 /** The transaction is named in the jobs too, so that anyone can check later that it was the same. */
 const Placed = z.object({ orders: z.int(), created_at: z.iso.datetime(), xact_id: z.string() });
@@ -58,13 +61,9 @@ const Placed = z.object({ orders: z.int(), created_at: z.iso.datetime(), xact_id
 async function insertOrders(
   tx: DatabaseTransactionConnection,
   orders: IdentifiedOrder[],
-): Promise<{ stored: Order[]; xact_id: string }> {
-  if (orders.length === 0) return { stored: [], xact_id: '' };
-  const {
-    orders: count,
-    created_at,
-    xact_id,
-  } = await tx.one(sql.prepared('place-orders', Placed)`
+): Promise<Omit<z.infer<typeof Placed>, 'orders'>> {
+  if (orders.length === 0) return { created_at: '', xact_id: '' };
+  const { orders: count, ...added } = await tx.one(sql.prepared('place-orders', Placed)`
     WITH acting AS MATERIALIZED (
       SELECT set_config('oms.actor', 'user', true)
     ), placed AS (
@@ -79,11 +78,7 @@ async function insertOrders(
     SELECT count(*) AS orders, min(created_at) AS created_at, min(xact_id::text) AS xact_id FROM placed
   `);
   if (count !== orders.length) throw new Error(`${count} of ${orders.length} orders were stored`);
-  const stored = orders.map(({ id, user_id, product_name, amount, currency, metadata }): Order => {
-    const content = { user_id, product_name, amount, currency, metadata };
-    return { id, status: 'PENDING', version: 1, ...content, created_at, updated_at: created_at };
-  });
-  return { stored, xact_id };
+  return added;
 }
 
 /** A page of the user's orders, newest first. */
@@ -159,30 +154,14 @@ async function cancelLocked(tx: DatabaseTransactionConnection, userId: string, i
   if (found.status !== 'PENDING') {
     throw new Problem('order-not-cancellable', `The order is already ${found.status}.`);
   }
-  await actAs(tx, 'user');
+  // As in insertOrders, the CTE names the actor before the trigger fires.
   const cancelled = await tx.one(sql.type(Order)`
-    UPDATE orders SET status = 'CANCELLED' WHERE id = ${id} RETURNING ${columns}
+    WITH acting AS MATERIALIZED (
+      SELECT set_config('oms.actor', 'user', true)
+    )
+    UPDATE orders SET status = 'CANCELLED' FROM acting WHERE id = ${id} RETURNING ${columns}
   `);
   return { order: cancelled, changed: true };
-}
-
-/** What order_events will record, beside the change itself, for the rest of a transaction. */
-export type Acting = {
-  reason?: string;
-  /** Of a worker: for each order, the job and the number of the attempt, from 1. */
-  attempts?: Record<string, [job_id: string, attempt: number]>;
-};
-
-/** Names the actor of everything that the rest of the transaction does to orders. */
-export async function actAs(
-  tx: DatabaseTransactionConnection,
-  actor: string,
-  { reason = '', attempts = {} }: Acting = {},
-) {
-  await tx.query(sql.unsafe`
-    SELECT set_config('oms.actor', ${actor}, true), set_config('oms.reason', ${reason}, true),
-      set_config('oms.attempts', ${JSON.stringify(attempts)}, true)
-  `);
 }
 
 export const columns = sql.fragment`

@@ -4,7 +4,7 @@
  * that cannot be settled leaves its neighbours alone.
  */
 import type { Job } from 'pg-boss';
-import { ConnectionError, type DatabaseTransactionConnection } from 'slonik';
+import type { DatabaseTransactionConnection } from 'slonik';
 import { crashPoint } from '../crash-point.ts';
 import { completeJobs, failJobs, retryJobAfter } from '../db/boss.ts';
 import type { Deps } from '../deps.ts';
@@ -38,7 +38,6 @@ export function createSettlement(deps: Deps): Settlement {
     waitingMax: Infinity,
     commit: (answered) => settle(deps, answered),
     isOneToBlame: isIsolatable,
-    isHopeless: (error) => error instanceof ConnectionError,
   });
 }
 
