@@ -80,17 +80,20 @@ test('the jobs of a worker that was killed are given back at once, and lose no r
     UPDATE pgboss.job SET heartbeat_seconds = 3600 WHERE id = ${id}
   `); // so that only the operator can give it back
   const dba = await connectDba(t, service);
-  const [worker] = await dba.rows('SELECT worker_id, pid, jobs FROM ops.workers');
-  t.like(worker, { pid: killed.pid, jobs: 1 });
+  const worker = await until('the job to be seen in its hands', async () => {
+    const [row] = await dba.rows('SELECT worker_id, pid, jobs FROM ops.workers');
+    return row?.jobs === 1 && row;
+  });
+  t.is(worker.pid, killed.pid);
 
-  const alive = await dba.refusal(RELEASE, [worker?.worker_id, 'too early']);
+  const alive = await dba.refusal(RELEASE, [worker.worker_id, 'too early']);
   killed.send('SIGKILL');
   await until(
     'its death to be noticed',
     async () => (await dba.value('SELECT state FROM ops.workers')) === 'dead',
     20_000,
   );
-  const said = await dba.value(RELEASE, [worker?.worker_id, 'host is gone']);
+  const said = await dba.value(RELEASE, [worker.worker_id, 'host is gone']);
   const waiting = await jobOf(deps, id);
   await startWorker(t, service);
   await ends(deps, id, 'COMPLETED');
@@ -104,7 +107,7 @@ test('the jobs of a worker that was killed are given back at once, and lose no r
   t.like(action, {
     who: 'oms_dba',
     action: 'release_worker',
-    worker_id: worker?.worker_id,
+    worker_id: worker.worker_id,
     after: { holds: [], released: 1 },
   });
   t.deepEqual(action?.before.holds, [{ queue: 'process-order', job_id: id, attempt: 1 }]);

@@ -15,7 +15,7 @@ import { createIntake } from '../orders/intake.ts';
 import { closeServer, portOf, serve } from '../http/server.ts';
 import { signAccessToken } from '../users/access-token.ts';
 import { runBatch } from '../worker.ts';
-import { onServer, TEMPLATE, testConfig } from './template.ts';
+import { copyTemplate, onServer, testConfig } from './template.ts';
 
 /**
  * A service of its own: database, queues, and an API that listens and works as oms_api. `deps` are for
@@ -29,7 +29,7 @@ export const test = anyTest as TestFn<Context>;
 export const database = `oms_test_${randomBytes(6).toString('hex')}`;
 
 test.before(async (t) => {
-  await onServer(`CREATE DATABASE ${database} TEMPLATE ${TEMPLATE}`);
+  await copyTemplate(database);
   Object.assign(t.context, { database }, await openService(testConfig(database)));
 });
 
@@ -101,7 +101,7 @@ export async function ownService(
   settings: Record<string, string> = {},
 ): Promise<Context> {
   const name = `oms_test_${randomBytes(6).toString('hex')}`;
-  await onServer(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
+  await copyTemplate(name);
   t.teardown(() => onServer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
   const service = await openService(testConfig(name, settings));
   t.teardown(() => closeService(service));

@@ -4,9 +4,6 @@ import { loadConfig } from '../config.ts';
 import { asRole, type ServiceRole } from '../db/roles.ts';
 import { migrate } from '../migrate.ts';
 
-/** The database that each test file gets a copy of. */
-export const TEMPLATE = process.env.TEST_TEMPLATE ?? '';
-
 /** The URL of a database on the server under test: as the superuser, or in the role of a service. */
 export function databaseUrl(name: string, role?: ServiceRole): string {
   const url = new URL(process.env.TEST_DATABASE_URL ?? '');
@@ -30,6 +27,14 @@ export async function createTemplate(name: string): Promise<void> {
   await onServer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
   await onServer(`CREATE DATABASE ${name}`);
   await migrate(testConfig(name), pino({ level: 'warn' }));
+}
+
+/** Makes a database that is a copy of the template. */
+export function copyTemplate(name: string): Promise<void> {
+  // File by file costs a quarter of what going through the WAL does, where nothing waits for the disk.
+  return onServer(
+    `CREATE DATABASE ${name} TEMPLATE ${process.env.TEST_TEMPLATE} STRATEGY file_copy`,
+  );
 }
 
 const JWT_SECRET = 'a-secret-that-only-the-tests-know';
