@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { ReadableError } from '../src/process.ts';
+import { connect } from './databases.ts';
 import type { Machine } from './machine.ts';
 
 const POLL_MS = 20;
@@ -21,8 +22,7 @@ export async function timeCompletions(
   startWorkers: () => Promise<{ stop: () => Promise<void> }[]>,
 ): Promise<number> {
   const { databaseUrl } = await machine.service(database);
-  const db = new Client(databaseUrl);
-  await db.connect();
+  const db = await connect(databaseUrl);
   const workers: { stop: () => Promise<void> }[] = [];
   try {
     await db.query(`SELECT brin_summarize_new_values('order_events_at_ix')`);

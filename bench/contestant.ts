@@ -27,5 +27,9 @@ export type Contestant = {
 /** A contestant that has a queue and a worker. */
 export type QueueContestant = Required<Contestant>;
 
+export function isQueueContestant(contestant: Contestant): contestant is QueueContestant {
+  return contestant.fill !== undefined;
+}
+
 /** The order that all contestants are sent. */
 export const ORDER_BODY = JSON.stringify({ product_name: 'Book', amount: 99 });

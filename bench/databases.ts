@@ -26,6 +26,14 @@ export type Databases = {
   checkpoint: () => Promise<void>;
 };
 
+/** Connects. What breaks the connection is told to whoever uses it: then, or by its next statement. */
+export async function connect(url: string): Promise<Client> {
+  const client = new Client(url);
+  client.on('error', () => undefined); // else it would end the process, whatever else went wrong before
+  await client.connect();
+  return client;
+}
+
 export function openDatabases(
   postgres: EmbeddedPostgres,
   redisUrl: string,
@@ -34,8 +42,7 @@ export function openDatabases(
   const services = new Map<string, Promise<Service>>();
 
   async function query<Row extends object>(statement: string, database = 'postgres') {
-    const client = new Client(postgres.url(database));
-    await client.connect();
+    const client = await connect(postgres.url(database));
     try {
       return (await client.query<Row>(statement)).rows;
     } finally {

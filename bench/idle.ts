@@ -4,7 +4,8 @@
  * for a worker that idles, from its commit until it is COMPLETED, by the clock of the database.
  */
 import { setTimeout } from 'node:timers/promises';
-import { Client } from 'pg';
+import type { Client } from 'pg';
+import { connect } from './databases.ts';
 import { openMachine } from './machine.ts';
 import { wakeWorkers } from './peers/service.ts';
 import { quantile } from './results.ts';
@@ -64,8 +65,7 @@ function summaryOf(samples: number[]): string {
 const seconds = Number(process.argv[2] ?? 60);
 const machine = await openMachine(COUNTING);
 const { databaseUrl, env } = await machine.service();
-const db = new Client(databaseUrl);
-await db.connect();
+const db = await connect(databaseUrl);
 await db.query('CREATE EXTENSION pg_stat_statements');
 await db.query(
   `INSERT INTO users (id, name, email, password_hash) VALUES (gen_random_uuid(), 'B', 'b@example.test', 'none')`,

@@ -4,9 +4,10 @@
  * takes over all of it, and in how much memory. BENCH_ORDERS and BENCH_JOBS make it smaller. It fills a
  * Postgres of its own, or the empty database of BENCH_DATABASE_URL.
  */
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { timeAudit } from './audit-at-scale.ts';
 import { fill } from './fill.ts';
+import { connect } from './databases.ts';
 import { openMachine } from './machine.ts';
 import { quantile } from './results.ts';
 
@@ -84,8 +85,7 @@ async function measureAll(db: Client): Promise<Measured[]> {
 
 const machine = process.env.BENCH_DATABASE_URL ? null : await openMachine();
 const databaseUrl = process.env.BENCH_DATABASE_URL || (await machine?.service())?.databaseUrl || '';
-const db = new Client(databaseUrl);
-await db.connect();
+const db = await connect(databaseUrl);
 try {
   const { rows: filled } = await db.query('SELECT FROM orders LIMIT 1');
   const start = performance.now();

@@ -1,12 +1,17 @@
+import { isQueueContestant } from './contestant.ts';
 import { contestants } from './contestants.ts';
 import type { Machine } from './machine.ts';
 import { verifyDirectSql } from './peers/direct-sql.ts';
+import { drainOnce } from './scenarios/drain.ts';
 import { verify } from './verify.ts';
+
+const DRAINED_ORDERS = 200;
 
 /** Checks that every contestant does what it is measured for; measures nothing. Throws what is wrong. */
 export async function smoke(machine: Machine, say: (line: string) => void): Promise<void> {
   for (const contestant of contestants) {
     await verify(machine, contestant);
+    if (isQueueContestant(contestant)) await drainOnce(machine, contestant, DRAINED_ORDERS);
     say(`${contestant.name}: answers, stores and completes as it should`);
   }
   await verifyDirectSql(machine);

@@ -5,9 +5,10 @@
  */
 import { cpus } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { service } from './contestants.ts';
 import { drive, type Load } from './load.ts';
+import { connect } from './databases.ts';
 import { openMachine, type Machine } from './machine.ts';
 import { quantile } from './results.ts';
 import { signUp } from './peers/service.ts';
@@ -86,8 +87,7 @@ const emptySamples = () => new Map(variants.map(({ name }): [string, number[]] =
 
 const machine = await openMachine();
 const { databaseUrl, env } = await machine.service(service.database);
-const db = new Client(databaseUrl);
-await db.connect();
+const db = await connect(databaseUrl);
 const definitions = await definitionsOf(db);
 
 const api = await machine.start('api', 'src/api.ts', env('api'));

@@ -3,8 +3,9 @@
  * that a clean clone needs no pgbench. One order and its job in a transaction of four round trips, in our
  * schema with all its triggers, in the role of the API; no HTTP, no JSON, no validation, no queue library.
  */
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { randomUUIDv7 } from 'node:crypto';
+import { connect } from '../databases.ts';
 import type { Machine } from '../machine.ts';
 
 export const DIRECT_SQL = 'Direct SQL, one transaction per order';
@@ -49,8 +50,7 @@ export async function placeDirectly(
   const latencies: number[] = [];
   const end = performance.now() + seconds * 1000;
   async function connection(): Promise<void> {
-    const db = new Client(env('api').DATABASE_URL);
-    await db.connect();
+    const db = await connect(env('api').DATABASE_URL ?? '');
     try {
       while (performance.now() < end) {
         const started = performance.now();

@@ -3,10 +3,11 @@
  * triggers, trail and checks; how an order is stored; and how one is made queued in bulk.
  */
 import jsonwebtoken from 'jsonwebtoken';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { randomUUIDv7 } from 'node:crypto';
 import type { Environment } from '../../src/config.ts';
 import { ORDER_BODY, type Api } from '../contestant.ts';
+import { connect } from '../databases.ts';
 import type { Machine } from '../machine.ts';
 
 const JWT_SECRET = 'a-secret-of-the-peers-for-measuring-and-nothing-else';
@@ -95,7 +96,7 @@ export const COMPLETE_ORDER = {
 
 const QUEUED_ORDERS = `
   INSERT INTO orders (id, user_id, product_name, amount)
-  SELECT randomUUIDv7(), '${USER_ID}', 'Book', 99 FROM generate_series(1, $1)
+  SELECT uuidv7(), '${USER_ID}', 'Book', 99 FROM generate_series(1, $1)
   RETURNING id`;
 
 /**
@@ -108,8 +109,7 @@ export async function placeInBulk(
   orders: number,
   queue: (db: Client, ids: string[]) => Promise<unknown>,
 ): Promise<() => Promise<void>> {
-  const db = new Client(await machine.databaseUrl(database));
-  await db.connect();
+  const db = await connect(await machine.databaseUrl(database));
   await db.query('BEGIN');
   const { rows } = await db.query<{ id: string }>(QUEUED_ORDERS, [orders]);
   await queue(

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
-import { Client } from 'pg';
 import type { Environment } from '../../src/config.ts';
 import { wakeChannel } from '../../src/redis/hints.ts';
+import { connect } from '../databases.ts';
 import { ORDER_BODY, type Api, type QueueContestant } from '../contestant.ts';
 import type { Machine } from '../machine.ts';
 import { SERVICE_FLAGS, type Process } from '../process.ts';
@@ -103,8 +103,7 @@ async function placeInBulk(
   orders: number,
 ): Promise<() => Promise<void>> {
   const { databaseUrl } = await machine.service(database);
-  const db = new Client(databaseUrl);
-  await db.connect();
+  const db = await connect(databaseUrl);
   await db.query(SOME_USER);
   await db.query('BEGIN');
   await db.query(`SELECT set_config('oms.actor', 'bench', true)`);

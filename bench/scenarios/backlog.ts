@@ -2,11 +2,11 @@
  * Whether a long queue makes the service slow: creates, and what a worker completes, in a database where a
  * million orders are queued, beside one where none is.
  */
-import { Client } from 'pg';
 import { timeCompletions } from '../completions.ts';
 import type { Contestant, QueueContestant } from '../contestant.ts';
 import { service } from '../contestants.ts';
 import { fillQueue } from '../fill.ts';
+import { connect } from '../databases.ts';
 import type { Machine } from '../machine.ts';
 import { serviceContestant } from '../peers/service.ts';
 import type { Context, Scenario } from '../scenario.ts';
@@ -107,8 +107,7 @@ async function queueMany(
   say: Context['say'],
 ): Promise<void> {
   const { databaseUrl } = await machine.service(database);
-  const db = new Client(databaseUrl);
-  await db.connect();
+  const db = await connect(databaseUrl);
   try {
     await fillQueue(db, orders, (done) => say(`queueing ${orders} orders: ${done}`));
   } finally {

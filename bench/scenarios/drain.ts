@@ -15,7 +15,6 @@ const ORDERS = 50_000;
 const ORDERS_QUICK = 5_000;
 const TIMEOUT_MS = 120_000;
 const POLL_MIN_MS = 10;
-const POLL_MAX_MS = 500;
 
 export const DRAIN = 'drain of queued orders';
 
@@ -63,7 +62,7 @@ export async function drainOnce(
   }
 }
 
-/** Asks rarely at first and often towards the end, so that asking costs little and the end is seen at once. */
+/** Asks rarely, since asking costs, and often towards the end, so that it is seen at once. */
 async function untilNoneLeft(
   left: () => Promise<number>,
   started: number,
@@ -75,6 +74,6 @@ async function untilNoneLeft(
     const elapsed = performance.now() - started;
     if (elapsed > TIMEOUT_MS) throw new ReadableError(`${remaining} of ${orders} orders are left`);
     const expectedMs = (elapsed / Math.max(1, orders - remaining)) * remaining;
-    await setTimeout(Math.min(Math.max(expectedMs / 3, POLL_MIN_MS), POLL_MAX_MS));
+    await setTimeout(Math.max(Math.min(expectedMs / 2, elapsed), POLL_MIN_MS));
   }
 }

@@ -5,9 +5,9 @@
  * nobody holds anything. That one has had no load before: its tables are small, which is in its favour.
  */
 import { setTimeout } from 'node:timers/promises';
-import { Client } from 'pg';
 import type { QueueContestant } from '../contestant.ts';
 import { service } from '../contestants.ts';
+import { connect } from '../databases.ts';
 import type { Machine } from '../machine.ts';
 import { serviceContestant } from '../peers/service.ts';
 import type { Context, Scenario } from '../scenario.ts';
@@ -73,8 +73,7 @@ async function run({ machine, results, quick, say }: Context): Promise<void> {
 /** Opens a transaction with a snapshot, as a report or a forgotten psql would. Returns how to end it. */
 async function pin(machine: Machine): Promise<() => Promise<void>> {
   const { databaseUrl } = await machine.service(pinnedSide.contestant.database);
-  const db = new Client(databaseUrl);
-  await db.connect();
+  const db = await connect(databaseUrl);
   await db.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
   await db.query('SELECT count(*) FROM orders');
   return () => db.end();
