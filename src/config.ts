@@ -59,8 +59,8 @@ const retries = {
 };
 
 const work = {
-  WORKER_BATCH_SIZE: integer(1, 1000).default(200),
-  WORKER_CONCURRENCY: integer(1, 50).default(2),
+  WORKER_BATCH_SIZE: integer(1, 1000).default(500),
+  WORKER_CONCURRENCY: integer(1, 50).default(3),
   WORKER_POLL_SECONDS: z.coerce.number().min(0.5).max(1).default(1),
   HEARTBEAT_SECONDS: integer(10, 3600).default(10), // pg-boss takes no less than 10
 };
