@@ -1,7 +1,7 @@
 /*
  * Whether more workers do more: 1, 2 and 4 of them, with a step outside of the service that takes 20 ms for
- * each order. A worker has four such calls under way at a time, so that the step bounds it and not the CPU
- * of this machine, which all the processes share: 200 orders a second at most.
+ * each order. A worker makes one such call at a time, so that the step bounds it, and not the CPU of this
+ * machine, which all the processes share: 50 orders a second at most.
  */
 import { timeCompletions } from '../completions.ts';
 import { service } from '../contestants.ts';
@@ -9,18 +9,18 @@ import { serviceContestant } from '../peers/service.ts';
 import type { Context, Scenario } from '../scenario.ts';
 
 const WORKERS = [1, 2, 4];
-const CALLS = 4;
+const CALLS = 1;
 
 /** For each worker: orders to warm up on, and orders that are timed. */
-const DRAINED = { skip: 60, count: 600 };
-const DRAINED_QUICK = { skip: 40, count: 160 };
+const DRAINED = { skip: 30, count: 150 };
+const DRAINED_QUICK = { skip: 10, count: 40 };
 
 /** Queued besides, so that all of the workers are busy until the last timed order. */
 const SPARE = 200;
 
 const DATABASE = 'orders_workers';
 
-export const WITH_STEP = `step of 20 ms, ${CALLS} calls at a time per worker`;
+export const WITH_STEP = 'step of 20 ms, one call at a time per worker';
 export const withWorkers = (workers: number) =>
   `${service.name}, ${workers} worker${workers === 1 ? '' : 's'}`;
 
