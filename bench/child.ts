@@ -1,6 +1,12 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { ReadableError } from '../src/process.ts';
+import { costOf, type Cost } from './cost.ts';
+
+const spent: Cost = { cpuSeconds: 0, memoryMb: 0 };
+
+/** What those that were asked have cost so far: CPU in all, memory the most that one of them had. */
+export const costOfAsked = (): Cost => spent;
 
 /**
  * Asks a child process, a module of this folder, one question, and returns its answer. A process of its own
@@ -26,6 +32,9 @@ export async function ask<Answer extends object>(
       child.send(question);
     });
   } finally {
+    const { cpuSeconds, memoryMb } = costOf(child.pid ?? 0);
+    spent.cpuSeconds += cpuSeconds;
+    spent.memoryMb = Math.max(spent.memoryMb, memoryMb);
     child.kill('SIGKILL'); // it has said what it had to say
   }
 }

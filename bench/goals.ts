@@ -92,7 +92,7 @@ export const goals: Goal[] = [
   atMost(
     2.5,
     '×',
-    'create, 1 connection, p50 vs direct SQL in one transaction',
+    'create, 1 connection, p50 vs direct SQL in one transaction, from Node',
     ratio([createAt(1), service.name, 'p50'], [createAt(1), DIRECT_SQL, 'p50']),
   ),
   atMost(
@@ -130,8 +130,10 @@ export const goals: Goal[] = [
     'drain with xmin pinned for 3 minutes vs not',
     throughput(DRAIN_PINNED, NOT_PINNED, PINNED),
   ),
-  atLeast(3.5, '4 workers vs 1, with a fulfilment step of 20 ms', (results) =>
-    results.median(WITH_STEP, withWorkers(4), 'of one worker'),
+  atLeast(
+    3.5,
+    '4 workers vs 1, with a fulfilment step of 20 ms, one call at a time each',
+    (results) => results.median(WITH_STEP, withWorkers(4), 'of one worker'),
   ),
   atMost(250, 'MB', 'memory of the API, 256 connections for 60 s', own(MEMORY, 'peak')),
   atMost(10, 'MB', 'the same, rise in the second half', own(MEMORY, 'rise in the second half')),

@@ -3,7 +3,7 @@
  * answered beside the goals, with a receipt. Exit code 0 when it could measure everything, whatever it
  * measured; 1 when it could not; 2 when it was called wrongly.
  */
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { explain } from '../src/process.ts';
 import { openMachine, type Machine } from './machine.ts';
 import { parseOptions, type Options } from './options.ts';
@@ -34,7 +34,13 @@ async function measure(machine: Machine, { quick, only }: Options): Promise<Run>
   for (const { name, run } of scenarios) {
     if (only !== undefined && only !== name) continue;
     const sayOfIt = (line: string) => say(`${name}: ${line}`);
-    await run({ machine, results, quick, rounds, say: sayOfIt });
+    try {
+      await run({ machine, results, quick, rounds, say: sayOfIt });
+    } catch (error) {
+      if (isStopping) throw error;
+      sayOfIt(`FAILED: ${explain(error)}`); // what the others measured is not lost for it
+      process.exitCode = EXIT_NOT_RUN;
+    }
   }
   const seconds = (performance.now() - startedAt) / 1000;
   const receipt = await readReceipt(machine, { began, seconds, rounds, quick });
@@ -43,10 +49,12 @@ async function measure(machine: Machine, { quick, only }: Options): Promise<Run>
 
 function options(): Options {
   try {
-    return parseOptions(
+    const parsed = parseOptions(
       process.argv.slice(2),
       scenarios.map(({ name }) => name),
     );
+    if (parsed.json) closeSync(openSync(parsed.json, 'a')); // rather than fail after half an hour
+    return parsed;
   } catch (error) {
     process.stderr.write(`${explain(error)}\n`);
     process.exit(EXIT_USAGE);

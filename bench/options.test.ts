@@ -3,6 +3,10 @@ import { parseOptions } from './options.ts';
 
 const scenarios = ['create', 'drain'];
 
+test('the smoke run goes with nothing else', (t) => {
+  t.throws(() => parseOptions(['--smoke', '--quick'], []), { message: /--smoke/ });
+});
+
 test('without arguments everything is measured', (t) => {
   t.deepEqual(parseOptions([], scenarios), { quick: false, smoke: false });
 });

@@ -22,6 +22,9 @@ export const USAGE = 'npm run bench -- [--quick] [--only SCENARIO] [--json FILE]
 /** Reads the command line. Throws one line when it is wrong. */
 export function parseOptions(args: string[], scenarios: string[]): Options {
   const { only, json, ...rest } = parse(args);
+  if (rest.smoke && args.length > 1) {
+    throw new ReadableError(`--smoke measures nothing, and goes with no other. Usage: ${USAGE}`);
+  }
   if (only !== undefined && !scenarios.includes(only)) {
     throw new ReadableError(`--only takes one of ${scenarios.join(', ')}. Usage: ${USAGE}`);
   }

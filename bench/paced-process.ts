@@ -10,6 +10,7 @@ import { answerWith } from './child.ts';
 /** How long the last orders may take. */
 const PATIENCE_MS = 10_000;
 const TICK_MS = 1;
+const IDLE_MS = 2000;
 
 export type Paced = {
   url: string;
@@ -51,13 +52,16 @@ answerWith(async (paced: Paced): Promise<PacedResult> => {
 type Placed = { id: string; dueAt: number; answeredAt: number };
 
 async function placeAll(paced: Paced): Promise<Placed[]> {
-  const agent = new Agent({ keepAlive: true });
+  // The server hangs up on a connection that was idle for 5 s, which must not meet a request on its way.
+  const agent = new Agent({ keepAlive: true, timeout: IDLE_MS });
   const startedAt = performance.now();
   const sent: Promise<Placed>[] = [];
   for (const ms of paced.dueMs) {
     const dueAt = startedAt + ms;
     while (performance.now() < dueAt) await pause(TICK_MS);
-    sent.push(place(paced, agent).then((id) => ({ id, dueAt, answeredAt: performance.now() })));
+    const answer = place(paced, agent).then((id) => ({ id, dueAt, answeredAt: performance.now() }));
+    answer.catch(() => undefined); // reported below, when all are sent
+    sent.push(answer);
   }
   const placed = await Promise.all(sent);
   agent.destroy();

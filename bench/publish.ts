@@ -5,7 +5,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { exitOnFailure, ReadableError } from '../src/process.ts';
 import { chart } from './chart.ts';
+import { goals } from './goals.ts';
 import { goalsMarkdown, reportMarkdown, type Run } from './report.ts';
+import { Results } from './results.ts';
 
 const BEGIN = '<!-- Written by npm run bench:report; do not edit. -->';
 const END = '<!-- End of what npm run bench:report writes. -->';
@@ -38,6 +40,11 @@ function readRun(path: string | undefined): Run {
 await exitOnFailure(async () => {
   const run = readRun(process.argv[2]);
   if (run.receipt.quick) throw new ReadableError('A quick run is not worth publishing');
+  const missing = goals.filter(({ figure }) => Number.isNaN(figure(new Results(run.figures))));
+  if (missing.length > 0)
+    throw new ReadableError(
+      `Not a full run: without ${missing.map(({ name }) => name).join('; ')}`,
+    );
   writeFileSync(inRepository('docs/bench.svg'), chart(run.figures));
   insert('bench/README.md', reportMarkdown(run));
   insert('README.md', goalsMarkdown(run));

@@ -1,7 +1,9 @@
-import { cpus, totalmem } from 'node:os';
+import { statfsSync } from 'node:fs';
+import { cpus, tmpdir, totalmem } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import packageJson from '../package.json' with { type: 'json' };
-import type { Cost } from './cost.ts';
+import { costOfAsked } from './child.ts';
+import { costOf, type Cost } from './cost.ts';
 import type { Machine } from './machine.ts';
 
 /** Under what circumstances the figures came about. */
@@ -12,6 +14,8 @@ export type Receipt = {
   quick: boolean;
   cpu: string;
   memory_gib: number;
+  /** Where Postgres has its data: on tmpfs, fsync costs nothing. */
+  filesystem: string;
   node: string;
   packages: Record<string, string>;
   /** 'fsync': 'on' … */
@@ -51,13 +55,33 @@ export async function readReceipt(
     ...run,
     cpu: `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`,
     memory_gib: Math.round(totalmem() / 2 ** 30),
+    filesystem: filesystemOf(tmpdir()),
     node: process.version,
     packages: versions(),
     postgres: await settings(machine),
     redis: { server_version: await machine.redisVersion(), appendonly: 'no', save: 'never' },
     dead_tuples: await deadTuples(machine),
-    processes: Object.fromEntries(machine.costs()),
+    processes: {
+      ...Object.fromEntries(machine.costs()),
+      'load generators': costOfAsked(),
+      'the bench itself': costOf(process.pid),
+    },
   };
+}
+
+/** See statfs(2). */
+const FILESYSTEMS = new Map([
+  [0xef53, 'ext4'],
+  [0x58465342, 'xfs'],
+  [0x9123683e, 'btrfs'],
+  [0x2fc12fc1, 'zfs'],
+  [0x794c7630, 'overlayfs'],
+  [0x01021994, 'tmpfs'],
+]);
+
+function filesystemOf(path: string): string {
+  const { type } = statfsSync(path);
+  return FILESYSTEMS.get(type) ?? `type 0x${type.toString(16)}`;
 }
 
 /** As they are installed, which is what package-lock.json says. */

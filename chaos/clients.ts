@@ -6,7 +6,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { createRequests, isTooLate, signUp, type Requests, type User } from './requests.ts';
 
-const LANES = 8;
+const LANES = 32; // enough for several orders to share a transaction
 const PAUSE_MS = 10; // leaves the cores to what is being tested
 const CANCEL_EVERY = 8;
 

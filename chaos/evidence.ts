@@ -52,6 +52,16 @@ export async function readOrders(pool: DatabasePool): Promise<readonly Stored[]>
   `);
 }
 
+/** How many orders shared a transaction: the mean, and the most. */
+export async function readBatches(pool: DatabasePool): Promise<string> {
+  const Batches = z.object({ mean: z.number(), most: z.number() });
+  const { mean, most } = await pool.one(sql.type(Batches)`
+    SELECT coalesce(round(avg(orders), 1), 0)::float8 AS mean, coalesce(max(orders), 0) AS most
+    FROM (SELECT count(*) AS orders FROM orders GROUP BY xact_id) AS batches
+  `);
+  return `${mean} in the mean, ${most} at most`;
+}
+
 /** What the audit finds. Throws when there is no audit to ask. */
 export async function readViolations(pool: DatabasePool): Promise<readonly Violation[]> {
   const exists = await pool.oneFirst(sql.type(z.object({ exists: z.boolean() }))`

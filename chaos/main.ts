@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { explain } from '../src/process.ts';
 import { openClients, type Clients } from './clients.ts';
-import { openEvidence, readOrders, readViolations, whenSettled } from './evidence.ts';
+import { openEvidence, readBatches, readOrders, readViolations, whenSettled } from './evidence.ts';
 import { inject } from './faults.ts';
 import { openMachine, type Machine } from './machine.ts';
 import { parseOptions, type Options } from './options.ts';
@@ -44,13 +44,14 @@ async function attack(machine: Machine, clients: Clients, options: Options, stop
 async function examine(
   { postgres, unexpectedEnds }: Machine,
   withoutAudit: boolean,
-): Promise<Pick<Findings, 'stored' | 'violations' | 'complaints'>> {
+): Promise<Pick<Findings, 'stored' | 'violations' | 'complaints'> & { batches: string }> {
   const pool = await openEvidence(postgres.url);
   try {
     await whenSettled(pool, SETTLE_TIMEOUT_MS);
     const stored = [...(await readOrders(pool))];
+    const batches = await readBatches(pool);
     const violations = withoutAudit ? [] : [...(await readViolations(pool))];
-    return { stored, violations, complaints: unexpectedEnds };
+    return { stored, batches, violations, complaints: unexpectedEnds };
   } finally {
     await pool.end();
   }
@@ -74,6 +75,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Verdict> {
         'audit violations': options['without-audit'] ? 'NOT ASKED' : verdict.violations.length,
         requests: `${requests}, outcome unknown and sent again ${unknown}, replayed ${replayed}`,
         'answered 500': failed,
+        'orders in a transaction': found.batches,
       }),
     );
     return verdict;

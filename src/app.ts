@@ -5,7 +5,7 @@ import { docsRoutes } from './docs/routes.ts';
 import { healthRoutes } from './health/routes.ts';
 import { jsonBody } from './http/body.ts';
 import { clientAddress } from './http/client-address.ts';
-import { problemDetails } from './http/problem.ts';
+import { Problem, problemDetails } from './http/problem.ts';
 import { requestLog, type AppState } from './http/request-log.ts';
 import { securityHeaders } from './http/security-headers.ts';
 import { orderRoutes } from './orders/routes.ts';
@@ -42,10 +42,16 @@ function createBareApp({ config, log, metrics }: Deps): Koa<AppState> {
   app.use(problemDetails());
   app.use(securityHeaders());
   app.on('error', (err: unknown, ctx?: { state: AppState }) => {
-    const level = isClientGone(err) ? 'debug' : 'error';
-    log[level]({ ...ctx?.state.about, err }, 'request failed');
+    const about = ctx?.state.about;
+    if (isOverload(err))
+      log.warn({ ...about, reason: err.message }, 'request refused'); // not worth a stack
+    else log[isClientGone(err) ? 'debug' : 'error']({ ...about, err }, 'request failed');
   });
   return app;
+}
+
+function isOverload(error: unknown): error is Problem {
+  return error instanceof Problem && error.slug === 'overloaded';
 }
 
 /** A client that hung up in the middle is nobody's failure. */

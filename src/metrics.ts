@@ -64,7 +64,7 @@ function intakeMetrics(registers: Registry[]) {
   return {
     intakeBatch: new Histogram({
       name: 'oms_intake_batch_orders',
-      help: 'Transactions that placed orders, by how many orders arrived together and shared it.',
+      help: 'Transactions that took orders in and committed, by how many orders shared them.',
       buckets: BATCH_BUCKETS_ORDERS,
       registers,
     }),

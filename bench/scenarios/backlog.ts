@@ -13,11 +13,11 @@ import type { Context, Scenario } from '../scenario.ts';
 import { create } from './create.ts';
 
 const QUEUED = 1_000_000;
-const QUEUED_QUICK = 50_000;
+const QUEUED_QUICK = 20_000;
 
 /** Orders that a worker warms up on, and that it is timed with. */
 const DRAINED = { skip: 4_000, count: 16_000 };
-const DRAINED_QUICK = { skip: 1_000, count: 3_000 };
+const DRAINED_QUICK = { skip: 500, count: 1_500 };
 
 const CREATE_SECONDS = 3;
 /** Of the load generator, for creates. */

@@ -73,7 +73,7 @@ export function addLoad(
 }
 
 async function run({ machine, results, quick, rounds, say }: Context): Promise<void> {
-  const seconds = quick ? 1 : 2;
+  const seconds = quick ? 1 : 1.5;
   const entries = await openEntries(machine);
   for (const { name, api, keyed } of quick ? [] : entries) {
     say(`warm-up, ${name}`);

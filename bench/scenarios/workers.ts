@@ -12,7 +12,7 @@ const WORKERS = [1, 2, 4];
 const CALLS = 1;
 
 /** For each worker: orders to warm up on, and orders that are timed. */
-const DRAINED = { skip: 30, count: 150 };
+const DRAINED = { skip: 20, count: 100 };
 const DRAINED_QUICK = { skip: 10, count: 40 };
 
 /** Queued besides, so that all of the workers are busy until the last timed order. */

@@ -2,11 +2,12 @@ import {
   BackendTerminatedError,
   BackendTerminatedUnexpectedlyError,
   ConnectionError,
+  InvalidInputError,
   SchemaValidationError,
 } from 'slonik';
 
-/** SQLSTATEs and socket errors of a database that is away, going away or not there. */
-const AWAY = /^(08|3D|53|57P)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
+/** SQLSTATEs and socket errors of a database that is away, going away, not there, or has become read-only. */
+const AWAY = /^(08|3D|53|57P|25006|25P03)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
 const awayErrors = [ConnectionError, BackendTerminatedError, BackendTerminatedUnexpectedlyError];
 
 /** The SQLSTATE of a database error, however deep the libraries have wrapped it. */
@@ -20,8 +21,14 @@ export function sqlStateOf(error: unknown): string | undefined {
 
 /** Whether the rows are to blame: bad or unreadable data, a broken constraint, a refusing trigger. */
 export function isDataError(error: unknown): boolean {
-  if (error instanceof SchemaValidationError) return true;
+  // The second stands for 22P02, and has lost its SQLSTATE on the way.
+  if (error instanceof SchemaValidationError || error instanceof InvalidInputError) return true;
   return /^(22|23|OM|P0)/.test(sqlStateOf(error) ?? '');
+}
+
+/** Whether a statement has waited for a lock for as long as it may. */
+export function isLockTimeout(error: unknown): boolean {
+  return sqlStateOf(error) === '55P03';
 }
 
 /** Whether the database is away, or has gone away in the middle. */

@@ -2,6 +2,7 @@ import { createHmac, randomUUID } from 'node:crypto';
 import jsonwebtoken from 'jsonwebtoken';
 import { send, signUp, test } from '../testing/context.ts';
 import { startedSession } from '../testing/accounts.ts';
+import { until } from '../testing/until.ts';
 
 const HOUR_SECONDS = 3600;
 
@@ -59,6 +60,20 @@ test('a token made as the refused ones, with nothing wrong in it, is accepted', 
   const reply = await send(t.context.origin, 'GET', '/auth/me', { headers });
 
   t.deepEqual([reply.status, reply.body.id], [200, user.id]);
+});
+
+test('a token that was good is refused from the second on in which it expires', async (t) => {
+  const user = await signUp(t.context);
+  const exp = now() + 2;
+  const token = sign({ ...claims(user.id), exp }, t.context.deps.config.JWT_SECRET);
+  const headers = { authorization: `Bearer ${token}` };
+  const statusOfMe = async () =>
+    (await send(t.context.origin, 'GET', '/auth/me', { headers })).status;
+
+  t.is(await statusOfMe(), 200);
+  await until('its expiry', () => Date.now() >= exp * 1000);
+
+  t.is(await statusOfMe(), 401);
 });
 
 test('every endpoint about orders, and about the account, wants an access token', async (t) => {

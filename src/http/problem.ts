@@ -51,7 +51,11 @@ const slugByConstraint: Record<string, ProblemSlug> = {
   orders_user_fk: 'invalid-token',
   refresh_tokens_user_fk: 'invalid-token',
 };
-const slugBySqlState: Record<string, ProblemSlug> = { OM001: 'illegal-transition' };
+const slugBySqlState: Record<string, ProblemSlug> = {
+  OM001: 'illegal-transition',
+  '55P03': 'overloaded', // waited for a lock for too long
+  '57014': 'overloaded', // took too long altogether
+};
 
 const RETRY_AFTER_SECONDS = 1;
 

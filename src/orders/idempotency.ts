@@ -2,8 +2,8 @@
  * The database side of safe retries. A transaction claims the keys of its requests first, has its effect,
  * and stores the replies: all of it commits, or none.
  *
- * What is in flight is known by an advisory lock that belongs to the transaction. Nobody waits for it: who
- * does not get it is told so at once. And nothing has to be cleaned up after a crash, since the lock goes
+ * What is in flight is known by an advisory lock that belongs to the transaction. No transaction waits for it:
+ * who does not get it is told so. And nothing has to be cleaned up after a crash, since the lock goes
  * with the connection. The statement that takes the locks looks for stored replies too. One that is committed
  * just between the two is not seen, but met: storing ours beside it is refused, and everything rolls back.
  *
@@ -48,16 +48,6 @@ export async function claimKeys(
     claims[known.n] = claimFrom(known, requests[known.n]);
   }
   return claims;
-}
-
-/** Claims the key of one request. Throws what it is refused with. */
-export async function claimKey(
-  tx: DatabaseTransactionConnection,
-  request: KeyedRequest | undefined,
-): Promise<Reply | null> {
-  const [claim = null] = await claimKeys(tx, [request]);
-  if (claim instanceof Problem) throw claim;
-  return claim;
 }
 
 function claimFrom(known: z.infer<typeof Known>, request: KeyedRequest | undefined): Claim {

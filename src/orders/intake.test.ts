@@ -14,28 +14,54 @@ import { until } from '../testing/until.ts';
 import { createIntake } from './intake.ts';
 
 // Serial, because a transaction that is held up has 10 s until its statement is given up by the database.
+const HELD_UP = { INTAKE_LOCK_TIMEOUT_MS: '10000' };
 
 const KETTLE = { product_name: 'Kettle', amount: '34.90' };
 type User = Awaited<ReturnType<typeof signUp>>;
 
-test.serial(
-  '200 orders that come while a transaction is in flight take at most 5 more',
-  async (t) => {
-    const { origin, deps, database } = await ownService(t, { INTAKE_LANES: '1' });
-    const [busy, user] = await twoUsers({ deps, origin });
-    const { release, blocked } = await holdUpOrderOf(t, database, busy);
+for (const lanes of [1, 2]) {
+  test.serial(
+    `200 orders that come while all of ${lanes} lanes are busy take at most 5 transactions`,
+    async (t) => {
+      const settings = { ...HELD_UP, INTAKE_LANES: String(lanes) };
+      const { origin, deps, database } = await ownService(t, settings);
+      const user = await signUp({ deps, origin });
+      const held = [];
+      for (let lane = 0; lane < lanes; lane += 1) {
+        held.push(await holdUpOrderOf(t, database, await signUp({ deps, origin })));
+      }
 
-    const others = Array.from({ length: 200 }, () => user.request('POST', '/orders', KETTLE));
-    await waitingAt(origin, 200);
-    await release();
-    const replies = await Promise.all(others);
+      const others = Array.from({ length: 200 }, () => user.request('POST', '/orders', KETTLE));
+      await waitingAt(origin, 200);
+      for (const { release } of held) await release();
+      const replies = await Promise.all([...others, ...held.map(({ blocked }) => blocked)]);
 
-    t.is((await blocked).status, 201);
-    t.true(replies.every(({ status }) => status === 201));
-    const transactions = await transactionsOf(deps, user);
-    t.true(transactions <= 5, `${transactions} transactions`);
-  },
-);
+      t.true(replies.every(({ status }) => status === 201));
+      const transactions = await transactionsOf(deps, user);
+      t.true(transactions <= 5, `${transactions} transactions`);
+    },
+  );
+}
+
+test.serial('a user whose row is locked costs others the wait, and nothing else', async (t) => {
+  const service = await ownService(t, { INTAKE_LANES: '1', INTAKE_LOCK_TIMEOUT_MS: '100' });
+  const [locked, user] = await twoUsers(service);
+  const { blocked, release } = await holdUpOrderOf(t, service.database, locked);
+
+  const others = Array.from({ length: 20 }, () => user.request('POST', '/orders', KETTLE));
+  const again = locked.request('POST', '/orders', KETTLE);
+  const refused = await Promise.all([blocked, again]);
+  const replies = await Promise.all(others);
+  await release();
+
+  for (const { status, body, headers } of refused) {
+    t.deepEqual([status, body.type], [503, '/problems/overloaded']);
+    t.regex(headers.get('retry-after') ?? '', /^\d+$/);
+  }
+  t.true(replies.every(({ status }) => status === 201));
+  t.is((await storedWithJob(service.deps, locked)).length, 0);
+  t.is((await locked.request('POST', '/orders', KETTLE)).status, 201, 'once it is free');
+});
 
 test.serial('one order of 200 that cannot be stored fails alone', async (t) => {
   const { deps } = await ownService(t);
@@ -77,7 +103,7 @@ test.serial('an order whose job cannot be created fails alone', async (t) => {
 test.serial(
   'of two requests under one key that one transaction takes, one places the order',
   async (t) => {
-    const { origin, deps, database } = await ownService(t, { INTAKE_LANES: '1' });
+    const { origin, deps, database } = await ownService(t, { ...HELD_UP, INTAKE_LANES: '1' });
     const [busy, user] = await twoUsers({ deps, origin });
     const { release } = await holdUpOrderOf(t, database, busy);
 
@@ -102,7 +128,7 @@ test.serial(
 test.serial(
   'when as many orders wait as may, the next is told to come back, and the others are placed',
   async (t) => {
-    const settings = { INTAKE_LANES: '1', INTAKE_QUEUE_MAX: '10' };
+    const settings = { ...HELD_UP, INTAKE_LANES: '1', INTAKE_QUEUE_MAX: '10' };
     const { origin, deps, database } = await ownService(t, settings);
     const [busy, user] = await twoUsers({ deps, origin });
     const { release } = await holdUpOrderOf(t, database, busy);
@@ -123,7 +149,7 @@ test.serial(
 );
 
 test.serial('an order whose client has hung up before its turn is not placed', async (t) => {
-  const { origin, deps, database } = await ownService(t, { INTAKE_LANES: '1' });
+  const { origin, deps, database } = await ownService(t, { ...HELD_UP, INTAKE_LANES: '1' });
   const [busy, user] = await twoUsers({ deps, origin });
   const { release } = await holdUpOrderOf(t, database, busy);
   const socket = sendRaw(origin, user);
@@ -142,7 +168,7 @@ test.serial(
   'an API that is told to stop in the middle of a batch commits it, and answers everybody',
   async (t) => {
     const { deps, database } = await ownService(t);
-    const api = await startApi(t, testEnvironment(database, { INTAKE_LANES: '1' }));
+    const api = await startApi(t, testEnvironment(database, { ...HELD_UP, INTAKE_LANES: '1' }));
     const { origin } = api;
     const [busy, user] = await twoUsers({ deps, origin });
     const { release, blocked } = await holdUpOrderOf(t, database, busy);

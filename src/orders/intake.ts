@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import createHttpError from 'http-errors';
 import { crashPoint } from '../crash-point.ts';
 import { JobNotCreated } from '../db/boss.ts';
-import { isDataError } from '../db/errors.ts';
+import { isDataError, isLockTimeout } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 import { Abandoned, createGroupCommit, GroupFull, type Caller } from '../group-commit.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
@@ -27,12 +27,13 @@ export function createIntake(deps: Omit<Deps, 'intake'>): Intake {
     lanes: config.INTAKE_LANES,
     sizeMax: config.INTAKE_BATCH_SIZE_MAX,
     waitingMax: config.INTAKE_QUEUE_MAX,
-    commit(entries) {
-      metrics.intakeBatch.observe(entries.length);
+    async commit(entries) {
       crashPoint('batch-taken');
       const orders = entries.map(({ order }) => order);
       const requests = entries.map(({ request }) => request);
-      return placeOrders(deps, orders, requests);
+      const outcomes = await placeOrders(deps, orders, requests);
+      metrics.intakeBatch.observe(entries.length);
+      return outcomes;
     },
     isOneToBlame,
   });
@@ -60,9 +61,15 @@ export function placeOrder(
   return intake.place({ ...input, id: randomUUIDv7(), user_id: userId }, request, caller);
 }
 
-// A problem is one request's own: its key was stored by somebody who had not claimed it.
+// A problem is one request's own: its key was stored by somebody who had not claimed it. A lock that does not
+// come is most likely on one user's row, and should cost nobody else more than the wait.
 function isOneToBlame(error: unknown): boolean {
-  return isDataError(error) || error instanceof JobNotCreated || error instanceof Problem;
+  return (
+    isDataError(error) ||
+    isLockTimeout(error) ||
+    error instanceof JobNotCreated ||
+    error instanceof Problem
+  );
 }
 
 function explained(error: unknown): unknown {

@@ -6,7 +6,7 @@ import { jsonbRows } from '../db/jsonb.ts';
 import type { Deps } from '../deps.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
-import { claimKey, claimKeys, storeReplies } from './idempotency.ts';
+import { claimKeys, storeReplies } from './idempotency.ts';
 import { changedReply, placedReply } from './replies.ts';
 import { Order, OrderEvent, type NewOrder, type OrderFilter } from './schema.ts';
 
@@ -23,7 +23,7 @@ export async function placeOrders(
     const claims = await claimKeys(tx, requests);
     const fresh = orders.filter((_, index) => !claims[index]);
     crashPoint('before-insert');
-    const { created_at, xact_id } = await insertOrders(tx, fresh);
+    const { created_at, xact_id } = await insertOrders(deps, tx, fresh);
     crashPoint('after-insert');
     const jobs = fresh.map(({ id }) => ({ id, data: { order_id: id, xact_id } }));
     if (jobs.length > 0) await enqueue(deps.boss, tx, 'process-order', jobs);
@@ -56,16 +56,19 @@ function asStored(order: IdentifiedOrder, created_at: string): Order {
 /** The transaction is named in the jobs too, so that anyone can check later that it was the same. */
 const Placed = z.object({ orders: z.int(), created_at: z.iso.datetime(), xact_id: z.string() });
 
-// The CTE names the actor before the trigger fires, and saves the round trip of doing it on its own. What
-// the database adds to new orders is the same for all of a transaction, so it is not sent back for each.
+// The CTE names the actor before the trigger fires, says how long a lock may be waited for, and saves the round
+// trip of doing it on its own. What the database adds to new orders is the same for all of a transaction, so it
+// is not sent back for each.
 async function insertOrders(
+  { config }: Pick<Deps, 'config'>,
   tx: DatabaseTransactionConnection,
   orders: IdentifiedOrder[],
 ): Promise<Omit<z.infer<typeof Placed>, 'orders'>> {
   if (orders.length === 0) return { created_at: '', xact_id: '' };
   const { orders: count, ...added } = await tx.one(sql.prepared('place-orders', Placed)`
     WITH acting AS MATERIALIZED (
-      SELECT set_config('oms.actor', 'user', true)
+      SELECT set_config('oms.actor', 'user', true),
+        set_config('lock_timeout', ${String(config.INTAKE_LOCK_TIMEOUT_MS)}, true)
     ), placed AS (
       INSERT INTO orders (id, user_id, product_name, amount, currency, metadata)
       SELECT o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata
@@ -130,14 +133,17 @@ export async function cancelOrder(
   id: string,
   request?: KeyedRequest,
 ): Promise<Reply> {
+  // A refusal is returned, not thrown: it has written nothing, and a transaction that fails costs its connection.
   const { reply, cancelled } = await deps.pool.transaction(async (tx) => {
-    const earlier = await claimKey(tx, request);
-    if (earlier) return { reply: earlier, cancelled: null };
-    const { order, changed } = await cancelLocked(tx, userId, id);
-    const answer = changedReply(order);
+    const [claim] = await claimKeys(tx, [request]);
+    if (claim) return { reply: claim, cancelled: null };
+    const outcome = await cancelLocked(tx, userId, id);
+    if (outcome instanceof Problem) return { reply: outcome, cancelled: null };
+    const answer = changedReply(outcome.order);
     await storeReplies(deps, tx, [request], [answer]);
-    return { reply: answer, cancelled: changed ? order : null };
+    return { reply: answer, cancelled: outcome.changed ? outcome.order : null };
   });
+  if (reply instanceof Problem) throw reply;
   if (cancelled) {
     deps.hints.announce([cancelled]);
     deps.metrics.ordersCancelled.inc();
@@ -145,14 +151,18 @@ export async function cancelOrder(
   return reply;
 }
 
-async function cancelLocked(tx: DatabaseTransactionConnection, userId: string, id: string) {
+async function cancelLocked(
+  tx: DatabaseTransactionConnection,
+  userId: string,
+  id: string,
+): Promise<{ order: Order; changed: boolean } | Problem> {
   const found = await tx.maybeOne(sql.type(Order)`
     SELECT ${columns} FROM orders WHERE id = ${id} AND user_id = ${userId} FOR UPDATE
   `);
-  if (!found) throw new Problem('order-not-found');
+  if (!found) return new Problem('order-not-found');
   if (found.status === 'CANCELLED') return { order: found, changed: false };
   if (found.status !== 'PENDING') {
-    throw new Problem('order-not-cancellable', `The order is already ${found.status}.`);
+    return new Problem('order-not-cancellable', `The order is already ${found.status}.`);
   }
   // As in insertOrders, the CTE names the actor before the trigger fires.
   const cancelled = await tx.one(sql.type(Order)`

@@ -14,7 +14,7 @@ import { sql, type DatabaseTransactionConnection } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
 import { ClaimLost, completeJobs } from '../db/boss.ts';
-import { isDataError } from '../db/errors.ts';
+import { isDataError, isLockTimeout } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 import type { OrderStatus } from './schema.ts';
 
@@ -38,8 +38,8 @@ export function processOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]
 }
 
 /**
- * Does something to a batch in one transaction. When one order stands in the way, each gets a
- * transaction of its own, and only that one fails. To settle the jobs is up to the transaction.
+ * Does something to a batch in one transaction. When one order stands in the way, each half gets one, and so
+ * on: only that one fails, at the cost of O(log n) more. To settle the jobs is up to the transaction.
  */
 export async function togetherOrApart(
   deps: Deps,
@@ -52,9 +52,9 @@ export async function togetherOrApart(
   } catch (error) {
     if (!isIsolatable(error)) throw error;
     if (jobs.length > 1) {
-      const results: JobResult[] = [];
-      for (const job of jobs) results.push(...(await togetherOrApart(deps, [job], transact)));
-      return results;
+      const middle = Math.ceil(jobs.length / 2);
+      const first = await togetherOrApart(deps, jobs.slice(0, middle), transact);
+      return [...first, ...(await togetherOrApart(deps, jobs.slice(middle), transact))];
     }
     deps.log.error({ err: error, job_id: jobs[0]?.id }, 'order failed');
     return jobs.map(({ id }) => ({ id, status: 'failed', output: error }));
@@ -84,12 +84,13 @@ export function moveOrders(
 ): Promise<readonly Moved[]> {
   const attempts = jobs.map(({ id, data, retryCount }) => [data.order_id, [id, retryCount + 1]]);
   const ids = jobs.map(({ data }) => data.order_id);
-  // The CTE says who acts before the trigger fires, and saves the round trip of doing it on its own.
+  // The CTE says who acts before the trigger fires, and saves the round trip of doing it on its own. Whoever
+  // holds the lock of one order should not hold up a batch for longer than this.
   return tx.any(sql.type(Moved)`
     WITH acting AS MATERIALIZED (
       SELECT set_config('oms.actor', ${WORKER_ACTOR}, true), set_config('oms.reason', ${reason}, true),
         set_config('oms.attempts', ${JSON.stringify(Object.fromEntries(attempts))}, true),
-        set_config('oms.via', 'PROCESSING', true)
+        set_config('oms.via', 'PROCESSING', true), set_config('lock_timeout', '1s', true)
     )
     UPDATE orders AS o SET status = ${to}
     FROM acting
@@ -123,7 +124,10 @@ function lastError({ sourceOutput }: ExhaustedJob): string {
   return typeof message === 'string' ? `: ${message.slice(0, 300)}` : '';
 }
 
-/** Tells of orders that have ended. In one line: a line each was the largest part of a worker's time. */
+/** Log drivers break lines at 16 kB. */
+const IDS_PER_LINE = 250;
+
+/** Tells of orders that have ended. In few lines: a line each was the largest part of a worker's time. */
 export function announceFinished(
   deps: Deps,
   orders: readonly Moved[],
@@ -132,7 +136,10 @@ export function announceFinished(
   if (orders.length === 0) return;
   deps.hints.announce(orders.map(({ id, version }) => ({ id, version, status })));
   deps.metrics.ordersFinished.inc({ status }, orders.length);
-  deps.log.info({ status, order_ids: orders.map(({ id }) => id) }, 'orders finished');
+  for (let from = 0; from < orders.length; from += IDS_PER_LINE) {
+    const order_ids = orders.slice(from, from + IDS_PER_LINE).map(({ id }) => id);
+    deps.log.info({ status, order_ids }, 'orders finished');
+  }
 }
 
 /** The attempts whose orders this transaction has changed: those, and only those, it must settle. */
@@ -151,5 +158,5 @@ export function alreadySettled({ id }: JobAttempt): JobResult {
  * nobody's fault, and the whole batch is retried.
  */
 export function isIsolatable(error: unknown): boolean {
-  return error instanceof ClaimLost || isDataError(error);
+  return error instanceof ClaimLost || isDataError(error) || isLockTimeout(error);
 }

@@ -3,7 +3,7 @@
  * `npm test -- --coverage` reports coverage; further arguments go to ava, for instance a file's name.
  */
 import { spawn } from 'node:child_process';
-import { resolve } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { exitOnFailure } from '../process.ts';
 import { openTestServers } from './servers.ts';
@@ -41,7 +41,7 @@ await exitOnFailure(async () => {
   const template = `oms_test_template_${process.pid}`;
   process.env.TEST_TEMPLATE = template;
   // Every test file and every process that one starts loads the same modules. (Coverage needs them uncompiled.)
-  if (!coverage) process.env.NODE_COMPILE_CACHE ??= resolve('node_modules/.cache/node');
+  if (!coverage) process.env.NODE_COMPILE_CACHE ??= join(process.cwd(), 'node_modules/.cache/node');
   try {
     await createTemplate(template);
     const command = [...(coverage ? C8 : []), ...AVA, ...rest];
