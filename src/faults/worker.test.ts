@@ -46,17 +46,17 @@ test('when a worker is killed in the midst of 1000 orders, another completes the
 
 test('a worker that is killed in the midst of a transaction leaves nothing half done', async (t) => {
   const service = await ownService(t);
-  const env = testEnvironment(service.database);
+  const env = testEnvironment(service.database, { WORKER_BATCH_SIZE: '200' });
   const ids = await placeMany(service, 1000);
-  const lock = await lockOrder(service, ids[0] ?? '');
+  const heldUp = await holdUp(service, ids[0] ?? '');
   const worker = await startWorker(t, env);
-  await until('the worker to complete what is not locked', () => remaining(service, 200));
+  await until('the worker to complete all other batches', () => remaining(service, 200));
 
   const held = await activeJobs(service);
   worker.send('SIGKILL');
   const killedAt = Date.now();
   await worker.ended;
-  await lock.release();
+  await heldUp.release();
   await startWorker(t, env);
   await whenAllSettled(service.deps);
   const rescueMs = (await lastClaim(service, held)) - killedAt;
@@ -215,20 +215,21 @@ function remaining({ deps }: Context, count: number): Promise<boolean> {
   `);
 }
 
-/** Holds the row of an order, so that whoever wants to change it waits in the middle of a transaction. */
-async function lockOrder({ deps }: Context, id: string) {
-  const locked = Promise.withResolvers<void>();
-  const released = Promise.withResolvers<void>();
-  const done = deps.pool.transaction(async (tx) => {
-    await tx.query(sql.unsafe`SET LOCAL idle_in_transaction_session_timeout = 0`);
-    await tx.query(sql.unsafe`SELECT FROM orders WHERE id = ${id} FOR UPDATE`);
-    locked.resolve();
-    await released.promise;
-  });
-  await locked.promise;
-  const release = () => {
-    released.resolve();
-    return done;
-  };
-  return { release };
+/** Keeps whoever changes an order in the midst of it, where no lock timeout ends the wait. */
+async function holdUp({ deps: { pool } }: Context, id: string) {
+  await pool.query(sql.unsafe`CREATE TABLE held_up AS SELECT ${id}::uuid AS order_id`);
+  await pool.query(sql.unsafe`
+    CREATE FUNCTION wait_while_held_up() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+      WHILE EXISTS (SELECT FROM public.held_up WHERE order_id = NEW.id) LOOP
+        PERFORM pg_sleep(0.01);
+      END LOOP;
+      RETURN NEW;
+    END $$
+  `);
+  await pool.query(sql.unsafe`
+    CREATE TRIGGER wait_while_held_up BEFORE UPDATE ON orders
+    FOR EACH ROW EXECUTE FUNCTION wait_while_held_up()
+  `);
+  return { release: () => pool.query(sql.unsafe`DELETE FROM held_up`) };
 }
