@@ -1,6 +1,8 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 import { listen } from '../http/server.ts';
+import { ReadableError } from '../process.ts';
 
 const STOP_TIMEOUT_MS = 15_000;
 
@@ -60,10 +62,29 @@ export function dyingWithUs(signal: 'INT' | 'TERM'): string[] {
   return hasSetpriv ? ['setpriv', '--pdeathsig', signal, '--'] : [];
 }
 
+/**
+ * Where to look for a free port first. Those from 32768 on are handed out to whoever connects: one that is free
+ * now may be somebody's in a moment.
+ */
+const PORTS = { from: 20_000, to: 32_000 };
+const TRIES = 20;
+
 /** A port of the loopback interface that nobody listens on right now. */
 export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const port = randomInt(PORTS.from, PORTS.to);
+    if (await isFree(port)) return port;
+  }
+  throw new ReadableError(`No port is free between ${PORTS.from} and ${PORTS.to}`);
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  const port = await listen(server, 0, '127.0.0.1');
+  try {
+    await listen(server, port, '127.0.0.1');
+  } catch {
+    return false;
+  }
   await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
+  return true;
 }
