@@ -9,7 +9,6 @@ import { serviceContestant } from '../peers/service.ts';
 import type { Context, Scenario } from '../scenario.ts';
 
 const WORKERS = [1, 2, 4];
-const CALLS = 1;
 
 /** For each worker: orders to warm up on, and orders that are timed. */
 const DRAINED = { skip: 20, count: 100 };
@@ -32,8 +31,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
     settings: {
       FULFILMENT_URL: step.origin,
       FULFILMENT_SECRET: 'whsec_bWVhc3VyaW5nLWFuZC1ub3RoaW5nLWVsc2U=',
-      FULFILMENT_CONCURRENCY: String(CALLS),
-      WORKER_CONCURRENCY: '1',
+      FULFILMENT_CONCURRENCY: '1',
     },
   });
   async function completions(workers: number): Promise<number> {

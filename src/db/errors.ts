@@ -19,16 +19,14 @@ export function sqlStateOf(error: unknown): string | undefined {
   return undefined;
 }
 
-/** Whether the rows are to blame: bad or unreadable data, a broken constraint, a refusing trigger. */
-export function isDataError(error: unknown): boolean {
+/**
+ * Whether one row of several may be to blame: bad or unreadable data, a broken constraint, a refusing trigger,
+ * or a lock that was waited for for as long as it may.
+ */
+export function isRowError(error: unknown): boolean {
   // The second stands for 22P02, and has lost its SQLSTATE on the way.
   if (error instanceof SchemaValidationError || error instanceof InvalidInputError) return true;
-  return /^(22|23|OM|P0)/.test(sqlStateOf(error) ?? '');
-}
-
-/** Whether a statement has waited for a lock for as long as it may. */
-export function isLockTimeout(error: unknown): boolean {
-  return sqlStateOf(error) === '55P03';
+  return /^(22|23|OM|P0|55P03)/.test(sqlStateOf(error) ?? '');
 }
 
 /** Whether the database is away, or has gone away in the middle. */

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { SchemaValidationError, sql } from 'slonik';
 import { z } from 'zod';
 import { test } from '../testing/context.ts';
-import { isDataError, sqlStateOf } from './errors.ts';
+import { isRowError, sqlStateOf } from './errors.ts';
 import { openPool } from './pool.ts';
 
 test('money, times and counts arrive as they are stored', async (t) => {
@@ -72,7 +72,7 @@ for (const [what, state, isToBlame] of [
     const error = await t.throwsAsync(t.context.deps.pool.query(query));
 
     t.is(sqlStateOf(error), state);
-    t.is(isDataError(error), isToBlame);
+    t.is(isRowError(error), isToBlame);
   });
 }
 
@@ -84,5 +84,5 @@ test('an error from elsewhere is no fault of the row, however it is wrapped', (t
     sqlStateOf(new Error('outer', { cause: Object.assign(new Error(), { code: '23505' }) })),
     '23505',
   );
-  for (const error of [refused, new Error('plain'), 'text', undefined]) t.false(isDataError(error));
+  for (const error of [refused, new Error('plain'), 'text', undefined]) t.false(isRowError(error));
 });

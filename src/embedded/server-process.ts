@@ -63,8 +63,8 @@ export function dyingWithUs(signal: 'INT' | 'TERM'): string[] {
 }
 
 /**
- * Where to look for a free port first. Those from 32768 on are handed out to whoever connects: one that is free
- * now may be somebody's in a moment.
+ * Where to look for a free port. Those from 32768 on are handed out to whoever connects: one that is free now
+ * may be somebody's in a moment.
  */
 const PORTS = { from: 20_000, to: 32_000 };
 const TRIES = 20;

@@ -71,9 +71,8 @@ test('a worker that wakes up after another has taken over its orders changes not
   const service = await ownService(t);
   const open: ServerResponse[] = []; // ten for the frozen worker, then ten for the other one
   const { url } = await openFulfilment(t, (response) => open.push(response));
-  // A lane for each order: their retries fall due one by one, and none is to wait for another.
-  const lanes = { WORKER_CONCURRENCY: '10', FULFILMENT_TIMEOUT_MS: '30000' };
-  const env = fulfilledAt(url, service, lanes);
+  // There is a lane for each call: retries fall due one by one, and none is to wait for another.
+  const env = fulfilledAt(url, service, { FULFILMENT_TIMEOUT_MS: '30000' });
   const frozen = await startWorker(t, env);
   const ids = await placeMany(service, 10);
   await until('the first worker to hold all orders', () => open.length === 10);

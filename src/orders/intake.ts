@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import createHttpError from 'http-errors';
 import { crashPoint } from '../crash-point.ts';
 import { JobNotCreated } from '../db/boss.ts';
-import { isDataError, isLockTimeout } from '../db/errors.ts';
+import { isRowError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 import { Abandoned, createGroupCommit, GroupFull, type Caller } from '../group-commit.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
@@ -64,12 +64,7 @@ export function placeOrder(
 // A problem is one request's own: its key was stored by somebody who had not claimed it. A lock that does not
 // come is most likely on one user's row, and should cost nobody else more than the wait.
 function isOneToBlame(error: unknown): boolean {
-  return (
-    isDataError(error) ||
-    isLockTimeout(error) ||
-    error instanceof JobNotCreated ||
-    error instanceof Problem
-  );
+  return isRowError(error) || error instanceof JobNotCreated || error instanceof Problem;
 }
 
 function explained(error: unknown): unknown {

@@ -14,7 +14,7 @@ import { sql, type DatabaseTransactionConnection } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
 import { ClaimLost, completeJobs } from '../db/boss.ts';
-import { isDataError, isLockTimeout } from '../db/errors.ts';
+import { isRowError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 import type { OrderStatus } from './schema.ts';
 
@@ -158,5 +158,5 @@ export function alreadySettled({ id }: JobAttempt): JobResult {
  * nobody's fault, and the whole batch is retried.
  */
 export function isIsolatable(error: unknown): boolean {
-  return error instanceof ClaimLost || isDataError(error) || isLockTimeout(error);
+  return error instanceof ClaimLost || isRowError(error);
 }
