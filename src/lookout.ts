@@ -7,6 +7,13 @@ import type { Deps } from './deps.ts';
 /** So long after work is counted on: pg-boss counts what ended 10 s ago or earlier, lest it miss what commits late. */
 const COUNT_ON_MS = 20_000;
 
+/** Jobs that are counted a second at most: what counting a long queue takes is work that is not done. */
+const COUNTED_PER_SECOND = 20_000;
+
+/** A look rests so many times as long as it took, as far as a pause and a lost job can wait. */
+const LOOK_REST = 9;
+const LOOK_REST_MS_MAX = 3_000;
+
 /** What the look-out has a worker do. */
 export type Calls = {
   /** Nobody has paused the queue, or not any more. */
@@ -80,11 +87,13 @@ export async function lookOut(
   async function keepLooking(): Promise<void> {
     const started = performance.now();
     await look().catch((err: unknown) => log.warn({ err }, 'queues not seen'));
-    if (!stopped) lookIn(config.WORKER_POLL_SECONDS * 1000 - (performance.now() - started));
+    const took = performance.now() - started;
+    const rest = Math.min(took * LOOK_REST, LOOK_REST_MS_MAX);
+    if (!stopped) lookIn(Math.max(config.WORKER_POLL_SECONDS * 1000 - took, rest));
   }
 
   function lookIn(ms: number): void {
-    timer = setTimeout(() => void keepLooking(), Math.max(ms, 0));
+    timer = setTimeout(() => void keepLooking(), ms);
   }
 
   await look();
@@ -100,14 +109,16 @@ function needsCounting(sights: Sight[], worked: boolean): boolean {
   return sights.some((sight) => sight.counted_late && (worked || sight.due || sight.busy));
 }
 
-// The first of each index range (the queue's _i14), so that it costs the same however long the queue is.
+// The first of each index range (the queue's _i14), so that it costs the same however long the queue is; unless
+// an open transaction keeps dead entries before it.
 function see({ pool }: Pick<Deps, 'pool'>, queues: QueueName[]): Promise<readonly Sight[]> {
   return pool.any(sql.type(Sight)`
     SELECT q.name AS queue, p.queue IS NOT NULL AS paused,
       coalesce(least(fresh.start_after, retry.start_after) <= now(), false) AS due,
       active.lost,
       active.jobs > 0 OR q.ready_count > 0 OR q.active_count > 0 AS busy,
-      coalesce(q.monitor_on < now() - ${MONITOR_INTERVAL_SECONDS} * interval '1 second', true) AS counted_late
+      coalesce(q.monitor_on < now() - interval '1 second'
+        * greatest(${MONITOR_INTERVAL_SECONDS}, q.total_count / ${COUNTED_PER_SECOND}), true) AS counted_late
     FROM pgboss.queue AS q
     LEFT JOIN paused_queues AS p ON p.queue = q.name
     LEFT JOIN LATERAL (
