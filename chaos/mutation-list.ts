@@ -120,7 +120,7 @@ export const mutations: Mutation[] = [
       {
         file: PROCESSING,
         from: `    crashPoint('after-effect');
-    await completeJobs(deps.boss, tx, 'process-order', attemptsFor(jobs, orders));
+    await completeJobs(tx, 'process-order', attemptsFor(jobs, orders));
     crashPoint('after-completion');
     return orders;
   });
@@ -128,7 +128,7 @@ export const mutations: Mutation[] = [
         to: `    return orders;
   });
   crashPoint('after-effect');
-  await deps.pool.transaction((tx) => completeJobs(deps.boss, tx, 'process-order', attemptsFor(jobs, completed)));
+  await deps.pool.transaction((tx) => completeJobs(tx, 'process-order', attemptsFor(jobs, completed)));
 `,
       },
     ],

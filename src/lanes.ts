@@ -1,5 +1,6 @@
-import type { Job, JobResult, WorkOptions } from 'pg-boss';
+import type { Job, WorkOptions } from 'pg-boss';
 import type { QueueName } from '../jobs/queues.ts';
+import type { Outcome } from './db/boss.ts';
 import type { Deps } from './deps.ts';
 
 /** A lane asks for jobs when it is woken; by itself only so often, in case nobody wakes it any more. */
@@ -8,7 +9,7 @@ const OWN_POLL_SECONDS = 300;
 type Lane = { id: string; busy: boolean; turn: number };
 
 type Acts = {
-  work: (lane: number, jobs: Job[]) => Promise<JobResult[]>;
+  work: (lane: number, jobs: Job[]) => Promise<Outcome[]>;
   /** Whether more jobs can be begun now. When that changes, `goOn`. */
   hasRoom: () => boolean;
 };
@@ -103,16 +104,25 @@ export class Lanes {
     });
   }
 
-  async #run(lane: Lane, number: number, jobs: Job[]): Promise<JobResult[]> {
+  async #run(lane: Lane, number: number, jobs: Job[]): Promise<Outcome[]> {
     lane.busy = true;
     if (jobs.length >= (this.#options.batchSize ?? 1)) this.#more = true;
     try {
-      const working = this.#act.work(number, jobs); // first, so that what it takes of the room is taken
+      const working = this.#act.work(number, [...jobs]); // first, so that what it takes of the room is taken
       this.goOn();
-      return await working;
+      const outcomes = await working;
+      takeOutSettled(jobs, outcomes);
+      return outcomes;
     } finally {
       lane.busy = false;
       this.goOn();
     }
   }
+}
+
+// pg-boss settles what it finds in its batch afterwards. For a job that is settled already that is a statement
+// in vain, and next to a transaction that stays open a slow one: 100 ms after 200,000 other jobs.
+function takeOutSettled(batch: Job[], outcomes: Outcome[]): void {
+  const settled = new Set(outcomes.filter((outcome) => outcome.settled).map(({ id }) => id));
+  batch.splice(0, batch.length, ...batch.filter(({ id }) => !settled.has(id)));
 }

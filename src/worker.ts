@@ -1,9 +1,10 @@
-import type { Job, JobResult } from 'pg-boss';
+import type { Job } from 'pg-boss';
 import { handlers } from '../jobs/index.ts';
 import { queues, type QueueName } from '../jobs/queues.ts';
 import { createWorkerApp } from './app.ts';
 import { loadConfig } from './config.ts';
 import { crashPoint } from './crash-point.ts';
+import type { Outcome } from './db/boss.ts';
 import { closeDeps, openDeps, type Deps } from './deps.ts';
 import { openHolds } from './holds.ts';
 import { closeServer, serve } from './http/server.ts';
@@ -14,7 +15,7 @@ import { openSubscriber } from './redis/client.ts';
 import { wakeChannel } from './redis/hints.ts';
 
 type AnyJob = Job;
-type WorkAnything = (deps: Deps, jobs: AnyJob[]) => Promise<JobResult[]>;
+type WorkAnything = (deps: Deps, jobs: AnyJob[]) => Promise<Outcome[]>;
 
 /**
  * Attaches every handler to its queue, as long as the queue is not paused, and wakes them when Redis
@@ -53,7 +54,7 @@ export async function startWorkers(deps: Deps): Promise<() => void> {
 }
 
 /** Hands a batch to its handler. A job whose payload does not parse goes to the dead letters at once. */
-export async function runBatch(deps: Deps, queue: QueueName, jobs: AnyJob[]): Promise<JobResult[]> {
+export async function runBatch(deps: Deps, queue: QueueName, jobs: AnyJob[]): Promise<Outcome[]> {
   crashPoint('after-claim');
   const log = deps.log.child({ queue });
   const endTimer = deps.metrics.jobs.startTimer({ queue });
@@ -73,7 +74,7 @@ export async function runBatch(deps: Deps, queue: QueueName, jobs: AnyJob[]): Pr
   }
 }
 
-function deadLetter({ id }: AnyJob): JobResult {
+function deadLetter({ id }: AnyJob): Outcome {
   return { id, status: 'deadletter', output: { message: 'The payload is malformed.' } };
 }
 

@@ -2,9 +2,11 @@ import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'slonik';
 import { z, ZodError } from 'zod';
 import type { Deps } from '../deps.ts';
-import { claim, test } from '../testing/context.ts';
+import { claim, ownService, test } from '../testing/context.ts';
 import { jobOf } from '../testing/orders.ts';
 import { bossDb, ClaimLost, completeJobs, enqueue, JobNotCreated, retryJobAfter } from './boss.ts';
+
+const IndexScans = z.object({ index: z.string(), scans: z.number() });
 
 // Serial are the tests that claim: each would take the others' jobs.
 
@@ -80,10 +82,10 @@ test('what the queue writes by way of our transaction is part of it', async (t) 
 });
 
 test.serial('a job is completed by whoever has claimed it, with what they did', async (t) => {
-  const { boss, pool } = t.context.deps;
+  const { pool } = t.context.deps;
   const attempt = await claimOne(t.context.deps);
 
-  await pool.transaction((tx) => completeJobs(boss, tx, 'process-order', [attempt]));
+  await pool.transaction((tx) => completeJobs(tx, 'process-order', [attempt]));
 
   t.is((await jobOf(t.context.deps, attempt.id)).state, 'completed');
 });
@@ -99,7 +101,7 @@ test.serial('what was done for a job that somebody else has taken over is undone
   const error = await t.throwsAsync(
     deps.pool.transaction(async (tx) => {
       await enqueue(deps.boss, tx, 'prune', [{ id: effect, data: {} }]);
-      await completeJobs(deps.boss, tx, 'process-order', [lost, kept]);
+      await completeJobs(tx, 'process-order', [lost, kept]);
     }),
     { instanceOf: ClaimLost },
   );
@@ -111,10 +113,38 @@ test.serial('what was done for a job that somebody else has taken over is undone
   t.is((await jobOf(deps, kept.id)).state, 'active');
 });
 
-test.serial('to settle no job at all is no reason to fail', async (t) => {
-  const { boss, pool } = t.context.deps;
+test('a job is completed by its key, also when hardly any was active at the last ANALYZE', async (t) => {
+  const { deps } = await ownService(t);
+  const ids = Array.from({ length: 1000 }, () => randomUUIDv7());
+  const jobs = ids.map((id) => ({ id, data: { order_id: id } }));
+  await deps.pool.transaction((tx) => enqueue(deps.boss, tx, 'process-order', jobs));
+  await deps.pool.query(sql.unsafe`ANALYZE`);
+  const claimed = await claim(deps, 'process-order', { batchSize: 20 });
 
-  await t.notThrowsAsync(pool.transaction((tx) => completeJobs(boss, tx, 'process-order', [])));
+  const [before, after] = await deps.pool.connect(async (connection) => {
+    const scans = async () => {
+      await connection.query(sql.unsafe`SELECT pg_stat_force_next_flush()`);
+      return connection.any(sql.type(IndexScans)`
+        SELECT right(indexrelname, 4) AS index, sum(idx_scan)::integer AS scans FROM pg_stat_all_indexes
+        WHERE schemaname = 'pgboss' AND indexrelname ~ '(_i14|_pkey)$' AND relname ~ '^j[0-9a-f]+$'
+        GROUP BY 1 ORDER BY 1
+      `);
+    };
+    const atFirst = await scans();
+    await connection.transaction((tx) => completeJobs(tx, 'process-order', claimed));
+    return [atFirst, await scans()];
+  });
+
+  t.is(claimed.length, 20);
+  t.deepEqual(after[0], before[0]);
+  t.like(before[0], { index: '_i14' });
+  t.true((after[1]?.scans ?? 0) > (before[1]?.scans ?? 0));
+});
+
+test.serial('to settle no job at all is no reason to fail', async (t) => {
+  const { pool } = t.context.deps;
+
+  await t.notThrowsAsync(pool.transaction((tx) => completeJobs(tx, 'process-order', [])));
 });
 
 test.serial('a job that is put off waits as long as it was told, and no shorter', async (t) => {

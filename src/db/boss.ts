@@ -1,4 +1,4 @@
-import { PgBoss, type CommandResponse, type Db, type JobAttempt } from 'pg-boss';
+import { PgBoss, type CommandResponse, type Db, type JobAttempt, type JobResult } from 'pg-boss';
 import type { Logger } from 'pino';
 import { sql } from 'slonik';
 import type { DatabaseTransactionConnection, PrimitiveValueExpression } from 'slonik';
@@ -85,19 +85,31 @@ export class JobNotCreated extends Error {
   }
 }
 
+/** What a handler says of a job. With `settled`, its own transaction has settled it already. */
+export type Outcome = JobResult & { settled?: true };
+
 /**
  * Completes jobs inside the caller's transaction, fenced to the attempts that were claimed. Throws
  * ClaimLost, and so rolls back the effect, when another attempt has taken over any of them.
+ *
+ * What `boss.complete` does, found by the key and by nothing else: `state::text` is in no index. pg-boss finds them
+ * by its index of active jobs whenever there were few at the last ANALYZE, and while a transaction stays open
+ * that index keeps an entry for every job that was worked off: 150 ms for 500 jobs after 200,000 others.
  */
 export async function completeJobs(
-  boss: PgBoss,
   tx: DatabaseTransactionConnection,
   queue: QueueName,
   attempts: JobAttempt[],
 ): Promise<void> {
   if (attempts.length === 0) return;
-  const response = await boss.complete(queue, attempts, null, { db: bossDb(tx) });
-  requireClaim(queue, attempts, response);
+  const ids = attempts.map(({ id }) => id);
+  const claims = attempts.map(({ id, retryCount }) => `(${id},${retryCount})`);
+  const { rowCount } = await tx.query(sql.unsafe`
+    UPDATE pgboss.job AS j SET state = 'completed', completed_on = pgboss.job_now(), output = NULL
+    WHERE j.name = ${queue} AND j.id = ANY(${sql.array(ids, 'uuid')}) AND j.state::text = 'active'
+      AND (j.id, j.retry_count)::text = ANY(${sql.array(claims, 'text')})
+  `);
+  requireClaim(queue, attempts, rowCount);
 }
 
 /**
@@ -112,7 +124,8 @@ export async function failJobs(
   message: string,
 ): Promise<void> {
   const response = await boss.fail(queue, attempts, { message }, { db: bossDb(tx) });
-  requireClaim(queue, attempts, response);
+  // The count is part of every response of pg-boss 12.38, and missing from its types.
+  requireClaim(queue, attempts, (response as CommandResponse & { affected: number }).affected);
 }
 
 /** Fails an attempt like `failJobs`, and puts the next one off for so many seconds instead. */
@@ -134,9 +147,8 @@ export function backOffSeconds(queue: QueueName, { retryCount }: JobAttempt): nu
   return Math.min(retryDelayMax, doubled * (0.5 + Math.random() / 2));
 }
 
-// The count is part of every response of pg-boss 12.38, and missing from its types.
-function requireClaim(queue: QueueName, attempts: JobAttempt[], response: CommandResponse): void {
-  const lost = attempts.length - (response as { affected: number }).affected;
+function requireClaim(queue: QueueName, attempts: JobAttempt[], settled: number): void {
+  const lost = attempts.length - settled;
   if (lost > 0) throw new ClaimLost(queue, lost);
 }
 

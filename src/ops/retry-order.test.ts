@@ -57,7 +57,7 @@ test('a worker that still has an attempt in hand cannot commit it after an opera
 
   const { pool } = asWorker(deps);
   await t.throwsAsync(
-    pool.transaction((tx) => completeJobs(deps.boss, tx, 'process-order', [zombie])),
+    pool.transaction((tx) => completeJobs(tx, 'process-order', [zombie])),
     { message: /no longer claimed/ },
   );
   t.is((await jobOf(deps, id)).retryCount, zombie.retryCount + 1);

@@ -3,14 +3,14 @@
  * COMPLETED. No transaction is open meanwhile. The call happens at least once, and carries the
  * order's id as Idempotency-Key; its effect on the database happens once, fenced to the attempt.
  */
-import type { Job, JobResult } from 'pg-boss';
+import type { Job } from 'pg-boss';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { sql } from 'slonik';
 import { Webhook } from 'standardwebhooks';
-import { backOffSeconds, ClaimLost } from '../db/boss.ts';
+import { backOffSeconds, ClaimLost, type Outcome } from '../db/boss.ts';
 import type { Deps } from '../deps.ts';
 import { columns } from './orders.ts';
-import { alreadySettled, moveOrders, togetherOrApart } from './processing.ts';
+import { moving, nothingToDo, settled, togetherOrApart } from './processing.ts';
 import { Order } from './schema.ts';
 import { createSettlement, type Settlement, type Verdict } from './settlement.ts';
 
@@ -60,7 +60,7 @@ export function roomForOrders(deps: Deps, onRoom: () => void): () => boolean {
 }
 
 /** Works off a batch by way of FULFILMENT_URL, with bounded concurrency in the whole process. */
-export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
+export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<Outcome[]> {
   const desk = deskOf(deps);
   desk.inHand += jobs.length;
   const taking = takeBatch(deps, jobs);
@@ -70,7 +70,7 @@ export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<JobRes
         const { orders, results } = await taking;
         const order = orders.get(job.data.order_id);
         if (order) return await desk.limit(() => fulfilOrder(deps, desk, job, order));
-        return results.find(({ id }) => id === job.id) ?? alreadySettled(job);
+        return results.find(({ id }) => id === job.id) ?? nothingToDo(job);
       } finally {
         desk.inHand -= 1;
         desk.onRoom();
@@ -83,24 +83,32 @@ async function takeBatch(deps: Deps, jobs: OrderJob[]) {
   const orders = new Map<string, Order>();
   const results = await togetherOrApart(deps, jobs, async (some) => {
     for (const order of await takeIntoProcessing(deps, some)) orders.set(order.id, order);
+    return []; // the answers settle them
   });
   return { orders, results };
 }
 
 /** Commits the orders as PROCESSING. Cancelled and finished ones are not among those it returns. */
 async function takeIntoProcessing(deps: Deps, jobs: OrderJob[]): Promise<readonly Order[]> {
-  const ids = jobs.map(({ data }) => data.order_id);
-  const orders = await deps.pool.transaction(async (tx) => {
-    await moveOrders(tx, jobs, { from: ['PENDING'], to: 'PROCESSING' });
-    return tx.any(sql.type(Order)`
-      SELECT ${columns} FROM orders
-      WHERE id = ANY(${sql.array(ids, 'uuid')}) AND status = 'PROCESSING'
-      ORDER BY id
-      LIMIT ${ids.length}
-    `);
-  });
+  const taken = await deps.pool.any(sql.type(Order)`
+    ${moving(jobs, { from: ['PENDING'], to: 'PROCESSING' })}
+    RETURNING ${columns}
+  `);
+  const ids = new Set(jobs.map(({ data }) => data.order_id));
+  for (const { id } of taken) ids.delete(id);
+  const orders = ids.size === 0 ? taken : [...taken, ...(await findProcessing(deps, [...ids]))];
   deps.hints.announce(orders);
   return orders;
+}
+
+/** Those that an earlier attempt has taken. */
+function findProcessing({ pool }: Deps, ids: string[]): Promise<readonly Order[]> {
+  return pool.any(sql.type(Order)`
+    SELECT ${columns} FROM orders
+    WHERE id = ANY(${sql.array(ids, 'uuid')}) AND status = 'PROCESSING'
+    ORDER BY id
+    LIMIT ${ids.length}
+  `);
 }
 
 async function fulfilOrder(
@@ -108,7 +116,7 @@ async function fulfilOrder(
   { settlement }: Desk,
   job: OrderJob,
   order: Order,
-): Promise<JobResult> {
+): Promise<Outcome> {
   const log = deps.log.child({ order_id: order.id, job_id: job.id, attempt: job.retryCount + 1 });
   const verdict = verdictOn(job, await requestFulfilment(deps, order, job.signal));
   try {
@@ -118,10 +126,10 @@ async function fulfilOrder(
       if (!job.signal.aborted) await settlement.add({ job, verdict });
       return failed(job, verdict.reason);
     }
-    const settled = await settlement.add({ job, verdict });
+    if (await settlement.add({ job, verdict })) return settled(job);
     // Somebody else has changed it meanwhile: cancelled, finished, or put back to be processed again.
-    if (settled || !(await isPending(deps, order.id))) return alreadySettled(job);
-    return failed(job, 'The order was put back.');
+    if (await isPending(deps, order.id)) return failed(job, 'The order was put back.');
+    return nothingToDo(job);
   } catch (err) {
     // Rolled back. Whoever took the job over decides on it now, or pg-boss retries it.
     log.warn({ err, claim_lost: err instanceof ClaimLost }, 'fulfilment not recorded');
@@ -129,7 +137,7 @@ async function fulfilOrder(
   }
 }
 
-function failed({ id }: OrderJob, message: string): JobResult {
+function failed({ id }: OrderJob, message: string): Outcome {
   return { id, status: 'failed', output: { message } };
 }
 

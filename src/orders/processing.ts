@@ -9,11 +9,11 @@
  * processing.test.ts cancels an order in that window.
  */
 import { hostname } from 'node:os';
-import type { Job, JobAttempt, JobResult, JobWithMetadata } from 'pg-boss';
-import { sql, type DatabaseTransactionConnection } from 'slonik';
+import type { Job, JobAttempt, JobWithMetadata } from 'pg-boss';
+import { sql, type CommonQueryMethods, type FragmentSqlToken } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
-import { ClaimLost, completeJobs } from '../db/boss.ts';
+import { ClaimLost, completeJobs, type Outcome } from '../db/boss.ts';
 import { isRowError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 import type { OrderStatus } from './schema.ts';
@@ -33,22 +33,22 @@ const OPEN: OrderStatus[] = ['PENDING', 'PROCESSING'];
 export const WORKER_ACTOR = `worker:${hostname()}:${process.pid}`;
 
 /** Takes a batch PENDING → PROCESSING → COMPLETED with its jobs, set-based, in one transaction. */
-export function processOrders(deps: Deps, jobs: OrderJob[]): Promise<JobResult[]> {
+export function processOrders(deps: Deps, jobs: OrderJob[]): Promise<Outcome[]> {
   return togetherOrApart(deps, jobs, (some) => completeBatch(deps, some));
 }
 
 /**
  * Does something to a batch in one transaction. When one order stands in the way, each half gets one, and so
- * on: only that one fails, at the cost of O(log n) more. To settle the jobs is up to the transaction.
+ * on: only that one fails, at the cost of O(log n) more. The transaction says which attempts it has settled.
  */
 export async function togetherOrApart(
   deps: Deps,
   jobs: OrderJob[],
-  transact: (jobs: OrderJob[]) => Promise<void>,
-): Promise<JobResult[]> {
+  transact: (jobs: OrderJob[]) => Promise<readonly JobAttempt[]>,
+): Promise<Outcome[]> {
   try {
-    await transact(jobs);
-    return jobs.map(alreadySettled);
+    const done = new Set((await transact(jobs)).map(({ id }) => id));
+    return jobs.map((job) => (done.has(job.id) ? settled(job) : nothingToDo(job)));
   } catch (error) {
     if (!isIsolatable(error)) throw error;
     if (jobs.length > 1) {
@@ -61,16 +61,17 @@ export async function togetherOrApart(
   }
 }
 
-async function completeBatch(deps: Deps, jobs: OrderJob[]): Promise<void> {
+async function completeBatch(deps: Deps, jobs: OrderJob[]): Promise<JobAttempt[]> {
   const completed = await deps.pool.transaction(async (tx) => {
     const orders = await moveOrders(tx, jobs, { from: OPEN, to: 'COMPLETED' });
     crashPoint('after-effect');
-    await completeJobs(deps.boss, tx, 'process-order', attemptsFor(jobs, orders));
+    await completeJobs(tx, 'process-order', attemptsFor(jobs, orders));
     crashPoint('after-completion');
     return orders;
   });
   crashPoint('after-work-commit');
   announceFinished(deps, completed, 'COMPLETED');
+  return attemptsFor(jobs, completed);
 }
 
 /**
@@ -78,15 +79,22 @@ async function completeBatch(deps: Deps, jobs: OrderJob[]): Promise<void> {
  * left as they are. On record is this worker, and for each order the job and its attempt.
  */
 export function moveOrders(
-  tx: DatabaseTransactionConnection,
+  db: Pick<CommonQueryMethods, 'any'>,
   jobs: OrderJob[],
-  { from, to, reason = '' }: { from: OrderStatus[]; to: OrderStatus; reason?: string },
+  move: Move,
 ): Promise<readonly Moved[]> {
+  return db.any(sql.type(Moved)`${moving(jobs, move)} RETURNING o.id, o.version`);
+}
+
+type Move = { from: OrderStatus[]; to: OrderStatus; reason?: string };
+
+/** The statement of `moveOrders`, for whoever wants to know more of the orders that it has changed. */
+export function moving(jobs: OrderJob[], { from, to, reason = '' }: Move): FragmentSqlToken {
   const attempts = jobs.map(({ id, data, retryCount }) => [data.order_id, [id, retryCount + 1]]);
   const ids = jobs.map(({ data }) => data.order_id);
   // The CTE says who acts before the trigger fires, and saves the round trip of doing it on its own. Whoever
   // holds the lock of one order should not hold up a batch for longer than this.
-  return tx.any(sql.type(Moved)`
+  return sql.fragment`
     WITH acting AS MATERIALIZED (
       SELECT set_config('oms.actor', ${WORKER_ACTOR}, true), set_config('oms.reason', ${reason}, true),
         set_config('oms.attempts', ${JSON.stringify(Object.fromEntries(attempts))}, true),
@@ -95,28 +103,28 @@ export function moveOrders(
     UPDATE orders AS o SET status = ${to}
     FROM acting
     WHERE o.id = ANY(${sql.array(ids, 'uuid')}) AND o.status = ANY(${sql.array(from, 'order_status')})
-    RETURNING o.id, o.version
-  `);
+  `;
 }
 
 /** Sets orders FAILED whose jobs have used up their retries, each on its own. */
-export async function failExhaustedOrders(deps: Deps, jobs: ExhaustedJob[]): Promise<JobResult[]> {
-  const results: JobResult[] = [];
+export async function failExhaustedOrders(deps: Deps, jobs: ExhaustedJob[]): Promise<Outcome[]> {
+  const results: Outcome[] = [];
   for (const job of jobs) {
     results.push(...(await togetherOrApart(deps, [job], () => failExhaustedOrder(deps, job))));
   }
   return results;
 }
 
-async function failExhaustedOrder(deps: Deps, job: ExhaustedJob): Promise<void> {
+async function failExhaustedOrder(deps: Deps, job: ExhaustedJob): Promise<JobAttempt[]> {
   const failed = await deps.pool.transaction(async (tx) => {
     const tries = (job.sourceRetryCount ?? 0) + 1;
     const reason = `Gave up after ${tries} ${tries === 1 ? 'try' : 'tries'}${lastError(job)}`;
     const orders = await moveOrders(tx, [job], { from: OPEN, to: 'FAILED', reason });
-    await completeJobs(deps.boss, tx, 'fail-order', [job]);
+    await completeJobs(tx, 'fail-order', [job]);
     return orders;
   });
   announceFinished(deps, failed, 'FAILED');
+  return [job];
 }
 
 function lastError({ sourceOutput }: ExhaustedJob): string {
@@ -148,8 +156,13 @@ export function attemptsFor(jobs: OrderJob[], orders: readonly Moved[]): JobAtte
   return jobs.filter(({ data }) => changed.has(data.order_id));
 }
 
-/** What pg-boss is told of a job that is settled already: nothing is left for it to update. */
-export function alreadySettled({ id }: JobAttempt): JobResult {
+/** What is said of a job that our own transaction has settled. */
+export function settled({ id }: JobAttempt): Outcome {
+  return { id, status: 'completed', settled: true };
+}
+
+/** What is said of a job whose order wants nothing done: for pg-boss to complete, if it is active still. */
+export function nothingToDo({ id }: JobAttempt): Outcome {
   return { id, status: 'completed' };
 }
 

@@ -79,7 +79,7 @@ async function carryOut(
   const reason = status === 'FAILED' ? verdict.reason : '';
   const orders = await moveOrders(tx, jobs, { from: ['PROCESSING'], to: status, reason });
   crashPoint('after-effect');
-  await completeJobs(boss, tx, 'process-order', attemptsFor(jobs, orders));
+  await completeJobs(tx, 'process-order', attemptsFor(jobs, orders));
   crashPoint('after-completion');
   return { status, orders };
 }

@@ -1,0 +1,41 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { asRole } from './db/roles.ts';
+import { closeDeps, openDeps } from './deps.ts';
+import { openLanes } from './lanes.ts';
+import { ownService, test } from './testing/context.ts';
+import { jobOf } from './testing/orders.ts';
+import { until } from './testing/until.ts';
+
+test('of a batch, pg-boss settles what is not said to be settled already', async (t) => {
+  const service = await ownService(t);
+  const { config } = service.deps;
+  const DATABASE_URL = asRole(config.DATABASE_URL, 'oms_worker');
+  const deps = await openDeps({ ...config, DATABASE_URL }, 'worker');
+  t.teardown(() => closeDeps(deps));
+  const [settled, other] = [randomUUIDv7(), randomUUIDv7()];
+  await deps.boss.insert('process-order', [
+    { id: settled, data: { order_id: settled } },
+    { id: other, data: { order_id: other } },
+  ]);
+  const handled: string[] = [];
+
+  await openLanes(
+    deps,
+    'process-order',
+    { batchSize: 2 },
+    {
+      hasRoom: () => true,
+      async work(_lane, jobs) {
+        handled.push(...jobs.map(({ id }) => id));
+        return [
+          { id: settled, status: 'completed', settled: true },
+          { id: other, status: 'completed' },
+        ];
+      },
+    },
+  );
+  await until('the other job', async () => (await jobOf(deps, other)).state === 'completed');
+
+  t.deepEqual(handled.sort(), [settled, other].sort());
+  t.is((await jobOf(deps, settled)).state, 'active'); // for it is not true that it was settled
+});
