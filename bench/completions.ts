@@ -4,7 +4,7 @@ import { ReadableError } from '../src/process.ts';
 import { connect } from './databases.ts';
 import type { Machine } from './machine.ts';
 
-const POLL_MS = 20;
+const POLL_MS = 100;
 const TIMEOUT_MS = 60_000;
 
 // The index on `at` leads to the newest events, whatever the size of the table.

@@ -3,6 +3,7 @@
  * autocannon, which takes some 45 µs of CPU for a request. Its histogram knows whole milliseconds only, so
  * latencies are kept here.
  */
+import { randomUUID } from 'node:crypto';
 import autocannon from 'autocannon';
 import { answerWith } from './child.ts';
 import type { Load, LoadResult } from './load.ts';
@@ -12,6 +13,9 @@ import { quantile } from './results.ts';
 const LEAD_IN_SECONDS = 0.5;
 const ANSWER_TIMEOUT_SECONDS = 30;
 
+/** More than any contestant answers. */
+const KEYS_PER_SECOND = 5_000;
+
 function send(load: Load): Promise<LoadResult> {
   return new Promise((resolve, reject) => {
     const latencies: number[] = [];
@@ -19,8 +23,11 @@ function send(load: Load): Promise<LoadResult> {
     let startedAt = Number.POSITIVE_INFINITY;
     let cpuAtStart = process.cpuUsage();
     let unexpected: string | undefined;
-    const options = optionsOf(load, (body) => {
-      if (unexpected) reject(new Error(`${unexpected}: ${body.slice(0, 500)}`));
+    const options = optionsOf(load, {
+      onBody(body) {
+        if (unexpected) reject(new Error(`${unexpected}: ${body.slice(0, 500)}`));
+      },
+      onKeysUsedUp: () => reject(new Error('there are no unused keys left')),
     });
     const instance = autocannon(options, () => reject(new Error('it ended by itself')));
     instance.on('response', (_client, status, _bytes, ms) => {
@@ -40,15 +47,18 @@ function send(load: Load): Promise<LoadResult> {
   });
 }
 
-function optionsOf(load: Load, onBody: (body: string) => void): autocannon.Options {
+type Calls = { onBody: (body: string) => void; onKeysUsedUp: () => void };
+
+function optionsOf(load: Load, { onBody, onKeysUsedUp }: Calls): autocannon.Options {
   const { urls, method, headers, body, connections, seconds, keyed = false } = load;
+  const keys = Math.ceil((KEYS_PER_SECOND * (LEAD_IN_SECONDS + seconds)) / connections);
   return {
     url: urls as unknown as string, // its types do not know that it takes many
     method,
-    headers: keyed ? { ...headers, 'idempotency-key': '[<id>]' } : headers,
+    headers,
     ...(body !== undefined && { body }),
     connections,
-    idReplacement: keyed,
+    ...(keyed && { setupClient: (client) => giveKeys(client, keys, onKeysUsedUp) }),
     duration: LEAD_IN_SECONDS + seconds + 60, // it is us who ends it
     timeout: ANSWER_TIMEOUT_SECONDS,
     verifyBody(answer) {
@@ -56,6 +66,19 @@ function optionsOf(load: Load, onBody: (body: string) => void): autocannon.Optio
       return true;
     },
   };
+}
+
+// Written out before the first is sent: to make a request anew for each key costs as much again as to send it.
+function giveKeys(client: autocannon.Client, keys: number, onUsedUp: () => void): void {
+  const requests = Array.from({ length: keys }, () => ({
+    headers: { 'idempotency-key': randomUUID() },
+  }));
+  client.setRequests(requests);
+  let left = keys;
+  client.on('response', () => {
+    left -= 1;
+    if (left === 0) onUsedUp();
+  });
 }
 
 function resultOf(

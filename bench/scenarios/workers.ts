@@ -11,7 +11,7 @@ import type { Context, Scenario } from '../scenario.ts';
 const WORKERS = [1, 2, 4];
 
 /** For each worker: orders to warm up on, and orders that are timed. */
-const DRAINED = { skip: 20, count: 100 };
+const DRAINED = { skip: 60, count: 160 };
 const DRAINED_QUICK = { skip: 10, count: 40 };
 
 /** Queued besides, so that all of the workers are busy until the last timed order. */
