@@ -13,7 +13,7 @@ import { quantile } from './results.ts';
 const LEAD_IN_SECONDS = 0.5;
 const ANSWER_TIMEOUT_SECONDS = 30;
 
-/** More than any contestant answers. */
+/** More than are answered; if not, the run fails. */
 const KEYS_PER_SECOND = 5_000;
 
 function send(load: Load): Promise<LoadResult> {

@@ -1,4 +1,5 @@
 import { sql } from 'slonik';
+import { z } from 'zod';
 import { lookUp, ownService, signUp, test, type Context } from './testing/context.ts';
 import { until } from './testing/until.ts';
 import { ends, startWorker } from './testing/workers.ts';
@@ -35,6 +36,40 @@ test('a worker lets go of a queue that is paused while it runs', async (t) => {
   t.is(whilePaused.status, 'PENDING');
   t.is(await ends(worker, id, 'COMPLETED'), 'COMPLETED');
 });
+
+test('a long queue is counted less often than others', async (t) => {
+  const service = await ownService(t);
+  const user = await signUp(service);
+  const worker = await startWorker(t, service);
+  await ends(worker, await user.place(), 'COMPLETED');
+  await service.deps.boss.insert('prune', [{ data: {} }]);
+  await until('both to be counted', async () =>
+    (await countedAgo(service)).every((ago) => ago < 9),
+  );
+
+  await service.deps.pool.query(sql.unsafe`
+    UPDATE pgboss.queue
+    SET monitor_on = now() - interval '10 s', monitor_claim_on = NULL, retained_count = 0,
+      total_count = CASE name WHEN 'process-order' THEN 1000000 ELSE 1 END
+    WHERE name IN ('process-order', 'prune')
+  `);
+  // It is looked after last.
+  await until(
+    'the other queue to be counted',
+    async () => ((await countedAgo(service))[1] ?? 10) < 9,
+  );
+
+  const [long] = await countedAgo(service);
+  t.true(long !== undefined && long >= 10);
+});
+
+/** Seconds since process-order and prune were counted. */
+function countedAgo({ deps }: Context): Promise<readonly number[]> {
+  return deps.pool.anyFirst(sql.type(z.object({ ago: z.number() }))`
+    SELECT coalesce(extract(epoch FROM now() - monitor_on), 1e9)::float8 AS ago FROM pgboss.queue
+    WHERE name IN ('process-order', 'prune') ORDER BY name
+  `);
+}
 
 /** Whether the worker in this process still asks for jobs of the queue. */
 function attachedTo({ boss }: Context['deps']): boolean {

@@ -1,6 +1,6 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
-import type { QueueName } from '../jobs/queues.ts';
+import { queues, type QueueName } from '../jobs/queues.ts';
 import { MONITOR_INTERVAL_SECONDS } from './db/boss.ts';
 import type { Deps } from './deps.ts';
 
@@ -10,9 +10,11 @@ const COUNT_ON_MS = 20_000;
 /** Jobs that are counted a second at most: what counting a long queue takes is work that is not done. */
 const COUNTED_PER_SECOND = 20_000;
 
-/** A look rests so many times as long as it took, as far as a pause and a lost job can wait. */
-const LOOK_REST = 9;
-const LOOK_REST_MS_MAX = 3_000;
+/** What took long rests so many times as long, so that it has a tenth of the time at most. */
+const REST = 9;
+
+/** A look does not rest for longer: that others wait for it is promised. */
+const LOOK_REST_MS_MAX = 1_000;
 
 /** What the look-out has a worker do. */
 export type Calls = {
@@ -22,13 +24,13 @@ export type Calls = {
   detach: (queue: QueueName) => Promise<void>;
   /** The queue has a job that is due. */
   wake: (queue: QueueName) => void;
-  /** When this process has begun to work last, by performance.now(). */
-  workedAt: () => number;
+  /** When this process has begun to work on the queue last, by performance.now(). */
+  workedAt: (queue: QueueName) => number;
 };
 
 /** What can be seen of a queue from outside. */
 const Sight = z.object({
-  queue: z.string(),
+  queue: z.enum(Object.keys(queues) as QueueName[]),
   paused: z.boolean(),
   due: z.boolean(), // has a job that could run
   lost: z.boolean(), // has one whose attempt has run out of time, or of signs of life
@@ -38,32 +40,39 @@ const Sight = z.object({
 type Sight = z.infer<typeof Sight>;
 
 /**
- * Looks at all queues once every WORKER_POLL_SECONDS, by one statement: which are paused, which have a job
+ * Looks at all queues every WORKER_POLL_SECONDS, and a little less often when a look is slow, by one statement: which are paused, which have a job
  * that is due, where an attempt is lost. Keeps this process attached to those that nobody has paused; has
  * pg-boss look after the queues while there is something to look after. A look that fails changes nothing.
  * Returns how to stop.
  */
 export async function lookOut(
   { pool, boss, log, config }: Pick<Deps, 'pool' | 'boss' | 'log' | 'config'>,
-  queues: QueueName[],
+  watched: QueueName[],
   calls: Calls,
 ): Promise<() => void> {
   const attached = new Set<QueueName>();
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
-  let supervising = false;
+  const restUntil = new Map<QueueName, number>();
 
   async function look(): Promise<void> {
-    const sights = new Map((await see({ pool }, queues)).map((sight) => [sight.queue, sight]));
-    for (const queue of queues) {
+    const sights = new Map((await see({ pool }, watched)).map((sight) => [sight.queue, sight]));
+    for (const queue of watched) {
       const sight = sights.get(queue);
       if (stopped || !sight) continue;
       if (sight.paused === attached.has(queue)) await follow(queue, sight.paused);
       if (sight.due && !sight.paused) calls.wake(queue);
     }
-    const worked = performance.now() - calls.workedAt() < COUNT_ON_MS;
-    const all = [...sights.values()];
-    if (all.some(({ lost }) => lost) || (needsCounting(all, worked) && !stopped)) void supervise();
+    for (const sight of sights.values()) {
+      if (!stopped && (sight.lost || needsCounting(sight))) void supervise(sight.queue);
+    }
+  }
+
+  /** Whether the counters of a queue are old while something happens in it. */
+  function needsCounting({ queue, counted_late, due, busy }: Sight): boolean {
+    const now = performance.now();
+    const worked = now - calls.workedAt(queue) < COUNT_ON_MS;
+    return counted_late && (worked || due || busy) && now > (restUntil.get(queue) ?? 0);
   }
 
   async function follow(queue: QueueName, paused: boolean): Promise<void> {
@@ -77,18 +86,23 @@ export async function lookOut(
     }
   }
 
-  async function supervise(): Promise<void> {
-    if (supervising) return;
-    supervising = true;
-    await boss.supervise().catch((err: unknown) => log.warn({ err }, 'queues not looked after'));
-    supervising = false;
+  // Each queue by itself: else all are counted, the longest as often as the busiest.
+  async function supervise(queue: QueueName): Promise<void> {
+    if (restUntil.get(queue) === Infinity) return; // it is at it
+    restUntil.set(queue, Infinity);
+    const started = performance.now();
+    await boss
+      .supervise(queue)
+      .catch((err: unknown) => log.warn({ err, queue }, 'queue not looked after'));
+    const ended = performance.now();
+    restUntil.set(queue, ended + (ended - started) * REST);
   }
 
   async function keepLooking(): Promise<void> {
     const started = performance.now();
     await look().catch((err: unknown) => log.warn({ err }, 'queues not seen'));
     const took = performance.now() - started;
-    const rest = Math.min(took * LOOK_REST, LOOK_REST_MS_MAX);
+    const rest = Math.min(took * REST, LOOK_REST_MS_MAX);
     if (!stopped) lookIn(Math.max(config.WORKER_POLL_SECONDS * 1000 - took, rest));
   }
 
@@ -104,21 +118,16 @@ export async function lookOut(
   };
 }
 
-/** Whether the counters of a queue are old while something happens in it. */
-function needsCounting(sights: Sight[], worked: boolean): boolean {
-  return sights.some((sight) => sight.counted_late && (worked || sight.due || sight.busy));
-}
-
 // The first of each index range (the queue's _i14), so that it costs the same however long the queue is; unless
 // an open transaction keeps dead entries before it.
-function see({ pool }: Pick<Deps, 'pool'>, queues: QueueName[]): Promise<readonly Sight[]> {
+function see({ pool }: Pick<Deps, 'pool'>, watched: QueueName[]): Promise<readonly Sight[]> {
   return pool.any(sql.type(Sight)`
     SELECT q.name AS queue, p.queue IS NOT NULL AS paused,
       coalesce(least(fresh.start_after, retry.start_after) <= now(), false) AS due,
       active.lost,
       active.jobs > 0 OR q.ready_count > 0 OR q.active_count > 0 AS busy,
       coalesce(q.monitor_on < now() - interval '1 second'
-        * greatest(${MONITOR_INTERVAL_SECONDS}, q.total_count / ${COUNTED_PER_SECOND}), true) AS counted_late
+        * greatest(${MONITOR_INTERVAL_SECONDS}, (q.total_count - coalesce(q.retained_count, 0)) / ${COUNTED_PER_SECOND}), true) AS counted_late
     FROM pgboss.queue AS q
     LEFT JOIN paused_queues AS p ON p.queue = q.name
     LEFT JOIN LATERAL (
@@ -137,8 +146,8 @@ function see({ pool }: Pick<Deps, 'pool'>, queues: QueueName[]): Promise<readonl
       FROM pgboss.job AS j
       WHERE j.name = q.name AND j.state = 'active'
     ) AS active
-    WHERE q.name = ANY(${sql.array(queues, 'text')})
+    WHERE q.name = ANY(${sql.array(watched, 'text')})
     ORDER BY q.name
-    LIMIT ${queues.length}
+    LIMIT ${watched.length}
   `);
 }

@@ -24,14 +24,14 @@ type WorkAnything = (deps: Deps, jobs: AnyJob[]) => Promise<Outcome[]>;
 export async function startWorkers(deps: Deps): Promise<() => void> {
   const holds = await openHolds(deps);
   const lanes = new Map<string, Lanes>();
-  let workedAt = Number.NEGATIVE_INFINITY;
+  const workedAt = new Map<QueueName, number>();
   const stopLooking = await lookOut(deps, Object.keys(handlers) as QueueName[], {
     async attach(queue) {
       const options = handlers[queue].options(deps.config);
       const room = handlers[queue].room?.(deps, () => lanes.get(queue)?.goOn());
       const hasRoom = room ?? (() => true);
       const work = (lane: number, jobs: AnyJob[]) => {
-        workedAt = performance.now();
+        workedAt.set(queue, performance.now());
         return holds.during(queue, `${queue}/${lane}`, jobs, () => runBatch(deps, queue, jobs));
       };
       lanes.set(queue, await openLanes(deps, queue, options, { work, hasRoom }));
@@ -42,7 +42,7 @@ export async function startWorkers(deps: Deps): Promise<() => void> {
       await deps.boss.offWork(queue, { wait: false }); // what is in hand is finished
     },
     wake: (queue) => lanes.get(queue)?.wake(),
-    workedAt: () => workedAt,
+    workedAt: (queue) => workedAt.get(queue) ?? Number.NEGATIVE_INFINITY,
   });
   const unsubscribe = subscribe(deps, (queue) => lanes.get(queue)?.wake());
   return () => {

@@ -6,7 +6,7 @@ import { claim, ownService, test } from '../testing/context.ts';
 import { jobOf } from '../testing/orders.ts';
 import { bossDb, ClaimLost, completeJobs, enqueue, JobNotCreated, retryJobAfter } from './boss.ts';
 
-const IndexScans = z.object({ index: z.string(), scans: z.number() });
+const IndexScans = z.object({ scans: z.number() });
 
 // Serial are the tests that claim: each would take the others' jobs.
 
@@ -113,7 +113,7 @@ test.serial('what was done for a job that somebody else has taken over is undone
   t.is((await jobOf(deps, kept.id)).state, 'active');
 });
 
-test('a job is completed by its key, also when hardly any was active at the last ANALYZE', async (t) => {
+test('a job is not looked for among the live ones to be completed, however few were at the last ANALYZE', async (t) => {
   const { deps } = await ownService(t);
   const ids = Array.from({ length: 1000 }, () => randomUUIDv7());
   const jobs = ids.map((id) => ({ id, data: { order_id: id } }));
@@ -124,10 +124,9 @@ test('a job is completed by its key, also when hardly any was active at the last
   const [before, after] = await deps.pool.connect(async (connection) => {
     const scans = async () => {
       await connection.query(sql.unsafe`SELECT pg_stat_force_next_flush()`);
-      return connection.any(sql.type(IndexScans)`
-        SELECT right(indexrelname, 4) AS index, sum(idx_scan)::integer AS scans FROM pg_stat_all_indexes
-        WHERE schemaname = 'pgboss' AND indexrelname ~ '(_i14|_pkey)$' AND relname ~ '^j[0-9a-f]+$'
-        GROUP BY 1 ORDER BY 1
+      return connection.oneFirst(sql.type(IndexScans)`
+        SELECT idx_scan::integer AS scans FROM pg_stat_all_indexes
+        WHERE schemaname = 'pgboss' AND indexrelname ~ '_i14$' AND relname ~ '^j[0-9a-f]+$'
       `);
     };
     const atFirst = await scans();
@@ -136,9 +135,8 @@ test('a job is completed by its key, also when hardly any was active at the last
   });
 
   t.is(claimed.length, 20);
-  t.deepEqual(after[0], before[0]);
-  t.like(before[0], { index: '_i14' });
-  t.true((after[1]?.scans ?? 0) > (before[1]?.scans ?? 0));
+  t.is(after, before);
+  t.is((await jobOf(deps, claimed[0]?.id ?? '')).state, 'completed');
 });
 
 test.serial('to settle no job at all is no reason to fail', async (t) => {

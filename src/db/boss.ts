@@ -12,8 +12,8 @@ export type Role = 'api' | 'worker' | 'migrate';
 const SUPERVISE_INTERVAL_SECONDS = 60;
 
 /**
- * Between two looks after a queue in which something happens, by whichever worker: how old its counters get,
- * and part of the rescue bound in the README.
+ * Between two looks after a queue in which something happens, by whichever worker: how old its counters get
+ * unless it is long (lookout.ts), and part of the rescue bound in the README.
  */
 export const MONITOR_INTERVAL_SECONDS = 2;
 
@@ -92,9 +92,9 @@ export type Outcome = JobResult & { settled?: true };
  * Completes jobs inside the caller's transaction, fenced to the attempts that were claimed. Throws
  * ClaimLost, and so rolls back the effect, when another attempt has taken over any of them.
  *
- * What `boss.complete` does, found by the key and by nothing else: `state::text` is in no index. pg-boss finds them
- * by its index of active jobs whenever there were few at the last ANALYZE, and while a transaction stays open
- * that index keeps an entry for every job that was worked off: 150 ms for 500 jobs after 200,000 others.
+ * What `boss.complete` does, but never by the index of live jobs (the queue's _i14), which has no `state::text`.
+ * pg-boss's statement uses it whenever there were few active ones at the last ANALYZE, and while a transaction stays
+ * open that index keeps an entry for every job that was worked off: 150 ms for 500 jobs after 200,000 others.
  */
 export async function completeJobs(
   tx: DatabaseTransactionConnection,

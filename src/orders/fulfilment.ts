@@ -94,11 +94,10 @@ async function takeIntoProcessing(deps: Deps, jobs: OrderJob[]): Promise<readonl
     ${moving(jobs, { from: ['PENDING'], to: 'PROCESSING' })}
     RETURNING ${columns}
   `);
+  deps.hints.announce(taken);
   const ids = new Set(jobs.map(({ data }) => data.order_id));
   for (const { id } of taken) ids.delete(id);
-  const orders = ids.size === 0 ? taken : [...taken, ...(await findProcessing(deps, [...ids]))];
-  deps.hints.announce(orders);
-  return orders;
+  return ids.size === 0 ? taken : [...taken, ...(await findProcessing(deps, [...ids]))];
 }
 
 /** Those that an earlier attempt has taken. */

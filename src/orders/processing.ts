@@ -10,7 +10,7 @@
  */
 import { hostname } from 'node:os';
 import type { Job, JobAttempt, JobWithMetadata } from 'pg-boss';
-import { sql, type CommonQueryMethods, type FragmentSqlToken } from 'slonik';
+import { sql, type DatabaseTransactionConnection, type FragmentSqlToken } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
 import { ClaimLost, completeJobs, type Outcome } from '../db/boss.ts';
@@ -38,8 +38,8 @@ export function processOrders(deps: Deps, jobs: OrderJob[]): Promise<Outcome[]> 
 }
 
 /**
- * Does something to a batch in one transaction. When one order stands in the way, each half gets one, and so
- * on: only that one fails, at the cost of O(log n) more. The transaction says which attempts it has settled.
+ * Does something to a batch in one go, all or nothing. When one order stands in the way, each half gets one, and
+ * so on: only that one fails, at the cost of O(log n) more. `transact` says which attempts it has settled.
  */
 export async function togetherOrApart(
   deps: Deps,
@@ -79,11 +79,11 @@ async function completeBatch(deps: Deps, jobs: OrderJob[]): Promise<JobAttempt[]
  * left as they are. On record is this worker, and for each order the job and its attempt.
  */
 export function moveOrders(
-  db: Pick<CommonQueryMethods, 'any'>,
+  tx: DatabaseTransactionConnection,
   jobs: OrderJob[],
   move: Move,
 ): Promise<readonly Moved[]> {
-  return db.any(sql.type(Moved)`${moving(jobs, move)} RETURNING o.id, o.version`);
+  return tx.any(sql.type(Moved)`${moving(jobs, move)} RETURNING o.id, o.version`);
 }
 
 type Move = { from: OrderStatus[]; to: OrderStatus; reason?: string };

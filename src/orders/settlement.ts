@@ -25,7 +25,7 @@ export type Verdict =
 
 type Answered = { job: Job<{ order_id: string }>; verdict: Verdict };
 type Group = [Answered, ...Answered[]];
-type Done = { status: Verdict['status']; orders: readonly Moved[] };
+type Done = { status: Verdict['status']; group: Group; orders: readonly Moved[] };
 
 /** Resolves with whether the order was PROCESSING as expected; else nothing was done to it. */
 export type Settlement = GroupCommit<Answered, boolean>;
@@ -52,10 +52,13 @@ async function settle(deps: Deps, answered: Answered[]): Promise<boolean[]> {
   for (const { status, orders } of done) {
     if (status !== 'PROCESSING') announceFinished(deps, orders, status);
   }
-  const moved = new Set(done.flatMap(({ orders }) => orders.map(({ id }) => id)));
-  return answered.map(
-    ({ job, verdict }) => verdict.status === 'PROCESSING' || moved.has(job.data.order_id),
-  );
+  const settled = new Set(done.flatMap(({ group, orders }) => settledOf(group, orders)));
+  return answered.map((each) => each.verdict.status === 'PROCESSING' || settled.has(each));
+}
+
+function settledOf(group: Group, orders: readonly Moved[]): Answered[] {
+  const moved = new Set(orders.map(({ id }) => id));
+  return group.filter(({ job }) => moved.has(job.data.order_id));
 }
 
 /** Does the same to all that got the same verdict. */
@@ -74,12 +77,12 @@ async function carryOut(
     else
       for (const job of jobs)
         await retryJobAfter(boss, tx, 'process-order', job, { message, seconds });
-    return { status, orders: [] };
+    return { status, group, orders: [] };
   }
   const reason = status === 'FAILED' ? verdict.reason : '';
   const orders = await moveOrders(tx, jobs, { from: ['PROCESSING'], to: status, reason });
   crashPoint('after-effect');
   await completeJobs(tx, 'process-order', attemptsFor(jobs, orders));
   crashPoint('after-completion');
-  return { status, orders };
+  return { status, group, orders };
 }
