@@ -40,10 +40,10 @@ const Sight = z.object({
 type Sight = z.infer<typeof Sight>;
 
 /**
- * Looks at all queues every WORKER_POLL_SECONDS, and a little less often when a look is slow, by one statement: which are paused, which have a job
- * that is due, where an attempt is lost. Keeps this process attached to those that nobody has paused; has
- * pg-boss look after the queues while there is something to look after. A look that fails changes nothing.
- * Returns how to stop.
+ * Looks at all queues every WORKER_POLL_SECONDS, a little less often when a look is slow, by one statement:
+ * which are paused, which have a job that is due, where an attempt is lost. Keeps this process attached to
+ * those that nobody has paused; has pg-boss look after the queues while there is something to look after. A
+ * look that fails changes nothing. Returns how to stop.
  */
 export async function lookOut(
   { pool, boss, log, config }: Pick<Deps, 'pool' | 'boss' | 'log' | 'config'>,
@@ -53,7 +53,7 @@ export async function lookOut(
   const attached = new Set<QueueName>();
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
-  const restUntil = new Map<QueueName, number>();
+  const care = new QueueCare({ boss, log });
 
   async function look(): Promise<void> {
     const sights = new Map((await see({ pool }, watched)).map((sight) => [sight.queue, sight]));
@@ -64,15 +64,14 @@ export async function lookOut(
       if (sight.due && !sight.paused) calls.wake(queue);
     }
     for (const sight of sights.values()) {
-      if (!stopped && (sight.lost || needsCounting(sight))) void supervise(sight.queue);
+      if (!stopped && (sight.lost || needsCounting(sight))) void care.lookAfter(sight.queue);
     }
   }
 
   /** Whether the counters of a queue are old while something happens in it. */
   function needsCounting({ queue, counted_late, due, busy }: Sight): boolean {
-    const now = performance.now();
-    const worked = now - calls.workedAt(queue) < COUNT_ON_MS;
-    return counted_late && (worked || due || busy) && now > (restUntil.get(queue) ?? 0);
+    const worked = performance.now() - calls.workedAt(queue) < COUNT_ON_MS;
+    return counted_late && (worked || due || busy) && !care.rests(queue);
   }
 
   async function follow(queue: QueueName, paused: boolean): Promise<void> {
@@ -84,18 +83,6 @@ export async function lookOut(
       await calls.attach(queue);
       attached.add(queue);
     }
-  }
-
-  // Each queue by itself: else all are counted, the longest as often as the busiest.
-  async function supervise(queue: QueueName): Promise<void> {
-    if (restUntil.get(queue) === Infinity) return; // it is at it
-    restUntil.set(queue, Infinity);
-    const started = performance.now();
-    await boss
-      .supervise(queue)
-      .catch((err: unknown) => log.warn({ err, queue }, 'queue not looked after'));
-    const ended = performance.now();
-    restUntil.set(queue, ended + (ended - started) * REST);
   }
 
   async function keepLooking(): Promise<void> {
@@ -118,6 +105,34 @@ export async function lookOut(
   };
 }
 
+/** Has pg-boss look after queues: it gives up lost attempts, and counts. */
+class QueueCare {
+  readonly #deps: Pick<Deps, 'boss' | 'log'>;
+  readonly #restUntil = new Map<QueueName, number>();
+
+  constructor(deps: Pick<Deps, 'boss' | 'log'>) {
+    this.#deps = deps;
+  }
+
+  /** Each queue by itself: else all are counted, the longest as often as the busiest. Once at a time. */
+  async lookAfter(queue: QueueName): Promise<void> {
+    const { boss, log } = this.#deps;
+    if (this.#restUntil.get(queue) === Infinity) return;
+    this.#restUntil.set(queue, Infinity);
+    const started = performance.now();
+    await boss
+      .supervise(queue)
+      .catch((err: unknown) => log.warn({ err, queue }, 'queue not looked after'));
+    const ended = performance.now();
+    this.#restUntil.set(queue, ended + (ended - started) * REST);
+  }
+
+  /** Whether it is looked after at the moment, or was not long ago for what it took. */
+  rests(queue: QueueName): boolean {
+    return performance.now() < (this.#restUntil.get(queue) ?? 0);
+  }
+}
+
 // The first of each index range (the queue's _i14), so that it costs the same however long the queue is; unless
 // an open transaction keeps dead entries before it.
 function see({ pool }: Pick<Deps, 'pool'>, watched: QueueName[]): Promise<readonly Sight[]> {
@@ -126,8 +141,10 @@ function see({ pool }: Pick<Deps, 'pool'>, watched: QueueName[]): Promise<readon
       coalesce(least(fresh.start_after, retry.start_after) <= now(), false) AS due,
       active.lost,
       active.jobs > 0 OR q.ready_count > 0 OR q.active_count > 0 AS busy,
-      coalesce(q.monitor_on < now() - interval '1 second'
-        * greatest(${MONITOR_INTERVAL_SECONDS}, (q.total_count - coalesce(q.retained_count, 0)) / ${COUNTED_PER_SECOND}), true) AS counted_late
+      coalesce(q.monitor_on < now() - interval '1 second' * greatest(
+        ${MONITOR_INTERVAL_SECONDS},
+        (q.total_count - coalesce(q.retained_count, 0)) / ${COUNTED_PER_SECOND} -- live ones
+      ), true) AS counted_late
     FROM pgboss.queue AS q
     LEFT JOIN paused_queues AS p ON p.queue = q.name
     LEFT JOIN LATERAL (
