@@ -25,15 +25,17 @@ export const CONNECTIONS = 64;
 
 export const CREATE_WITH_BACKLOG = `create with a backlog, ${CONNECTIONS} connections`;
 export const DRAIN_WITH_BACKLOG = 'drain with a backlog';
-export const LONG_QUEUE = `${service.name}, ${QUEUED.toLocaleString('en')} orders queued`;
+const longQueue = (orders: number) =>
+  `${service.name}, ${orders.toLocaleString('en')} orders queued`;
+export const LONG_QUEUE = longQueue(QUEUED);
 export const EMPTY_QUEUE = `${service.name}, queue empty`;
 
 /** A name, and the service in a database of its own; `isEmptied` before each measurement. */
 type Side = { name: string; contestant: QueueContestant; isEmptied: boolean };
 
-const sides: Side[] = [
+const sidesWith = (queued: number): Side[] => [
   {
-    name: LONG_QUEUE,
+    name: longQueue(queued),
     contestant: serviceContestant({ name: 'This service, backlog', database: 'orders_backlog' }),
     isEmptied: false,
   },
@@ -46,7 +48,9 @@ const sides: Side[] = [
 
 async function run({ machine, results, quick, rounds, say }: Context): Promise<void> {
   const drained = quick ? DRAINED_QUICK : DRAINED;
-  await queueMany(machine, 'orders_backlog', quick ? QUEUED_QUICK : QUEUED, say);
+  const queued = quick ? QUEUED_QUICK : QUEUED;
+  const sides = sidesWith(queued);
+  await queueMany(machine, 'orders_backlog', queued, say);
   for (let round = quick ? 1 : 0; round <= rounds; round += 1) {
     for (const { name, contestant, isEmptied } of sides) {
       say(round === 0 ? `warm-up, ${name}` : `round ${round} of ${rounds}, ${name}`);

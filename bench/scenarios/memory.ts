@@ -21,7 +21,7 @@ function rise(samples: number[]): number {
 }
 
 async function run({ machine, results, quick, say }: Context): Promise<void> {
-  const seconds = quick ? 6 : 60;
+  const seconds = quick ? 4 : 60;
   say(`${CONNECTIONS} connections for ${seconds} s`);
   const api = await contestant.api(machine);
   const samples: number[] = [];

@@ -33,6 +33,9 @@ export const NOT_PINNED = `${service.name}, none open`;
 
 type Side = { name: string; contestant: QueueContestant };
 
+/** What the side with the transaction is called in a quick run, which has no three minutes. */
+const PINNED_BRIEFLY = `${service.name}, open for some seconds`;
+
 const pinnedSide: Side = {
   name: PINNED,
   contestant: serviceContestant({ name: 'This service, pinned', database: 'orders_pinned' }),
@@ -42,9 +45,8 @@ const otherSide: Side = {
   contestant: serviceContestant({ name: 'This service, not pinned', database: 'orders_unpinned' }),
 };
 
-const sides = [pinnedSide, otherSide];
-
 async function run({ machine, results, quick, say }: Context): Promise<void> {
+  const sides = [quick ? { ...pinnedSide, name: PINNED_BRIEFLY } : pinnedSide, otherSide];
   const unpin = await pin(machine);
   try {
     await loadPinned(machine, quick ? LOAD_SECONDS_QUICK : LOAD_SECONDS, say);
