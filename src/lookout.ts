@@ -63,9 +63,8 @@ export async function lookOut(
       if (sight.paused === attached.has(queue)) await follow(queue, sight.paused);
       if (sight.due && !sight.paused) calls.wake(queue);
     }
-    for (const sight of sights.values()) {
-      if (!stopped && (sight.lost || needsCounting(sight))) void care.lookAfter(sight.queue);
-    }
+    const needy = [...sights.values()].filter((sight) => sight.lost || needsCounting(sight));
+    if (!stopped) void care.lookAfter(needy.map(({ queue }) => queue));
   }
 
   /** Whether the counters of a queue are old while something happens in it. */
@@ -109,25 +108,29 @@ export async function lookOut(
 class QueueCare {
   readonly #deps: Pick<Deps, 'boss' | 'log'>;
   readonly #restUntil = new Map<QueueName, number>();
+  #busy = false;
 
   constructor(deps: Pick<Deps, 'boss' | 'log'>) {
     this.#deps = deps;
   }
 
-  /** Each queue by itself: else all are counted, the longest as often as the busiest. Once at a time. */
-  async lookAfter(queue: QueueName): Promise<void> {
+  /** Each queue by itself: else all are counted, the longest as often as the busiest. Not while it is at it. */
+  async lookAfter(queues: QueueName[]): Promise<void> {
     const { boss, log } = this.#deps;
-    if (this.#restUntil.get(queue) === Infinity) return;
-    this.#restUntil.set(queue, Infinity);
-    const started = performance.now();
-    await boss
-      .supervise(queue)
-      .catch((err: unknown) => log.warn({ err, queue }, 'queue not looked after'));
-    const ended = performance.now();
-    this.#restUntil.set(queue, ended + (ended - started) * REST);
+    if (this.#busy) return;
+    this.#busy = true;
+    for (const queue of queues) {
+      const started = performance.now();
+      await boss
+        .supervise(queue)
+        .catch((err: unknown) => log.warn({ err, queue }, 'queue not looked after'));
+      const ended = performance.now();
+      this.#restUntil.set(queue, ended + (ended - started) * REST);
+    }
+    this.#busy = false;
   }
 
-  /** Whether it is looked after at the moment, or was not long ago for what it took. */
+  /** Whether it was looked after not long ago, for what it took. */
   rests(queue: QueueName): boolean {
     return performance.now() < (this.#restUntil.get(queue) ?? 0);
   }
