@@ -182,7 +182,7 @@ export const mutations: Mutation[] = [
       },
       {
         file: 'src/lookout.ts',
-        from: 'await boss.supervise()',
+        from: 'await boss\n        .supervise(queue)',
         to: 'await Promise.resolve()',
       },
     ],

@@ -46,16 +46,19 @@ test('a long queue is counted less often than others', async (t) => {
   const both = async () => (await countedAgo(service)).every((ago) => ago < 3600);
   await until('both to be counted', both, 30_000);
 
-  await service.deps.pool.query(sql.unsafe`
-    UPDATE pgboss.queue
-    SET monitor_on = now() - interval '1 hour', monitor_claim_on = NULL, retained_count = 0,
-      total_count = CASE name WHEN 'process-order' THEN 1000000000 ELSE 1 END
-    WHERE name IN ('process-order', 'prune')
-  `);
-  await ends(worker, await user.place(), 'COMPLETED');
-  await service.deps.boss.insert('prune', [{ data: {} }]);
-  const others = async () => (await countedAgo(service))[1] ?? Infinity;
-  await until('the other queue to be counted', async () => (await others()) < 3600, 30_000); // the last of both
+  // Twice, since the first time it may have been at it already.
+  for (let time = 1; time <= 2; time += 1) {
+    await service.deps.pool.query(sql.unsafe`
+      UPDATE pgboss.queue
+      SET monitor_on = now() - interval '1 hour', monitor_claim_on = NULL, retained_count = 0,
+        total_count = CASE name WHEN 'process-order' THEN 1000000000 ELSE 1 END
+      WHERE name = 'prune' OR name = 'process-order' AND ${time} = 1
+    `);
+    await ends(worker, await user.place(), 'COMPLETED');
+    await service.deps.boss.insert('prune', [{ data: {} }]);
+    const other = async () => (await countedAgo(service))[1] ?? Infinity;
+    await until('the other queue to be counted', async () => (await other()) < 3600, 30_000);
+  }
 
   const [long] = await countedAgo(service);
   t.true(long !== undefined && long >= 3600);

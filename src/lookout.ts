@@ -115,11 +115,11 @@ class QueueCare {
   }
 
   /** Each queue by itself: else all are counted, the longest as often as the busiest. Not while it is at it. */
-  async lookAfter(queues: QueueName[]): Promise<void> {
+  async lookAfter(needy: QueueName[]): Promise<void> {
     const { boss, log } = this.#deps;
     if (this.#busy) return;
     this.#busy = true;
-    for (const queue of queues) {
+    for (const queue of needy) {
       const started = performance.now();
       await boss
         .supervise(queue)
