@@ -3,7 +3,7 @@
  * transaction, those that come in meanwhile by the next. Each is fenced to the attempt that asked, and one
  * that cannot be settled leaves its neighbours alone.
  */
-import type { Job } from 'pg-boss';
+import type { Job, JobAttempt } from 'pg-boss';
 import type { DatabaseTransactionConnection } from 'slonik';
 import { crashPoint } from '../crash-point.ts';
 import { completeJobs, failJobs, retryJobAfter } from '../db/boss.ts';
@@ -25,7 +25,7 @@ export type Verdict =
 
 type Answered = { job: Job<{ order_id: string }>; verdict: Verdict };
 type Group = [Answered, ...Answered[]];
-type Done = { status: Verdict['status']; group: Group; orders: readonly Moved[] };
+type Done = { status: Verdict['status']; orders: readonly Moved[]; settled: JobAttempt[] };
 
 /** Resolves with whether the order was PROCESSING as expected; else nothing was done to it. */
 export type Settlement = GroupCommit<Answered, boolean>;
@@ -52,13 +52,8 @@ async function settle(deps: Deps, answered: Answered[]): Promise<boolean[]> {
   for (const { status, orders } of done) {
     if (status !== 'PROCESSING') announceFinished(deps, orders, status);
   }
-  const settled = new Set(done.flatMap(({ group, orders }) => settledOf(group, orders)));
-  return answered.map((each) => each.verdict.status === 'PROCESSING' || settled.has(each));
-}
-
-function settledOf(group: Group, orders: readonly Moved[]): Answered[] {
-  const moved = new Set(orders.map(({ id }) => id));
-  return group.filter(({ job }) => moved.has(job.data.order_id));
+  const all = new Set(done.flatMap(({ settled }) => settled));
+  return answered.map(({ job }) => all.has(job));
 }
 
 /** Does the same to all that got the same verdict. */
@@ -77,12 +72,13 @@ async function carryOut(
     else
       for (const job of jobs)
         await retryJobAfter(boss, tx, 'process-order', job, { message, seconds });
-    return { status, group, orders: [] };
+    return { status, orders: [], settled: jobs };
   }
   const reason = status === 'FAILED' ? verdict.reason : '';
   const orders = await moveOrders(tx, jobs, { from: ['PROCESSING'], to: status, reason });
   crashPoint('after-effect');
-  await completeJobs(tx, 'process-order', attemptsFor(jobs, orders));
+  const settled = attemptsFor(jobs, orders);
+  await completeJobs(tx, 'process-order', settled);
   crashPoint('after-completion');
-  return { status, group, orders };
+  return { status, orders, settled };
 }
