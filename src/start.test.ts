@@ -61,7 +61,7 @@ test.serial('without a Redis on the machine everything works, and one line says 
   const body = { product_name: 'Kettle', amount: '34.90' };
   const { id } = (await send(origin, 'POST', '/orders', { headers, body })).body;
   const order = () => send(origin, 'GET', `/orders/${id}`, { headers });
-  await until('the order', async () => (await order()).body.status === 'COMPLETED', 30_000);
+  await until('the order', async () => (await order()).body.status === 'COMPLETED');
 
   t.like(ready, { status: 200, body: { status: 'degraded', redis: 'off' } });
   t.regex(started.stderr(), /^No REDIS_URL and no redis-server on the PATH: .* without Redis\.$/m);
@@ -109,13 +109,13 @@ test.serial('a process that dies is started again', async (t) => {
     return newApi !== api && newWorker !== worker;
   });
   const isReady = () => send(origin, 'GET', '/readyz').then(({ status }) => status === 200);
-  await until('the new API', () => isReady().catch(() => false), 30_000);
+  await until('the new API', () => isReady().catch(() => false));
   const { access: headers } = await startedSession({ origin });
   const body = { product_name: 'Kettle', amount: '34.90' };
   const { id } = (await send(origin, 'POST', '/orders', { headers, body })).body;
   const statusNow = async () =>
     (await send(origin, 'GET', `/orders/${id}`, { headers })).body.status;
-  await until('the new worker', async () => (await statusNow()) === 'COMPLETED', 30_000);
+  await until('the new worker', async () => (await statusNow()) === 'COMPLETED');
 
   t.regex(started.stderr(), /^api ended \(SIGKILL\); starting it again in 500 ms$/m);
   t.regex(started.stderr(), /^worker ended \(SIGKILL\); starting it again in 500 ms$/m);
@@ -130,8 +130,8 @@ test.serial('a Redis that dies is started again where it was', async (t) => {
     (await send(origin, 'GET', '/readyz')).body.status === status;
 
   process.kill(redis, 'SIGKILL');
-  await until('another one', () => (pidOf(started, 'redis-server') ?? redis) !== redis, 30_000);
-  await until('the API to use it', () => isReady('ok'), 30_000);
+  await until('another one', () => (pidOf(started, 'redis-server') ?? redis) !== redis);
+  await until('the API to use it', () => isReady('ok'));
 
   t.regex(started.stderr(), /^Redis ended unexpectedly; starting it again$/m);
 });
@@ -146,7 +146,7 @@ test.serial('a Postgres that dies takes the rest with it, and one line says so',
 
   t.is(code, 1);
   t.regex(stderr, /^Postgres ended unexpectedly; stopping the rest\.$/m);
-  await until('all to end', () => !processes.some(isAlive), 30_000);
+  await until('all to end', () => !processes.some(isAlive));
 });
 
 test.serial('nothing goes on running when the start program itself is killed', async (t) => {
@@ -164,7 +164,7 @@ test.serial('nothing goes on running when the start program itself is killed', a
 test.serial('Ctrl-C while it starts leaves no process behind', async (t) => {
   const { settings } = await freshSettings(t);
   const starting = startProgram(t, 'start', settings);
-  await until('the database to be made', () => pidOf(starting, 'initdb'), 30_000);
+  await until('the database to be made', () => pidOf(starting, 'initdb'));
 
   const processes = starting.descendants();
   starting.send('SIGINT');
@@ -178,10 +178,10 @@ test.serial('a first start that was killed halfway is simply begun again', async
   const { settings, origin } = await freshSettings(t);
   const killed = startProgram(t, 'start', settings);
   const unfinished = join(settings.DATA_DIR, 'postgres.new');
-  await until('the database to be half made', () => existsSync(join(unfinished, 'base')), 30_000);
+  await until('the database to be half made', () => existsSync(join(unfinished, 'base')));
   const processes = killed.descendants();
   killed.send('SIGKILL');
-  await until('the end of all', () => !processes.some(isAlive), 30_000);
+  await until('the end of all', () => !processes.some(isAlive));
   mkdirSync(unfinished, { recursive: true }); // initdb may have had the time to clean up
   writeFileSync(join(unfinished, 'half'), 'a file');
 
@@ -196,7 +196,7 @@ test.serial(
   async (t) => {
     const { settings } = await freshSettings(t);
     const first = startProgram(t, 'start', settings);
-    await until('it to take the folder', () => existsSync(join(settings.DATA_DIR, 'lock')), 30_000);
+    await until('it to take the folder', () => existsSync(join(settings.DATA_DIR, 'lock')));
 
     const second = await startProgram(t, 'start', settings).ended;
 
@@ -216,7 +216,7 @@ test.serial('a port that is taken is reported in one line, and all is stopped ag
   await listen(squatter, Number(settings.PORT), '127.0.0.1');
   t.teardown(() => squatter.close());
   const starting = startProgram(t, 'start', settings);
-  await until('Postgres to run', () => pidOf(starting, 'bin/postgres'), 30_000);
+  await until('Postgres to run', () => pidOf(starting, 'bin/postgres'));
 
   const processes = starting.descendants();
   const { code, stdout, stderr } = await starting.ended;

@@ -32,10 +32,8 @@ for (const [what, how, downMs] of outages) {
 
       await postgres.restart(how, downMs);
       const backAt = Date.now();
-      const first = await until(
-        'the first order after it',
-        () => load.outcomes.find(({ status, sentAt }) => status === 201 && sentAt >= backAt),
-        30_000,
+      const first = await until('the first order after it', () =>
+        load.outcomes.find(({ status, sentAt }) => status === 201 && sentAt >= backAt),
       );
       const takenMs = first.sentAt + first.tookMs - backAt;
       await load.more(100);

@@ -23,13 +23,9 @@ test('when a worker is killed in the midst of 1000 orders, another completes the
   const env = fulfilledAt(url, service);
   const [worker] = await Promise.all([startWorker(t, env), startWorker(t, env)]);
   const ids = await placeMany(service, 1000);
-  await until(
-    'the worker to hold orders',
-    async () => {
-      return calls.length > 200 && (await heldBy(service, worker)).length > 0;
-    },
-    45_000,
-  );
+  await until('the worker to hold orders', async () => {
+    return calls.length > 200 && (await heldBy(service, worker)).length > 0;
+  });
 
   worker.send('SIGKILL');
   const killedAt = Date.now();
@@ -79,12 +75,12 @@ test('a worker that wakes up after another has taken over its orders changes not
 
   frozen.send('SIGSTOP');
   const other = await startWorker(t, env);
-  await until('the other worker to hold all orders', () => open.length === 20, 45_000);
+  await until('the other worker to hold all orders', () => open.length === 20);
   open.slice(10, 15).forEach(accept); // five are completed, five still in hand
-  await until('the first five', () => remaining(service, 5), 20_000);
+  await until('the first five', () => remaining(service, 5));
   open.slice(0, 10).forEach(accept);
   frozen.send('SIGCONT');
-  await until('it to notice', () => gaveUp(frozen).length >= 5, 30_000);
+  await until('it to notice', () => gaveUp(frozen).length >= 5);
   frozen.send('SIGTERM');
   const { code } = await frozen.ended;
   open.slice(15).forEach(accept);

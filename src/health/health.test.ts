@@ -16,8 +16,10 @@ import {
   withDeps,
   withSettings,
   type Context,
+  type Reply,
 } from '../testing/context.ts';
 import { databaseUrl, testConfig } from '../testing/template.ts';
+import { until } from '../testing/until.ts';
 
 const NO_REDIS = 'redis://127.0.0.1:1'; // nothing listens there
 
@@ -28,7 +30,7 @@ test('a running process says that it runs', async (t) => {
 });
 
 test('a service that has everything is ready', async (t) => {
-  const reply = await send(t.context.origin, 'GET', '/readyz');
+  const reply = await readinessOf(t.context.origin);
 
   t.is(reply.status, 200);
   t.deepEqual(reply.body, { status: 'ok', database: 'ok', schema: 'ok', redis: 'ok' });
@@ -38,10 +40,7 @@ test('a service without Redis is ready all the same, and says that it is degrade
   const off = await withSettings(t, { REDIS_URL: '' });
   const away = await withSettings(t, { REDIS_URL: NO_REDIS });
 
-  const replies = [
-    await send(off.origin, 'GET', '/readyz'),
-    await send(away.origin, 'GET', '/readyz'),
-  ];
+  const replies = [await readinessOf(off.origin), await readinessOf(away.origin)];
 
   const degraded = { status: 'degraded', database: 'ok', schema: 'ok' };
   t.deepEqual(
@@ -63,7 +62,7 @@ test('a service whose database has not been migrated is not ready, and names wha
   t.teardown(() => pool.end());
   const service = await withDeps(t, { pool });
 
-  const reply = await send(service.origin, 'GET', '/readyz');
+  const reply = await readinessOf(service.origin);
 
   t.is(reply.status, 503);
   const expected = { status: 'unavailable', database: 'ok', schema: 'missing all', redis: 'ok' };
@@ -77,10 +76,10 @@ test('a service whose database is a version behind is not ready, and names the m
   await pool.query(sql.unsafe`CREATE TABLE migrations (name text NOT NULL)`);
   const service = await withDeps(t, { pool });
 
-  const behind = await send(service.origin, 'GET', '/readyz');
+  const behind = await readinessOf(service.origin);
   const newest = await newestMigration();
   await pool.query(sql.unsafe`INSERT INTO migrations (name) VALUES (${newest})`);
-  const migrated = await send(service.origin, 'GET', '/readyz');
+  const migrated = await readinessOf(service.origin);
 
   t.deepEqual([behind.status, behind.body.schema], [503, `missing ${newest}`]);
   t.deepEqual([migrated.status, migrated.body.schema], [200, 'ok']);
@@ -90,7 +89,7 @@ test('while the database is away, the service lives, is not ready, and asks clie
   const { service, gate } = await behindGate(t);
   const { token } = await signUp(t.context);
   const headers = { authorization: `Bearer ${token}` };
-  const before = await send(service.origin, 'GET', '/readyz');
+  const before = await readinessOf(service.origin);
   gate.close();
 
   const ready = await send(service.origin, 'GET', '/readyz');
@@ -110,12 +109,13 @@ test('a database that accepts connections and then says nothing counts as away, 
   const { service, gate } = await behindGate(t);
   gate.hang();
 
-  const started = performance.now();
-  const ready = await send(service.origin, 'GET', '/readyz');
-  const seconds = (performance.now() - started) / 1000;
+  const pool = service.deps.pool.query(sql.unsafe`SELECT 1`).catch(() => 'the pool gave up');
+  const ready = send(service.origin, 'GET', '/readyz');
+  const first = await Promise.race([pool, ready]);
 
-  t.deepEqual([ready.status, ready.body.database], [503, 'away']);
-  t.true(seconds < 4, `${seconds} s`); // it gives up after 2, the pool itself not before 5
+  const { status, body } = await ready;
+  t.deepEqual([status, body.database], [503, 'away']);
+  t.not(first, 'the pool gave up');
 });
 
 test('the metrics count orders and requests', async (t) => {
@@ -171,6 +171,14 @@ test.serial(
     t.is(queues.length, Object.keys(allQueues).length);
   },
 );
+
+/** What it says once it has reached the database, which on a busy machine can take longer than it waits. */
+function readinessOf(origin: string): Promise<Reply> {
+  return until('an answer of the database', async () => {
+    const reply = await send(origin, 'GET', '/readyz');
+    return reply.body.database === 'ok' && reply;
+  });
+}
 
 /** Every sample, by its name and labels. */
 async function metricsOf(origin: string): Promise<Map<string, number>> {

@@ -91,7 +91,6 @@ test('the jobs of a worker that was killed are given back at once, and lose no r
   await until(
     'its death to be noticed',
     async () => (await dba.value('SELECT state FROM ops.workers')) === 'dead',
-    20_000,
   );
   const said = await dba.value(RELEASE, [worker.worker_id, 'host is gone']);
   const waiting = await jobOf(deps, id);

@@ -20,7 +20,7 @@ test('ops.queues tells depth, rate and times of a queue from what the workers co
     (await dba.rows(`SELECT * FROM ops.queues WHERE queue = 'process-order'`))[0];
 
   // pg-boss counts what ended 10 s ago or earlier, so that what commits late is not missed.
-  const row = await until('the rates', async () => (await look())?.wait_p99 && look(), 40_000);
+  const row = await until('the rates', async () => (await look())?.wait_p99 && look());
 
   t.like(row, { ready: 0, active: 0, failed: 0, retrying: '0', paused: false, oldest_ready: null });
   t.true(Number(row.completed_per_minute) > 0);

@@ -1,10 +1,13 @@
 const POLL_MS = 10;
 
-/** Waits for something that happens elsewhere: in another process, or at the far end of a socket. */
+/**
+ * Waits for something that happens elsewhere: in another process, or at the far end of a socket. It gives up
+ * late, since a test says whether a thing happens, and how fast a busy machine is it does not know.
+ */
 export async function until<T>(
   what: string,
   look: () => T | Promise<T>,
-  timeoutMs = 10_000,
+  timeoutMs = 60_000,
 ): Promise<Exclude<T, false | 0 | '' | null | undefined>> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
