@@ -63,7 +63,6 @@ test('no more transactions are in flight than there are lanes, and none takes mo
 
   const outcomes = range(1, 8).map((item) => group.add(item));
   await turn();
-  t.deepEqual(batches, [[1, 2, 3]]);
   const last = group.add(9);
   await turn();
   t.deepEqual(batches, [[1, 2, 3], [4, 5, 6]]); // prettier-ignore
@@ -77,13 +76,13 @@ test('no more transactions are in flight than there are lanes, and none takes mo
 });
 
 test('one item that cannot be committed fails alone, at the cost of a few more transactions', async (t) => {
-  let commits = 0;
+  const commits: boolean[] = [];
   const group = createGroupCommit<number, string>({
     lanes: 1,
     sizeMax: 1000,
     waitingMax: 1000,
-    commit(items) {
-      commits += 1;
+    commit(items, again) {
+      commits.push(again);
       if (items.includes(77)) return Promise.reject(new RangeError('not 77'));
       return Promise.resolve(items.map(String));
     },
@@ -94,7 +93,8 @@ test('one item that cannot be committed fails alone, at the cost of a few more t
 
   const failed = settled.flatMap(({ status }, index) => (status === 'rejected' ? index + 1 : []));
   t.deepEqual(failed, [77]);
-  t.true(commits <= 1 + 2 * Math.ceil(Math.log2(200)), `${commits} transactions`);
+  t.true(commits.length <= 1 + 2 * Math.ceil(Math.log2(200)), `${commits.length} transactions`);
+  t.deepEqual(commits, [false, ...commits.slice(1).fill(true)], 'each but the first is told so');
 });
 
 test('an outcome that is an error is that item’s alone', async (t) => {
@@ -153,6 +153,24 @@ test('more than may wait are refused, and those before them are not', async (t) 
   commit(1);
 
   t.deepEqual(await Promise.all([taken, ...waiting]), ['1', '2', '3']);
+});
+
+test('callers that are gone take nobody’s place', async (t) => {
+  const { group, batches, commit } = heldGroup({ waitingMax: 2 });
+  const caller = { destroyed: false };
+  const taken = group.add(1);
+  await turn();
+  const gone = [group.add(2, caller), group.add(3, caller)];
+  caller.destroyed = true;
+
+  const last = group.add(4);
+  for (const outcome of gone) await t.throwsAsync(outcome, { instanceOf: Abandoned });
+  commit(0);
+  await turn();
+  commit(1);
+
+  t.deepEqual(await Promise.all([taken, last]), ['1', '4']);
+  t.deepEqual(batches, [[1], [4]]);
 });
 
 test('a caller that is gone before its turn is passed over', async (t) => {

@@ -26,8 +26,11 @@ type Options<Item, Outcome> = {
   sizeMax: number;
   /** How many items may wait; more are refused. */
   waitingMax: number;
-  /** Commits items in one transaction. Says of each, in order, what became of it; throws when nothing did. */
-  commit: (items: Item[]) => Promise<(Outcome | Error)[]>;
+  /**
+   * Commits items in one transaction. Says of each, in order, what became of it; throws when nothing did. `again`:
+   * they were part of a batch that failed, so what it has waited for in vain is not worth waiting for any more.
+   */
+  commit: (items: Item[], again: boolean) => Promise<(Outcome | Error)[]>;
   /** Whether one of several items may be to blame for what was thrown, so that halves are worth a try. */
   isOneToBlame: (error: unknown) => boolean;
 };
@@ -53,6 +56,7 @@ export function createGroupCommit<Item, Outcome>({
   let starting = false;
 
   function add(item: Item, caller?: Caller): Promise<Outcome> {
+    if (waiting.length >= waitingMax) dropAbandoned();
     if (waiting.length >= waitingMax) return Promise.reject(new GroupFull());
     return new Promise((resolve, reject) => {
       waiting.push({ item, caller, resolve, reject });
@@ -72,31 +76,38 @@ export function createGroupCommit<Item, Outcome>({
 
   async function runLane(): Promise<void> {
     busy += 1;
-    for (let batch = take(); batch.length > 0; batch = take()) await settle(batch);
+    for (let batch = take(); batch.length > 0; batch = take()) {
+      if (waiting.length > 0) startLane(); // more than one transaction takes
+      await settle(batch);
+    }
     busy -= 1;
   }
 
   function take(): Entries {
-    const taken: Entries = [];
-    let passed = 0;
-    for (; passed < waiting.length && taken.length < sizeMax; passed += 1) {
-      const entry = waiting[passed] as Entry<Item, Outcome>;
-      if (entry.caller?.destroyed) entry.reject(new Abandoned());
-      else taken.push(entry);
-    }
-    waiting = waiting.slice(passed);
-    return taken;
+    dropAbandoned();
+    return waiting.splice(0, sizeMax);
   }
 
-  async function settle(entries: Entries): Promise<void> {
+  function dropAbandoned(): void {
+    const { gone = [], there = [] } = Object.groupBy(waiting, ({ caller }) =>
+      caller?.destroyed ? 'gone' : 'there',
+    );
+    for (const { reject } of gone) reject(new Abandoned());
+    waiting = there;
+  }
+
+  async function settle(entries: Entries, again = false): Promise<void> {
     let outcomes: (Outcome | Error)[];
     try {
-      outcomes = await commit(entries.map(({ item }) => item));
+      outcomes = await commit(
+        entries.map(({ item }) => item),
+        again,
+      );
     } catch (error) {
       if (entries.length > 1 && isOneToBlame(error)) {
         const middle = Math.ceil(entries.length / 2);
-        await settle(entries.slice(0, middle));
-        await settle(entries.slice(middle));
+        await settle(entries.slice(0, middle), true);
+        await settle(entries.slice(middle), true);
         return;
       }
       // Without a connection those who wait would fare no better, and need not be kept waiting for it.

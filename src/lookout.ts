@@ -7,7 +7,10 @@ import type { Deps } from './deps.ts';
 /** So long after work is counted on: pg-boss counts what ended 10 s ago or earlier, lest it miss what commits late. */
 const COUNT_ON_MS = 20_000;
 
-/** Jobs that are counted a second at most: what counting a long queue takes is work that is not done. */
+/**
+ * Jobs that are counted a second at most, but for what pg-boss counts by itself once a minute: what counting a long
+ * queue takes is work that is not done.
+ */
 const COUNTED_PER_SECOND = 20_000;
 
 /** What took long rests so many times as long, so that it has a tenth of the time at most. */

@@ -25,14 +25,18 @@ export async function startWorkers(deps: Deps): Promise<() => void> {
   const holds = await openHolds(deps);
   const lanes = new Map<string, Lanes>();
   const workedAt = new Map<QueueName, number>();
+  let attachments = 0;
   const stopLooking = await lookOut(deps, Object.keys(handlers) as QueueName[], {
     async attach(queue) {
       const options = handlers[queue].options(deps.config);
       const room = handlers[queue].room?.(deps, () => lanes.get(queue)?.goOn());
       const hasRoom = room ?? (() => true);
+      // Lanes from before a pause may be at work still, and have names of their own.
+      const attachment = (attachments += 1);
       const work = (lane: number, jobs: AnyJob[]) => {
         workedAt.set(queue, performance.now());
-        return holds.during(queue, `${queue}/${lane}`, jobs, () => runBatch(deps, queue, jobs));
+        const name = `${queue}/${attachment}.${lane}`;
+        return holds.during(queue, name, jobs, () => runBatch(deps, queue, jobs));
       };
       lanes.set(queue, await openLanes(deps, queue, options, { work, hasRoom }));
     },

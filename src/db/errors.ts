@@ -29,6 +29,12 @@ export function isRowError(error: unknown): boolean {
   return /^(22|23|OM|P0|55P03)/.test(sqlStateOf(error) ?? '');
 }
 
+/**
+ * What a batch has waited for in vain, its parts wait for no longer than this: else those who share the batch with
+ * one locked row would wait as long as it may take, time and again, until that row is found.
+ */
+export const LOCK_TIMEOUT_AGAIN_MS = 20;
+
 /** Whether the database is away, or has gone away in the middle. */
 export function isDatabaseAway(error: unknown): boolean {
   for (let e = error; e instanceof Error; e = e.cause) {

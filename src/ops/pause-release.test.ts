@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { sql } from 'slonik';
 import { ownService, signUp, test } from '../testing/context.ts';
 import { connectDba, hold, lock, registerWorker, take } from '../testing/dba.ts';
-import { FULFILMENT_SECRET, openFulfilment } from '../testing/fulfilment.ts';
+import { FULFILMENT_SECRET, openFulfilment, status } from '../testing/fulfilment.ts';
 import { jobOf } from '../testing/orders.ts';
 import { startWorker as startProcess } from '../testing/processes.ts';
 import { testEnvironment } from '../testing/template.ts';
@@ -36,6 +36,35 @@ test('a queue that an operator pauses is not worked until it is resumed, on the 
   t.like(actions[1], { who: 'oms_dba', action: 'pause_queue', after: { paused: true } });
   t.like(actions[0], { action: 'resume_queue', reason: 'it has moved', after: { paused: false } });
   t.like(actions[0]?.before, { paused: true, by: 'oms_dba', reason: 'warehouse moves' });
+});
+
+test('what a worker has had in hand since before a pause is shown beside what it took after it', async (t) => {
+  const { promise, resolve: answer } = Promise.withResolvers<void>();
+  const { calls, url } = await openFulfilment(t, async (response, call) => {
+    await promise;
+    return status(200)(response, call);
+  });
+  const settings = { FULFILMENT_URL: url, FULFILMENT_SECRET, FULFILMENT_TIMEOUT_MS: '30000' };
+  const service = await ownService(t, settings);
+  const worker = await startWorker(t, service);
+  const user = await signUp(service);
+  const dba = await connectDba(t, service);
+  const before = await user.place();
+  await until('the first call', () => calls.length === 1);
+
+  await dba.value(`SELECT ops.pause_queue('process-order', 'warehouse moves')`);
+  const own = () => worker.boss.getWipData().filter(({ name }) => name === 'process-order');
+  await until('the worker to let go', () => own().every(({ state }) => state === 'stopping'));
+  await dba.value(`SELECT ops.resume_queue('process-order', 'it has moved')`);
+  const after = await user.place();
+  await until('the second call', () => calls.length === 2);
+
+  const jobs = () => dba.value('SELECT jobs FROM ops.workers');
+  await until('both to be shown', async () => Number(await jobs()) === 2);
+  t.is(calls.length, 2, 'before either is tried again');
+  answer();
+  t.is(await ends(worker, before, 'COMPLETED'), 'COMPLETED');
+  t.is(await ends(worker, after, 'COMPLETED'), 'COMPLETED');
 });
 
 for (const action of ['pause_queue', 'resume_queue']) {

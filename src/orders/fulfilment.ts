@@ -81,17 +81,21 @@ export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<Outcom
 
 async function takeBatch(deps: Deps, jobs: OrderJob[]) {
   const orders = new Map<string, Order>();
-  const results = await togetherOrApart(deps, jobs, async (some) => {
-    for (const order of await takeIntoProcessing(deps, some)) orders.set(order.id, order);
+  const results = await togetherOrApart(deps, jobs, async (some, again) => {
+    for (const order of await takeIntoProcessing(deps, some, again)) orders.set(order.id, order);
     return []; // the answers settle them
   });
   return { orders, results };
 }
 
 /** Commits the orders as PROCESSING. Cancelled and finished ones are not among those it returns. */
-async function takeIntoProcessing(deps: Deps, jobs: OrderJob[]): Promise<readonly Order[]> {
+async function takeIntoProcessing(
+  deps: Deps,
+  jobs: OrderJob[],
+  again: boolean,
+): Promise<readonly Order[]> {
   const taken = await deps.pool.any(sql.type(Order)`
-    ${moving(jobs, { from: ['PENDING'], to: 'PROCESSING' })}
+    ${moving(jobs, { from: ['PENDING'], to: 'PROCESSING', again })}
     RETURNING ${columns}
   `);
   deps.hints.announce(taken);

@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import createHttpError from 'http-errors';
 import { crashPoint } from '../crash-point.ts';
 import { JobNotCreated } from '../db/boss.ts';
-import { isRowError } from '../db/errors.ts';
+import { isRowError, LOCK_TIMEOUT_AGAIN_MS } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 import { Abandoned, createGroupCommit, GroupFull, type Caller } from '../group-commit.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
@@ -27,11 +27,12 @@ export function createIntake(deps: Omit<Deps, 'intake'>): Intake {
     lanes: config.INTAKE_LANES,
     sizeMax: config.INTAKE_BATCH_SIZE_MAX,
     waitingMax: config.INTAKE_QUEUE_MAX,
-    async commit(entries) {
+    async commit(entries, again) {
       crashPoint('batch-taken');
       const orders = entries.map(({ order }) => order);
       const requests = entries.map(({ request }) => request);
-      const outcomes = await placeOrders(deps, orders, requests);
+      const lockTimeoutMs = again ? LOCK_TIMEOUT_AGAIN_MS : config.INTAKE_LOCK_TIMEOUT_MS;
+      const outcomes = await placeOrders(deps, orders, requests, lockTimeoutMs);
       metrics.intakeBatch.observe(entries.length);
       return outcomes;
     },

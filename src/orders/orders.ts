@@ -12,18 +12,20 @@ import { Order, OrderEvent, type NewOrder, type OrderFilter } from './schema.ts'
 
 /**
  * Stores orders and their jobs in one transaction. The order's id is the job's id. Says for each, in order,
- * what its request is answered or refused with; a key that is refused leaves the other orders alone.
+ * what its request is answered or refused with; a key that is refused leaves the other orders alone. No lock is
+ * waited for longer than `lockTimeoutMs`.
  */
 export async function placeOrders(
   deps: Omit<Deps, 'intake'>,
   orders: IdentifiedOrder[],
   requests: (KeyedRequest | undefined)[] = [],
+  lockTimeoutMs = deps.config.INTAKE_LOCK_TIMEOUT_MS,
 ): Promise<(Reply | Problem)[]> {
   const { outcomes, placed } = await deps.pool.transaction(async (tx) => {
     const claims = await claimKeys(tx, requests);
     const fresh = orders.filter((_, index) => !claims[index]);
     crashPoint('before-insert');
-    const { created_at, xact_id } = await insertOrders(deps, tx, fresh);
+    const { created_at, xact_id } = await insertOrders(tx, fresh, lockTimeoutMs);
     crashPoint('after-insert');
     const jobs = fresh.map(({ id }) => ({ id, data: { order_id: id, xact_id } }));
     if (jobs.length > 0) await enqueue(deps.boss, tx, 'process-order', jobs);
@@ -60,15 +62,15 @@ const Placed = z.object({ orders: z.int(), created_at: z.iso.datetime(), xact_id
 // trip of doing it on its own. What the database adds to new orders is the same for all of a transaction, so it
 // is not sent back for each.
 async function insertOrders(
-  { config }: Pick<Deps, 'config'>,
   tx: DatabaseTransactionConnection,
   orders: IdentifiedOrder[],
+  lockTimeoutMs: number,
 ): Promise<Omit<z.infer<typeof Placed>, 'orders'>> {
   if (orders.length === 0) return { created_at: '', xact_id: '' };
   const { orders: count, ...added } = await tx.one(sql.prepared('place-orders', Placed)`
     WITH acting AS MATERIALIZED (
       SELECT set_config('oms.actor', 'user', true),
-        set_config('lock_timeout', ${String(config.INTAKE_LOCK_TIMEOUT_MS)}, true)
+        set_config('lock_timeout', ${String(lockTimeoutMs)}, true)
     ), placed AS (
       INSERT INTO orders (id, user_id, product_name, amount, currency, metadata)
       SELECT o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata

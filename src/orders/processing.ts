@@ -14,7 +14,7 @@ import { sql, type DatabaseTransactionConnection, type FragmentSqlToken } from '
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
 import { ClaimLost, completeJobs, type Outcome } from '../db/boss.ts';
-import { isRowError } from '../db/errors.ts';
+import { isRowError, LOCK_TIMEOUT_AGAIN_MS } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 import type { OrderStatus } from './schema.ts';
 
@@ -27,6 +27,9 @@ export type ExhaustedJob = JobWithMetadata<{ order_id: string }>;
 const Moved = z.object({ id: z.guid(), version: z.int() });
 export type Moved = z.infer<typeof Moved>;
 
+/** Whoever holds the lock of one order should not hold up a batch for longer than this. */
+const LOCK_TIMEOUT_MS = 1000;
+
 const OPEN: OrderStatus[] = ['PENDING', 'PROCESSING'];
 
 /** How order_events names this process. */
@@ -34,36 +37,38 @@ export const WORKER_ACTOR = `worker:${hostname()}:${process.pid}`;
 
 /** Takes a batch PENDING → PROCESSING → COMPLETED with its jobs, set-based, in one transaction. */
 export function processOrders(deps: Deps, jobs: OrderJob[]): Promise<Outcome[]> {
-  return togetherOrApart(deps, jobs, (some) => completeBatch(deps, some));
+  return togetherOrApart(deps, jobs, (some, again) => completeBatch(deps, some, again));
 }
 
 /**
  * Does something to a batch in one go, all or nothing. When one order stands in the way, each half gets one, and
- * so on: only that one fails, at the cost of O(log n) more. `transact` says which attempts it has settled.
+ * so on: only that one fails, at the cost of O(log n) more. `transact` says which attempts it has settled, and is
+ * told when it is asked again for some of a batch.
  */
 export async function togetherOrApart(
   deps: Deps,
   jobs: OrderJob[],
-  transact: (jobs: OrderJob[]) => Promise<readonly JobAttempt[]>,
+  transact: (jobs: OrderJob[], again: boolean) => Promise<readonly JobAttempt[]>,
+  again = false,
 ): Promise<Outcome[]> {
   try {
-    const done = new Set((await transact(jobs)).map(({ id }) => id));
+    const done = new Set((await transact(jobs, again)).map(({ id }) => id));
     return jobs.map((job) => (done.has(job.id) ? settled(job) : nothingToDo(job)));
   } catch (error) {
     if (!isIsolatable(error)) throw error;
     if (jobs.length > 1) {
       const middle = Math.ceil(jobs.length / 2);
-      const first = await togetherOrApart(deps, jobs.slice(0, middle), transact);
-      return [...first, ...(await togetherOrApart(deps, jobs.slice(middle), transact))];
+      const first = await togetherOrApart(deps, jobs.slice(0, middle), transact, true);
+      return [...first, ...(await togetherOrApart(deps, jobs.slice(middle), transact, true))];
     }
     deps.log.error({ err: error, job_id: jobs[0]?.id }, 'order failed');
     return jobs.map(({ id }) => ({ id, status: 'failed', output: error }));
   }
 }
 
-async function completeBatch(deps: Deps, jobs: OrderJob[]): Promise<JobAttempt[]> {
+async function completeBatch(deps: Deps, jobs: OrderJob[], again: boolean): Promise<JobAttempt[]> {
   const completed = await deps.pool.transaction(async (tx) => {
-    const orders = await moveOrders(tx, jobs, { from: OPEN, to: 'COMPLETED' });
+    const orders = await moveOrders(tx, jobs, { from: OPEN, to: 'COMPLETED', again });
     crashPoint('after-effect');
     await completeJobs(tx, 'process-order', attemptsFor(jobs, orders));
     crashPoint('after-completion');
@@ -86,19 +91,23 @@ export function moveOrders(
   return tx.any(sql.type(Moved)`${moving(jobs, move)} RETURNING o.id, o.version`);
 }
 
-type Move = { from: OrderStatus[]; to: OrderStatus; reason?: string };
+/** `again`: a batch that these were part of has failed. */
+type Move = { from: OrderStatus[]; to: OrderStatus; reason?: string; again?: boolean };
 
 /** The statement of `moveOrders`, for whoever wants to know more of the orders that it has changed. */
-export function moving(jobs: OrderJob[], { from, to, reason = '' }: Move): FragmentSqlToken {
+export function moving(
+  jobs: OrderJob[],
+  { from, to, reason = '', again = false }: Move,
+): FragmentSqlToken {
+  const lockTimeoutMs = again ? LOCK_TIMEOUT_AGAIN_MS : LOCK_TIMEOUT_MS;
   const attempts = jobs.map(({ id, data, retryCount }) => [data.order_id, [id, retryCount + 1]]);
   const ids = jobs.map(({ data }) => data.order_id);
-  // The CTE says who acts before the trigger fires, and saves the round trip of doing it on its own. Whoever
-  // holds the lock of one order should not hold up a batch for longer than this.
+  // The CTE says who acts before the trigger fires, and saves the round trip of doing it on its own.
   return sql.fragment`
     WITH acting AS MATERIALIZED (
       SELECT set_config('oms.actor', ${WORKER_ACTOR}, true), set_config('oms.reason', ${reason}, true),
         set_config('oms.attempts', ${JSON.stringify(Object.fromEntries(attempts))}, true),
-        set_config('oms.via', 'PROCESSING', true), set_config('lock_timeout', '1s', true)
+        set_config('oms.via', 'PROCESSING', true), set_config('lock_timeout', ${String(lockTimeoutMs)}, true)
     )
     UPDATE orders AS o SET status = ${to}
     FROM acting

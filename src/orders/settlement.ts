@@ -36,16 +36,16 @@ export function createSettlement(deps: Deps): Settlement {
     lanes: 1,
     sizeMax: Infinity,
     waitingMax: Infinity,
-    commit: (answered) => settle(deps, answered),
+    commit: (answered, again) => settle(deps, answered, again),
     isOneToBlame: isIsolatable,
   });
 }
 
-async function settle(deps: Deps, answered: Answered[]): Promise<boolean[]> {
+async function settle(deps: Deps, answered: Answered[], again: boolean): Promise<boolean[]> {
   const groups = Map.groupBy(answered, ({ verdict }) => JSON.stringify(verdict));
   const done = await deps.pool.transaction(async (tx) => {
     const each: Done[] = [];
-    for (const group of groups.values()) each.push(await carryOut(deps, tx, group as Group));
+    for (const group of groups.values()) each.push(await carryOut(deps, tx, group as Group, again));
     return each;
   });
   crashPoint('after-work-commit');
@@ -61,6 +61,7 @@ async function carryOut(
   { boss }: Deps,
   tx: DatabaseTransactionConnection,
   group: Group,
+  again: boolean,
 ): Promise<Done> {
   const [{ verdict }] = group;
   const { status } = verdict;
@@ -75,7 +76,7 @@ async function carryOut(
     return { status, orders: [], settled: jobs };
   }
   const reason = status === 'FAILED' ? verdict.reason : '';
-  const orders = await moveOrders(tx, jobs, { from: ['PROCESSING'], to: status, reason });
+  const orders = await moveOrders(tx, jobs, { from: ['PROCESSING'], to: status, reason, again });
   crashPoint('after-effect');
   const settled = attemptsFor(jobs, orders);
   await completeJobs(tx, 'process-order', settled);
