@@ -4,11 +4,11 @@ import { queues, type QueueName } from '../jobs/queues.ts';
 import { MONITOR_INTERVAL_SECONDS } from './db/boss.ts';
 import type { Deps } from './deps.ts';
 
-/** So long after work is counted on: pg-boss counts what ended 10 s ago or earlier, lest it miss what commits late. */
-const COUNT_ON_MS = 20_000;
+/** So long after work there is a last count: pg-boss counts what ended 10 s ago or earlier, lest it miss a late commit. */
+const LAST_COUNT_MS = 12_000;
 
 /**
- * Jobs that are counted a second at most, but for what pg-boss counts by itself once a minute: what counting a long
+ * Jobs that are counted a second at most, but for what pg-boss counts by itself now and then: what counting a long
  * queue takes is work that is not done.
  */
 const COUNTED_PER_SECOND = 20_000;
@@ -27,7 +27,7 @@ export type Calls = {
   detach: (queue: QueueName) => Promise<void>;
   /** The queue has a job that is due. */
   wake: (queue: QueueName) => void;
-  /** When this process has begun to work on the queue last, by performance.now(). */
+  /** When this process has begun or ended work on the queue last, by performance.now(). */
   workedAt: (queue: QueueName) => number;
 };
 
@@ -38,7 +38,8 @@ const Sight = z.object({
   due: z.boolean(), // has a job that could run
   lost: z.boolean(), // has one whose attempt has run out of time, or of signs of life
   busy: z.boolean(), // jobs are active, or were when they were counted last
-  counted_late: z.boolean(),
+  counted_ms_ago: z.number(),
+  counted_late: z.boolean(), // longer ago than how often it should be, long as it is
 });
 type Sight = z.infer<typeof Sight>;
 
@@ -71,9 +72,11 @@ export async function lookOut(
   }
 
   /** Whether the counters of a queue are old while something happens in it. */
-  function needsCounting({ queue, counted_late, due, busy }: Sight): boolean {
-    const worked = performance.now() - calls.workedAt(queue) < COUNT_ON_MS;
-    return counted_late && (worked || due || busy) && !care.rests(queue);
+  function needsCounting({ queue, counted_ms_ago, counted_late, due, busy }: Sight): boolean {
+    const workedMsAgo = performance.now() - calls.workedAt(queue);
+    // Once after the work, and once more when all of it can be counted.
+    const wantedMsAgo = workedMsAgo > LAST_COUNT_MS ? workedMsAgo - LAST_COUNT_MS : workedMsAgo;
+    return counted_late && (due || busy || counted_ms_ago > wantedMsAgo) && !care.rests(queue);
   }
 
   async function follow(queue: QueueName, paused: boolean): Promise<void> {
@@ -147,6 +150,7 @@ function see({ pool }: Pick<Deps, 'pool'>, watched: QueueName[]): Promise<readon
       coalesce(least(fresh.start_after, retry.start_after) <= now(), false) AS due,
       active.lost,
       active.jobs > 0 OR q.ready_count > 0 OR q.active_count > 0 AS busy,
+      coalesce(extract(epoch FROM now() - q.monitor_on) * 1000, 1e12)::float8 AS counted_ms_ago,
       coalesce(q.monitor_on < now() - interval '1 second' * greatest(
         ${MONITOR_INTERVAL_SECONDS},
         (q.total_count - coalesce(q.retained_count, 0)) / ${COUNTED_PER_SECOND} -- live ones

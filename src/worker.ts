@@ -33,10 +33,14 @@ export async function startWorkers(deps: Deps): Promise<() => void> {
       const hasRoom = room ?? (() => true);
       // Lanes from before a pause may be at work still, and have names of their own.
       const attachment = (attachments += 1);
-      const work = (lane: number, jobs: AnyJob[]) => {
-        workedAt.set(queue, performance.now());
+      const work = async (lane: number, jobs: AnyJob[]) => {
         const name = `${queue}/${attachment}.${lane}`;
-        return holds.during(queue, name, jobs, () => runBatch(deps, queue, jobs));
+        workedAt.set(queue, performance.now());
+        try {
+          return await holds.during(queue, name, jobs, () => runBatch(deps, queue, jobs));
+        } finally {
+          workedAt.set(queue, performance.now());
+        }
       };
       lanes.set(queue, await openLanes(deps, queue, options, { work, hasRoom }));
     },

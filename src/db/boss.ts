@@ -9,7 +9,7 @@ import type { Config } from '../config.ts';
 export type Role = 'api' | 'worker' | 'migrate';
 
 /** How often workers look after the queues at least; lookout.ts has them do so at once when it is needed. */
-const SUPERVISE_INTERVAL_SECONDS = 60;
+const SUPERVISE_INTERVAL_SECONDS = 120;
 
 /**
  * Between two looks after a queue in which something happens, by whichever worker: how old its counters get

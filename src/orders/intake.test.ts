@@ -14,7 +14,7 @@ import { until } from '../testing/until.ts';
 import { createIntake } from './intake.ts';
 
 // Serial, because a transaction that is held up has 10 s until its statement is given up by the database.
-const HELD_UP = { INTAKE_LOCK_TIMEOUT_MS: '10000' };
+const HELD_UP = { INTAKE_LOCK_TIMEOUT_MS: '9000' };
 
 const KETTLE = { product_name: 'Kettle', amount: '34.90' };
 type User = Awaited<ReturnType<typeof signUp>>;
