@@ -13,7 +13,7 @@ import { databaseUrl, testEnvironment } from '../testing/template.ts';
 import { until } from '../testing/until.ts';
 import { createIntake } from './intake.ts';
 
-// Serial, because a transaction that is held up has 10 s until its statement is given up by the database.
+// Serial, because a transaction that is held up has 9 s until it gives up.
 const HELD_UP = { INTAKE_LOCK_TIMEOUT_MS: '9000' };
 
 const KETTLE = { product_name: 'Kettle', amount: '34.90' };
@@ -61,6 +61,30 @@ test.serial('a user whose row is locked costs others the wait, and nothing else'
   t.true(replies.every(({ status }) => status === 201));
   t.is((await storedWithJob(service.deps, locked)).length, 0);
   t.is((await locked.request('POST', '/orders', KETTLE)).status, 201, 'once it is free');
+});
+
+test.serial('two orders behind one lock cost those beside them one wait', async (t) => {
+  const waitMs = 3000;
+  const settings = { INTAKE_LANES: '1', INTAKE_LOCK_TIMEOUT_MS: String(waitMs) };
+  const service = await ownService(t, settings);
+  const [locked, user] = await twoUsers(service);
+  const { blocked, release } = await holdUpOrderOf(t, service.database, locked);
+  const place = (_: unknown, n: number) =>
+    (n % 50 === 25 ? locked : user).request('POST', '/orders', KETTLE);
+
+  const batch = Promise.all(Array.from({ length: 100 }, place));
+  await blocked;
+  const started = performance.now();
+  const replies = await batch;
+  const tookMs = performance.now() - started;
+  await release();
+
+  t.deepEqual(
+    replies.map(({ status }) => status),
+    replies.map((_, n) => (n % 50 === 25 ? 503 : 201)),
+  );
+  // Each of the two is found by halving: at three seconds a time it would take 40.
+  t.true(tookMs < 5 * waitMs, `${tookMs} ms`);
 });
 
 test.serial('one order of 200 that cannot be stored fails alone', async (t) => {
