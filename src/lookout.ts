@@ -4,7 +4,7 @@ import { queues, type QueueName } from '../jobs/queues.ts';
 import { MONITOR_INTERVAL_SECONDS } from './db/boss.ts';
 import type { Deps } from './deps.ts';
 
-/** So long after work there is a last count: pg-boss counts what ended 10 s ago or earlier, lest it miss a late commit. */
+/** So long after work it is counted once more: pg-boss leaves out what has ended in the last 10 s. */
 const LAST_COUNT_MS = 12_000;
 
 /**
