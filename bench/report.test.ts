@@ -37,7 +37,15 @@ test('a goal stands beside its figure, and one that was not measured is left out
   const { rows } = goalTable(someResults().figures);
 
   t.is(rows.length, 1);
-  t.deepEqual(rows[0]?.slice(1), ['2.00 ×', '≥ 1.2 ×', 'met']);
+  t.deepEqual(rows[0]?.slice(1), ['2.00 × (2.00–2.00)', '≥ 1.2 ×', 'met']);
+});
+
+test('the range of a ratio sets each round beside the same round of the other', (t) => {
+  const results = someResults();
+  results.add(createAt(64), service.name, 'throughput', '/s', 2000);
+  results.add(createAt(64), bullmq.name, 'throughput', '/s', 1250);
+
+  t.is(goalTable(results.figures).rows[0]?.[1], '1.78 × (1.60–2.00)');
 });
 
 test('a goal is met at its bound, and missed beyond it', (t) => {

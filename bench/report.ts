@@ -67,10 +67,13 @@ export function scenarioTables(figures: Figure[]): Table[] {
 /** The median, with the least and the most of the rounds. */
 function spread(figure: Figure | undefined): string {
   if (!figure) return '';
-  const { samples, unit } = figure;
-  const middle = `${rounded(median(samples))}${unit && ` ${unit}`}`;
-  if (samples.length === 1) return middle;
-  return `${middle} (${rounded(Math.min(...samples))}–${rounded(Math.max(...samples))})`;
+  return withRange(median(figure.samples), figure.unit, figure.samples);
+}
+
+function withRange(figure: number, unit: string, rounds: number[]): string {
+  const middle = `${rounded(figure)}${unit && ` ${unit}`}`;
+  if (rounds.length === 1) return middle;
+  return `${middle} (${rounded(Math.min(...rounds))}–${rounded(Math.max(...rounds))})`;
 }
 
 function ratioOf(figure: Figure | undefined, first: Figure | undefined): string {
@@ -85,16 +88,16 @@ export function rounded(value: number): string {
   return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
 }
 
-/** Each goal, what was measured, and whether that reaches it. */
+/** Each goal, what was measured and its range over the rounds, and whether that reaches it. */
 export function goalTable(figures: Figure[]): Table {
   const results = new Results(figures);
   const rows = goals.flatMap((goal) => {
-    const figure = goal.figure(results);
+    const { figure, rounds } = goal.reached(results);
     if (Number.isNaN(figure)) return [];
     const sign = goal.direction === 'at least' ? '≥' : '≤';
-    const unit = ` ${goal.unit}`;
+    const measured = withRange(figure, goal.unit, rounds);
     const verdict = isMet(goal, figure) ? 'met' : 'missed';
-    return [[goal.name, `${rounded(figure)}${unit}`, `${sign} ${goal.bound}${unit}`, verdict]];
+    return [[goal.name, measured, `${sign} ${goal.bound} ${goal.unit}`, verdict]];
   });
   return { title: 'goals', head: ['', 'figure', 'goal', ''], rows };
 }

@@ -36,9 +36,14 @@ export class Results {
     );
   }
 
+  /** One of each round. None when it was not measured. */
+  samples(...name: FigureName): number[] {
+    return this.find(...name)?.samples ?? [];
+  }
+
   /** The median over the rounds. NaN when it was not measured. */
   median(...name: FigureName): number {
-    return median(this.find(...name)?.samples ?? []);
+    return median(this.samples(...name));
   }
 
   toJSON(): Figure[] {

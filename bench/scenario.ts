@@ -18,3 +18,9 @@ export type Context = {
  * name is what --only takes: a word or two, in kebab-case.
  */
 export type Scenario = { name: string; run: (context: Context) => Promise<void> };
+
+/** All of them, begun with another one in each round; round 1, and so the tables, with the first. */
+export function inTurn<Turn>(turns: readonly Turn[], round: number): Turn[] {
+  const first = Math.max(0, round - 1) % turns.length;
+  return [...turns.slice(first), ...turns.slice(0, first)];
+}

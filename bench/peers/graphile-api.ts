@@ -3,8 +3,9 @@
  * one round trip.
  */
 import { createServer } from 'node:http';
-import Koa, { type Context } from 'koa';
+import Koa, { type Context, type Middleware } from 'koa';
 import jwt from 'koa-jwt';
+import { LRUCache } from 'lru-cache';
 import { Pool } from 'pg';
 import getRawBody from 'raw-body';
 import { z } from 'zod';
@@ -21,6 +22,24 @@ const PLACE_ORDER = `
   WITH placed AS (${INSERT_ORDER} RETURNING id)
   SELECT (graphile_worker.add_job('${TASK}', json_build_object('order_id', id))).id FROM placed`;
 
+/** What @fastify/jwt has as `cache: true`, with the same size; koa-jwt alone verifies every request. */
+function authenticate(secret: string): Middleware {
+  const verify = jwt({ secret, algorithms: ['HS256'] });
+  const verified = new LRUCache<string, { sub: string; exp: number }>({ max: 1000 });
+  return (ctx, next) => {
+    const authorization = ctx.get('Authorization');
+    const user = verified.get(authorization);
+    if (!user || user.exp * 1000 <= Date.now()) {
+      return verify(ctx, () => {
+        verified.set(authorization, ctx.state.user);
+        return next();
+      });
+    }
+    ctx.state.user = user;
+    return next();
+  };
+}
+
 await runPeer(async () => {
   const pool = new Pool({ connectionString: setting('DATABASE_URL'), max: API_POOL_SIZE });
 
@@ -36,7 +55,7 @@ await runPeer(async () => {
   }
 
   const app = new Koa();
-  app.use(jwt({ secret: setting('JWT_SECRET'), algorithms: ['HS256'] }));
+  app.use(authenticate(setting('JWT_SECRET')));
   app.use(async (ctx) => {
     if (ctx.method === 'POST' && ctx.path === '/orders') await placeOrder(ctx);
   });

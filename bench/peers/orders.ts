@@ -1,6 +1,6 @@
 /*
- * What the two peers have in common: their table of orders, with the columns of ours but without its
- * triggers, trail and checks; how an order is stored; and how one is made queued in bulk.
+ * What the two peers have in common: their table of orders, with the columns of ours and its
+ * fillfactor, but without its triggers, trail and checks; how an order is stored; and how one is made queued in bulk.
  */
 import jsonwebtoken from 'jsonwebtoken';
 import type { Client } from 'pg';
@@ -45,7 +45,7 @@ const TABLES = `
     metadata     jsonb       NOT NULL DEFAULT '{}',
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now()
-  );
+  ) WITH (fillfactor = 50);
   CREATE INDEX IF NOT EXISTS orders_user_ix ON orders (user_id, id)`;
 
 /** Creates the tables in a peer's database, and returns the environment of its processes. */

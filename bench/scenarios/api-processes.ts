@@ -1,5 +1,5 @@
 import { service } from '../contestants.ts';
-import type { Context, Scenario } from '../scenario.ts';
+import { inTurn, type Context, type Scenario } from '../scenario.ts';
 import { addLoad, create } from './create.ts';
 
 const CONNECTIONS = [64, 256];
@@ -11,7 +11,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   for (let round = 1; round <= rounds; round += 1) {
     say(`round ${round} of ${rounds}`);
     for (const connections of CONNECTIONS) {
-      for (const processes of [1, 2]) {
+      for (const processes of inTurn([1, 2], round)) {
         const load = await create(machine, apis.slice(0, processes), { connections, seconds });
         const name = `${processes} process${processes === 1 ? '' : 'es'} of the API`;
         addLoad(results, `create, ${connections} connections, more processes`, name, load);

@@ -9,7 +9,7 @@ import { fillQueue } from '../fill.ts';
 import { connect } from '../databases.ts';
 import type { Machine } from '../machine.ts';
 import { serviceContestant } from '../peers/service.ts';
-import type { Context, Scenario } from '../scenario.ts';
+import { inTurn, type Context, type Scenario } from '../scenario.ts';
 import { create } from './create.ts';
 
 const QUEUED = 1_000_000;
@@ -52,7 +52,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   const sides = sidesWith(queued);
   await queueMany(machine, 'orders_backlog', queued, say);
   for (let round = quick ? 1 : 0; round <= rounds; round += 1) {
-    for (const { name, contestant, isEmptied } of sides) {
+    for (const { name, contestant, isEmptied } of inTurn(sides, round)) {
       say(round === 0 ? `warm-up, ${name}` : `round ${round} of ${rounds}, ${name}`);
       if (isEmptied) await contestant.clear(machine);
       const created = await createFor(

@@ -5,7 +5,7 @@ import type { Machine } from '../machine.ts';
 import { addOrderCost } from '../order-cost.ts';
 import { DIRECT_SQL, placeDirectly } from '../peers/direct-sql.ts';
 import { quantile, type Results } from '../results.ts';
-import type { Context, Scenario } from '../scenario.ts';
+import { inTurn, type Context, type Scenario } from '../scenario.ts';
 
 const CONNECTIONS = [1, 16, 64, 256];
 
@@ -84,13 +84,15 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   for (let round = 1; round <= rounds; round += 1) {
     for (const connections of quick ? [64] : CONNECTIONS) {
       say(`round ${round} of ${rounds}, ${createAt(connections)}`);
-      for (const { name, api, keyed, connections: wanted } of entries) {
-        if (!wanted.includes(connections)) continue;
-        const seconds = quick ? 1 : secondsAt(connections);
-        const load = await create(machine, [api], { connections, seconds, keyed });
-        addLoad(results, createAt(connections), name, load);
-      }
-      if (connections === 1) await addDirectSql(machine, results, secondsAt(1));
+      const seconds = quick ? 1 : secondsAt(connections);
+      const turns = entries
+        .filter(({ connections: wanted }) => wanted.includes(connections))
+        .map(({ name, api, keyed }) => async () => {
+          const load = await create(machine, [api], { connections, seconds, keyed });
+          addLoad(results, createAt(connections), name, load);
+        });
+      if (connections === 1) turns.push(() => addDirectSql(machine, results, seconds));
+      for (const turn of inTurn(turns, round)) await turn();
     }
   }
   for (const { api } of entries) await api.stop();

@@ -9,7 +9,7 @@ import type { QueueContestant } from '../contestant.ts';
 import type { Machine } from '../machine.ts';
 import { bullmq } from '../peers/bullmq.ts';
 import { graphile } from '../peers/graphile.ts';
-import type { Scenario } from '../scenario.ts';
+import { inTurn, type Scenario } from '../scenario.ts';
 
 const ORDERS = 50_000;
 const ORDERS_QUICK = 5_000;
@@ -25,7 +25,7 @@ export const drain: Scenario = {
   async run({ machine, results, quick, rounds, say }) {
     const orders = quick ? ORDERS_QUICK : ORDERS;
     for (let round = quick ? 1 : 0; round <= rounds; round += 1) {
-      for (const contestant of contestants) {
+      for (const contestant of inTurn(contestants, round)) {
         // The first round only warms up.
         const perSecond = await drainOnce(machine, contestant, round === 0 ? ORDERS_QUICK : orders);
         say(`round ${round} of ${rounds}, ${contestant.name} ${perSecond.toFixed(0)} /s`);

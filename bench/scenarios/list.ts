@@ -4,7 +4,7 @@ import { drive } from '../load.ts';
 import type { Machine } from '../machine.ts';
 import { serviceContestant, signUp } from '../peers/service.ts';
 import type { Process } from '../process.ts';
-import type { Context, Scenario } from '../scenario.ts';
+import { inTurn, type Context, type Scenario } from '../scenario.ts';
 import { addLoad } from './create.ts';
 
 const PAGE = 20;
@@ -63,7 +63,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   for (const user of users) await requirePage(api, user);
   for (let round = quick ? 1 : 0; round <= rounds; round += 1) {
     say(round === 0 ? 'warm-up' : `round ${round} of ${rounds}`);
-    for (const { orders, headers } of users) {
+    for (const { orders, headers } of inTurn(users, round)) {
       await machine.checkpoint();
       const urls = [`${api.origin}/orders?limit=${PAGE}`];
       const load = await drive({

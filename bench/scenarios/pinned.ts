@@ -10,7 +10,7 @@ import { service } from '../contestants.ts';
 import { connect } from '../databases.ts';
 import type { Machine } from '../machine.ts';
 import { serviceContestant } from '../peers/service.ts';
-import type { Context, Scenario } from '../scenario.ts';
+import { inTurn, type Context, type Scenario } from '../scenario.ts';
 import { CONNECTIONS, createFor, drainSome } from './backlog.ts';
 import { create } from './create.ts';
 
@@ -51,7 +51,7 @@ async function run({ machine, results, quick, say }: Context): Promise<void> {
   try {
     await loadPinned(machine, quick ? LOAD_SECONDS_QUICK : LOAD_SECONDS, say);
     for (let round = quick ? 1 : 0; round <= (quick ? 1 : ROUNDS); round += 1) {
-      for (const { name, contestant } of sides) {
+      for (const { name, contestant } of inTurn(sides, round)) {
         say(round === 0 ? `warm-up, ${name}` : `round ${round}, ${name}`);
         const size = quick || round === 0 ? SIZE_QUICK : SIZE;
         const created = await createFor(machine, contestant, size.seconds);

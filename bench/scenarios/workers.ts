@@ -6,7 +6,7 @@
 import { timeCompletions } from '../completions.ts';
 import { service } from '../contestants.ts';
 import { serviceContestant } from '../peers/service.ts';
-import type { Context, Scenario } from '../scenario.ts';
+import { inTurn, type Context, type Scenario } from '../scenario.ts';
 
 const WORKERS = [1, 2, 4];
 
@@ -47,11 +47,13 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   }
 
   for (let round = 1; round <= rounds; round += 1) {
-    let one = Number.NaN;
-    for (const workers of WORKERS) {
+    const measured = new Map<number, number>();
+    for (const workers of inTurn(WORKERS, round)) {
       say(`round ${round} of ${rounds}, ${withWorkers(workers)}`);
-      const perSecond = await completions(workers);
-      if (workers === 1) one = perSecond;
+      measured.set(workers, await completions(workers));
+    }
+    const one = measured.get(1) ?? Number.NaN;
+    for (const [workers, perSecond] of measured) {
       results.add(WITH_STEP, withWorkers(workers), 'throughput', '/s', perSecond);
       results.add(WITH_STEP, withWorkers(workers), 'of one worker', '×', perSecond / one);
     }
