@@ -12,6 +12,7 @@ import { quantile } from './results.ts';
 
 const SETTLE_SECONDS = 15; // until what a start needs is over
 const SAMPLES = 40;
+const FRAME = /^(BEGIN|COMMIT|ROLLBACK|SET)\b|pg_advisory_xact_lock/;
 const COUNTING = ['shared_preload_libraries=pg_stat_statements', 'pg_stat_statements.track=top'];
 
 type Statement = { calls: number; query: string };
@@ -62,7 +63,7 @@ function summaryOf(samples: number[]): string {
   return `p50 ${quantile(samples, 0.5).toFixed(1)} ms, max ${Math.max(...samples).toFixed(1)} ms`;
 }
 
-const seconds = Number(process.argv[2] ?? 60);
+const seconds = Number(process.argv[2] ?? 300); // the audit comes every five minutes
 const machine = await openMachine(COUNTING);
 const { databaseUrl, env } = await machine.service();
 const db = await connect(databaseUrl);
@@ -74,8 +75,10 @@ const lines: string[] = [];
 
 const woken = await machine.start('worker', 'src/worker.ts', env('worker'));
 const statements = await countStatements(db, seconds);
-const total = statements.reduce((sum, { calls }) => sum + calls, 0);
-lines.push(`statements a minute of one idle worker: ${total.toFixed(0)}`);
+const callsOf = (some: Statement[]) => some.reduce((sum, { calls }) => sum + calls, 0).toFixed(0);
+const queries = statements.filter(({ query }) => !FRAME.test(query));
+lines.push(`queries a minute of one idle worker: ${callsOf(queries)}`);
+lines.push(`with what begins, bounds and ends transactions: ${callsOf(statements)}`);
 for (const { calls, query } of statements)
   lines.push(`  ${calls.toFixed(1).padStart(6)}  ${query}`);
 const wake = () => wakeWorkers(machine, 'orders');
