@@ -3,7 +3,7 @@ import { ReadableError } from '../src/process.ts';
 import type { Api, Contestant } from './contestant.ts';
 import type { Machine } from './machine.ts';
 
-const COMPLETED_TIMEOUT_MS = 15_000;
+const COMPLETED_TIMEOUT_MS = 60_000;
 const POLL_MS = 20;
 
 /**

@@ -108,6 +108,7 @@ async function withSlowFulfilment(t: ExecutionContext<Context>) {
     await promise;
     return status(200)(response, call);
   });
-  const service = await ownService(t, { FULFILMENT_URL: url, FULFILMENT_SECRET });
+  const settings = { FULFILMENT_URL: url, FULFILMENT_SECRET, FULFILMENT_TIMEOUT_MS: '30000' };
+  const service = await ownService(t, settings);
   return { service, answer: () => resolve() };
 }

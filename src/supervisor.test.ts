@@ -24,7 +24,7 @@ test('a child that does not end when told to is killed', async (t) => {
 });
 
 test('a child that is never ready is killed, and the start fails', async (t) => {
-  const { supervisor } = superviseIn(t);
+  const { supervisor } = superviseIn(t, 2_000);
 
   await t.throwsAsync(supervisor.start('silent', moduleOf(t, STAY), {}), {
     message: 'silent did not start (SIGKILL)',
@@ -41,14 +41,11 @@ test('a child that ends before it is ready is not started again', async (t) => {
   t.deepEqual(said, []);
 });
 
-function superviseIn(t: ExecutionContext) {
+function superviseIn(t: ExecutionContext, readyMs = 60_000) {
   const output = new PassThrough();
   const said: string[] = [];
   const say = (line: string) => void said.push(line);
-  const supervisor = createSupervisor(output, say, {
-    readyMs: 2_000,
-    stopMs: 200,
-  });
+  const supervisor = createSupervisor(output, say, { readyMs, stopMs: 200 });
   t.teardown(() => supervisor.stop());
   return { supervisor, output, said };
 }

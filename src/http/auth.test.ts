@@ -64,16 +64,19 @@ test('a token made as the refused ones, with nothing wrong in it, is accepted', 
 
 test('a token that was good is refused from the second on in which it expires', async (t) => {
   const user = await signUp(t.context);
-  const exp = now() + 2;
-  const token = sign({ ...claims(user.id), exp }, t.context.deps.config.JWT_SECRET);
-  const headers = { authorization: `Bearer ${token}` };
-  const statusOfMe = async () =>
+  const statusOfMe = async (headers: Record<string, string>) =>
     (await send(t.context.origin, 'GET', '/auth/me', { headers })).status;
 
-  t.is(await statusOfMe(), 200);
+  // It lives for 1 to 2 s; when a busy machine needs longer to use it, another is made.
+  const { exp, headers } = await until('a token to be good', async () => {
+    const token = { ...claims(user.id), exp: now() + 2 };
+    const authorization = `Bearer ${sign(token, t.context.deps.config.JWT_SECRET)}`;
+    const isGood = (await statusOfMe({ authorization })) === 200;
+    return isGood && { exp: token.exp, headers: { authorization } };
+  });
   await until('its expiry', () => Date.now() >= exp * 1000);
 
-  t.is(await statusOfMe(), 401);
+  t.is(await statusOfMe(headers), 401);
 });
 
 test('every endpoint about orders, and about the account, wants an access token', async (t) => {

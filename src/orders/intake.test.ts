@@ -230,8 +230,7 @@ async function holdUpOrderOf(t: ExecutionContext, database: string, user: User) 
   const blocked = user.request('POST', '/orders', KETTLE);
   await until('the transaction to wait', async () => {
     const { rowCount } = await client.query(
-      `SELECT FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
-       WHERE NOT l.granted AND a.datname = current_database()`,
+      'SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))',
     );
     return rowCount;
   });

@@ -357,7 +357,6 @@ async function giveUp(deps: Deps): Promise<void> {
   await deps.boss.fail('process-order', jobs, { message: 'given up by the test' });
 }
 
-/** Moves an order to an account whose id somebody made up in psql: no uuid of ours looks like it. */
 /** Places an order for an account whose id is not a uuid of any version. */
 async function placeForHandmadeUser({ pool }: Deps): Promise<string> {
   const userId = '00000000-0000-0000-0000-000000000007';

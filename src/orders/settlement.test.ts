@@ -78,6 +78,7 @@ test('while one answer is slow, other orders are fulfilled as if it were not the
   const service = await ownService(t, {
     FULFILMENT_URL: url,
     FULFILMENT_SECRET,
+    FULFILMENT_TIMEOUT_MS: '30000',
     FULFILMENT_CONCURRENCY: '2',
   });
   const user = await signUp(service);
@@ -106,6 +107,7 @@ test('an order is tried again when it is due, although its neighbour still waits
   const service = await ownService(t, {
     FULFILMENT_URL: url,
     FULFILMENT_SECRET,
+    FULFILMENT_TIMEOUT_MS: '30000',
     FULFILMENT_CONCURRENCY: '2',
   });
   const user = await signUp(service);

@@ -32,7 +32,7 @@ export function placeSteadily(t: ExecutionContext, users: User[], lanes = 8) {
   t.teardown(stop);
   const more = async (count: number) => {
     const wanted = outcomes.length + count;
-    await until(`${count} more replies`, () => outcomes.length >= wanted, 30_000);
+    await until(`${count} more replies`, () => outcomes.length >= wanted);
   };
   const acknowledged = () => outcomes.flatMap(({ id }) => id ?? []);
   const statuses = () => [...new Set(outcomes.map(({ status }) => status))].sort((a, b) => a - b);
@@ -66,8 +66,8 @@ export async function trailsOf({ pool }: Deps, ids: string[]): Promise<Record<st
 }
 
 /** Waits until no order in the whole database is open any more. */
-export async function whenAllSettled({ pool }: Deps, timeoutMs = 45_000): Promise<void> {
+export async function whenAllSettled({ pool }: Deps): Promise<void> {
   const isOpen = () =>
     pool.exists(sql.unsafe`SELECT FROM orders WHERE status IN ('PENDING', 'PROCESSING')`);
-  await until('the last order', async () => !(await isOpen()), timeoutMs);
+  await until('the last order', async () => !(await isOpen()));
 }
