@@ -69,7 +69,7 @@ async function makeLong({ deps: { pool } }: Context): Promise<void> {
   `);
 }
 
-/** The queues that the look-out has counted. Once a minute pg-boss counts all, of its own accord. */
+/** The queues that the look-out has counted. Now and then pg-boss counts all, of its own accord. */
 function countedBy({ boss }: Context['deps']): unknown[] {
   const counted: unknown[] = [];
   const supervise = boss.supervise.bind(boss);
