@@ -12,6 +12,7 @@ import { quantile } from './results.ts';
 
 const SETTLE_SECONDS = 15; // until what a start needs is over
 const SAMPLES = 40;
+/** What begins, bounds or ends a transaction, and asks for nothing. */
 const FRAME = /^(BEGIN|COMMIT|ROLLBACK|SET)\b|pg_advisory_xact_lock/;
 const COUNTING = ['shared_preload_libraries=pg_stat_statements', 'pg_stat_statements.track=top'];
 

@@ -1,6 +1,6 @@
 /*
- * What the two peers have in common: their table of orders, with the columns of ours and its
- * fillfactor, but without its triggers, trail and checks; how an order is stored; and how one is made queued in bulk.
+ * What the two peers have in common: their table of orders, with the columns of ours and its fillfactor, but
+ * without its triggers, trail and checks; how an order is stored; and how one is made queued in bulk.
  */
 import jsonwebtoken from 'jsonwebtoken';
 import type { Client } from 'pg';
