@@ -1,99 +1,249 @@
--- What each role may do in this database. Run by every migrate, last, as oms_owner.
+-- What each role may do in this database: all of it, and why. Every migrate runs this file last, as oms_owner: it
+-- gives what is listed, and takes away what these roles, or PUBLIC, have on our objects besides. Rights that you have
+-- given to roles of your own stay.
+--
+-- `object` is a SCHEMA, a TABLE (or view; with columns in parentheses only those), or a FUNCTION.
+CREATE TEMPORARY TABLE wanted (grantee text, privileges text, object text, reason text) ON COMMIT DROP;
 
--- In schema public only what is ours: an extension may have its functions there.
-REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA ops, audit FROM PUBLIC;
-DO $$
-DECLARE
-  ours regprocedure;
-BEGIN
-  FOR ours IN
-    SELECT oid FROM pg_proc
-    WHERE pronamespace = 'public'::regnamespace AND pg_get_userbyid(proowner) = 'oms_owner'
-  LOOP
-    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', ours);
-  END LOOP;
-END $$;
+-- Places orders. Owns the placing functions; nobody logs in as it.
+INSERT INTO wanted VALUES
+  ('oms_placer', 'USAGE', 'SCHEMA public', 'its functions use our tables'),
+  ('oms_placer', 'USAGE', 'SCHEMA pgboss', 'and the settings of the queue'),
+  ('oms_placer', 'SELECT', 'TABLE pgboss.queue', 'a job gets the settings of its queue'),
+  ('oms_placer', 'INSERT', 'TABLE public.order_jobs', 'places jobs'),
+  ('oms_placer', 'SELECT, INSERT', 'TABLE public.orders', 'places orders, and writes replies from them'),
+  ('oms_placer', 'SELECT, INSERT, UPDATE', 'TABLE public.idempotency_keys', 'stores replies; an expired key is used again'),
+  ('oms_placer', 'EXECUTE', 'FUNCTION public.uuid_v7', 'part of place_order'),
+  ('oms_placer', 'EXECUTE', 'FUNCTION public.iso_8601', 'part of place_orders'),
+  ('oms_placer', 'EXECUTE', 'FUNCTION public.order_json', 'part of place_orders'),
+  ('oms_placer', 'EXECUTE', 'FUNCTION public.idempotency_lock', 'part of place_orders');
 
--- The API: users and their sessions; orders in, status out; jobs in.
-GRANT USAGE ON SCHEMA public, pgboss, ops TO oms_api;
-GRANT SELECT ON migrations, order_events, order_transitions TO oms_api;
-GRANT SELECT, INSERT ON users, orders TO oms_api;
-GRANT UPDATE (status) ON orders TO oms_api;
-GRANT SELECT, INSERT, UPDATE, DELETE ON refresh_tokens TO oms_api;
-GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO oms_api; -- a key that has expired is used again
-GRANT SELECT ON ops.queues TO oms_api;                -- for /metrics
-GRANT SELECT ON pgboss.version, pgboss.queue TO oms_api;
-GRANT SELECT, INSERT, UPDATE, DELETE ON pgboss.instance TO oms_api; -- says that it is alive
-GRANT INSERT ON pgboss.warning TO oms_api;
-GRANT EXECUTE ON FUNCTION pgboss.job_now() TO oms_api;
+-- Does everything else that is behind a function. Owns those; nobody logs in as it.
+INSERT INTO wanted VALUES
+  ('oms_door', 'USAGE', 'SCHEMA public', 'its functions use our tables'),
+  ('oms_door', 'USAGE', 'SCHEMA pgboss', 'and those of the queue'),
+  ('oms_door', 'USAGE', 'SCHEMA ops', 'what people do is in schema ops'),
+  ('oms_door', 'SELECT', 'TABLE public.orders', 'finds what it changes'),
+  ('oms_door', 'UPDATE', 'TABLE public.orders (status, changed_by, change_reason, change_job_id, change_attempt)',
+    'takes orders through their lifecycle; what was ordered stays'),
+  ('oms_door', 'SELECT, INSERT', 'TABLE public.order_events', 'the triggers on orders write the trail'),
+  ('oms_door', 'SELECT', 'TABLE public.order_transitions', 'the lifecycle'),
+  ('oms_door', 'SELECT, INSERT', 'TABLE public.order_jobs', 'ops.retry_order makes a job again that is gone'),
+  ('oms_door', 'UPDATE',
+    'TABLE public.order_jobs (state, retry_count, retry_limit, start_after, started_on, heartbeat_on, completed_on, keep_until, expire_seconds, dead_letter, output)',
+    'settles, cancels and puts back jobs'),
+  ('oms_door', 'SELECT', 'TABLE pgboss.job', 'finds dead letters, and the jobs of a dead worker'),
+  ('oms_door', 'UPDATE',
+    'TABLE pgboss.job (state, retry_limit, start_after, heartbeat_on, completed_on, keep_until, output)',
+    'settles dead letters, restarts jobs, releases those of a dead worker'),
+  ('oms_door', 'SELECT', 'TABLE pgboss.queue', 'settings of queues'),
+  ('oms_door', 'SELECT', 'TABLE pgboss.instance', 'whether a worker lives'),
+  ('oms_door', 'EXECUTE', 'FUNCTION pgboss.job_now', 'the time as pg-boss has it'),
+  ('oms_door', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE public.idempotency_keys', 'replies to cancellations; prunes keys'),
+  ('oms_door', 'SELECT, INSERT', 'TABLE public.operator_actions', 'records what people do'),
+  ('oms_door', 'SELECT, INSERT, DELETE', 'TABLE public.paused_queues', 'pauses and resumes queues'),
+  ('oms_door', 'SELECT, UPDATE, DELETE', 'TABLE public.worker_holds', 'releases what a dead worker holds'),
+  ('oms_door', 'SELECT', 'TABLE ops._holds', 'who has a job in hand'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.order_content_hash_v1', 'part of the trail'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.order_event_hash_v1', 'part of the trail'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.order_has_job', 'part of the check at COMMIT'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.iso_8601', 'part of cancel_order'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.order_json', 'part of cancel_order'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.idempotency_lock', 'part of cancel_order'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.worker_actor', 'part of the doors of the worker'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.holds_claim', 'part of the doors of the worker'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._alive', 'part of ops.release_worker'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._alive_workers', 'part of ops.explain_job'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._at', 'part of ops.explain_job'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._error_of', 'part of ops.explain_job'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._explain_order', 'part of ops.explain_job'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._explain_active', 'part of ops.explain_job'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._explain_waiting', 'part of ops.explain_job'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._explain_ended', 'part of ops.explain_job'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._explain_missing', 'part of ops.explain_job'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._require_reason', 'part of every action'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._lock_queue', 'part of ops.pause_queue'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._order_state', 'part of ops.retry_order'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._lock_order', 'part of ops.retry_order'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._cancel_dead_letters', 'part of ops.retry_order'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._refuse_to_put_back', 'part of ops.retry_order'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._put_back', 'part of ops.retry_order'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._restart_job', 'part of ops.redrive');
 
--- The worker: every row of the queue, no object of it; of orders, only the status.
-GRANT USAGE ON SCHEMA public, pgboss, ops TO oms_worker;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pgboss TO oms_worker;
-GRANT SELECT ON migrations, orders, order_events, order_transitions TO oms_worker;
-GRANT UPDATE (status) ON orders TO oms_worker;
-GRANT SELECT, DELETE ON refresh_tokens TO oms_worker; -- the nightly prune
-GRANT SELECT, DELETE, UPDATE (expires_at) ON idempotency_keys TO oms_worker; -- likewise; it locks before it deletes
-GRANT SELECT ON ops.queues TO oms_worker;
-GRANT SELECT ON paused_queues TO oms_worker;
-GRANT SELECT, INSERT, UPDATE, DELETE ON worker_holds TO oms_worker;
+-- The API: through doors alone, but for what it shows to customers. It may write nothing.
+INSERT INTO wanted VALUES
+  ('oms_api', 'USAGE', 'SCHEMA public', 'its doors are there'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.place_orders', 'POST /orders'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.cancel_order', 'PUT /orders/{id}/cancellation'),
+  ('oms_api', 'SELECT',
+    'TABLE public.orders (id, status, version, user_id, product_name, amount, currency, metadata, created_at, updated_at)',
+    'GET /orders; not who made the newest change'),
+  ('oms_api', 'SELECT', 'TABLE public.order_events (order_id, version, from_status, to_status, actor, reason, at)',
+    'GET /orders/{id}/events'),
+  ('oms_api', 'SELECT', 'TABLE public.migrations', '/readyz'),
+  ('oms_api', 'USAGE', 'SCHEMA pgboss', '/readyz'),
+  ('oms_api', 'SELECT', 'TABLE pgboss.version', '/readyz'),
+  ('oms_api', 'USAGE', 'SCHEMA ops', '/metrics'),
+  ('oms_api', 'SELECT', 'TABLE ops.queues', '/metrics'),
+  ('oms_api', 'EXECUTE', 'FUNCTION ops._percentile', 'a function in a view needs the right of whoever reads the view'),
+  ('oms_api', 'USAGE', 'SCHEMA audit', '/metrics'),
+  ('oms_api', 'SELECT', 'TABLE audit.runs', '/metrics');
+
+-- The worker: doors for orders; of the queue the rows that pg-boss's own fetch, fail and supervise write. It owns
+-- nothing and creates nothing, and may not write what is executed or pasted into statements: bam, queue.table_name.
+INSERT INTO wanted VALUES
+  ('oms_worker', 'USAGE', 'SCHEMA public', 'its doors are there'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.process_orders', 'works orders off'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.complete_orders', 'settles claimed orders'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.take_orders', 'takes orders for their external step'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.settle_orders', 'settles what the external step has answered'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.fail_orders', 'settles dead letters'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.postpone_jobs', 'puts off what the external step wants later'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.prune_idempotency_keys', 'the nightly prune'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.prepare_queue_stats', 'tables for statistics, which it may not create'),
+  ('oms_worker', 'SELECT', 'TABLE public.migrations', 'whether the database is as it needs it'),
+  ('oms_worker', 'SELECT', 'TABLE public.paused_queues', 'takes nothing from a paused queue'),
+  ('oms_worker', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE public.worker_holds', 'shows what it has in hand'),
+  ('oms_worker', 'USAGE', 'SCHEMA pgboss', 'the queue'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION pgboss.job_now', 'the time as pg-boss has it'),
+  ('oms_worker', 'SELECT', 'TABLE pgboss.version', 'whether the queue is of its version'),
+  ('oms_worker', 'UPDATE', 'TABLE pgboss.version (cron_on, flow_on, reindex_on, monitor_backoff_on)',
+    'which worker does what runs by the clock'),
+  ('oms_worker', 'SELECT', 'TABLE pgboss.queue', 'settings of queues'),
+  ('oms_worker', 'UPDATE',
+    'TABLE pgboss.queue (deferred_count, blocked_count, queued_count, ready_count, active_count, failed_count, total_count, retained_count, retained_on, created_delta, completed_delta, failed_delta, delta_on, delta_seconds, wait_bins, run_bins, ready_oldest_seconds, ready_history, singletons_active, monitor_claim_on, monitor_on, maintain_on)',
+    'counts, and says when it has counted'),
+  ('oms_worker', 'SELECT, INSERT, DELETE', 'TABLE pgboss.job', 'retries are a DELETE and an INSERT; dead letters; retention'),
+  ('oms_worker', 'UPDATE',
+    'TABLE pgboss.job (state, retry_count, started_on, heartbeat_on, completed_on, output, blocked, pending_dependencies)',
+    'claims and settles'),
+  ('oms_worker', 'SELECT, DELETE', 'TABLE pgboss.job_dependency', 'retention'),
+  ('oms_worker', 'SELECT', 'TABLE pgboss.schedule', 'what runs by the clock'),
+  ('oms_worker', 'UPDATE', 'TABLE pgboss.schedule (last_job_id)', 'which job it has sent for it'),
+  ('oms_worker', 'SELECT', 'TABLE pgboss.subscription', 'read with each queue'),
+  ('oms_worker', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE pgboss.instance', 'says that it is alive'),
+  ('oms_worker', 'SELECT, INSERT, DELETE', 'TABLE pgboss.warning', 'warnings, for 30 days'),
+  ('oms_worker', 'SELECT, INSERT, UPDATE', 'TABLE pgboss.queue_stats', 'statistics'),
+  ('oms_worker', 'USAGE', 'SCHEMA ops', '/metrics'),
+  ('oms_worker', 'SELECT', 'TABLE ops.queues', '/metrics'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION ops._percentile', 'a function in a view needs the right of whoever reads the view'),
+  ('oms_worker', 'USAGE', 'SCHEMA audit', 'runs the audit by schedule, and signs the daily heads'),
+  ('oms_worker', 'SELECT', 'TABLE audit.violations', 'the scheduled audit'),
+  ('oms_worker', 'SELECT', 'TABLE audit.heads', 'the daily heads'),
+  ('oms_worker', 'SELECT', 'TABLE audit.runs', '/metrics'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION audit.bound_on_progress', 'part of audit.violations'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION audit.events_digest', 'the daily heads'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.order_content_hash_v1', 'part of audit.violations'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.order_event_hash_v1', 'part of audit.violations'),
+  ('oms_worker', 'SELECT', 'TABLE public.order_events', 'the daily heads'),
+  ('oms_worker', 'SELECT', 'TABLE public.orders (id, status, updated_at, xact_id)', 'which orders the scheduled audit looks at'),
+  ('oms_worker', 'SELECT, INSERT', 'TABLE public.audit_heads', 'adds heads; nobody changes them'),
+  ('oms_worker', 'SELECT, INSERT, DELETE', 'TABLE public.audit_runs', 'runs are kept for 30 days');
 
 -- People. What they may see is in the views; the tables behind them are not theirs to read.
-GRANT USAGE ON SCHEMA ops TO oms_dba_read;
-GRANT SELECT ON ALL TABLES IN SCHEMA ops TO oms_dba_read;
--- A function in a view needs the right of whoever reads the view.
-GRANT EXECUTE ON FUNCTION ops._percentile(bigint[], numeric), ops._error_of(jsonb), ops._alive(pgboss.instance),
-  ops._live_bytes(oid, bigint), ops.explain_job(uuid) TO oms_dba_read;
-GRANT USAGE ON SCHEMA public TO oms_dba;
-GRANT EXECUTE ON FUNCTION place_order(uuid, text, numeric, text, jsonb) TO oms_dba;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ops TO oms_dba;
+INSERT INTO wanted VALUES
+  ('oms_dba_read', 'USAGE', 'SCHEMA ops', 'the views'),
+  ('oms_dba_read', 'EXECUTE', 'FUNCTION ops._percentile', 'part of ops.queues'),
+  ('oms_dba_read', 'EXECUTE', 'FUNCTION ops._error_of', 'part of ops.jobs'),
+  ('oms_dba_read', 'EXECUTE', 'FUNCTION ops._alive', 'part of ops.workers'),
+  ('oms_dba_read', 'EXECUTE', 'FUNCTION ops._live_bytes', 'part of ops.health'),
+  ('oms_dba_read', 'EXECUTE', 'FUNCTION ops.explain_job', 'only reads'),
+  ('oms_dba', 'USAGE', 'SCHEMA public', 'place_order is there'),
+  ('oms_dba', 'EXECUTE', 'FUNCTION public.place_order', 'places an order for a customer'),
+  ('oms_dba', 'EXECUTE', 'FUNCTION ops.retry_order', 'leaves a row in ops.actions'),
+  ('oms_dba', 'EXECUTE', 'FUNCTION ops.cancel_order', 'leaves a row in ops.actions'),
+  ('oms_dba', 'EXECUTE', 'FUNCTION ops.redrive', 'leaves a row in ops.actions'),
+  ('oms_dba', 'EXECUTE', 'FUNCTION ops.pause_queue', 'leaves a row in ops.actions'),
+  ('oms_dba', 'EXECUTE', 'FUNCTION ops.resume_queue', 'leaves a row in ops.actions'),
+  ('oms_dba', 'EXECUTE', 'FUNCTION ops.release_worker', 'leaves a row in ops.actions');
+INSERT INTO wanted
+  SELECT 'oms_dba_read', 'SELECT', format('TABLE %s', oid::regclass), 'every view of schema ops'
+  FROM pg_class WHERE relnamespace::regnamespace::text = 'ops' AND relkind = 'v';
 
 -- Auditors: the invariants, and the evidence behind them.
-GRANT USAGE ON SCHEMA public, pgboss, audit TO oms_auditor;
-GRANT SELECT ON ALL TABLES IN SCHEMA audit TO oms_auditor;
-GRANT SELECT ON orders, order_events, order_transitions, migrations, migration_checksums TO oms_auditor;
-GRANT SELECT (user_id, method, path, key, fingerprint, status, order_id, xact_id, created_at, expires_at)
-  ON idempotency_keys TO oms_auditor;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA audit TO oms_auditor;
-GRANT EXECUTE ON FUNCTION
-  order_content_hash(uuid, uuid, text, numeric, text, jsonb, timestamptz, xid8),
-  order_event_hash(bytea, uuid, integer, order_status, order_status, text, text, uuid, integer, timestamptz, xid8)
-  TO oms_auditor;
+INSERT INTO wanted VALUES
+  ('oms_auditor', 'USAGE', 'SCHEMA public', 'the evidence'),
+  ('oms_auditor', 'USAGE', 'SCHEMA pgboss', 'the jobs'),
+  ('oms_auditor', 'USAGE', 'SCHEMA audit', 'the invariants'),
+  ('oms_auditor', 'SELECT', 'TABLE public.orders', 'the evidence'),
+  ('oms_auditor', 'SELECT', 'TABLE public.order_events', 'the evidence'),
+  ('oms_auditor', 'SELECT', 'TABLE public.order_transitions', 'the evidence'),
+  ('oms_auditor', 'SELECT', 'TABLE public.order_jobs', 'the evidence'),
+  ('oms_auditor', 'SELECT', 'TABLE public.migrations', 'which version made the database'),
+  ('oms_auditor', 'SELECT',
+    'TABLE public.idempotency_keys (user_id, method, path, key, fingerprint, status, order_id, xact_id, created_at, expires_at)',
+    'the evidence; not the replies'),
+  ('oms_auditor', 'SELECT', 'TABLE pgboss.job', 'the evidence'),
+  ('oms_auditor', 'EXECUTE', 'FUNCTION public.order_content_hash_v1', 'recomputes the trail'),
+  ('oms_auditor', 'EXECUTE', 'FUNCTION public.order_event_hash_v1', 'recomputes the trail'),
+  ('oms_auditor', 'EXECUTE', 'FUNCTION audit.bound_on_progress', 'part of audit.violations'),
+  ('oms_auditor', 'EXECUTE', 'FUNCTION audit.events_digest', 'recomputes the heads');
+INSERT INTO wanted
+  SELECT 'oms_auditor', 'SELECT', format('TABLE %s', oid::regclass), 'every view of schema audit'
+  FROM pg_class WHERE relnamespace::regnamespace::text = 'audit' AND relkind = 'v';
 
--- The worker runs the audit by schedule, and signs the daily heads. Both tables are append-only for it, but
--- for the runs that it prunes. The API shows the newest run in /metrics.
-GRANT USAGE ON SCHEMA audit TO oms_worker, oms_api;
-GRANT SELECT ON audit.runs TO oms_api;
-GRANT SELECT ON audit.violations, audit.heads, audit.runs, audit_runs, audit_heads TO oms_worker;
-GRANT INSERT ON audit_heads, audit_runs TO oms_worker;
-GRANT DELETE ON audit_runs TO oms_worker;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA audit TO oms_worker;
-GRANT EXECUTE ON FUNCTION
-  order_content_hash(uuid, uuid, text, numeric, text, jsonb, timestamptz, xid8),
-  order_event_hash(bytea, uuid, integer, order_status, order_status, text, text, uuid, integer, timestamptz, xid8)
-  TO oms_worker;
+-- pg-boss reads and writes the table of a queue by its own name.
+INSERT INTO wanted
+  SELECT w.grantee, w.privileges, replace(w.object, 'pgboss.job', format('pgboss.%I', t.table_name)), w.reason
+  FROM wanted AS w, (SELECT DISTINCT q.table_name FROM pgboss.queue AS q) AS t
+  WHERE w.object ~ '^TABLE pgboss\.job( |$)' AND w.grantee IN ('oms_worker', 'oms_auditor');
 
--- pg-boss inserts into a queue's own table, so the API needs each by name. SELECT is for RETURNING id.
+-- From here on: how the list becomes what the database has.
+
+-- One row per privilege, object and column, for what is wanted and for what there is.
+CREATE TEMPORARY VIEW wanted_rights AS
+SELECT DISTINCT w.grantee, p.privilege, o.kind, o.name, c.column_name
+FROM wanted AS w
+CROSS JOIN LATERAL regexp_match(w.object, '^(SCHEMA|TABLE|FUNCTION) ([^ ]+)(?: \((.*)\))?$') AS m
+CROSS JOIN LATERAL (SELECT m[1] AS kind, CASE m[1]
+  WHEN 'TABLE' THEN m[2]::regclass::text
+  WHEN 'FUNCTION' THEN m[2]::regproc::regprocedure::text
+  ELSE m[2] END AS name) AS o
+CROSS JOIN LATERAL regexp_split_to_table(w.privileges, ', ') AS p(privilege)
+CROSS JOIN LATERAL regexp_split_to_table(coalesce(m[3], ''), ', ') AS c(column_name);
+
+CREATE TEMPORARY VIEW actual_rights AS
+SELECT coalesce(r.rolname, 'PUBLIC') AS grantee, a.privilege_type AS privilege, a.kind, a.name, a.column_name
+FROM (
+  SELECT 'SCHEMA' AS kind, n.nspname::text AS name, '' AS column_name, x.grantee, x.privilege_type, n.nspowner AS owner
+  FROM pg_namespace AS n, aclexplode(n.nspacl) AS x
+  WHERE n.nspname IN ('pgboss', 'ops', 'audit') OR n.nspname = 'public' AND x.privilege_type = 'USAGE' AND x.grantee <> 0
+  UNION ALL
+  SELECT 'TABLE', c.oid::regclass::text, '', x.grantee, x.privilege_type, c.relowner
+  FROM pg_class AS c, aclexplode(c.relacl) AS x
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relnamespace::regnamespace::text IN ('public', 'pgboss', 'ops', 'audit')
+  UNION ALL
+  SELECT 'TABLE', c.oid::regclass::text, t.attname, x.grantee, x.privilege_type, c.relowner
+  FROM pg_class AS c JOIN pg_attribute AS t ON t.attrelid = c.oid AND NOT t.attisdropped, aclexplode(t.attacl) AS x
+  WHERE c.relnamespace::regnamespace::text IN ('public', 'pgboss', 'ops', 'audit')
+  UNION ALL
+  SELECT 'FUNCTION', p.oid::regprocedure::text, '', x.grantee, x.privilege_type, p.proowner
+  FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS x
+  WHERE p.pronamespace::regnamespace::text IN ('public', 'pgboss', 'ops', 'audit')
+) AS a
+LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+WHERE (pg_get_userbyid(a.owner) IN ('oms_owner', 'oms_queue', 'oms_placer', 'oms_door')
+    OR a.kind = 'SCHEMA' AND a.name = 'public')
+  AND a.grantee <> a.owner
+  AND (a.grantee = 0 OR r.rolname IN
+    ('oms_placer', 'oms_door', 'oms_api', 'oms_worker', 'oms_dba_read', 'oms_dba', 'oms_auditor'));
+
 DO $$
 DECLARE
-  job_table text;
+  change record;
 BEGIN
-  FOR job_table IN SELECT DISTINCT table_name FROM pgboss.queue UNION SELECT 'job' LOOP
-    EXECUTE format('GRANT SELECT, INSERT ON pgboss.%I TO oms_api', job_table);
-    EXECUTE format('GRANT SELECT ON pgboss.%I TO oms_auditor', job_table);
-  END LOOP;
-END $$;
-
--- The statistics of the queue have a table per day, which workers make and drop.
-GRANT CREATE ON SCHEMA pgboss TO oms_worker;
-DO $$
-DECLARE
-  statistics regclass;
-BEGIN
-  FOR statistics IN
-    SELECT oid FROM pg_class
-    WHERE relnamespace = 'pgboss'::regnamespace AND relname LIKE 'queue\_stats%' AND relkind IN ('r', 'p')
+  FOR change IN
+    SELECT 'REVOKE %s%s ON %s %s FROM %s' AS statement, a.grantee, a.privilege, a.kind, a.name, a.column_name
+    FROM (SELECT * FROM actual_rights EXCEPT SELECT * FROM wanted_rights) AS a
+    UNION ALL
+    SELECT 'GRANT %s%s ON %s %s TO %s', w.*
+    FROM (SELECT * FROM wanted_rights EXCEPT SELECT * FROM actual_rights) AS w
+    ORDER BY 1 DESC, name, grantee
   LOOP
-    EXECUTE format('ALTER TABLE %s OWNER TO oms_worker', statistics);
+    EXECUTE format(change.statement, change.privilege,
+      CASE WHEN change.column_name <> '' THEN format(' (%I)', change.column_name) END,
+      change.kind, change.name, CASE change.grantee WHEN 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(change.grantee) END);
   END LOOP;
 END $$;
+
+DROP VIEW wanted_rights, actual_rights;

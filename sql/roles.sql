@@ -1,27 +1,35 @@
--- The roles, for the whole server. Run by every migrate as whoever DATABASE_URL names; changes nothing
--- that is there already. Without the right to create roles, have somebody run this file who has it.
+-- The roles of the whole server. Every migrate runs this file as the user of DATABASE_URL; roles that exist
+-- are left as they are. A user without the right to create roles needs somebody who has it to run this file once.
 --
---   oms_owner     owns our schemas; migrate works as this role
---   oms_queue     owns the queue (schema pgboss); migrate works as this role there, and nobody else
---   oms_worker    works the queue off, keeps its statistics, and moves orders along
---   oms_api       places orders and reads them; no UPDATE on jobs
+-- Owners. Nobody logs in as one of these:
+--   oms_owner     owns our tables and views; migrate works as this role
+--   oms_queue     owns the queue (schema pgboss); migrate works as this role there
+--   oms_placer    owns place_orders, and has the rights that placing needs
+--   oms_door      owns all other SECURITY DEFINER functions, and has the rights that they need
+-- Services:
+--   oms_api       calls the doors of the API, and reads orders
+--   oms_worker    works the queue off, and calls the doors of the worker
+-- People:
 --   oms_dba_read  the views of schema ops, and nothing else; read-only
 --   oms_dba       those, and the functions that act: each leaves a row in ops.actions
 --   oms_auditor   schema audit, and the evidence it is made from; read-only
 --
--- None can log in yet. For a person:    CREATE ROLE ada LOGIN PASSWORD '…' IN ROLE oms_dba;
---   and, as settings are not inherited, for one who only reads:
---                                       ALTER ROLE ada SET default_transaction_read_only = on;
---                                       ALTER ROLE ada SET statement_timeout = '30s';
--- For a service:                        ALTER ROLE oms_api LOGIN PASSWORD '…';
+-- What each may do in a database is in sql/grants.sql. None can log in yet. For a person:
+--   CREATE ROLE ada LOGIN PASSWORD '…' IN ROLE oms_dba;
+-- and, as settings are not inherited, for one who only reads:
+--   ALTER ROLE ada SET default_transaction_read_only = on;
+--   ALTER ROLE ada SET statement_timeout = '30s';
+-- For a service:
+--   ALTER ROLE oms_api LOGIN PASSWORD '…';
 DO $$
 DECLARE
   wanted  text;
   granted text;
 BEGIN
-  FOREACH wanted IN ARRAY
-    ARRAY['oms_owner', 'oms_queue', 'oms_worker', 'oms_api', 'oms_dba_read', 'oms_dba', 'oms_auditor']
-  LOOP
+  FOREACH wanted IN ARRAY ARRAY[
+    'oms_owner', 'oms_queue', 'oms_placer', 'oms_door', 'oms_api', 'oms_worker', 'oms_dba_read', 'oms_dba',
+    'oms_auditor'
+  ] LOOP
     IF to_regrole(wanted) IS NULL THEN
       BEGIN
         EXECUTE format('CREATE ROLE %I', wanted);
@@ -31,12 +39,15 @@ BEGIN
     END IF;
   END LOOP;
 
-  -- oms_owner reads jobs in its views and functions, and gives rights on what oms_queue owns. A worker
-  -- must not own what they touch: a trigger or a function of its own would run with their rights.
+  -- migrate, as oms_owner, works as the other owners too. No service role is a member of any role, and no owner
+  -- is a member of a service role.
   -- pg_read_all_stats shows whose transaction keeps vacuum from its work: ops.cleanup_blockers.
-  FOR granted, wanted IN
-    VALUES ('oms_worker', 'oms_queue'), ('oms_queue', 'oms_owner'), ('oms_api', 'oms_owner'),
-      ('oms_dba_read', 'oms_dba'), ('pg_read_all_stats', 'oms_dba_read')
+  FOR granted, wanted IN VALUES
+    ('oms_queue', 'oms_owner'),
+    ('oms_placer', 'oms_owner'),
+    ('oms_door', 'oms_owner'),
+    ('oms_dba_read', 'oms_dba'),
+    ('pg_read_all_stats', 'oms_dba_read')
   LOOP
     IF NOT pg_has_role(wanted, granted, 'MEMBER') THEN
       EXECUTE format('GRANT %I TO %I', granted, wanted);

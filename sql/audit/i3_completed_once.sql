@@ -1,8 +1,7 @@
 -- I3: at most one completion per order, and by the attempt that completed.   psql: TABLE audit.i3_completed_once;
 --
--- Only an operator's FAILED → PENDING makes room for another end. Events from before transactions were
--- recorded (xact_id NULL) name no attempt.
-CREATE VIEW audit.i3_completed_once AS
+-- Only an operator's FAILED → PENDING makes room for another end.
+CREATE OR REPLACE VIEW audit.i3_completed_once AS
 SELECT
   'I3'::text       AS invariant,
   'critical'::text AS severity,
@@ -22,7 +21,7 @@ FROM order_events AS e
 WHERE e.to_status IN ('COMPLETED', 'CANCELLED', 'FAILED') OR e.from_status = 'FAILED'
 GROUP BY e.order_id
 HAVING count(*) FILTER (WHERE e.to_status = 'COMPLETED') > 1
-  OR bool_or(e.to_status IN ('COMPLETED', 'FAILED') AND e.xact_id IS NOT NULL
+  OR bool_or(e.to_status IN ('COMPLETED', 'FAILED')
     AND (e.job_id IS NULL OR e.attempt IS NULL))
   OR count(*) FILTER (WHERE e.to_status IN ('COMPLETED', 'CANCELLED', 'FAILED'))
      - count(*) FILTER (WHERE e.from_status = 'FAILED' AND e.to_status = 'PENDING') > 1

@@ -1,6 +1,6 @@
 -- I7: the hash of every event recomputes from its content and the hash before it, the first one from what
 -- was ordered.   psql: TABLE audit.i7_hash_chain_recomputes;
-CREATE VIEW audit.i7_hash_chain_recomputes AS
+CREATE OR REPLACE VIEW audit.i7_hash_chain_recomputes AS
 SELECT
   'I7'::text       AS invariant,
   'critical'::text AS severity,
@@ -14,7 +14,7 @@ SELECT
     'version', s.version, 'hash', encode(s.hash, 'hex'), 'computed', encode(s.computed, 'hex')
   )                AS evidence
 FROM (
-  SELECT c.order_id, c.version, c.hash, c.previous, order_event_hash(
+  SELECT c.order_id, c.version, c.hash, c.previous, order_event_hash_v1(
     c.previous,
     c.order_id, c.version, c.from_status, c.to_status, c.actor, c.reason, c.job_id, c.attempt, c.at, c.xact_id
   ) AS computed
@@ -22,7 +22,7 @@ FROM (
     SELECT e.order_id, e.version, e.from_status, e.to_status, e.actor, e.reason, e.job_id, e.attempt, e.at,
       e.xact_id, e.hash,
       coalesce(lag(e.hash) OVER (PARTITION BY e.order_id ORDER BY e.version), (
-        SELECT order_content_hash(
+        SELECT order_content_hash_v1(
           o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata, o.created_at, o.xact_id)
         FROM orders AS o
         WHERE o.id = e.order_id

@@ -1,6 +1,6 @@
 -- Users, and the refresh tokens that keep them logged in.
 --
--- Locks: creates new objects only; safe to run while older processes are serving traffic.
+-- Locks: creates new objects only; safe to run while other processes are serving traffic.
 
 CREATE TABLE users (
   id            uuid        NOT NULL,

@@ -2,7 +2,7 @@
 --   psql: SELECT ops.cancel_order('…', 'ticket 4712: the customer called');
 -- One that is PROCESSING cannot be cancelled while a worker has it in hand; when none has, ops.retry_order
 -- makes it PENDING first.
-CREATE FUNCTION ops.cancel_order(order_id uuid, reason text) RETURNS text LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION ops.cancel_order(order_id uuid, reason text) RETURNS text LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   locked  record;
@@ -22,9 +22,10 @@ BEGIN
   END IF;
 
   PERFORM ops._cancel_dead_letters(cancel_order.order_id);
-  PERFORM ops._act_as(cancel_order.reason);
-  UPDATE public.orders AS o SET status = 'CANCELLED' WHERE o.id = placed.id;
-  PERFORM ops._act_as();
+  UPDATE public.orders AS o
+  SET status = 'CANCELLED', changed_by = 'role:' || session_user, change_reason = cancel_order.reason,
+    change_job_id = NULL, change_attempt = NULL
+  WHERE o.id = placed.id;
   INSERT INTO public.operator_actions (action, order_id, queue, reason, before, after)
   VALUES ('cancel_order', placed.id, 'process-order', cancel_order.reason, earlier, ops._order_state(placed.id));
   RETURN format('order %s is CANCELLED', placed.id);
@@ -32,3 +33,5 @@ END $$;
 
 COMMENT ON FUNCTION ops.cancel_order IS
   'Cancels a PENDING order and its job. Refuses: OM005 unknown, OM006 not PENDING, OM007 locked, OM008 no reason.';
+
+ALTER FUNCTION ops.cancel_order OWNER TO oms_door;

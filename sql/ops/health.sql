@@ -1,8 +1,25 @@
+-- About how many bytes the rows of a table need, from the planner's statistics. NULL until it is analyzed.
+--   psql: SELECT ops._live_bytes('orders'::regclass, 1000);
+-- SECURITY DEFINER: Postgres shows the statistics of a column only to those who may read the column.
+CREATE OR REPLACE FUNCTION ops._live_bytes(relation oid, live_rows bigint) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  -- 28: the row's header and its pointer, rounded to 8; pages keep a header of 24 bytes themselves.
+  SELECT (live_rows * (28 + sum((1 - s.null_frac) * s.avg_width) + 4) * 1.01)::bigint
+  FROM pg_catalog.pg_stats AS s
+  WHERE (s.schemaname, s.tablename) = (
+    SELECT n.nspname, c.relname
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.oid = relation
+  )
+$$;
+
+COMMENT ON FUNCTION ops._live_bytes IS 'Estimate of the bytes that a table''s rows need. Internal to schema ops.';
+
 -- Dead rows, vacuum and bloat of every table of ours and of the queue, and who pins xmin.
 --   psql: TABLE ops.health;
 -- Most dead rows first. `vacuum_due` is the number of dead rows at which autovacuum starts. pinned_…: the
 -- oldest of ops.cleanup_blockers, which keeps all vacuums from removing rows that died after it began.
-CREATE VIEW ops.health AS
+CREATE OR REPLACE VIEW ops.health AS
 SELECT
   s.schemaname || '.' || s.relname AS table_name,
   (SELECT q.name FROM pgboss.queue AS q WHERE s.schemaname = 'pgboss' AND q.table_name = s.relname AND q.partition)
@@ -42,3 +59,5 @@ ORDER BY s.n_dead_tup DESC, table_name;
 
 COMMENT ON VIEW ops.health IS
   'Per table: live and dead rows, last autovacuum, size, bloat; and the oldest holder of xmin (ops.cleanup_blockers).';
+
+ALTER FUNCTION ops._live_bytes OWNER TO oms_door;

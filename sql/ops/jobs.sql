@@ -1,8 +1,15 @@
+-- What went wrong, from the output of a job: an error of ours, or one that pg-boss gave.
+CREATE OR REPLACE FUNCTION ops._error_of(output jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT left(coalesce(output ->> 'message', output -> 'value' ->> 'message', output ->> 'value'), 300)
+$$;
+
+COMMENT ON FUNCTION ops._error_of IS 'The error message in the output of a job. Internal to schema ops.';
+
 -- Every job, with its order and the worker that has it in hand.
 --   psql: SELECT * FROM ops.jobs WHERE order_id = '…';
 --   psql: SELECT * FROM ops.jobs WHERE queue = 'process-order' AND state = 'retry' LIMIT 20;
 -- One row per job, so say which, or give a LIMIT. Payloads are not shown: of them, only the order's id is.
-CREATE VIEW ops.jobs AS
+CREATE OR REPLACE VIEW ops.jobs AS
 SELECT
   j.queue,
   j.job_id,

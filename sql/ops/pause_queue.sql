@@ -1,7 +1,38 @@
+-- Whoever acts says why: a reason that is missing or blank is refused with OM008.
+CREATE OR REPLACE FUNCTION ops._require_reason(reason text) RETURNS void LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF coalesce(btrim(reason, E' \t\n\v\f\r'), '') = '' THEN
+    RAISE EXCEPTION 'a reason is required: it is what the next person on call will read'
+      USING ERRCODE = 'OM008', HINT = 'For instance ''ticket 4711: warehouse API was down''.';
+  END IF;
+END $$;
+
+COMMENT ON FUNCTION ops._require_reason IS 'Refuses a blank reason. Internal to schema ops.';
+
+-- One person at a time pauses or resumes a queue: unknown is OM005, another at it OM007. An advisory lock, as
+-- the row of the queue itself is written by pg-boss every other second.
+CREATE OR REPLACE FUNCTION ops._lock_queue(queue text) RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NOT EXISTS (
+    SELECT FROM pgboss.queue AS q WHERE q.name = _lock_queue.queue AND q.name NOT LIKE '\_\_pgboss\_\_%'
+  ) THEN
+    RAISE EXCEPTION 'there is no queue %', queue
+      USING ERRCODE = 'OM005', HINT = 'SELECT queue FROM ops.queues lists them.';
+  END IF;
+  IF NOT pg_try_advisory_xact_lock(hashtext('ops.queue'), hashtext(_lock_queue.queue)) THEN
+    RAISE EXCEPTION 'somebody else is pausing or resuming queue % in another transaction', queue
+      USING ERRCODE = 'OM007', HINT = 'Nothing was changed. TABLE ops.paused_queues in a moment.';
+  END IF;
+END $$;
+
+COMMENT ON FUNCTION ops._lock_queue IS 'Lets one transaction at a time pause or resume a queue. Internal to schema ops.';
+
 -- From now on no worker takes jobs from a queue, until ops.resume_queue. What is in hand is finished.
 --   psql: SELECT ops.pause_queue('process-order', 'ticket 4713: warehouse moves its database');
 -- Workers look every second, so that some may still take a job in that time. Orders go on being accepted.
-CREATE FUNCTION ops.pause_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION ops.pause_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   paused public.paused_queues;
@@ -24,3 +55,5 @@ END $$;
 
 COMMENT ON FUNCTION ops.pause_queue IS
   'Keeps workers from taking jobs of a queue. Refuses: OM005 unknown, OM006 paused already, OM007 locked, OM008 no reason.';
+
+ALTER FUNCTION ops.pause_queue OWNER TO oms_door;

@@ -1,10 +1,39 @@
+-- Starts a failed job again that belongs to no order: with all its retries, and due now.
+CREATE OR REPLACE FUNCTION ops._restart_job(queue text, job_id uuid, reason text) RETURNS text LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  job pgboss.job;
+BEGIN
+  PERFORM ops._require_reason(reason);
+  SELECT j.* INTO job FROM pgboss.job AS j
+  WHERE j.name = _restart_job.queue AND j.id = _restart_job.job_id FOR UPDATE NOWAIT;
+  IF job.state IS DISTINCT FROM 'failed' THEN
+    RAISE EXCEPTION 'job % of queue % is %', job_id, queue, coalesce(job.state::text, 'gone') USING ERRCODE = 'OM006';
+  END IF;
+  UPDATE pgboss.job AS j
+  SET state = 'retry', retry_limit = job.retry_count + 1 + q.retry_limit, start_after = pgboss.job_now(),
+    completed_on = NULL, keep_until = pgboss.job_now() + q.retention_seconds * interval '1 second'
+  FROM pgboss.queue AS q
+  WHERE j.name = job.name AND j.id = job.id AND q.name = j.name;
+  INSERT INTO public.operator_actions (action, queue, reason, before, after)
+  VALUES ('redrive', job.name, _restart_job.reason,
+    jsonb_build_object('job_id', job.id, 'state', job.state, 'retry_count', job.retry_count, 'error',
+      ops._error_of(job.output)),
+    jsonb_build_object('job_id', job.id, 'state', 'retry', 'retry_count', job.retry_count));
+  RETURN format('job %s was failed; attempt %s can start now', job.id, job.retry_count + 2);
+EXCEPTION WHEN lock_not_available THEN
+  RAISE EXCEPTION 'job % is locked by another transaction', job_id USING ERRCODE = 'OM007';
+END $$;
+
+COMMENT ON FUNCTION ops._restart_job IS 'Starts a failed job again that belongs to no order. Internal to schema ops.';
+
 -- Tries again what had been given up: failed jobs and dead letters of a queue, oldest first.
 --   psql: SELECT * FROM ops.redrive('process-order');                                  -- says what would happen
 --   psql: SELECT * FROM ops.redrive('process-order', 500, false, 'ticket 4711: warehouse API is back');
 -- For orders each one is what ops.retry_order does, with a row of its own in ops.actions; other jobs start
 -- again with all their retries. One that cannot be put back stands in nobody's way: `outcome` says why.
 -- The dry run does it all and takes it back, so that it says what would really happen.
-CREATE FUNCTION ops.redrive(
+CREATE OR REPLACE FUNCTION ops.redrive(
   queue text, max_jobs integer DEFAULT 100, dry_run boolean DEFAULT true, reason text DEFAULT 'no reason given'
 ) RETURNS TABLE (job_id uuid, order_id uuid, done boolean, outcome text) LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -57,3 +86,5 @@ END $$;
 
 COMMENT ON FUNCTION ops.redrive IS
   'Tries failed jobs and dead letters of a queue again; a dry run unless told otherwise. Refuses: OM005, OM007, OM008.';
+
+ALTER FUNCTION ops.redrive OWNER TO oms_door;

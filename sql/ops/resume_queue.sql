@@ -1,6 +1,6 @@
 -- Ends a pause: workers take jobs from the queue again, within 2 s.
 --   psql: SELECT ops.resume_queue('process-order', 'ticket 4713: done');
-CREATE FUNCTION ops.resume_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION ops.resume_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   paused public.paused_queues;
@@ -21,3 +21,5 @@ END $$;
 
 COMMENT ON FUNCTION ops.resume_queue IS
   'Ends a pause. Refuses: OM005 unknown, OM006 not paused, OM007 locked, OM008 no reason.';
+
+ALTER FUNCTION ops.resume_queue OWNER TO oms_door;

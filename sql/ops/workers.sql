@@ -1,5 +1,37 @@
+-- Whether a process lives, as far as it is known: as pg-boss has it, one that missed three signs of life is dead.
+--   psql: SELECT host, pid FROM pgboss.instance AS i WHERE ops._alive(i);
+CREATE OR REPLACE FUNCTION ops._alive(process pgboss.instance) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT process.stopped_on IS NULL
+    AND process.heartbeat_on >= now() - 3 * process.heartbeat_seconds * interval '1 second'
+$$;
+
+COMMENT ON FUNCTION ops._alive IS 'Whether a process of pg-boss''s registry lives. Internal to schema ops.';
+
+-- Which worker has which job in hand, as the workers say themselves. For the other views of this schema.
+--   psql: SELECT * FROM ops._holds WHERE job_id = '…';
+-- A row counts only as long as its job is at the same attempt: what a dead worker left behind names
+-- jobs that others have taken over.
+CREATE OR REPLACE VIEW ops._holds AS
+SELECT
+  h.queue,
+  held.job_id,
+  held.attempt,
+  h.worker_id,
+  h.lane,
+  h.since,
+  i.host,
+  i.pid,
+  i.heartbeat_on,
+  i.stopped_on,
+  coalesce(ops._alive(i), false) AS alive
+FROM public.worker_holds AS h
+CROSS JOIN LATERAL unnest(h.job_ids, h.attempts) AS held (job_id, attempt)
+LEFT JOIN pgboss.instance AS i ON i.id = h.worker_id;
+
+COMMENT ON VIEW ops._holds IS 'worker_holds, one row per job, with the process. Internal to schema ops.';
+
 -- Who is alive, what they hold, since when.   psql: TABLE ops.workers;
-CREATE VIEW ops.workers AS
+CREATE OR REPLACE VIEW ops.workers AS
 SELECT
   w.worker_id,
   w.host,

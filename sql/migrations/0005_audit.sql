@@ -1,6 +1,6 @@
 -- What the audit remembers: the daily heads over the trail of all orders, and its scheduled runs.
 --
--- Locks: creates new objects only; safe to run while older processes are serving traffic.
+-- Locks: creates new objects only; safe to run while other processes are serving traffic.
 
 -- Each head covers the events of the transactions from from_xid up to, but not including, to_xid. When it
 -- is made every transaction below to_xid has ended (it is the xmin of a snapshot), so that the set is
@@ -22,14 +22,6 @@ CREATE TABLE audit_heads (
   CONSTRAINT audit_heads_digest_ck    CHECK (octet_length(digest) = 32),
   CONSTRAINT audit_heads_signature_ck CHECK ((key_id IS NULL) = (signature IS NULL))
 );
-
-CREATE FUNCTION audit_heads_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  RAISE EXCEPTION 'audit_heads is append-only: % refused', TG_OP USING ERRCODE = 'OM002';
-END $$;
-
-CREATE TRIGGER audit_heads_10_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_heads
-  FOR EACH STATEMENT EXECUTE FUNCTION audit_heads_refuse_change();
 
 CREATE TABLE audit_runs (
   id          bigint      NOT NULL GENERATED ALWAYS AS IDENTITY,

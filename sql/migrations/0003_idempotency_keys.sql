@@ -1,12 +1,13 @@
 -- Safe retries: a request that carries an Idempotency-Key, and the reply that it was given. The row commits
 -- together with the request's effect, so there is no moment at which one is known and the other is not.
--- The column `body` is json, not jsonb: a replay is to be the same bytes.
 --
 -- While a request is being worked on there is no row yet, only an advisory lock on its key that ends with
--- the transaction (src/orders/idempotency.ts): a crash leaves nothing that would have to be cleaned up.
+-- the transaction: a crash leaves nothing that would have to be cleaned up.
 --
--- Locks: creates new objects only; safe to run while older processes are serving traffic.
+-- Locks: creates new objects only; safe to run while other processes are serving traffic.
 
+-- There is no foreign key to orders: only place_orders and cancel_order write here, each in the statement that
+-- places or changes the order, and no order can be deleted.
 CREATE TABLE idempotency_keys (
   user_id     uuid        NOT NULL,
   method      text        NOT NULL,
@@ -15,15 +16,13 @@ CREATE TABLE idempotency_keys (
   fingerprint bytea       NOT NULL,
   status      integer     NOT NULL,
   headers     jsonb       NOT NULL DEFAULT '{}',
-  body        json        NOT NULL,
+  body        json        NOT NULL,   -- not jsonb: a replay must be the same bytes
   order_id    uuid        NOT NULL,
   xact_id     xid8        NOT NULL DEFAULT pg_current_xact_id(),
   created_at  timestamptz NOT NULL DEFAULT now(),
   expires_at  timestamptz NOT NULL,
 
   CONSTRAINT idempotency_keys_pk             PRIMARY KEY (user_id, method, path, key),
-  -- The user is there as long as the order is.
-  CONSTRAINT idempotency_keys_order_fk       FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE,
   CONSTRAINT idempotency_keys_method_ck      CHECK (method IN ('POST', 'PUT', 'PATCH')),
   CONSTRAINT idempotency_keys_path_ck        CHECK (length(path) <= 1000),
   CONSTRAINT idempotency_keys_key_ck         CHECK (length(key) BETWEEN 1 AND 255),
@@ -36,7 +35,7 @@ CREATE TABLE idempotency_keys (
 -- Serves the nightly prune.
 CREATE INDEX idempotency_keys_expires_ix ON idempotency_keys (expires_at);
 
--- Serves the foreign key, and the audit, which goes through orders by id.
+-- Serves the audit, which goes through orders by id.
 CREATE INDEX idempotency_keys_order_ix ON idempotency_keys (order_id);
 
 COMMENT ON TABLE  idempotency_keys             IS 'One row per request under an Idempotency-Key that had its effect, until the key expires.';

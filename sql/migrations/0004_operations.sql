@@ -1,9 +1,8 @@
 -- What people do to queues and orders in psql, and what each worker process has in hand.
 --
--- The functions and views that use these tables are in sql/ops, which every migrate makes anew; what must
--- outlive that is here.
+-- The functions and views that use these tables are in sql/ops.
 --
--- Locks: creates new objects only; safe to run while older processes are serving traffic.
+-- Locks: creates new objects only; safe to run while other processes are serving traffic.
 
 CREATE TABLE operator_actions (
   id        bigint      GENERATED ALWAYS AS IDENTITY,
@@ -26,14 +25,6 @@ CREATE TABLE operator_actions (
 
 -- Serves the question what people did to one order.
 CREATE INDEX operator_actions_order_ix ON operator_actions (order_id) WHERE order_id IS NOT NULL;
-
-CREATE FUNCTION operator_actions_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  RAISE EXCEPTION 'operator_actions is append-only: % refused', TG_OP USING ERRCODE = 'OM002';
-END $$;
-
-CREATE TRIGGER operator_actions_10_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON operator_actions
-  FOR EACH STATEMENT EXECUTE FUNCTION operator_actions_refuse_change();
 
 CREATE TABLE paused_queues (
   queue     text        NOT NULL,

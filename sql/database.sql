@@ -1,0 +1,19 @@
+-- What the owners need of this database before anything is created in it. Every migrate runs this file as the
+-- user of DATABASE_URL, who must own the database or be a superuser; with nothing to change it changes nothing.
+DO $$
+BEGIN
+  IF NOT has_database_privilege('oms_owner', current_database(), 'CREATE')
+     OR NOT has_database_privilege('oms_queue', current_database(), 'CREATE') THEN
+    EXECUTE format('GRANT CREATE ON DATABASE %I TO oms_owner, oms_queue', current_database());
+  END IF;
+  IF NOT has_schema_privilege('oms_owner', 'public', 'CREATE') THEN
+    GRANT USAGE, CREATE ON SCHEMA public TO oms_owner WITH GRANT OPTION;
+  END IF;
+  -- A database from before Postgres 15 lets everybody create there, and so stand in for what we call.
+  IF EXISTS (
+    SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS acl
+    WHERE n.nspname = 'public' AND acl.grantee = 0 AND acl.privilege_type = 'CREATE'
+  ) THEN
+    REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+  END IF;
+END $$;

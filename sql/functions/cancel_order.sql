@@ -1,0 +1,84 @@
+-- Cancels an order for its user, and with it (by trigger) its job. One call, one transaction.
+-- `key` and what goes with it: NULL, or the request's Idempotency-Key as in place_orders.
+--
+-- Returns one row. `outcome` is
+--   cancelled        now, or before: a repeat is harmless. `body` is the order.
+--   replayed         the key was used before for the same request: `body` is the reply that was given then
+--   reused, in-use   as in place_orders: nothing is done
+--   not-found        this user has no such order
+--   not-cancellable  a worker has taken it already; `order_status` says how far it is
+-- `changed` says whether this call has cancelled it.
+CREATE OR REPLACE FUNCTION cancel_order(
+  order_id uuid, user_id uuid, method text, path text, key text, fingerprint bytea, key_ttl_hours integer
+) RETURNS TABLE (outcome text, changed boolean, order_status order_status, status integer, headers jsonb, body text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  known  idempotency_keys;
+  wanted orders;
+BEGIN
+  changed := false;
+  IF cancel_order.key IS NOT NULL THEN
+    IF NOT pg_try_advisory_xact_lock(idempotency_lock(
+      cancel_order.user_id, cancel_order.method, cancel_order.path, cancel_order.key)) THEN
+      outcome := 'in-use';
+    END IF;
+    SELECT k.* INTO known FROM idempotency_keys AS k
+    WHERE k.user_id = cancel_order.user_id AND k.method = cancel_order.method AND k.path = cancel_order.path
+      AND k.key = cancel_order.key AND k.expires_at > now();
+    IF FOUND THEN
+      outcome := CASE WHEN known.fingerprint = cancel_order.fingerprint THEN 'replayed' ELSE 'reused' END;
+      status := known.status;
+      headers := known.headers;
+      body := known.body::text;
+    END IF;
+    IF outcome IS NOT NULL THEN
+      RETURN NEXT;
+      RETURN;
+    END IF;
+  END IF;
+
+  SELECT o.* INTO wanted FROM orders AS o
+  WHERE o.id = cancel_order.order_id AND o.user_id = cancel_order.user_id
+  FOR NO KEY UPDATE;
+  order_status := wanted.status;
+  IF NOT FOUND THEN
+    outcome := 'not-found';
+  ELSIF wanted.status NOT IN ('PENDING', 'CANCELLED') THEN
+    outcome := 'not-cancellable';
+  END IF;
+  IF outcome IS NOT NULL THEN
+    RETURN NEXT;
+    RETURN;
+  END IF;
+
+  IF wanted.status = 'PENDING' THEN
+    UPDATE orders AS o SET status = 'CANCELLED', changed_by = NULL, change_reason = NULL, change_job_id = NULL,
+      change_attempt = NULL
+    WHERE o.id = wanted.id
+    RETURNING o.* INTO wanted;
+    changed := true;
+  END IF;
+  outcome := 'cancelled';
+  order_status := wanted.status;
+  status := 200;
+  headers := '{}';
+  body := order_json(wanted);
+  IF cancel_order.key IS NOT NULL THEN
+    INSERT INTO idempotency_keys AS k
+      (user_id, method, path, key, fingerprint, status, headers, body, order_id, expires_at)
+    VALUES (cancel_order.user_id, cancel_order.method, cancel_order.path, cancel_order.key,
+      cancel_order.fingerprint, status, headers, body::json, wanted.id,
+      now() + make_interval(hours => cancel_order.key_ttl_hours))
+    ON CONFLICT ON CONSTRAINT idempotency_keys_pk DO UPDATE SET
+      fingerprint = excluded.fingerprint, status = excluded.status, headers = excluded.headers,
+      body = excluded.body, order_id = excluded.order_id, xact_id = excluded.xact_id,
+      created_at = excluded.created_at, expires_at = excluded.expires_at
+    WHERE k.expires_at <= now();
+  END IF;
+  RETURN NEXT;
+END $$;
+
+COMMENT ON FUNCTION cancel_order IS 'Cancels a PENDING order of a user, and its job, for the API.';
+
+ALTER FUNCTION cancel_order OWNER TO oms_door;

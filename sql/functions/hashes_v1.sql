@@ -1,0 +1,27 @@
+-- How the trail is hashed, version 1. Evidence depends on these functions: they never change. Another way to hash
+-- is another pair of functions, with another number. docs/audit.md says how to compute both hashes elsewhere.
+
+-- The first link of an order's chain: what was ordered, which never changes.
+CREATE OR REPLACE FUNCTION order_content_hash_v1(
+  id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb,
+  created_at timestamptz, xact_id xid8
+) RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE AS $$
+  SELECT sha256(convert_to(json_build_array(
+    id, user_id, product_name, amount::text, currency, metadata::text,
+    extract(epoch FROM created_at)::text, xact_id::text
+  )::text, 'UTF8'))
+$$;
+
+-- The hash of an event: its content, chained to the event before it, or to the order for the first.
+CREATE OR REPLACE FUNCTION order_event_hash_v1(
+  previous bytea, order_id uuid, version integer, from_status order_status, to_status order_status,
+  actor text, reason text, job_id uuid, attempt integer, at timestamptz, xact_id xid8
+) RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE AS $$
+  SELECT sha256(previous || convert_to(json_build_array(
+    order_id, version, from_status, to_status, actor, reason, job_id, attempt,
+    extract(epoch FROM at)::text, xact_id::text
+  )::text, 'UTF8'))
+$$;
+
+COMMENT ON FUNCTION order_content_hash_v1 IS 'sha256 of what was ordered: the start of the order''s chain.';
+COMMENT ON FUNCTION order_event_hash_v1   IS 'sha256 of an event and of the hash before it.';

@@ -1,0 +1,77 @@
+-- Holds every row of orders to what its writer may decide. An order starts PENDING, what was ordered stays as it
+-- was, and only the functions that are doors say who acts and why: for every other writer it is the login role.
+-- (SQLSTATE class OM is this application's; src/http/problem.ts maps it.)
+
+CREATE OR REPLACE FUNCTION orders_guard_insert() RETURNS trigger LANGUAGE plpgsql
+SET search_path = public, pg_temp AS $$
+BEGIN
+  IF NEW.status <> 'PENDING' THEN
+    RAISE EXCEPTION 'order % cannot be placed as %: an order starts PENDING', NEW.id, NEW.status
+      USING ERRCODE = 'OM001';
+  END IF;
+  IF current_user <> 'oms_placer' THEN
+    NEW.changed_by := 'role:' || session_user;
+    NEW.change_reason := NULL;
+  END IF;
+  NEW.version := 1;
+  NEW.xact_id := pg_current_xact_id();
+  NEW.created_at := now();
+  NEW.updated_at := now();
+  NEW.change_job_id := NULL;
+  NEW.change_attempt := NULL;
+  RETURN NEW;
+END $$;
+
+-- Numbers the steps. Whether the lifecycle has a step is asked of all orders of a statement at once, in
+-- orders_record_change.
+CREATE OR REPLACE FUNCTION orders_guard_update() RETURNS trigger LANGUAGE plpgsql
+SET search_path = public, pg_temp AS $$
+BEGIN
+  -- Byte by byte (*<>): 34.9 and 34.90 are equal, in metadata too, and hash differently.
+  IF ROW(NEW.id, NEW.user_id, NEW.product_name, NEW.amount, NEW.currency, NEW.metadata, NEW.created_at)::record
+     OPERATOR(pg_catalog.*<>)
+     ROW(OLD.id, OLD.user_id, OLD.product_name, OLD.amount, OLD.currency, OLD.metadata, OLD.created_at)::record
+  THEN
+    RAISE EXCEPTION 'order %: what was ordered cannot be changed', OLD.id
+      USING ERRCODE = 'OM004', HINT = 'Cancel it and place another: ops.cancel_order, place_order.';
+  END IF;
+  NEW.xact_id := OLD.xact_id;
+
+  IF NEW.status = OLD.status THEN
+    NEW.version := OLD.version;
+    NEW.updated_at := OLD.updated_at;
+    NEW.changed_by := OLD.changed_by;
+    NEW.change_reason := OLD.change_reason;
+    NEW.change_job_id := OLD.change_job_id;
+    NEW.change_attempt := OLD.change_attempt;
+    RETURN NEW;
+  END IF;
+
+  IF current_user <> 'oms_door' THEN
+    NEW.changed_by := 'role:' || session_user;
+    NEW.change_reason := NULL;
+    NEW.change_job_id := NULL;
+    NEW.change_attempt := NULL;
+  END IF;
+  -- A worker's attempt may take an order to its end at once: two steps, by way of PROCESSING.
+  NEW.version := OLD.version + CASE
+    WHEN OLD.status = 'PENDING' AND NEW.status IN ('COMPLETED', 'FAILED') AND NEW.change_attempt IS NOT NULL THEN 2
+    ELSE 1
+  END;
+  NEW.updated_at := clock_timestamp();
+  RETURN NEW;
+END $$;
+
+COMMENT ON FUNCTION orders_guard_insert IS 'Holds a new order to what its writer may decide (OM001).';
+COMMENT ON FUNCTION orders_guard_update IS 'Keeps what was ordered (OM004), numbers the steps, and says who acts.';
+
+-- Called only for rows that are not as place_orders writes them: calling it for each would cost more than it does.
+CREATE OR REPLACE TRIGGER orders_10_guard_insert BEFORE INSERT ON orders
+  FOR EACH ROW WHEN (
+    current_user <> 'oms_placer' OR NEW.status <> 'PENDING' OR NEW.version <> 1
+    OR NEW.xact_id IS DISTINCT FROM pg_current_xact_id() OR NEW.created_at <> now() OR NEW.updated_at <> now()
+    OR num_nonnulls(NEW.change_job_id, NEW.change_attempt) > 0
+  ) EXECUTE FUNCTION orders_guard_insert();
+
+CREATE OR REPLACE TRIGGER orders_10_guard_update BEFORE UPDATE ON orders
+  FOR EACH ROW EXECUTE FUNCTION orders_guard_update();

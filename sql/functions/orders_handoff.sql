@@ -1,0 +1,107 @@
+-- What COMMIT checks: no order without its job. An order that is PENDING has a job that a worker will take, and the
+-- job of a new order was made by the same transaction, with the settings of its queue.
+--
+-- place_orders writes jobs first and orders second, so for its orders one check per statement is enough. For every
+-- other writer, in whatever order it writes, each order is checked when the transaction commits.
+
+-- The job of an order, if it will be taken. `placed_by`: for a new order, the transaction that places it; then the job
+-- is also due at once, and has the settings of its queue.
+-- The primary key is asked for the first job from that id on, in its own order: only so does the planner use it while
+-- it believes that the queue is empty, as it does when a connection's plan is made.
+CREATE OR REPLACE FUNCTION order_has_job(order_id uuid, placed_by xid8) RETURNS boolean LANGUAGE sql STABLE
+SET search_path = public, pg_temp SET enable_seqscan = off SET enable_sort = off AS $$
+  SELECT EXISTS (
+    SELECT FROM (
+      SELECT id, state, blocked, data, start_after, keep_until, retry_count, retry_limit, expire_seconds, dead_letter
+      FROM order_jobs
+      WHERE id >= order_has_job.order_id
+      ORDER BY name, id
+      LIMIT 1
+    ) AS j, pgboss.queue AS q
+    WHERE q.name = 'process-order'
+      AND j.id = order_has_job.order_id AND j.data ->> 'order_id' = j.id::text
+      AND j.state < 'completed' AND NOT j.blocked
+      AND j.dead_letter = q.dead_letter AND j.expire_seconds = q.expire_seconds
+      AND j.retry_limit - j.retry_count >= q.retry_limit
+      AND (placed_by IS NULL OR (
+        j.data ->> 'xact_id' = placed_by::text
+        AND j.state = 'created' AND j.start_after <= now() AND j.keep_until > now()
+      ))
+  )
+$$;
+
+CREATE OR REPLACE FUNCTION orders_require_job() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  -- Only an order that has ended within the transaction needs no job.
+  IF order_has_job(NEW.id, CASE TG_OP WHEN 'INSERT' THEN NEW.xact_id END) OR NOT EXISTS (
+    SELECT FROM orders AS o WHERE o.id = NEW.id AND o.status IN ('PENDING', 'PROCESSING')
+  ) THEN
+    RETURN NULL;
+  END IF;
+  RAISE EXCEPTION 'order % has no job in queue process-order that is due, so no worker would ever process it', NEW.id
+    USING ERRCODE = 'OM003',
+      HINT = CASE TG_OP
+        WHEN 'INSERT' THEN 'SELECT place_order(user_id, product_name, amount) stores both.'
+        ELSE 'SELECT ops.retry_order(order_id, reason) puts it back together with its job.'
+      END;
+END $$;
+
+CREATE OR REPLACE FUNCTION orders_require_jobs() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET enable_sort = off AS $$
+DECLARE
+  without_job uuid;
+BEGIN
+  SELECT n.id INTO without_job
+  FROM pgboss.queue AS q
+  CROSS JOIN new_orders AS n
+  LEFT JOIN LATERAL (
+    SELECT id, state, blocked, data, start_after, keep_until, retry_count, retry_limit, expire_seconds, dead_letter
+    FROM order_jobs
+    WHERE id >= n.id
+    ORDER BY name, id
+    LIMIT 1
+  ) AS j ON true
+  WHERE q.name = 'process-order'
+    AND (
+      j.id = n.id AND j.data ->> 'order_id' = n.id::text AND j.data ->> 'xact_id' = n.xact_id::text
+      AND j.state = 'created' AND NOT j.blocked AND j.start_after <= now() AND j.keep_until > now()
+      AND j.dead_letter = q.dead_letter AND j.expire_seconds = q.expire_seconds
+      AND j.retry_count = 0 AND j.retry_limit = q.retry_limit
+    ) IS NOT TRUE
+  LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'order % was placed without a job in queue process-order that is due', without_job
+      USING ERRCODE = 'OM003';
+  END IF;
+  RETURN NULL;
+END $$;
+
+-- Cancelling an order, by whichever way, takes its job back in the same transaction.
+CREATE OR REPLACE FUNCTION orders_cancel_job() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  UPDATE order_jobs AS j SET state = 'cancelled', completed_on = pgboss.job_now()
+  WHERE j.id = NEW.id AND j.state < 'completed';
+  RETURN NULL;
+END $$;
+
+COMMENT ON FUNCTION order_has_job       IS 'Whether an order has a job that a worker will take.';
+COMMENT ON FUNCTION orders_require_job  IS 'At COMMIT: refuses an order that is PENDING and has no job that is due (OM003).';
+COMMENT ON FUNCTION orders_require_jobs IS 'After place_orders'' INSERT: refuses orders whose jobs are not there (OM003).';
+COMMENT ON FUNCTION orders_cancel_job   IS 'Takes back the job of an order that was cancelled.';
+
+ALTER FUNCTION orders_require_job OWNER TO oms_door;
+ALTER FUNCTION orders_require_jobs OWNER TO oms_door;
+ALTER FUNCTION orders_cancel_job OWNER TO oms_door;
+
+CREATE OR REPLACE TRIGGER orders_25_require_jobs AFTER INSERT ON orders
+  REFERENCING NEW TABLE AS new_orders
+  FOR EACH STATEMENT WHEN (current_user = 'oms_placer') EXECUTE FUNCTION orders_require_jobs();
+
+CREATE OR REPLACE TRIGGER orders_40_cancel_job AFTER UPDATE OF status ON orders
+  FOR EACH ROW WHEN (NEW.status = 'CANCELLED' AND OLD.status <> 'CANCELLED') EXECUTE FUNCTION orders_cancel_job();
+
+CREATE CONSTRAINT TRIGGER orders_50_require_job AFTER INSERT OR UPDATE OF status ON orders
+  DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW WHEN (NEW.status = 'PENDING' AND current_user <> 'oms_placer') EXECUTE FUNCTION orders_require_job();

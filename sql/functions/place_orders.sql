@@ -1,0 +1,152 @@
+-- Placing orders. What one call does, in one transaction: it finds the orders of the batch whose Idempotency-Key was
+-- used before, and stores of all others the job, the order (triggers write its first event) and the reply.
+--
+-- One order that cannot be stored fails the whole call; the caller then tries each half. An order whose key is known
+-- fails nothing: it is left out, and the result says what its request is answered with.
+
+-- Stores jobs and orders. Returns what all of them have in common: the transaction's own time.
+-- `batch`: an array of {id, user_id, product_name, amount, currency, metadata}. `placed_by`: NULL for the users.
+CREATE OR REPLACE FUNCTION _store_orders(batch jsonb, placed_by text) RETURNS timestamptz LANGUAGE plpgsql
+SET search_path = public, pg_temp AS $$
+BEGIN
+  -- Jobs first: the check after the INSERT of orders (orders_require_jobs) wants to see them. Every column that is
+  -- listed gets what pg-boss 12.38 itself would insert, every other one its default.
+  INSERT INTO order_jobs (
+    id, name, data, start_after, created_on, expire_seconds, deletion_seconds, keep_until, retry_limit, retry_delay,
+    retry_backoff, retry_delay_max, policy, dead_letter, heartbeat_seconds
+  )
+  SELECT o.id, q.name, jsonb_build_object('order_id', o.id, 'xact_id', pg_current_xact_id()::text), now(), now(),
+    q.expire_seconds, q.deletion_seconds, now() + q.retention_seconds * interval '1 second', q.retry_limit,
+    q.retry_delay, q.retry_backoff, q.retry_delay_max, q.policy, q.dead_letter, q.heartbeat_seconds
+  FROM pgboss.queue AS q, jsonb_to_recordset(batch) AS o(id uuid)
+  WHERE q.name = 'process-order';
+
+  INSERT INTO orders (id, user_id, product_name, amount, currency, metadata, changed_by)
+  SELECT o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata, placed_by
+  FROM jsonb_to_recordset(batch) AS o(
+    id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
+  );
+  RETURN now();
+END $$;
+
+-- Places a batch, for the API. `batch`: as above, and for an order whose request has a key also
+-- {method, path, key, fingerprint} (fingerprint in hex). `key_ttl_hours`: for how long keys are kept; NULL when no
+-- order of the batch has one. No lock is waited for longer than `lock_timeout_ms`.
+--
+-- Returns one row. `placed` orders were stored at `created_at`. `keyed` has an entry for each order with a key:
+-- {id, outcome, status, headers, body}, where outcome is
+--   placed    stored now, with this reply
+--   replayed  its key was used before for the same body: this reply was given then, and nothing is stored
+--   reused    its key was used before for another body: nothing is stored
+--   in-use    another request with its key is being worked on at this moment: nothing is stored
+CREATE OR REPLACE FUNCTION place_orders(batch jsonb, lock_timeout_ms integer, key_ttl_hours integer)
+RETURNS TABLE (placed integer, created_at text, keyed json) LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  known jsonb;
+  held  uuid[];
+BEGIN
+  PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
+
+  IF key_ttl_hours IS NOT NULL THEN
+    -- Claim each key until COMMIT. Of two requests with one key in the batch, the first claims it. In a statement of
+    -- its own: the next one then sees every reply that was committed before its key was claimed.
+    held := ARRAY(
+      SELECT f.id
+      FROM (
+        SELECT DISTINCT ON (r.user_id, r.method, r.path, r.key) r.id, r.user_id, r.method, r.path, r.key
+        FROM jsonb_to_recordset(batch) AS r(id uuid, user_id uuid, method text, path text, key text)
+        WHERE r.key IS NOT NULL
+        ORDER BY r.user_id, r.method, r.path, r.key, r.id
+      ) AS f
+      WHERE pg_try_advisory_xact_lock(idempotency_lock(f.user_id, f.method, f.path, f.key))
+    );
+    known := (
+      SELECT jsonb_agg(jsonb_build_object(
+        'id', r.id,
+        'outcome', CASE
+          WHEN k.fingerprint IS NULL THEN 'in-use'
+          WHEN k.fingerprint <> decode(r.fingerprint, 'hex') THEN 'reused'
+          ELSE 'replayed'
+        END,
+        'status', k.status, 'headers', k.headers, 'body', k.body::text, 'order_id', k.order_id
+      ))
+      FROM jsonb_to_recordset(batch) AS r(id uuid, user_id uuid, method text, path text, key text, fingerprint text)
+      LEFT JOIN LATERAL ( -- one look into the index for each request, whatever the planner believes of the table
+        SELECT s.fingerprint, s.status, s.headers, s.body, s.order_id
+        FROM idempotency_keys AS s
+        WHERE s.user_id = r.user_id AND s.method = r.method AND s.path = r.path AND s.key = r.key
+          AND s.expires_at > now()
+        LIMIT 1
+      ) AS k ON true
+      WHERE r.key IS NOT NULL AND (k.fingerprint IS NOT NULL OR r.id <> ALL (held))
+    );
+    IF known IS NOT NULL THEN
+      batch := (
+        SELECT coalesce(jsonb_agg(o), '[]') FROM jsonb_array_elements(batch) AS o
+        WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(known) AS k WHERE k -> 'id' = o -> 'id')
+      );
+    END IF;
+  END IF;
+
+  placed := jsonb_array_length(batch);
+  IF placed > 0 THEN
+    created_at := iso_8601(_store_orders(batch, NULL));
+  END IF;
+
+  IF key_ttl_hours IS NOT NULL THEN
+    WITH stored AS (
+      INSERT INTO idempotency_keys AS k
+        (user_id, method, path, key, fingerprint, status, headers, body, order_id, expires_at)
+      SELECT r.user_id, r.method, r.path, r.key, decode(r.fingerprint, 'hex'), 201,
+        jsonb_build_object('Location', '/orders/' || o.id), order_json(o)::json, o.id,
+        now() + make_interval(hours => key_ttl_hours)
+      FROM jsonb_to_recordset(batch) AS r(
+        id uuid, user_id uuid, method text, path text, key text, fingerprint text
+      )
+      JOIN LATERAL (SELECT * FROM orders AS s WHERE s.id = r.id LIMIT 1) AS o ON true
+      WHERE r.key IS NOT NULL
+      ON CONFLICT ON CONSTRAINT idempotency_keys_pk DO UPDATE SET
+        fingerprint = excluded.fingerprint, status = excluded.status, headers = excluded.headers,
+        body = excluded.body, order_id = excluded.order_id, xact_id = excluded.xact_id,
+        created_at = excluded.created_at, expires_at = excluded.expires_at
+      WHERE k.expires_at <= now()
+      RETURNING k.order_id, k.status, k.headers, k.body
+    )
+    SELECT json_agg(e.entry) INTO keyed
+    FROM (
+      SELECT json_build_object('id', s.order_id, 'outcome', 'placed', 'status', s.status, 'headers', s.headers,
+        'body', s.body::text, 'order_id', s.order_id) AS entry
+      FROM stored AS s
+      UNION ALL
+      SELECT k.entry::json FROM jsonb_array_elements(known) AS k(entry)
+    ) AS e;
+  END IF;
+  RETURN NEXT;
+END $$;
+
+-- Places an order from psql, with its job, as POST /orders does. Returns its id. On record is the login role.
+--   SELECT place_order((SELECT id FROM users WHERE email = 'ada@example.com'), 'Kettle', 34.90);
+CREATE OR REPLACE FUNCTION place_order(
+  user_id uuid, product_name text, amount numeric, currency text DEFAULT 'USD', metadata jsonb DEFAULT '{}'
+) RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  order_id uuid := uuid_v7();
+BEGIN
+  PERFORM _store_orders(
+    jsonb_build_array(jsonb_build_object(
+      'id', order_id, 'user_id', user_id, 'product_name', product_name, 'amount', amount::text,
+      'currency', currency, 'metadata', metadata
+    )),
+    'role:' || session_user
+  );
+  RETURN order_id;
+END $$;
+
+COMMENT ON FUNCTION place_orders  IS 'Places a batch of orders with their jobs and replies, for the API: all or none.';
+COMMENT ON FUNCTION place_order   IS 'Places an order together with its job. Returns its id.';
+COMMENT ON FUNCTION _store_orders IS 'Stores orders and their jobs. Internal to place_orders and place_order.';
+
+ALTER FUNCTION _store_orders OWNER TO oms_placer;
+ALTER FUNCTION place_orders OWNER TO oms_placer;
+ALTER FUNCTION place_order OWNER TO oms_placer;

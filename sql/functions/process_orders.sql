@@ -1,0 +1,49 @@
+-- Works off jobs that are due, without claiming them: each job and its order are locked, the order is completed and
+-- the job settled, all by this one statement. What commits has happened once; what does not commit never happened.
+-- So a worker that is killed strands nothing, and needs nobody to rescue its jobs.
+--
+-- Jobs and orders that somebody else has locked are passed over, and so are jobs whose order is gone or not open. One
+-- order that cannot be completed fails the whole call: the caller then claims jobs from pg-boss, which has retries and
+-- dead letters, and goes on by halves (complete_orders).
+--
+-- `worker`: <host>:<pid>, for the record. Returns the orders that it has completed, with the highest priority and the
+-- oldest first; fewer than `batch_size` when no more are to be had.
+CREATE OR REPLACE FUNCTION process_orders(batch_size integer, worker text) RETURNS uuid[] LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp
+SET enable_seqscan = off SET enable_sort = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  order_ids uuid[];
+  attempts  integer[]; -- from 1; a job that was claimed before has used up one more than its retry_count
+BEGIN
+  SELECT array_agg(due.id), array_agg(due.attempt) INTO order_ids, attempts
+  FROM (
+    SELECT j.id, j.retry_count + CASE WHEN j.started_on IS NULL THEN 1 ELSE 2 END AS attempt
+    FROM order_jobs AS j
+    JOIN orders AS o ON o.id = j.id
+    WHERE j.state < 'active' AND NOT j.blocked AND j.start_after <= now() AND o.status IN ('PENDING', 'PROCESSING')
+    ORDER BY j.priority DESC, j.created_on
+    LIMIT batch_size
+    FOR UPDATE OF j SKIP LOCKED
+    FOR NO KEY UPDATE OF o SKIP LOCKED
+  ) AS due;
+  IF order_ids IS NULL THEN
+    RETURN '{}';
+  END IF;
+
+  UPDATE orders AS o
+  SET status = 'COMPLETED', changed_by = worker_actor(worker), change_reason = NULL, change_job_id = o.id,
+    change_attempt = due.attempt
+  FROM unnest(order_ids, attempts) AS due(id, attempt)
+  WHERE o.id = due.id;
+
+  UPDATE order_jobs AS j
+  SET state = 'completed', started_on = pgboss.job_now(), completed_on = pgboss.job_now(), output = NULL,
+    retry_count = due.attempt - 1
+  FROM unnest(order_ids, attempts) AS due(id, attempt)
+  WHERE j.name = 'process-order' AND j.id = due.id;
+  RETURN order_ids;
+END $$;
+
+COMMENT ON FUNCTION process_orders IS 'Completes orders whose jobs are due, and the jobs: one statement, for the worker.';
+
+ALTER FUNCTION process_orders OWNER TO oms_door;

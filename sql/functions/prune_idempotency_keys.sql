@@ -1,0 +1,22 @@
+-- Deletes keys that have expired, the oldest first, at most so many; returns how many. A key that is being used again
+-- at this moment is locked, and passed over.
+CREATE OR REPLACE FUNCTION prune_idempotency_keys(batch_size integer) RETURNS integer LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  pruned integer;
+BEGIN
+  DELETE FROM idempotency_keys AS k
+  WHERE k.ctid = ANY (ARRAY(
+    SELECT e.ctid FROM idempotency_keys AS e
+    WHERE e.expires_at <= now()
+    ORDER BY e.expires_at
+    LIMIT batch_size
+    FOR UPDATE SKIP LOCKED
+  ));
+  GET DIAGNOSTICS pruned = ROW_COUNT;
+  RETURN pruned;
+END $$;
+
+COMMENT ON FUNCTION prune_idempotency_keys IS 'Deletes expired idempotency keys, for the worker. Returns how many.';
+
+ALTER FUNCTION prune_idempotency_keys OWNER TO oms_door;

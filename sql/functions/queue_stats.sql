@@ -1,0 +1,33 @@
+-- pg-boss keeps its statistics in a table with a partition per day, and has workers create and drop them. No worker may
+-- create tables or own one: a row policy or a trigger of its own would run with the rights of whoever reads the views
+-- of schema ops. So this function does it ahead of time, and pg-boss finds nothing left to do.
+CREATE OR REPLACE FUNCTION prepare_queue_stats() RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  today     date := (now() AT TIME ZONE 'UTC')::date;
+  partition text;
+BEGIN
+  FOR day IN 0..30 LOOP
+    partition := 'queue_stats_' || to_char(today + day, 'YYYYMMDD');
+    IF to_regclass('pgboss.' || partition) IS NULL THEN
+      EXECUTE format('CREATE TABLE pgboss.%I PARTITION OF pgboss.queue_stats FOR VALUES FROM (%L) TO (%L)', partition,
+        to_char(today + day, 'YYYY-MM-DD') || ' 00:00:00+00', to_char(today + day + 1, 'YYYY-MM-DD') || ' 00:00:00+00');
+    END IF;
+  END LOOP;
+
+  FOR partition IN
+    SELECT c.relname
+    FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'pgboss.queue_stats'::regclass AND c.relname ~ '^queue_stats_[0-9]{8}$'
+      AND to_date(right(c.relname, 8), 'YYYYMMDD') < today - 7
+  LOOP
+    EXECUTE format('DROP TABLE pgboss.%I', partition);
+  END LOOP;
+END $$;
+
+COMMENT ON FUNCTION prepare_queue_stats IS
+  'Makes the partitions of pgboss.queue_stats for the next 30 days, and drops those older than 7. For the worker.';
+
+ALTER FUNCTION prepare_queue_stats OWNER TO oms_queue;
+
+SELECT prepare_queue_stats();

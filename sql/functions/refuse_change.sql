@@ -1,0 +1,30 @@
+-- What nobody may change or delete, whatever their rights: only the owner of a table can switch its triggers off.
+CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'OM002';
+END $$;
+
+COMMENT ON FUNCTION refuse_change IS 'Refuses the statement: the table is append-only (OM002).';
+
+CREATE OR REPLACE TRIGGER operator_actions_10_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON operator_actions
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE TRIGGER audit_heads_10_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_heads
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE TRIGGER order_events_10_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON order_events
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Orders change, but none can be taken away: their events and keys refer to them without a foreign key.
+CREATE OR REPLACE FUNCTION orders_refuse_delete() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION 'orders are kept for good: % refused', TG_OP
+    USING ERRCODE = 'OM002', HINT = 'ops.cancel_order cancels an order.';
+END $$;
+
+COMMENT ON FUNCTION orders_refuse_delete IS 'Refuses to delete orders (OM002).';
+
+CREATE OR REPLACE TRIGGER orders_05_refuse_delete BEFORE DELETE OR TRUNCATE ON orders
+  FOR EACH STATEMENT EXECUTE FUNCTION orders_refuse_delete();
