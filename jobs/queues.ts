@@ -1,8 +1,12 @@
 import type { Queue } from 'pg-boss';
 import { z } from 'zod';
 
-// The transaction that placed the order; jobs from before such were recorded do not have it.
-const OrderJob = z.object({ order_id: z.guid(), xact_id: z.string().nullish() });
+// xact_id: the transaction that placed the order. job_xact_id: the one that made the job, when that is another one.
+const OrderJob = z.object({
+  order_id: z.guid(),
+  xact_id: z.string(),
+  job_xact_id: z.string().optional(),
+});
 
 /**
  * Every queue: what a job carries and how it is retried. A leaf module, so that domain functions can
@@ -16,6 +20,7 @@ export const queues = {
     retryDelayMax: 60,
     expireInSeconds: 60,
     deleteAfterSeconds: 7 * 86_400,
+    retentionSeconds: 365 * 86_400, // as below
   }),
 
   'process-order': queue(OrderJob, {

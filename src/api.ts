@@ -1,12 +1,19 @@
 import type { Server } from 'node:http';
 import { createApp } from './app.ts';
 import { loadConfig } from './config.ts';
-import { closeDeps, openDeps, type Deps } from './deps.ts';
+import { closeDeps, openDeps, type ApiDeps, type Deps } from './deps.ts';
 import { closeServer, portOf, serve } from './http/server.ts';
+import { createIntake } from './orders/intake.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
+import { createPasswords } from './users/passwords.ts';
+
+/** What an API process has besides what every process has. */
+export function withApiParts(deps: Deps): ApiDeps {
+  return { ...deps, intake: createIntake(deps), passwords: createPasswords() };
+}
 
 /** Serves the HTTP API until it is stopped. */
-export async function startApi(deps: Deps): Promise<Server> {
+export async function startApi(deps: ApiDeps): Promise<Server> {
   const { PORT, HOST } = deps.config;
   const server = await serve(createApp(deps), PORT, HOST);
   deps.log.info({ port: portOf(server), host: HOST }, 'api listening');
@@ -16,7 +23,7 @@ export async function startApi(deps: Deps): Promise<Server> {
 if (import.meta.main) {
   await exitOnFailure(async () => {
     const config = loadConfig();
-    const deps = await openDeps(config, 'api');
+    const deps = withApiParts(await openDeps(config, 'api'));
     const server = await startApi(deps);
     stopOnSignal(async () => {
       deps.log.info('api stopping');

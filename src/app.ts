@@ -1,6 +1,6 @@
 import { Router } from '@koa/router';
 import Koa from 'koa';
-import type { Deps } from './deps.ts';
+import type { ApiDeps, Deps } from './deps.ts';
 import { docsRoutes } from './docs/routes.ts';
 import { healthRoutes } from './health/routes.ts';
 import { jsonBody } from './http/body.ts';
@@ -12,13 +12,13 @@ import { orderRoutes } from './orders/routes.ts';
 import { userRoutes } from './users/routes.ts';
 
 /** The HTTP application: every middleware, in the order in which a request meets it. */
-export function createApp(deps: Deps): Koa<AppState> {
+export function createApp(deps: ApiDeps): Koa<AppState> {
   const app = createBareApp(deps);
   app.use(jsonBody());
 
   const router = new Router();
   router.use(docsRoutes(deps).routes());
-  router.use(healthRoutes(deps).routes());
+  router.use(healthRoutes(deps, () => deps.intake.waiting()).routes());
   router.use(userRoutes(deps).routes());
   router.use(orderRoutes(deps).routes());
   app.use(router.routes());

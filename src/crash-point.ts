@@ -1,15 +1,7 @@
 /** Where a crash could do harm: between the steps of placing an order, and of working on it. */
 export const crashPoints = {
-  api: [
-    'batch-taken',
-    'before-insert',
-    'after-insert',
-    'after-enqueue',
-    'after-commit',
-    'after-publish',
-    'after-answer',
-  ],
-  worker: ['after-claim', 'after-effect', 'after-completion', 'after-work-commit', 'after-publish'],
+  api: ['batch-taken', 'after-commit', 'after-publish', 'after-answer'],
+  worker: ['after-claim', 'after-work-commit'],
 } as const;
 export type CrashPoint = (typeof crashPoints)[keyof typeof crashPoints][number];
 

@@ -3,50 +3,39 @@ import type { PgBoss } from 'pg-boss';
 import type { Logger } from 'pino';
 import type { DatabasePool } from 'slonik';
 import type { Config } from './config.ts';
-import { createBoss, type Role } from './db/boss.ts';
 import { openPool } from './db/pool.ts';
 import { requireSchema } from './health/readiness.ts';
 import { createLogger } from './log.ts';
-import { createIntake, type Intake } from './orders/intake.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import type { Intake } from './orders/intake.ts';
 import { openRedis, whenReady } from './redis/client.ts';
 import { createHints, type Hints } from './redis/hints.ts';
-import { createPasswords, type Passwords } from './users/passwords.ts';
+import type { Passwords } from './users/passwords.ts';
 
-/** Everything the service is made of. Passed as the first argument; there is no container. */
+/** What every process is made of. Passed as the first argument; there is no container. */
 export type Deps = {
   config: Config;
   log: Logger;
   pool: DatabasePool;
-  boss: PgBoss;
   redis: Redis | null;
   hints: Hints;
-  intake: Intake;
   metrics: Metrics;
-  passwords: Passwords;
 };
 
+/** What an API process has besides. It has no client of the queue: jobs are made by place_orders. */
+export type ApiDeps = Deps & { intake: Intake; passwords: Passwords };
+
+/** What a worker has besides: the client of the queue. */
+export type WorkerDeps = Deps & { boss: PgBoss };
+
 /** Opens everything, or nothing: when one part cannot be opened, those before it are closed again. */
-export async function openDeps(config: Config, role: Role): Promise<Deps> {
-  const log = createLogger(config, role);
+export async function openDeps(config: Config, name: 'api' | 'worker'): Promise<Deps> {
+  const log = createLogger(config, name);
   const pool = await openPool(config, log);
   const redis = openRedis(config, log);
-  const boss = createBoss(config, role, log);
-  const hints = createHints(redis, config);
-  const parts = {
-    config,
-    log,
-    pool,
-    redis,
-    boss,
-    hints,
-    metrics: createMetrics(),
-    passwords: createPasswords(),
-  };
-  const deps = { ...parts, intake: createIntake(parts) };
+  const deps = { config, log, pool, redis, hints: createHints(redis, config), metrics: createMetrics() };
   try {
-    await requireSchema(pool); // before the queue: its own complaint would not say what to do
-    await boss.start();
+    await requireSchema(pool);
     await whenReady(redis);
     return deps;
   } catch (error) {
@@ -55,9 +44,8 @@ export async function openDeps(config: Config, role: Role): Promise<Deps> {
   }
 }
 
-/** Closes in the reverse order of opening. Jobs in hand are finished, or returned at the timeout. */
-export async function closeDeps({ boss, redis, pool, config }: Deps): Promise<void> {
-  await boss.stop({ graceful: true, timeout: config.SHUTDOWN_TIMEOUT_SECONDS * 1000 });
+/** Closes in the reverse order of opening. */
+export async function closeDeps({ redis, pool }: Pick<Deps, 'redis' | 'pool'>): Promise<void> {
   redis?.disconnect();
   await pool.end();
 }

@@ -1,7 +1,7 @@
 import type { Job, WorkOptions } from 'pg-boss';
 import type { QueueName } from '../jobs/queues.ts';
 import type { Outcome } from './db/boss.ts';
-import type { Deps } from './deps.ts';
+import type { WorkerDeps } from './deps.ts';
 
 /** A lane asks for jobs when it is woken; by itself only so often, in case nobody wakes it any more. */
 const OWN_POLL_SECONDS = 300;
@@ -20,7 +20,7 @@ type Acts = {
  * one lane at first, and another only when all are busy, up to `localConcurrency`.
  */
 export async function openLanes(
-  deps: Pick<Deps, 'boss' | 'log'>,
+  deps: Pick<WorkerDeps, 'boss' | 'log'>,
   queue: QueueName,
   options: WorkOptions,
   act: Acts,
@@ -30,9 +30,24 @@ export async function openLanes(
   return lanes;
 }
 
+/** No job has this priority. */
+const PRIORITY_MAX = 2_147_483_647;
+
+/**
+ * Has pg-boss's registry say that this process works a queue off, though it claims nothing: ops.workers and
+ * ops.explain_job go by the registry.
+ */
+export async function registerWorker({ boss }: Pick<WorkerDeps, 'boss'>, queue: QueueName) {
+  await boss.work(
+    queue,
+    { minPriority: PRIORITY_MAX, pollingIntervalSeconds: OWN_POLL_SECONDS },
+    async () => undefined,
+  );
+}
+
 /** What works off one queue in this process. */
 export class Lanes {
-  readonly #deps: Pick<Deps, 'boss' | 'log'>;
+  readonly #deps: Pick<WorkerDeps, 'boss' | 'log'>;
   readonly #queue: QueueName;
   readonly #options: WorkOptions;
   readonly #act: Acts;
@@ -42,7 +57,7 @@ export class Lanes {
   #opening = false;
   #closed = false;
 
-  constructor(deps: Pick<Deps, 'boss' | 'log'>, queue: QueueName, options: WorkOptions, act: Acts) {
+  constructor(deps: Pick<WorkerDeps, 'boss' | 'log'>, queue: QueueName, options: WorkOptions, act: Acts) {
     this.#deps = deps;
     this.#queue = queue;
     this.#options = options;

@@ -2,7 +2,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { queues, type QueueName } from '../jobs/queues.ts';
 import { MONITOR_INTERVAL_SECONDS } from './db/boss.ts';
-import type { Deps } from './deps.ts';
+import type { Deps, WorkerDeps } from './deps.ts';
 
 /** So long after work it is counted once more: pg-boss leaves out what has ended in the last 10 s. */
 const LAST_COUNT_MS = 12_000;
@@ -25,8 +25,8 @@ export type Calls = {
   attach: (queue: QueueName) => Promise<void>;
   /** Somebody has paused the queue. */
   detach: (queue: QueueName) => Promise<void>;
-  /** The queue has a job that is due. */
-  wake: (queue: QueueName) => void;
+  /** The queue has a job that is due, the oldest for so long. */
+  wake: (queue: QueueName, dueMs: number) => void;
   /** When this process has begun or ended work on the queue last, by performance.now(). */
   workedAt: (queue: QueueName) => number;
 };
@@ -35,7 +35,7 @@ export type Calls = {
 const Sight = z.object({
   queue: z.enum(Object.keys(queues) as QueueName[]),
   paused: z.boolean(),
-  due: z.boolean(), // has a job that could run
+  due_ms: z.number().nullable(), // for how long a job could have run; null: none can
   lost: z.boolean(), // has one whose attempt has run out of time, or of signs of life
   busy: z.boolean(), // jobs are active, or were when they were counted last
   counted_ms_ago: z.number(),
@@ -50,7 +50,7 @@ type Sight = z.infer<typeof Sight>;
  * look that fails changes nothing. Returns how to stop.
  */
 export async function lookOut(
-  { pool, boss, log, config }: Pick<Deps, 'pool' | 'boss' | 'log' | 'config'>,
+  { pool, boss, log, config }: Pick<WorkerDeps, 'pool' | 'boss' | 'log' | 'config'>,
   watched: QueueName[],
   calls: Calls,
 ): Promise<() => void> {
@@ -65,18 +65,18 @@ export async function lookOut(
       const sight = sights.get(queue);
       if (stopped || !sight) continue;
       if (sight.paused === attached.has(queue)) await follow(queue, sight.paused);
-      if (sight.due && !sight.paused) calls.wake(queue);
+      if (sight.due_ms !== null && !sight.paused) calls.wake(queue, sight.due_ms);
     }
     const needy = [...sights.values()].filter((sight) => sight.lost || needsCounting(sight));
     if (!stopped) void care.lookAfter(needy.map(({ queue }) => queue));
   }
 
   /** Whether the counters of a queue are old while something happens in it. */
-  function needsCounting({ queue, counted_ms_ago, counted_late, due, busy }: Sight): boolean {
+  function needsCounting({ queue, counted_ms_ago, counted_late, due_ms, busy }: Sight): boolean {
     const workedMsAgo = performance.now() - calls.workedAt(queue);
     // Once after the work, and once more when all of it can be counted.
     const wantedMsAgo = workedMsAgo > LAST_COUNT_MS ? workedMsAgo - LAST_COUNT_MS : workedMsAgo;
-    return counted_late && (due || busy || counted_ms_ago > wantedMsAgo) && !care.rests(queue);
+    return counted_late && (due_ms !== null || busy || counted_ms_ago > wantedMsAgo) && !care.rests(queue);
   }
 
   async function follow(queue: QueueName, paused: boolean): Promise<void> {
@@ -112,11 +112,11 @@ export async function lookOut(
 
 /** Has pg-boss look after queues: it gives up lost attempts, and counts. */
 class QueueCare {
-  readonly #deps: Pick<Deps, 'boss' | 'log'>;
+  readonly #deps: Pick<WorkerDeps, 'boss' | 'log'>;
   readonly #restUntil = new Map<QueueName, number>();
   #busy = false;
 
-  constructor(deps: Pick<Deps, 'boss' | 'log'>) {
+  constructor(deps: Pick<WorkerDeps, 'boss' | 'log'>) {
     this.#deps = deps;
   }
 
@@ -147,7 +147,9 @@ class QueueCare {
 function see({ pool }: Pick<Deps, 'pool'>, watched: QueueName[]): Promise<readonly Sight[]> {
   return pool.any(sql.type(Sight)`
     SELECT q.name AS queue, p.queue IS NOT NULL AS paused,
-      coalesce(least(fresh.start_after, retry.start_after) <= now(), false) AS due,
+      CASE WHEN least(fresh.start_after, retry.start_after) <= now()
+        THEN (extract(epoch FROM now() - least(fresh.start_after, retry.start_after)) * 1000)::float8
+      END AS due_ms,
       active.lost,
       active.jobs > 0 OR q.ready_count > 0 OR q.active_count > 0 AS busy,
       coalesce(extract(epoch FROM now() - q.monitor_on) * 1000, 1e12)::float8 AS counted_ms_ago,

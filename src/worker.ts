@@ -4,65 +4,133 @@ import { queues, type QueueName } from '../jobs/queues.ts';
 import { createWorkerApp } from './app.ts';
 import { loadConfig } from './config.ts';
 import { crashPoint } from './crash-point.ts';
-import type { Outcome } from './db/boss.ts';
-import { closeDeps, openDeps, type Deps } from './deps.ts';
-import { openHolds } from './holds.ts';
+import { createQueue, prepareQueueStats, type Outcome } from './db/boss.ts';
+import { closeDeps, openDeps, type WorkerDeps } from './deps.ts';
+import { openHolds, type Holds } from './holds.ts';
 import { closeServer, serve } from './http/server.ts';
-import { openLanes, type Lanes } from './lanes.ts';
+import { openLanes, registerWorker, type Lanes } from './lanes.ts';
 import { lookOut } from './lookout.ts';
+import { createProcessLoop } from './orders/process-loop.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 import { openSubscriber } from './redis/client.ts';
 import { wakeChannel } from './redis/hints.ts';
 
 type AnyJob = Job;
-type WorkAnything = (deps: Deps, jobs: AnyJob[]) => Promise<Outcome[]>;
+type WorkAnything = (deps: WorkerDeps, jobs: AnyJob[]) => Promise<Outcome[]>;
+
+/** What works off one queue in this process while nobody has paused it. */
+type Attached = { wake: (dueMs?: number) => void; close: () => Promise<void> };
+
+/** When this process has begun or ended work on a queue last, by performance.now(). */
+type WorkedAt = Map<QueueName, number>;
 
 /**
- * Attaches every handler to its queue, as long as the queue is not paused, and wakes them when Redis
- * says so, or a look at the queues. Returns how to let go.
+ * Attaches this process to every queue, as long as the queue is not paused, and wakes it when Redis
+ * says so, or a look at the queues. Returns a function that stops the workers, and resolves when no batch of orders is
+ * under way that pg-boss does not know of.
  */
-export async function startWorkers(deps: Deps): Promise<() => void> {
+export async function startWorkers(deps: WorkerDeps): Promise<() => Promise<void>> {
+  await prepareQueueStats(deps);
   const holds = await openHolds(deps);
-  const lanes = new Map<string, Lanes>();
-  const workedAt = new Map<QueueName, number>();
-  let attachments = 0;
+  const attached = new Map<string, Attached>();
+  const workedAt: WorkedAt = new Map();
   const stopLooking = await lookOut(deps, Object.keys(handlers) as QueueName[], {
     async attach(queue) {
-      const options = handlers[queue].options(deps.config);
-      const room = handlers[queue].room?.(deps, () => lanes.get(queue)?.goOn());
-      const hasRoom = room ?? (() => true);
-      // Lanes from before a pause may be at work still, and have names of their own.
-      const attachment = (attachments += 1);
-      const work = async (lane: number, jobs: AnyJob[]) => {
-        const name = `${queue}/${attachment}.${lane}`;
-        workedAt.set(queue, performance.now());
-        try {
-          return await holds.during(queue, name, jobs, () => runBatch(deps, queue, jobs));
-        } finally {
-          workedAt.set(queue, performance.now());
-        }
-      };
-      lanes.set(queue, await openLanes(deps, queue, options, { work, hasRoom }));
+      const isUnclaimed = queue === 'process-order' && !deps.config.FULFILMENT_URL;
+      const attach = isUnclaimed ? attachUnclaimed : attachClaimed;
+      attached.set(queue, await attach(deps, queue, holds, workedAt));
     },
     async detach(queue) {
-      lanes.get(queue)?.close();
-      lanes.delete(queue);
+      const closing = attached.get(queue)?.close();
+      attached.delete(queue);
       await deps.boss.offWork(queue, { wait: false }); // what is in hand is finished
+      await closing;
     },
-    wake: (queue) => lanes.get(queue)?.wake(),
+    wake: (queue, dueMs) => attached.get(queue)?.wake(dueMs),
     workedAt: (queue) => workedAt.get(queue) ?? Number.NEGATIVE_INFINITY,
   });
-  const unsubscribe = subscribe(deps, (queue) => lanes.get(queue)?.wake());
-  return () => {
+  const unsubscribe = subscribe(deps, (queue) => attached.get(queue)?.wake());
+  return async () => {
     stopLooking();
-    for (const each of lanes.values()) each.close();
-    holds.close();
     unsubscribe();
+    holds.close();
+    await Promise.all(Array.from(attached.values(), ({ close }) => close()));
+  };
+}
+
+/** Counts attachments: lanes from before a pause may be at work still, and have names of their own. */
+let attachments = 0;
+
+/** Works a queue off by claims of pg-boss. */
+async function attachClaimed(
+  deps: WorkerDeps,
+  queue: QueueName,
+  holds: Holds,
+  workedAt: WorkedAt,
+  hasRoom?: () => boolean,
+  onWorked?: () => void,
+): Promise<Attached> {
+  const options = handlers[queue].options(deps.config);
+  const attachment = (attachments += 1);
+  const work = async (lane: number, jobs: AnyJob[]) => {
+    const name = `${queue}/${attachment}.${lane}`;
+    workedAt.set(queue, performance.now());
+    try {
+      return await holds.during(queue, name, jobs, () => runBatch(deps, queue, jobs));
+    } finally {
+      workedAt.set(queue, performance.now());
+      onWorked?.();
+    }
+  };
+  let lanes: Lanes | undefined;
+  const room = hasRoom ?? handlers[queue].room?.(deps, () => lanes?.goOn()) ?? (() => true);
+  lanes = await openLanes(deps, queue, options, { work, hasRoom: room });
+  return { wake: () => lanes.wake(), close: async () => lanes.close() };
+}
+
+/** Works process-order off without claims, and by claims what stands in the way there. */
+async function attachUnclaimed(
+  deps: WorkerDeps,
+  queue: QueueName,
+  holds: Holds,
+  workedAt: WorkedAt,
+): Promise<Attached> {
+  const { WORKER_BATCH_SIZE, WORKER_CONCURRENCY } = deps.config;
+  let isClaiming = false;
+  let claimed: Promise<Attached> | undefined; // opened when it is needed first, as it begins with a claim
+  const loop = createProcessLoop(deps, {
+    batchSize: WORKER_BATCH_SIZE,
+    concurrency: WORKER_CONCURRENCY,
+    onWork: () => workedAt.set(queue, performance.now()),
+    fallBack() {
+      isClaiming = true;
+      const hasRoom = () => isClaiming;
+      const onWorked = () => {
+        isClaiming = false;
+        loop.wake();
+      };
+      if (claimed) void claimed.then(({ wake }) => wake());
+      else claimed = attachClaimed(deps, queue, holds, workedAt, hasRoom, onWorked);
+      claimed.catch((err: unknown) => deps.log.error({ err, queue }, 'jobs not claimed'));
+    },
+  });
+  await registerWorker(deps, queue);
+  loop.wake();
+  return {
+    wake: (dueMs) => loop.wake(dueMs),
+    async close() {
+      await loop.close();
+      await (await claimed)?.close();
+    },
   };
 }
 
 /** Hands a batch to its handler. A job whose payload does not parse goes to the dead letters at once. */
-export async function runBatch(deps: Deps, queue: QueueName, jobs: AnyJob[]): Promise<Outcome[]> {
+export async function runBatch(
+  deps: WorkerDeps,
+  queue: QueueName,
+  jobs: AnyJob[],
+): Promise<Outcome[]> {
   crashPoint('after-claim');
   const log = deps.log.child({ queue });
   const endTimer = deps.metrics.jobs.startTimer({ queue });
@@ -86,7 +154,7 @@ function deadLetter({ id }: AnyJob): Outcome {
   return { id, status: 'deadletter', output: { message: 'The payload is malformed.' } };
 }
 
-function subscribe({ redis, config }: Deps, onWake: (queue: string) => void): () => void {
+function subscribe({ redis, config }: WorkerDeps, onWake: (queue: string) => void): () => void {
   if (!redis) return () => undefined;
   const subscriber = openSubscriber(redis, (connection) =>
     connection.subscribe(wakeChannel(config)),
@@ -98,15 +166,19 @@ function subscribe({ redis, config }: Deps, onWake: (queue: string) => void): ()
 if (import.meta.main) {
   await exitOnFailure(async () => {
     const config = loadConfig();
-    const deps = await openDeps(config, 'worker');
-    const unsubscribe = await startWorkers(deps);
     const { WORKER_PORT, HOST, SHUTDOWN_TIMEOUT_SECONDS } = config;
+    const base = await openDeps(config, 'worker');
+    const queue = createQueue(config, base.log);
+    await queue.boss.start();
+    const deps = { ...base, boss: queue.boss };
+    const stop = await startWorkers(deps);
     const server =
       WORKER_PORT === undefined ? null : await serve(createWorkerApp(deps), WORKER_PORT, HOST);
     deps.log.info({ worker_port: WORKER_PORT }, 'worker started');
     stopOnSignal(async () => {
       deps.log.info('worker stopping');
-      unsubscribe();
+      await stop();
+      await queue.close(SHUTDOWN_TIMEOUT_SECONDS); // jobs in hand are finished, or returned at the timeout
       await closeDeps(deps);
       if (server) await closeServer(server, SHUTDOWN_TIMEOUT_SECONDS);
       deps.log.info('worker stopped');

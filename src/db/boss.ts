@@ -1,12 +1,13 @@
+/*
+ * The client of the queue, for workers. pg-boss claims, retries, dead-letters, supervises and schedules; jobs of orders
+ * are made by place_orders and settled by the doors in sql/functions.
+ */
+import pg from 'pg';
 import { PgBoss, type CommandResponse, type Db, type JobAttempt, type JobResult } from 'pg-boss';
 import type { Logger } from 'pino';
-import { sql } from 'slonik';
-import type { DatabaseTransactionConnection, PrimitiveValueExpression } from 'slonik';
-import { queues, type Payload, type QueueName } from '../../jobs/queues.ts';
+import { sql, type DatabasePool } from 'slonik';
+import { queues, type QueueName } from '../../jobs/queues.ts';
 import type { Config } from '../config.ts';
-
-/** What a process does with the queue: the API only enqueues, a worker also looks after it. */
-export type Role = 'api' | 'worker' | 'migrate';
 
 /** How often workers look after the queues at least; lookout.ts has them do so at once when it is needed. */
 const SUPERVISE_INTERVAL_SECONDS = 120;
@@ -20,124 +21,98 @@ export const MONITOR_INTERVAL_SECONDS = 2;
 /** How often a worker says that it lives: silent three times, and ops.workers calls it dead. */
 const LIFE_SIGN_INTERVAL_SECONDS = 3;
 
+/** prepare_queue_stats() drops the partitions of statistics after 7 days, so pg-boss finds none to drop. */
+const QUEUE_STATS_RETENTION_DAYS = 30;
+
+/** A prepared claim is planned once per connection, and so for this long: the queue grows and shrinks meanwhile. */
+const CONNECTION_LIFETIME_SECONDS = 600;
+
+/** The client of the queue, and its connections. */
+export type Queue = { boss: PgBoss; close: (timeoutSeconds: number) => Promise<void> };
+
 /**
- * Creates the queue's client; `start()` connects it. It keeps a pool of its own, because slonik
- * refuses the multi-statement SQL that pg-boss is maintained with.
+ * Creates a worker's client of the queue; `boss.start()` connects it. `supervise: false` leaves looking after the
+ * queues to others. It has connections of its own, because slonik refuses the multi-statement SQL that pg-boss uses.
  */
-export function createBoss(
+export function createQueue(
   config: Pick<Config, 'DATABASE_URL' | 'QUEUE_POOL_SIZE_MAX'>,
-  role: Role,
   log: Logger,
-): PgBoss {
-  const boss = new PgBoss({
+  { supervise = true } = {},
+): Queue {
+  const pool = new pg.Pool({
     connectionString: config.DATABASE_URL,
-    application_name: `oms-${role}-queue`,
-    instanceName: role,
-    max: role === 'api' ? 2 : config.QUEUE_POOL_SIZE_MAX,
+    application_name: 'oms-worker-queue',
+    max: config.QUEUE_POOL_SIZE_MAX,
     connectionTimeoutMillis: 5_000,
+    maxLifetimeSeconds: CONNECTION_LIFETIME_SECONDS,
+  });
+  pool.on('error', (err) => log.error({ err }, 'queue connection failed'));
+  const boss = new PgBoss({
+    db: workerDb(pool),
+    instanceName: 'worker',
     // Workers look after the rows of the queue; its tables are made by migrate alone, whose role owns
-    // them. All others refuse to start on another schema version.
-    migrate: role === 'migrate',
-    supervise: role === 'worker',
-    schedule: role === 'worker',
+    // them. A worker refuses to start on another schema version.
+    migrate: false,
+    supervise,
+    schedule: supervise,
+    reindex: false,
     superviseIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,
     monitorIntervalSeconds: MONITOR_INTERVAL_SECONDS,
     flowIntervalSeconds: 3600, // it would unblock jobs that wait for another; none of ours does
     cronWorkerIntervalSeconds: 30, // how long after its minute a scheduled job may come
-    persistQueueStats: role === 'worker',
-    ...(role === 'worker' && { instanceHeartbeatSeconds: LIFE_SIGN_INTERVAL_SECONDS }),
+    persistQueueStats: supervise,
+    queueStatRetentionDays: QUEUE_STATS_RETENTION_DAYS,
+    instanceHeartbeatSeconds: LIFE_SIGN_INTERVAL_SECONDS,
   });
   boss.on('error', (err) => log.error({ err }, 'queue error'));
   boss.on('warning', (warning) => log.warn({ warning }, 'queue warning'));
-  return boss;
+  return {
+    boss,
+    async close(timeoutSeconds) {
+      await boss.stop({ graceful: timeoutSeconds > 0, timeout: timeoutSeconds * 1000 });
+      await pool.end();
+    },
+  };
 }
 
-/** A job to be added. The id, when given, makes adding it a second time an error. */
-export type NewJob<Q extends QueueName> = { id: string; data: Payload<Q> };
-
-/**
- * Adds jobs inside the caller's transaction: they are there when it commits, and never were when it
- * rolls back. That is the whole reason the queue lives in Postgres. Throws, and so aborts the
- * transaction, unless each job was really created: pg-boss itself inserts ON CONFLICT DO NOTHING.
- */
-export async function enqueue<Q extends QueueName>(
-  boss: PgBoss,
-  tx: DatabaseTransactionConnection,
-  queue: Q,
-  jobs: NewJob<Q>[],
-): Promise<void> {
-  const rows = jobs.map(({ id, data }) => ({ id, data: queues[queue].payload.parse(data) }));
-  const db = bossDb(tx, `enqueue-${queue}`);
-  const created = new Set(await boss.insert(queue, rows, { db, returnId: true }));
-  const missing = jobs.filter(({ id }) => !created.has(id));
-  if (missing.length > 0)
-    throw new JobNotCreated(
-      queue,
-      missing.map(({ id }) => id),
-    );
+/** Lends a pool to pg-boss, with what a worker may do. */
+function workerDb(pool: pg.Pool): Db {
+  const claims = new Map<string, string>();
+  return {
+    async executeSql(text, values = []) {
+      // pg-boss creates its queue of schedules whenever it starts. migrate has made it, and no worker may.
+      if (text.includes('.create_queue(')) return { rows: [] };
+      // Planning a claim takes longer than carrying it out.
+      if (!text.includes('FOR UPDATE OF j SKIP LOCKED')) return pool.query(text, values);
+      const name = claims.get(text) ?? `claim-${claims.size}`;
+      claims.set(text, name);
+      return pool.query({ name, text, values });
+    },
+  };
 }
 
-/** pg-boss did not create a job that it was given, most likely because its id is taken. */
-export class JobNotCreated extends Error {
-  override name = 'JobNotCreated';
-  constructor(queue: string, ids: string[]) {
-    super(`queue ${queue} did not take job ${ids.join(', ')}`);
-  }
+/** Makes the tables of the next days' statistics, which no worker may create itself. */
+export async function prepareQueueStats({ pool }: { pool: DatabasePool }): Promise<void> {
+  await pool.query(sql.unsafe`SELECT prepare_queue_stats()`);
 }
 
 /** What a handler says of a job. With `settled`, its own transaction has settled it already. */
 export type Outcome = JobResult & { settled?: true };
 
 /**
- * Completes jobs inside the caller's transaction, fenced to the attempts that were claimed. Throws
- * ClaimLost, and so rolls back the effect, when another attempt has taken over any of them.
- *
- * What `boss.complete` does, but never by the index of live jobs (the queue's _i14), which has no `state::text`.
- * pg-boss's statement uses it whenever there were few active ones at the last ANALYZE, and while a transaction stays
- * open that index keeps an entry for every job that was worked off: 150 ms for 500 jobs after 200,000 others.
- */
-export async function completeJobs(
-  tx: DatabaseTransactionConnection,
-  queue: QueueName,
-  attempts: JobAttempt[],
-): Promise<void> {
-  if (attempts.length === 0) return;
-  const ids = attempts.map(({ id }) => id);
-  const claims = attempts.map(({ id, retryCount }) => `(${id},${retryCount})`);
-  const { rowCount } = await tx.query(sql.unsafe`
-    UPDATE pgboss.job AS j SET state = 'completed', completed_on = pgboss.job_now(), output = NULL
-    WHERE j.name = ${queue} AND j.id = ANY(${sql.array(ids, 'uuid')}) AND j.state::text = 'active'
-      AND (j.id, j.retry_count)::text = ANY(${sql.array(claims, 'text')})
-  `);
-  requireClaim(queue, attempts, rowCount);
-}
-
-/**
- * Fails attempts inside the caller's transaction, fenced like `completeJobs`. The next ones come after the
- * queue's back-off; the last ones go to the dead letters.
+ * Fails attempts, fenced to the claims. The next ones come after the queue's back-off; the last ones go to the dead
+ * letters. Throws ClaimLost when another attempt has taken over any of them.
  */
 export async function failJobs(
   boss: PgBoss,
-  tx: DatabaseTransactionConnection,
   queue: QueueName,
   attempts: JobAttempt[],
   message: string,
 ): Promise<void> {
-  const response = await boss.fail(queue, attempts, { message }, { db: bossDb(tx) });
+  const response = await boss.fail(queue, attempts, { message });
   // The count is part of every response of pg-boss 12.38, and missing from its types.
-  requireClaim(queue, attempts, (response as CommandResponse & { affected: number }).affected);
-}
-
-/** Fails an attempt like `failJobs`, and puts the next one off for so many seconds instead. */
-export async function retryJobAfter(
-  boss: PgBoss,
-  tx: DatabaseTransactionConnection,
-  queue: QueueName,
-  attempt: JobAttempt,
-  { message, seconds }: { message: string; seconds: number },
-): Promise<void> {
-  await failJobs(boss, tx, queue, [attempt], message);
-  await boss.update(queue, undefined, { id: attempt.id, startAfter: seconds, db: bossDb(tx) });
+  const lost = attempts.length - (response as CommandResponse & { affected: number }).affected;
+  if (lost > 0) throw new ClaimLost(queue, lost);
 }
 
 /** How long pg-boss would wait before the next attempt: exponential, with jitter in its upper half. */
@@ -147,36 +122,10 @@ export function backOffSeconds(queue: QueueName, { retryCount }: JobAttempt): nu
   return Math.min(retryDelayMax, doubled * (0.5 + Math.random() / 2));
 }
 
-function requireClaim(queue: QueueName, attempts: JobAttempt[], settled: number): void {
-  const lost = attempts.length - settled;
-  if (lost > 0) throw new ClaimLost(queue, lost);
-}
-
-/** This worker no longer holds the jobs it was working on: its transaction must not commit. */
+/** This worker no longer holds the jobs it was working on: what it has done for them did not commit. */
 export class ClaimLost extends Error {
   override name = 'ClaimLost';
   constructor(queue: string, lost: number) {
     super(`${lost} job(s) of queue ${queue} are no longer claimed by this attempt`);
   }
-}
-
-/**
- * Lends a slonik transaction to pg-boss for one call. Not for `fetch`: slonik's parsers apply. With a name, the
- * statement is prepared under it, once per connection: pg-boss must not use another text there.
- */
-export function bossDb(tx: DatabaseTransactionConnection, name?: string): Db {
-  return {
-    async executeSql(text, values = []) {
-      // pg-boss writes its own SQL with $1 placeholders, which a template tag cannot express, so
-      // this is the one place where a query token is assembled by hand.
-      const query = {
-        ...sql.unsafe`SELECT`,
-        sql: text,
-        values: values as PrimitiveValueExpression[],
-        ...(name !== undefined && { name }),
-      };
-      const { rows } = await tx.query(query);
-      return { rows: [...rows] };
-    },
-  };
 }

@@ -19,8 +19,8 @@ const AuditRun = z.object({
   violations: z.record(z.string(), z.int()),
 });
 
-/** Liveness, readiness and metrics; served by API and workers alike. */
-export function healthRoutes(deps: Deps) {
+/** Liveness, readiness and metrics; served by API and workers alike. `waiting`: orders that wait to be placed. */
+export function healthRoutes(deps: Deps, waiting = () => 0) {
   const router = new Router();
 
   router.get('/livez', (ctx) => {
@@ -43,7 +43,7 @@ export function healthRoutes(deps: Deps) {
       deps.log.debug({ err }, 'audit gauges not read');
       deps.metrics.auditViolations.reset();
     });
-    deps.metrics.intakeWaiting.set(deps.intake.waiting());
+    deps.metrics.intakeWaiting.set(waiting());
     ctx.type = deps.metrics.registry.contentType;
     ctx.body = await deps.metrics.registry.metrics();
   });

@@ -3,18 +3,22 @@
  * COMPLETED. No transaction is open meanwhile. The call happens at least once, and carries the
  * order's id as Idempotency-Key; its effect on the database happens once, fenced to the attempt.
  */
-import type { Job } from 'pg-boss';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { sql } from 'slonik';
 import { Webhook } from 'standardwebhooks';
 import { backOffSeconds, ClaimLost, type Outcome } from '../db/boss.ts';
-import type { Deps } from '../deps.ts';
-import { columns } from './orders.ts';
-import { moving, nothingToDo, settled, togetherOrApart } from './processing.ts';
+import type { Deps, WorkerDeps } from '../deps.ts';
+import {
+  claims,
+  lockTimeoutMs,
+  nothingToDo,
+  settled,
+  togetherOrApart,
+  WORKER_NAME,
+  type OrderJob,
+} from './processing.ts';
 import { Order } from './schema.ts';
-import { createSettlement, type Settlement, type Verdict } from './settlement.ts';
-
-type OrderJob = Job<{ order_id: string }>;
+import { createSettlement, type End, type Retry, type Settlement } from './settlement.ts';
 
 /** 4xx that mean "not now" rather than "never". */
 const RETRIABLE = new Set([408, 409, 425, 429]);
@@ -38,7 +42,7 @@ type Desk = {
 const desks = new WeakMap<Deps['pool'], Desk>();
 
 // By the pool, which a process has one of: deps are copied for every batch.
-function deskOf(deps: Deps): Desk {
+function deskOf(deps: WorkerDeps): Desk {
   const desk = desks.get(deps.pool) ?? {
     limit: pLimit(deps.config.FULFILMENT_CONCURRENCY),
     settlement: createSettlement(deps),
@@ -53,14 +57,14 @@ function deskOf(deps: Deps): Desk {
  * Says whether this process can take more orders, and calls back when that may have changed. A slow answer
  * keeps the lane that has claimed the order, and nobody else.
  */
-export function roomForOrders(deps: Deps, onRoom: () => void): () => boolean {
+export function roomForOrders(deps: WorkerDeps, onRoom: () => void): () => boolean {
   const desk = deskOf(deps);
   desk.onRoom = onRoom;
   return () => desk.inHand < deps.config.FULFILMENT_CONCURRENCY;
 }
 
 /** Works off a batch by way of FULFILMENT_URL, with bounded concurrency in the whole process. */
-export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<Outcome[]> {
+export async function fulfilOrders(deps: WorkerDeps, jobs: OrderJob[]): Promise<Outcome[]> {
   const desk = deskOf(deps);
   desk.inHand += jobs.length;
   const taking = takeBatch(deps, jobs);
@@ -79,7 +83,7 @@ export async function fulfilOrders(deps: Deps, jobs: OrderJob[]): Promise<Outcom
   );
 }
 
-async function takeBatch(deps: Deps, jobs: OrderJob[]) {
+async function takeBatch(deps: WorkerDeps, jobs: OrderJob[]) {
   const orders = new Map<string, Order>();
   const results = await togetherOrApart(deps, jobs, async (some, again) => {
     for (const order of await takeIntoProcessing(deps, some, again)) orders.set(order.id, order);
@@ -89,33 +93,19 @@ async function takeBatch(deps: Deps, jobs: OrderJob[]) {
 }
 
 /** Commits the orders as PROCESSING. Cancelled and finished ones are not among those it returns. */
-async function takeIntoProcessing(
-  deps: Deps,
+function takeIntoProcessing(
+  { pool }: WorkerDeps,
   jobs: OrderJob[],
   again: boolean,
 ): Promise<readonly Order[]> {
-  const taken = await deps.pool.any(sql.type(Order)`
-    ${moving(jobs, { from: ['PENDING'], to: 'PROCESSING', again })}
-    RETURNING ${columns}
-  `);
-  deps.hints.announce(taken);
-  const ids = new Set(jobs.map(({ data }) => data.order_id));
-  for (const { id } of taken) ids.delete(id);
-  return ids.size === 0 ? taken : [...taken, ...(await findProcessing(deps, [...ids]))];
-}
-
-/** Those that an earlier attempt has taken. */
-function findProcessing({ pool }: Deps, ids: string[]): Promise<readonly Order[]> {
-  return pool.any(sql.type(Order)`
-    SELECT ${columns} FROM orders
-    WHERE id = ANY(${sql.array(ids, 'uuid')}) AND status = 'PROCESSING'
-    ORDER BY id
-    LIMIT ${ids.length}
+  return pool.any(sql.prepared('take-orders', Order)`
+    SELECT id, status, version, user_id, product_name, amount, currency, metadata, created_at, updated_at
+    FROM take_orders(${claims(jobs)}::jsonb, ${WORKER_NAME}, ${lockTimeoutMs(again)})
   `);
 }
 
 async function fulfilOrder(
-  deps: Deps,
+  deps: WorkerDeps,
   { settlement }: Desk,
   job: OrderJob,
   order: Order,
@@ -126,13 +116,11 @@ async function fulfilOrder(
     if (verdict.status === 'PROCESSING') {
       log.warn({ reason: verdict.reason }, 'fulfilment to be retried');
       // A worker that has to stop has given the job back already.
-      if (!job.signal.aborted) await settlement.add({ job, verdict });
+      if (!job.signal.aborted) await settlement.retry(job, verdict);
       return failed(job, verdict.reason);
     }
-    if (await settlement.add({ job, verdict })) return settled(job);
-    // Somebody else has changed it meanwhile: cancelled, finished, or put back to be processed again.
-    if (await isPending(deps, order.id)) return failed(job, 'The order was put back.');
-    return nothingToDo(job);
+    if (await settlement.end(job, verdict)) return settled(job);
+    return nothingToDo(job); // the order has ended meanwhile
   } catch (err) {
     // Rolled back. Whoever took the job over decides on it now, or pg-boss retries it.
     log.warn({ err, claim_lost: err instanceof ClaimLost }, 'fulfilment not recorded');
@@ -144,7 +132,7 @@ function failed({ id }: OrderJob, message: string): Outcome {
   return { id, status: 'failed', output: { message } };
 }
 
-function verdictOn(job: OrderJob, answer: Answer): Verdict {
+function verdictOn(job: OrderJob, answer: Answer): End | Retry {
   if (answer.outcome === 'accepted') return { status: 'COMPLETED' };
   const { reason } = answer;
   if (answer.outcome === 'refused') return { status: 'FAILED', reason };
@@ -155,12 +143,8 @@ function verdictOn(job: OrderJob, answer: Answer): Verdict {
   return { status: 'PROCESSING', reason, seconds };
 }
 
-function isPending({ pool }: Deps, id: string): Promise<boolean> {
-  return pool.exists(sql.unsafe`SELECT FROM orders WHERE id = ${id} AND status = 'PENDING'`);
-}
-
 async function requestFulfilment(
-  { config }: Deps,
+  { config }: Pick<Deps, 'config'>,
   order: Order,
   signal: AbortSignal,
 ): Promise<Answer> {

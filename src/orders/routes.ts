@@ -1,11 +1,12 @@
 import { Router, type RouterContext } from '@koa/router';
-import type { Deps } from '../deps.ts';
+import type { ApiDeps } from '../deps.ts';
 import { authenticate, type Authenticated } from '../http/auth.ts';
 import { answer, idempotencyKey, type Keyed } from '../http/idempotency.ts';
 import { parse } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
 import { placeOrder } from './intake.ts';
-import { cancelOrder, findOrder, listEvents, listOrders } from './orders.ts';
+import { cancelOrder } from './cancellation.ts';
+import { findOrder, listEvents, listOrders } from './queries.ts';
 import {
   cursorAfter,
   MyOrdersFilter,
@@ -16,7 +17,7 @@ import {
 } from './schema.ts';
 
 /** The user's own orders. Each route stands beside the seed's alias for it, and shares its limit. */
-export function orderRoutes(deps: Deps) {
+export function orderRoutes(deps: ApiDeps) {
   const { config } = deps;
   const router = new Router<Keyed>({ prefix: '/orders' });
   const authenticated = authenticate(config);

@@ -1,85 +1,95 @@
 /*
- * Settles what the external step has answered: orders and jobs whose answers come in together by one
- * transaction, those that come in meanwhile by the next. Each is fenced to the attempt that asked, and one
- * that cannot be settled leaves its neighbours alone.
+ * Settles what the external step has answered: answers that come in together by one statement, those that come in
+ * meanwhile by the next. Each is fenced to the attempt that asked, and one that cannot be settled leaves its neighbours
+ * alone.
  */
-import type { Job, JobAttempt } from 'pg-boss';
-import type { DatabaseTransactionConnection } from 'slonik';
+import { sql } from 'slonik';
+import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
-import { completeJobs, failJobs, retryJobAfter } from '../db/boss.ts';
-import type { Deps } from '../deps.ts';
-import { createGroupCommit, type GroupCommit } from '../group-commit.ts';
+import { failJobs } from '../db/boss.ts';
+import type { WorkerDeps } from '../deps.ts';
+import { createGroupCommit } from '../group-commit.ts';
 import {
-  announceFinished,
-  attemptsFor,
+  fenced,
   isIsolatable,
-  moveOrders,
-  type Moved,
+  lockTimeoutMs,
+  recordFinished,
+  WORKER_NAME,
+  type OrderJob,
 } from './processing.ts';
 
-/** What is to become of an order and of the attempt. `seconds`: the next one comes no sooner. */
-export type Verdict =
-  | { status: 'COMPLETED' }
-  | { status: 'FAILED'; reason: string }
-  | { status: 'PROCESSING'; reason: string; seconds?: number };
+/** How an order ends. */
+export type End = { status: 'COMPLETED' } | { status: 'FAILED'; reason: string };
 
-type Answered = { job: Job<{ order_id: string }>; verdict: Verdict };
-type Group = [Answered, ...Answered[]];
-type Done = { status: Verdict['status']; orders: readonly Moved[]; settled: JobAttempt[] };
+/** Why an attempt is to be made again. `seconds`: no sooner than in so many. */
+export type Retry = { status: 'PROCESSING'; reason: string; seconds?: number };
 
-/** Resolves with whether the order was PROCESSING as expected; else nothing was done to it. */
-export type Settlement = GroupCommit<Answered, boolean>;
+/** Settles answers. There are never more of them than the process has jobs in hand. */
+export type Settlement = {
+  /** Ends an order and completes its job. Resolves with false when the order was over already: nothing was done. */
+  end(job: OrderJob, end: End): Promise<boolean>;
+  /** Fails the attempt now: the last one of its batch may be answered much later. pg-boss retries it. */
+  retry(job: OrderJob, retry: Retry): Promise<void>;
+};
 
-/** Collects the answers of one process. There are never more of them than it has jobs in hand. */
-export function createSettlement(deps: Deps): Settlement {
-  return createGroupCommit<Answered, boolean>({
-    lanes: 1,
-    sizeMax: Infinity,
-    waitingMax: Infinity,
-    commit: (answered, again) => settle(deps, answered, again),
-    isOneToBlame: isIsolatable,
+/** Opens the settlement of one process. Both reject with ClaimLost when another attempt has taken the job over. */
+export function createSettlement(deps: WorkerDeps): Settlement {
+  const unbounded = { lanes: 1, sizeMax: Infinity, waitingMax: Infinity, isOneToBlame: isIsolatable };
+  const ends = createGroupCommit<Ended, boolean>({
+    ...unbounded,
+    commit: (ended, again) => endOrders(deps, ended, again),
   });
+  const retries = createGroupCommit<Retried, true>({
+    ...unbounded,
+    commit: (retried) => retryLater(deps, retried),
+  });
+  return {
+    end: (job, end) => ends.add({ job, end }),
+    retry: async (job, retry) => void (await retries.add({ job, retry })),
+  };
 }
 
-async function settle(deps: Deps, answered: Answered[], again: boolean): Promise<boolean[]> {
-  const groups = Map.groupBy(answered, ({ verdict }) => JSON.stringify(verdict));
-  const done = await deps.pool.transaction(async (tx) => {
-    const each: Done[] = [];
-    for (const group of groups.values()) each.push(await carryOut(deps, tx, group as Group, again));
-    return each;
-  });
+type Ended = { job: OrderJob; end: End };
+type Retried = { job: OrderJob; retry: Retry };
+
+const OrderIds = z.object({ order_ids: z.array(z.guid()) });
+
+async function endOrders(deps: WorkerDeps, ended: Ended[], again: boolean): Promise<boolean[]> {
+  const batch = ended.map(({ job: { id, retryCount, data }, end }) => ({
+    id,
+    retry_count: retryCount,
+    data,
+    ...end,
+  }));
+  const { order_ids } = await fenced(deps.pool, ended.length, (pool) =>
+    pool.one(sql.prepared('settle-orders', OrderIds)`
+      SELECT settle_orders(${JSON.stringify(batch)}::jsonb, ${WORKER_NAME}, ${lockTimeoutMs(again)}) AS order_ids
+    `),
+  );
   crashPoint('after-work-commit');
-  for (const { status, orders } of done) {
-    if (status !== 'PROCESSING') announceFinished(deps, orders, status);
+  const changed = new Set(order_ids);
+  for (const status of ['COMPLETED', 'FAILED'] as const) {
+    const these = batch.filter((each) => each.status === status && changed.has(each.id));
+    recordFinished(
+      deps,
+      these.map(({ id }) => id),
+      status,
+    );
   }
-  const all = new Set(done.flatMap(({ settled }) => settled));
-  return answered.map(({ job }) => all.has(job));
+  return ended.map(({ job }) => changed.has(job.id));
 }
 
-/** Does the same to all that got the same verdict. */
-async function carryOut(
-  { boss }: Deps,
-  tx: DatabaseTransactionConnection,
-  group: Group,
-  again: boolean,
-): Promise<Done> {
-  const [{ verdict }] = group;
-  const { status } = verdict;
-  const jobs = group.map(({ job }) => job);
-  if (status === 'PROCESSING') {
-    // Here, and not by way of what the batch returns: the last of it may be answered much later.
-    const { reason: message, seconds } = verdict;
-    if (seconds === undefined) await failJobs(boss, tx, 'process-order', jobs, message);
-    else
-      for (const job of jobs)
-        await retryJobAfter(boss, tx, 'process-order', job, { message, seconds });
-    return { status, orders: [], settled: jobs };
+async function retryLater({ boss, pool }: WorkerDeps, retried: Retried[]): Promise<true[]> {
+  const byReason = Map.groupBy(retried, ({ retry }) => retry.reason);
+  for (const [reason, group] of byReason) {
+    const jobs = group.map(({ job }) => job);
+    await failJobs(boss, 'process-order', jobs, reason);
   }
-  const reason = status === 'FAILED' ? verdict.reason : '';
-  const orders = await moveOrders(tx, jobs, { from: ['PROCESSING'], to: status, reason, again });
-  crashPoint('after-effect');
-  const settled = attemptsFor(jobs, orders);
-  await completeJobs(tx, 'process-order', settled);
-  crashPoint('after-completion');
-  return { status, orders, settled };
+  const postponed = retried.flatMap(({ job: { id, retryCount }, retry: { seconds } }) =>
+    seconds === undefined ? [] : { id, retry_count: retryCount, seconds: Math.ceil(seconds) },
+  );
+  if (postponed.length > 0) {
+    await pool.query(sql.unsafe`SELECT postpone_jobs(${JSON.stringify(postponed)}::jsonb)`);
+  }
+  return retried.map(() => true);
 }

@@ -1,0 +1,76 @@
+import { sql } from 'slonik';
+import { z } from 'zod';
+import { crashPoint } from '../crash-point.ts';
+import type { Deps } from '../deps.ts';
+import type { KeyedRequest, Reply } from '../http/idempotency.ts';
+import { Problem } from '../http/problem.ts';
+import { Keyed, outcomeOf } from './idempotency.ts';
+import type { NewOrder } from './schema.ts';
+
+/** An order that has its id and its user, and is not stored yet. */
+export type IdentifiedOrder = NewOrder & { id: string; user_id: string };
+
+/** An order to be placed, and the Idempotency-Key of its request, if it has one. */
+export type Placement = {
+  id: string;
+  /** The order as JSON, up to what the database adds: it is sent to place_orders and answered with. */
+  json: string;
+  request: KeyedRequest | undefined;
+};
+
+/** Prepares an order for `placeOrders`. */
+export function createPlacement(order: IdentifiedOrder, request?: KeyedRequest): Placement {
+  const { id, user_id, product_name, amount, currency, metadata } = order;
+  const content = { user_id, product_name, amount, currency, metadata };
+  const json = JSON.stringify({ id, status: 'PENDING', version: 1, ...content });
+  return { id, json: json.slice(0, -1), request };
+}
+
+const Placed = z.object({
+  placed: z.int(),
+  created_at: z.string().nullable(),
+  keyed: z.array(Keyed).nullable(),
+});
+
+/**
+ * Stores orders, their jobs and the replies of those with a key, by one statement: all or none
+ * (sql/functions/place_orders.sql). Says for each, in order, what its request is answered or refused with; a key that
+ * is refused leaves the other orders alone. No lock is waited for longer than `lockTimeoutMs`.
+ */
+export async function placeOrders(
+  { config, pool, hints, metrics }: Pick<Deps, 'config' | 'pool' | 'hints' | 'metrics'>,
+  placements: Placement[],
+  lockTimeoutMs = config.INTAKE_LOCK_TIMEOUT_MS,
+): Promise<(Reply | Problem)[]> {
+  const isKeyed = placements.some(({ request }) => request !== undefined);
+  const { placed, created_at, keyed } = await pool.one(sql.prepared('place-orders', Placed)`
+    SELECT placed, created_at, keyed
+    FROM place_orders(
+      ${batchJson(placements)}::jsonb, ${lockTimeoutMs},
+      ${isKeyed ? config.IDEMPOTENCY_KEY_TTL_HOURS : null}
+    )
+  `);
+  crashPoint('after-commit');
+  if (placed > 0) {
+    hints.wake('process-order');
+    metrics.ordersPlaced.inc(placed);
+  }
+  const times = `,"created_at":"${created_at}","updated_at":"${created_at}"}`;
+  if (!keyed) return placements.map((placement) => placedReply(placement, times));
+  const outcomes = new Map(keyed.map((each) => [each.id, outcomeOf(each)]));
+  return placements.map(
+    (placement) => outcomes.get(placement.id) ?? placedReply(placement, times),
+  );
+}
+
+function batchJson(placements: Placement[]): string {
+  const elements = placements.map(({ json, request }) =>
+    request ? `${json},${JSON.stringify(request).slice(1)}` : `${json}}`,
+  );
+  return `[${elements.join()}]`;
+}
+
+function placedReply({ id, json }: Placement, times: string): Reply {
+  const headers = { Location: `/orders/${id}` };
+  return { status: 201, headers, body: json + times, order_id: id, replayed: false };
+}

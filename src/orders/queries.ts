@@ -1,0 +1,51 @@
+import { sql } from 'slonik';
+import type { Deps } from '../deps.ts';
+import { Problem } from '../http/problem.ts';
+import { Order, OrderEvent, type OrderFilter } from './schema.ts';
+
+const columns = sql.fragment`
+  id, status, version, user_id, product_name, amount, currency, metadata, created_at, updated_at
+`;
+
+/** A page of the user's orders, newest first. */
+export function listOrders(
+  { pool }: Pick<Deps, 'pool'>,
+  userId: string,
+  filter: OrderFilter,
+): Promise<readonly Order[]> {
+  return pool.any(sql.type(Order)`
+    SELECT ${columns}
+    FROM orders
+    WHERE ${sql.and([
+      sql.fragment`user_id = ${userId}`,
+      filter.status && sql.fragment`status = ${filter.status}`,
+      filter.cursor && sql.fragment`id < ${filter.cursor}`,
+    ])}
+    ORDER BY id DESC
+    LIMIT ${filter.limit}
+  `);
+}
+
+/** One order of the user. Another user's order is as absent as one that never was. */
+export async function findOrder(
+  { pool }: Pick<Deps, 'pool'>,
+  userId: string,
+  id: string,
+): Promise<Order> {
+  const order = await pool.maybeOne(sql.type(Order)`
+    SELECT ${columns} FROM orders WHERE id = ${id} AND user_id = ${userId}
+  `);
+  if (!order) throw new Problem('order-not-found');
+  return order;
+}
+
+/** Everything that happened to an order of the user, oldest first. */
+export async function listEvents(deps: Pick<Deps, 'pool'>, userId: string, id: string) {
+  await findOrder(deps, userId, id);
+  return deps.pool.any(sql.type(OrderEvent)`
+    SELECT version, from_status, to_status, actor, reason, at
+    FROM order_events
+    WHERE order_id = ${id}
+    ORDER BY version
+  `);
+}
