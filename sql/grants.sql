@@ -51,7 +51,7 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ops TO oms_dba;
 -- Auditors: the invariants, and the evidence behind them.
 GRANT USAGE ON SCHEMA public, pgboss, audit TO oms_auditor;
 GRANT SELECT ON ALL TABLES IN SCHEMA audit TO oms_auditor;
-GRANT SELECT ON orders, order_events, order_transitions, migrations, migration_checksums TO oms_auditor;
+GRANT SELECT ON orders, order_events, order_transitions, migrations TO oms_auditor;
 GRANT SELECT (user_id, method, path, key, fingerprint, status, order_id, xact_id, created_at, expires_at)
   ON idempotency_keys TO oms_auditor;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA audit TO oms_auditor;

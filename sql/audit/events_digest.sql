@@ -2,7 +2,7 @@
 -- of sha256: over an order's events (number, hash), over the orders of about a minute (those whose ids share
 -- the first 4 bytes), over all of those. So it takes memory for a minute's orders, and not for a day's.
 -- from_at only spares reading the older part of the table.
-CREATE FUNCTION audit.events_digest(from_xid xid8, to_xid xid8, from_at timestamptz DEFAULT '-infinity')
+CREATE OR REPLACE FUNCTION audit.events_digest(from_xid xid8, to_xid xid8, from_at timestamptz DEFAULT '-infinity')
 RETURNS TABLE (events bigint, digest bytea) LANGUAGE sql STABLE AS $$
   SELECT coalesce(sum(b.events), 0)::bigint, sha256(coalesce(string_agg(b.digest, '' ORDER BY b.bucket), ''))
   FROM (

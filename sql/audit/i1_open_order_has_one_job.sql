@@ -2,7 +2,7 @@
 --
 -- Live is a process-order job that is yet to be settled or, once its retries are used up, the dead letter
 -- that will set the order FAILED. Each open order looks its job up by key, so the view costs what is open.
-CREATE VIEW audit.i1_open_order_has_one_job AS
+CREATE OR REPLACE VIEW audit.i1_open_order_has_one_job AS
 SELECT
   'I1'::text       AS invariant,
   'critical'::text AS severity,

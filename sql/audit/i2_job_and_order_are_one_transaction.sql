@@ -4,7 +4,7 @@
 -- Order, first event and job each carry the id of the transaction that wrote them; NULL on an order from
 -- before such were recorded. They are brought together by GROUP BY instead of a join, so that a condition
 -- on order_id reaches the index of each table.
-CREATE VIEW audit.i2_job_and_order_are_one_transaction AS
+CREATE OR REPLACE VIEW audit.i2_job_and_order_are_one_transaction AS
 SELECT
   'I2'::text       AS invariant,
   'critical'::text AS severity,

@@ -2,7 +2,7 @@
 --
 -- Only an operator's FAILED → PENDING makes room for another end. Events from before transactions were
 -- recorded (xact_id NULL) name no attempt.
-CREATE VIEW audit.i3_completed_once AS
+CREATE OR REPLACE VIEW audit.i3_completed_once AS
 SELECT
   'I3'::text       AS invariant,
   'critical'::text AS severity,

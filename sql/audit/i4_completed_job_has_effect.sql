@@ -5,7 +5,7 @@
 -- row of a completed job. xmin is that of the subtransaction inside a savepoint, so either it equals the
 -- event's xmin, or the 32 low bits of the transaction id that the event recorded. A restore from pg_dump
 -- writes all rows anew: until jobs from before it are deleted, after a day, they are listed here.
-CREATE VIEW audit.i4_completed_job_has_effect AS
+CREATE OR REPLACE VIEW audit.i4_completed_job_has_effect AS
 SELECT
   'I4'::text       AS invariant,
   'critical'::text AS severity,

@@ -2,7 +2,7 @@
 -- the last one ends at the order's status and version.   psql: TABLE audit.i5_events_tell_the_status;
 --
 -- The order itself is put behind its events as one more, so that one pass of a window sees everything.
-CREATE VIEW audit.i5_events_tell_the_status AS
+CREATE OR REPLACE VIEW audit.i5_events_tell_the_status AS
 SELECT
   'I5'::text       AS invariant,
   'critical'::text AS severity,

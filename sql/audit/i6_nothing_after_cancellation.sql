@@ -1,6 +1,6 @@
 -- I6: nothing happens to a cancelled order: no event after the cancellation, no completion at all, no live job.
 --   psql: TABLE audit.i6_nothing_after_cancellation;
-CREATE VIEW audit.i6_nothing_after_cancellation AS
+CREATE OR REPLACE VIEW audit.i6_nothing_after_cancellation AS
 SELECT
   'I6'::text       AS invariant,
   'critical'::text AS severity,

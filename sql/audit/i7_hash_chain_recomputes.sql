@@ -1,6 +1,6 @@
 -- I7: the hash of every event recomputes from its content and the hash before it, the first one from what
 -- was ordered.   psql: TABLE audit.i7_hash_chain_recomputes;
-CREATE VIEW audit.i7_hash_chain_recomputes AS
+CREATE OR REPLACE VIEW audit.i7_hash_chain_recomputes AS
 SELECT
   'I7'::text       AS invariant,
   'critical'::text AS severity,

@@ -4,7 +4,7 @@
 -- Progress is what its job is seen doing: being enqueued, claimed, kept alive by heartbeats, put off to a
 -- later start (a retry's back-off, a Retry-After). While that start lies ahead, the order is waiting as it
 -- should; but nothing puts a job off by more than an hour. One whose queue is paused, or that no worker comes to, stands still.
-CREATE VIEW audit.i8_open_order_makes_progress AS
+CREATE OR REPLACE VIEW audit.i8_open_order_makes_progress AS
 SELECT
   'I8'::text      AS invariant,
   'warning'::text AS severity,

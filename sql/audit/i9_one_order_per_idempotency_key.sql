@@ -3,7 +3,7 @@
 --
 -- A key of a POST that answered 201 created the order that it names; other keys name the order that they
 -- changed. Keys live for a day, so the view costs what a day's requests are.
-CREATE VIEW audit.i9_one_order_per_idempotency_key AS
+CREATE OR REPLACE VIEW audit.i9_one_order_per_idempotency_key AS
 SELECT
   'I9'::text       AS invariant,
   'critical'::text AS severity,

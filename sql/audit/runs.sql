@@ -1,5 +1,5 @@
 -- The scheduled audits, newest first.   psql: TABLE audit.runs;
-CREATE VIEW audit.runs AS
+CREATE OR REPLACE VIEW audit.runs AS
 SELECT id, started_at, finished_at, orders, violations, cardinality(watched) AS watched
 FROM audit_runs
 ORDER BY id DESC;

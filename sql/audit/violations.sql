@@ -2,7 +2,7 @@
 --
 -- With many orders ask for a range: each view turns a condition on order_id into scans of indexes.
 --   psql: SELECT invariant, order_id, evidence FROM audit.violations WHERE order_id = '…';
-CREATE VIEW audit.violations AS
+CREATE OR REPLACE VIEW audit.violations AS
 SELECT invariant, severity, order_id, evidence FROM audit.i1_open_order_has_one_job
 UNION ALL
 SELECT invariant, severity, order_id, evidence FROM audit.i2_job_and_order_are_one_transaction

@@ -44,9 +44,15 @@ CREATE INDEX refresh_tokens_family_ix ON refresh_tokens (family_id);
 CREATE INDEX refresh_tokens_expires_ix ON refresh_tokens (expires_at);
 
 COMMENT ON TABLE  users                     IS 'One row per account.';
+
 COMMENT ON COLUMN users.password_hash       IS 'argon2id, in PHC string format.';
+
 COMMENT ON TABLE  refresh_tokens            IS 'One row per refresh token ever issued and not yet expired.';
+
 COMMENT ON COLUMN refresh_tokens.family_id  IS 'All tokens that descend from one login; equals the id of the first.';
+
 COMMENT ON COLUMN refresh_tokens.token_hash IS 'sha256 of the token; the token itself is stored nowhere.';
+
 COMMENT ON COLUMN refresh_tokens.expires_at IS 'Set at login for the whole family: rotation does not prolong it.';
+
 COMMENT ON COLUMN refresh_tokens.used_at    IS 'Exchanged at this time. A later use means that it was stolen.';

@@ -1,6 +1,6 @@
 -- From here on in this transaction the trail names the database role that is logged in, and this reason.
 -- Called again without a reason when the work is done, so that it does not stand on what comes after.
-CREATE FUNCTION ops._act_as(reason text DEFAULT '') RETURNS void LANGUAGE sql
+CREATE OR REPLACE FUNCTION ops._act_as(reason text DEFAULT '') RETURNS void LANGUAGE sql
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT set_config('oms.actor', '', true), set_config('oms.attempts', '', true),
     set_config('oms.reason', _act_as.reason, true)

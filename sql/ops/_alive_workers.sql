@@ -1,5 +1,5 @@
 -- How many living worker processes take jobs from a queue. They say so with each sign of life, every 3 s.
-CREATE FUNCTION ops._alive_workers(queue text) RETURNS bigint LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION ops._alive_workers(queue text) RETURNS bigint LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT count(*)
   FROM pgboss.instance AS i

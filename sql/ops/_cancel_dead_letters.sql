@@ -1,6 +1,6 @@
 -- Takes back the dead letters of an order that nobody has dealt with: one that is left would set the order
 -- FAILED after it was tried again. One that a worker has in hand is OM007.
-CREATE FUNCTION ops._cancel_dead_letters(order_id uuid) RETURNS void LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION ops._cancel_dead_letters(order_id uuid) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   letter record;

@@ -1,5 +1,5 @@
 -- Who has an active job in hand, since when, and what happens when they are no more.
-CREATE FUNCTION ops._explain_active(job pgboss.job) RETURNS text LANGUAGE plpgsql STABLE
+CREATE OR REPLACE FUNCTION ops._explain_active(job pgboss.job) RETURNS text LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   holder   record;

@@ -1,5 +1,5 @@
 -- How a job ended that will not run any more, and what can be done about it.
-CREATE FUNCTION ops._explain_ended(job pgboss.job) RETURNS text LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION ops._explain_ended(job pgboss.job) RETURNS text LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT CASE job.state
     WHEN 'completed' THEN format('Completed at %s, by attempt %s.', ops._at(job.completed_on), job.retry_count + 1)

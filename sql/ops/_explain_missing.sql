@@ -1,5 +1,5 @@
 -- What to say of an id that no job has: an order's, whose job is gone, or nobody's (OM005).
-CREATE FUNCTION ops._explain_missing(job_id uuid) RETURNS text LANGUAGE plpgsql STABLE
+CREATE OR REPLACE FUNCTION ops._explain_missing(job_id uuid) RETURNS text LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   placed public.orders;

@@ -1,5 +1,5 @@
 -- The order of a job, and what it came from when it is a dead letter: the rest of the first line.
-CREATE FUNCTION ops._explain_order(job pgboss.job) RETURNS text LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION ops._explain_order(job pgboss.job) RETURNS text LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT CASE WHEN o.id IS NOT NULL THEN format(', order %s', o.status) ELSE '' END
     || CASE WHEN job.source_name IS NOT NULL THEN

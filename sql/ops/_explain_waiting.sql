@@ -1,5 +1,5 @@
 -- Everything that a waiting job waits for, a line each; the first is what to deal with first.
-CREATE FUNCTION ops._explain_waiting(job pgboss.job) RETURNS text LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION ops._explain_waiting(job pgboss.job) RETURNS text LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT string_agg(why, E'\n' ORDER BY rank)
   FROM (

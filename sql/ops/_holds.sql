@@ -2,7 +2,7 @@
 --   psql: SELECT * FROM ops._holds WHERE job_id = '…';
 -- A row counts only as long as its job is at the same attempt: what a dead worker left behind names
 -- jobs that others have taken over.
-CREATE VIEW ops._holds AS
+CREATE OR REPLACE VIEW ops._holds AS
 SELECT
   h.queue,
   held.job_id,

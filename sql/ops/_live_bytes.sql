@@ -1,7 +1,7 @@
 -- About how many bytes the rows of a table need, from the planner's statistics. NULL until it is analyzed.
 --   psql: SELECT ops._live_bytes('orders'::regclass, 1000);
 -- SECURITY DEFINER: Postgres shows the statistics of a column only to those who may read the column.
-CREATE FUNCTION ops._live_bytes(relation oid, live_rows bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION ops._live_bytes(relation oid, live_rows bigint) RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   -- 28: the row's header and its pointer, rounded to 8; pages keep a header of 24 bytes themselves.
   SELECT (live_rows * (28 + sum((1 - s.null_frac) * s.avg_width) + 4) * 1.01)::bigint

@@ -1,6 +1,6 @@
 -- Locks an order and its job, in the order in which workers do, and never waits: unknown is OM005, locked by
 -- somebody else OM007. The job is all NULL when it is gone.
-CREATE FUNCTION ops._lock_order(order_id uuid, OUT placed public.orders, OUT job pgboss.job) LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION ops._lock_order(order_id uuid, OUT placed public.orders, OUT job pgboss.job) LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   SELECT o.* INTO placed FROM public.orders AS o WHERE o.id = _lock_order.order_id FOR NO KEY UPDATE NOWAIT;

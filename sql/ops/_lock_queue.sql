@@ -1,6 +1,6 @@
 -- One person at a time pauses or resumes a queue: unknown is OM005, another at it OM007. An advisory lock, as
 -- the row of the queue itself is written by pg-boss every other second.
-CREATE FUNCTION ops._lock_queue(queue text) RETURNS void LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION ops._lock_queue(queue text) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF NOT EXISTS (

@@ -1,5 +1,5 @@
 -- What an operator's action on an order leaves on record: the order and its jobs, as they are now.
-CREATE FUNCTION ops._order_state(order_id uuid) RETURNS jsonb LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION ops._order_state(order_id uuid) RETURNS jsonb LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT jsonb_build_object(
     'order', (

@@ -1,7 +1,7 @@
 -- The time below which so many percent of a histogram of pg-boss lie, as its own percentile() has it: slot
 -- 1 counts what took under 10 ms, each further slot ends at √2 times the one before, the last is open.
 --   psql: SELECT ops._percentile('{0,5,3}', 95);
-CREATE FUNCTION ops._percentile(bins bigint[], percent numeric) RETURNS interval
+CREATE OR REPLACE FUNCTION ops._percentile(bins bigint[], percent numeric) RETURNS interval
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT make_interval(secs => round((CASE
     WHEN slot = 1 THEN 0.01

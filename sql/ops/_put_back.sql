@@ -3,7 +3,7 @@
 -- The job keeps its row, and with it the count of attempts: the next claim gets the next number, so that a
 -- worker that still has an old attempt in hand cannot commit it. It gets all the retries of its queue
 -- anew; the back-off between them starts out long, as it grows with the attempts.
-CREATE FUNCTION ops._put_back(order_id uuid, action text, reason text) RETURNS text LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION ops._put_back(order_id uuid, action text, reason text) RETURNS text LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   locked  record;

@@ -1,5 +1,5 @@
 -- Which orders are not to be put back, and why.
-CREATE FUNCTION ops._refuse_to_put_back(placed public.orders, job pgboss.job) RETURNS void LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION ops._refuse_to_put_back(placed public.orders, job pgboss.job) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   holder record;

@@ -1,5 +1,5 @@
 -- Whoever acts says why: a reason that is missing or blank is refused with OM008.
-CREATE FUNCTION ops._require_reason(reason text) RETURNS void LANGUAGE plpgsql IMMUTABLE
+CREATE OR REPLACE FUNCTION ops._require_reason(reason text) RETURNS void LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF coalesce(btrim(reason, E' \t\n\v\f\r'), '') = '' THEN

@@ -1,5 +1,5 @@
 -- Starts a failed job again that belongs to no order: with all its retries, and due now.
-CREATE FUNCTION ops._restart_job(queue text, job_id uuid, reason text) RETURNS text LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION ops._restart_job(queue text, job_id uuid, reason text) RETURNS text LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   job pgboss.job;

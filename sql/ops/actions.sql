@@ -1,5 +1,5 @@
 -- Who did what in psql, when and why, newest first.   psql: SELECT * FROM ops.actions LIMIT 20;
-CREATE VIEW ops.actions AS
+CREATE OR REPLACE VIEW ops.actions AS
 SELECT a.id, a.at, a.who, a.action, a.order_id, a.queue, a.worker_id, a.reason, a.before, a.after
 FROM public.operator_actions AS a
 ORDER BY a.id DESC;

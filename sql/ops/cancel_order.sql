@@ -2,7 +2,7 @@
 --   psql: SELECT ops.cancel_order('…', 'ticket 4712: the customer called');
 -- One that is PROCESSING cannot be cancelled while a worker has it in hand; when none has, ops.retry_order
 -- makes it PENDING first.
-CREATE FUNCTION ops.cancel_order(order_id uuid, reason text) RETURNS text LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION ops.cancel_order(order_id uuid, reason text) RETURNS text LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   locked  record;

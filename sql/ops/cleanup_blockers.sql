@@ -1,6 +1,6 @@
 -- Who keeps VACUUM from removing dead rows (who pins xmin), worst first.   psql: TABLE ops.cleanup_blockers;
 -- A row that was deleted after `xact_age` transactions ago cannot be removed while the holder stays.
-CREATE VIEW ops.cleanup_blockers AS
+CREATE OR REPLACE VIEW ops.cleanup_blockers AS
 SELECT kind, name, pid, user_name, application, xact_age, open_for, state, query, remedy
 FROM (
   SELECT

@@ -1,6 +1,6 @@
 -- Jobs whose retries were used up: what came of them, and why.   psql: TABLE ops.dead_letters;
 -- The newest 1,000. `handled` is completed when the order has been set FAILED; ops.redrive tries them again.
-CREATE VIEW ops.dead_letters AS
+CREATE OR REPLACE VIEW ops.dead_letters AS
 SELECT
   j.id                       AS job_id,
   j.name                     AS queue,

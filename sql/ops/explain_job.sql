@@ -1,6 +1,6 @@
 -- Why is this job not running?   psql: SELECT ops.explain_job('…');
 -- The id of an order does as well, as that is the id of its job. Answers from a handful of index look-ups.
-CREATE FUNCTION ops.explain_job(job_id uuid) RETURNS text LANGUAGE plpgsql STABLE
+CREATE OR REPLACE FUNCTION ops.explain_job(job_id uuid) RETURNS text LANGUAGE plpgsql STABLE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   job  pgboss.job;

@@ -2,7 +2,7 @@
 --   psql: TABLE ops.health;
 -- Most dead rows first. `vacuum_due` is the number of dead rows at which autovacuum starts. pinned_…: the
 -- oldest of ops.cleanup_blockers, which keeps all vacuums from removing rows that died after it began.
-CREATE VIEW ops.health AS
+CREATE OR REPLACE VIEW ops.health AS
 SELECT
   s.schemaname || '.' || s.relname AS table_name,
   (SELECT q.name FROM pgboss.queue AS q WHERE s.schemaname = 'pgboss' AND q.table_name = s.relname AND q.partition)

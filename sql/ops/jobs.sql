@@ -2,7 +2,7 @@
 --   psql: SELECT * FROM ops.jobs WHERE order_id = '…';
 --   psql: SELECT * FROM ops.jobs WHERE queue = 'process-order' AND state = 'retry' LIMIT 20;
 -- One row per job, so say which, or give a LIMIT. Payloads are not shown: of them, only the order's id is.
-CREATE VIEW ops.jobs AS
+CREATE OR REPLACE VIEW ops.jobs AS
 SELECT
   j.queue,
   j.job_id,

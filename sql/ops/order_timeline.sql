@@ -1,5 +1,5 @@
 -- One order's life, step by step.   psql: SELECT at, step, actor FROM ops.order_timeline WHERE order_id = '…';
-CREATE VIEW ops.order_timeline AS
+CREATE OR REPLACE VIEW ops.order_timeline AS
 SELECT
   e.order_id,
   e.version,

@@ -1,7 +1,7 @@
 -- From now on no worker takes jobs from a queue, until ops.resume_queue. What is in hand is finished.
 --   psql: SELECT ops.pause_queue('process-order', 'ticket 4713: warehouse moves its database');
 -- Workers look every second, so that some may still take a job in that time. Orders go on being accepted.
-CREATE FUNCTION ops.pause_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION ops.pause_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   paused public.paused_queues;

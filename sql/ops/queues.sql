@@ -3,7 +3,7 @@
 -- the workers refresh them every 2 s while something happens (with 1,000,000 queued every 50 s), else every
 -- minute, and counted_ago grows when no worker is there to do it. Rates and times are of the last 5 minutes; wait is from when a job could have
 -- run, run is the attempt that ended it.
-CREATE VIEW ops.queues AS
+CREATE OR REPLACE VIEW ops.queues AS
 SELECT
   q.name            AS queue,
   p.queue IS NOT NULL AS paused,

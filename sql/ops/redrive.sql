@@ -4,7 +4,7 @@
 -- For orders each one is what ops.retry_order does, with a row of its own in ops.actions; other jobs start
 -- again with all their retries. One that cannot be put back stands in nobody's way: `outcome` says why.
 -- The dry run does it all and takes it back, so that it says what would really happen.
-CREATE FUNCTION ops.redrive(
+CREATE OR REPLACE FUNCTION ops.redrive(
   queue text, max_jobs integer DEFAULT 100, dry_run boolean DEFAULT true, reason text DEFAULT 'no reason given'
 ) RETURNS TABLE (job_id uuid, order_id uuid, done boolean, outcome text) LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

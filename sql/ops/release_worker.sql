@@ -2,7 +2,7 @@
 --   psql: SELECT ops.release_worker(worker_id, 'ticket 4714: host is gone') FROM ops.workers WHERE state = 'dead';
 -- Each job can start at once and loses no retry. Should the worker live after all, it cannot commit: the
 -- next claim is another attempt. While it shows signs of life it is refused; kill it first.
-CREATE FUNCTION ops.release_worker(worker_id uuid, reason text DEFAULT 'no reason given') RETURNS text LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION ops.release_worker(worker_id uuid, reason text DEFAULT 'no reason given') RETURNS text LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   worker record;

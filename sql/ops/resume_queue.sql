@@ -1,6 +1,6 @@
 -- Ends a pause: workers take jobs from the queue again, within 2 s.
 --   psql: SELECT ops.resume_queue('process-order', 'ticket 4713: done');
-CREATE FUNCTION ops.resume_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION ops.resume_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   paused public.paused_queues;

@@ -2,7 +2,7 @@
 --   psql: SELECT ops.retry_order('…', 'ticket 4711: warehouse API is back');
 -- A PENDING order whose job has failed, waits for its back-off or is gone gets its job in the same way. Not:
 -- an order that is over (OM006), or that a living worker has in hand (OM007).
-CREATE FUNCTION ops.retry_order(order_id uuid, reason text) RETURNS text LANGUAGE sql
+CREATE OR REPLACE FUNCTION ops.retry_order(order_id uuid, reason text) RETURNS text LANGUAGE sql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT ops._put_back(retry_order.order_id, 'retry_order', retry_order.reason)
 $$;

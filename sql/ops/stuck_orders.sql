@@ -2,7 +2,7 @@
 -- Found by way of the jobs that are not over, of which there are few, and not by reading all orders: of
 -- each kind (waiting, in hand, given up but not yet dealt with) the 1,000 oldest are looked at, each in the
 -- order of an index. So an open order that has no such job at all is not shown: that is I1 of schema audit.
-CREATE VIEW ops.stuck_orders AS
+CREATE OR REPLACE VIEW ops.stuck_orders AS
 SELECT
   stuck.order_id,
   stuck.status,

@@ -1,5 +1,5 @@
 -- Who is alive, what they hold, since when.   psql: TABLE ops.workers;
-CREATE VIEW ops.workers AS
+CREATE OR REPLACE VIEW ops.workers AS
 SELECT
   w.worker_id,
   w.host,

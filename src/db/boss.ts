@@ -6,7 +6,7 @@ import { queues, type Payload, type QueueName } from '../../jobs/queues.ts';
 import type { Config } from '../config.ts';
 
 /** What a process does with the queue: the API only enqueues, a worker also looks after it. */
-export type Role = 'api' | 'worker' | 'migrate';
+export type Role = 'api' | 'worker';
 
 /** How often workers look after the queues at least; lookout.ts has them do so at once when it is needed. */
 const SUPERVISE_INTERVAL_SECONDS = 120;
@@ -37,7 +37,7 @@ export function createBoss(
     connectionTimeoutMillis: 5_000,
     // Workers look after the rows of the queue; its tables are made by migrate alone, whose role owns
     // them. All others refuse to start on another schema version.
-    migrate: role === 'migrate',
+    migrate: false,
     supervise: role === 'worker',
     schedule: role === 'worker',
     superviseIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,

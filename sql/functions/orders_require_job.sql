@@ -36,3 +36,7 @@ BEGIN
         ELSE 'SELECT ops.retry_order(order_id, reason) puts it back together with its job.'
       END;
 END $$;
+
+CREATE CONSTRAINT TRIGGER orders_50_require_job AFTER INSERT OR UPDATE OF status ON orders
+  DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW WHEN (NEW.status = 'PENDING') EXECUTE FUNCTION orders_require_job();

@@ -40,12 +40,21 @@ CREATE INDEX idempotency_keys_expires_ix ON idempotency_keys (expires_at);
 CREATE INDEX idempotency_keys_order_ix ON idempotency_keys (order_id);
 
 COMMENT ON TABLE  idempotency_keys             IS 'One row per request under an Idempotency-Key that had its effect, until the key expires.';
+
 COMMENT ON COLUMN idempotency_keys.path        IS 'As sent, without the query. User, method and path are the scope of a key.';
+
 COMMENT ON COLUMN idempotency_keys.key         IS 'The characters of the key, without quotes and escapes.';
+
 COMMENT ON COLUMN idempotency_keys.fingerprint IS 'sha256 of the request body in canonical form: the key is good for this body only.';
+
 COMMENT ON COLUMN idempotency_keys.status      IS 'Status of the reply. Refused requests store nothing, so it is always 2xx.';
+
 COMMENT ON COLUMN idempotency_keys.headers     IS 'Headers of the reply that belong to the effect, such as Location.';
+
 COMMENT ON COLUMN idempotency_keys.body        IS 'Body of the reply, byte for byte.';
+
 COMMENT ON COLUMN idempotency_keys.order_id    IS 'The order that the request has placed or changed.';
+
 COMMENT ON COLUMN idempotency_keys.xact_id     IS 'Transaction of the effect: the same as in the order that was placed.';
+
 COMMENT ON COLUMN idempotency_keys.expires_at  IS 'From now on the key counts as never used, whether it has been pruned or not.';

