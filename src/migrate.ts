@@ -1,60 +1,76 @@
 import { Client } from 'pg';
 import { pino, type Logger } from 'pino';
-import { queues, schedules, type QueueName } from '../jobs/queues.ts';
 import { loadConfig, MigrateConfig } from './config.ts';
-import { createBoss } from './db/boss.ts';
-import { applyMigrations, createViews, dropViews, refuseEdited } from './db/migrations.ts';
-import { asRole, becomeOwner, grantRights, type Passwords } from './db/roles.ts';
+import { dropStale, replaceDefinitions } from './db/migrate/definitions.ts';
+import { checkServer } from './db/migrate/preflight.ts';
+import { upgradeQueueSchema } from './db/migrate/queue-schema.ts';
+import { updateQueues } from './db/migrate/queues.ts';
+import { OWN_SOURCES, readSql, type Sources } from './db/migrate/sources.ts';
+import { splitStatements } from './db/migrate/statements.ts';
+import { isTrigger, updateTriggers } from './db/migrate/triggers.ts';
+import { inTurn } from './db/migrate/turns.ts';
+import { applyMigrations, createBooks, missingMigrations } from './db/migrations.ts';
+import { prepareRoles, type Passwords } from './db/roles.ts';
 import { exitOnFailure } from './process.ts';
 
-/** Any number; what matters is that all processes that migrate take the same one. */
-const MIGRATE_LOCK = 6_217_340_915;
+/** What a test gives instead: another folder of SQL, less patience with locks. */
+export type MigrateOptions = { sources?: Sources; patienceMs?: number };
 
 /**
- * Brings a database to the state that this version needs: the queue's schema and queues, then
- * sql/migrations, then the schemas of views and what each role may do. Running it again, or twice at
- * the same time, changes nothing. Roles whose password is given can log in with it.
+ * Brings a database to the state that this version needs, in one transaction: roles, the queue's schema
+ * and queues, sql/migrations, functions, triggers and views, and what each role may do. When anything
+ * fails, everything stays as it was. Running it again, or several at the same time, changes nothing.
+ * Roles whose password is given can log in with it.
  */
 export async function migrate(
   config: MigrateConfig,
   log: Logger,
   passwords: Passwords = {},
+  { sources = OWN_SOURCES, ...turnOptions }: MigrateOptions = {},
 ): Promise<void> {
-  const client = new Client({
-    connectionString: config.DATABASE_URL,
-    application_name: 'oms-migrate',
-  });
+  const databaseUrl = config.DATABASE_URL;
+  const client = new Client({ connectionString: databaseUrl, application_name: 'oms-migrate' });
   client.on('error', (err) => log.error({ err }, 'database connection failed'));
   await client.connect();
   try {
-    await client.query('SELECT pg_advisory_lock($1)', [MIGRATE_LOCK]);
-    await becomeOwner(client, passwords);
-    await refuseEdited(client); // while everything, views included, is still as it was
-    await dropViews(client);
-    await createQueues(config, log);
-    await applyMigrations(client, log);
-    await createViews(client);
-    await grantRights(client);
+    await checkServer(client);
+    await inTurn(client, { databaseUrl, log, ...turnOptions }, async () => {
+      await prepareRoles(client, passwords, sources); // from here on as oms_owner
+      await createBooks(client);
+      const missing = await missingMigrations(client, sources);
+      await migrateQueue(client, config);
+      await applyMigrations(client, missing, log);
+      await migrateDefinitions(client, sources);
+      await client.query(await readSql(sources, 'grants.sql'));
+    });
   } finally {
-    await client.end(); // and with it the lock
+    await client.end();
   }
 }
 
-async function createQueues(config: MigrateConfig, log: Logger): Promise<void> {
-  const DATABASE_URL = asRole(config.DATABASE_URL, 'oms_queue'); // who owns it
-  const boss = createBoss({ ...config, DATABASE_URL }, 'migrate', log);
-  await boss.start();
-  try {
-    for (const name of Object.keys(queues) as QueueName[]) {
-      const { partition, ...settings } = { partition: false, ...queues[name].options };
-      const options = { ...settings, heartbeatSeconds: config.HEARTBEAT_SECONDS };
-      await boss.createQueue(name, { ...options, partition });
-      await boss.updateQueue(name, options); // createQueue leaves a queue that exists as it is
-    }
-    for (const { queue, cron } of schedules) await boss.schedule(queue, cron, {});
-  } finally {
-    await boss.stop({ graceful: false });
-  }
+/** As oms_queue, who owns the queue. */
+async function migrateQueue(client: Client, config: MigrateConfig): Promise<void> {
+  await client.query('SET LOCAL ROLE oms_queue');
+  await upgradeQueueSchema(client);
+  await updateQueues(client, { heartbeatSeconds: config.HEARTBEAT_SECONDS });
+  await client.query('SET LOCAL ROLE oms_owner');
+}
+
+async function migrateDefinitions(client: Client, sources: Sources): Promise<void> {
+  const files = sources.definitions.map(async (path) =>
+    splitStatements(path, await readSql(sources, path)),
+  );
+  const statements = (await Promise.all(files)).flat();
+  await client.query('CREATE SCHEMA IF NOT EXISTS ops; CREATE SCHEMA IF NOT EXISTS audit');
+  // The owners of SECURITY DEFINER functions may create only while they are given what is theirs.
+  await client.query('GRANT CREATE ON SCHEMA public, ops, audit TO oms_placer, oms_door, oms_queue');
+  const stale = await replaceDefinitions(
+    client,
+    statements.filter((statement) => !isTrigger(statement)),
+  );
+  await updateTriggers(client, statements.filter(isTrigger));
+  await dropStale(client, stale);
+  await client.query('REVOKE CREATE ON SCHEMA public, ops, audit FROM oms_placer, oms_door, oms_queue');
 }
 
 if (import.meta.main) {

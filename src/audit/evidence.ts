@@ -114,7 +114,7 @@ export async function toSections(
     WHERE d.datname = current_database()
   `);
   const migrations = await session.rows<{ name: string; sha256: string }>(
-    'SELECT name, sha256 FROM migration_checksums ORDER BY name',
+    'SELECT name, sha256 FROM migrations ORDER BY name',
   );
   const { statuses, jobs, events } = tally;
   return {

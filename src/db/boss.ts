@@ -31,8 +31,8 @@ const CONNECTION_LIFETIME_SECONDS = 600;
 export type Queue = { boss: PgBoss; close: (timeoutSeconds: number) => Promise<void> };
 
 /**
- * Creates a worker's client of the queue; `boss.start()` connects it. `supervise: false` leaves looking after the
- * queues to others. It has connections of its own, because slonik refuses the multi-statement SQL that pg-boss uses.
+ * Creates a worker's client of the queue; `boss.start()` connects it. With `supervise: false` it looks after no queue,
+ * and is not registered as a worker. It has connections of its own, because slonik refuses the multi-statement SQL that pg-boss uses.
  */
 export function createQueue(
   config: Pick<Config, 'DATABASE_URL' | 'QUEUE_POOL_SIZE_MAX'>,
@@ -50,6 +50,7 @@ export function createQueue(
   const boss = new PgBoss({
     db: workerDb(pool),
     instanceName: 'worker',
+    registerInstance: supervise,
     // Workers look after the rows of the queue; its tables are made by migrate alone, whose role owns
     // them. A worker refuses to start on another schema version.
     migrate: false,

@@ -1,127 +1,83 @@
-import { appendFile, cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { pathToFileURL } from 'node:url';
-import type { ExecutionContext } from 'ava';
-import { Client } from 'pg';
-import { pino } from 'pino';
+import { readdir } from 'node:fs/promises';
 import { queues } from '../../jobs/queues.ts';
-import { migrate } from '../migrate.ts';
-import { emptyDatabase, test, type Context } from '../testing/context.ts';
-import { testConfig } from '../testing/template.ts';
-import { applyMigrations, MigrationEdited } from './migrations.ts';
+import { schemaState } from '../health/readiness.ts';
+import { ownService, test } from '../testing/context.ts';
+import {
+  column,
+  editableSources,
+  emptyToMigrate,
+  migratedDatabase,
+  objectsOf,
+} from '../testing/migrating.ts';
+import { definitions } from './definitions.ts';
+import { MigrationEdited, newestMigration } from './migrations.ts';
+import { openPool } from './pool.ts';
 
-const log = pino({ level: 'silent' });
-const VIEWS = [
-  '_holds',
-  'actions',
-  'cleanup_blockers',
-  'dead_letters',
-  'health',
-  'jobs',
-  'order_timeline',
-  'paused_queues',
-  'queues',
-  'stuck_orders',
-  'workers',
-];
+const DIR = new URL('../../sql/', import.meta.url);
+const TABLES = `SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`;
 
-test('an empty database becomes one that the service can work on', async (t) => {
-  const { client, config } = await connectToEmpty(t);
-
-  await migrate(config, log);
-
-  const applied = await column(client, 'SELECT name FROM migrations ORDER BY name');
-  t.deepEqual(applied, await migrationNames());
-  t.deepEqual(await tablesOf(client, 'public'), [
-    'audit_heads',
-    'audit_runs',
-    'idempotency_keys',
-    'migration_checksums',
-    'migrations',
-    'operator_actions',
-    'order_events',
-    'order_transitions',
-    'orders',
-    'paused_queues',
-    'refresh_tokens',
-    'users',
-    'worker_holds',
-  ]);
-  const known = await column(client, 'SELECT name FROM pgboss.queue');
-  for (const queue of Object.keys(queues)) t.true(known.includes(queue), queue);
-  for (const view of VIEWS) {
-    await t.notThrowsAsync(client.query(`TABLE ops.${view}`), view);
-  }
-});
-
-/** What is in sql/migrations. */
-async function migrationNames(): Promise<string[]> {
-  const files = await readdir(new URL('../../sql/migrations/', import.meta.url));
-  return files.map((file) => file.replace(/\.sql$/, '')).sort();
+async function filesIn(folder: string): Promise<string[]> {
+  const files = await readdir(new URL(`${folder}/`, DIR));
+  return files.filter((file) => file.endsWith('.sql')).sort();
 }
 
-test('migrating again changes nothing but the views, which are made anew', async (t) => {
-  const { client, config } = await connectToEmpty(t);
-  await migrate(config, log);
-  const before = await objectsOf(client);
-  const viewsBefore = await viewsOf(client);
+test('an empty database becomes one that the service can work on', async (t) => {
+  const { client, migrate } = await emptyToMigrate(t);
 
-  await migrate(config, log);
+  await migrate();
 
-  t.deepEqual(await objectsOf(client), before);
-  const viewsAfter = await viewsOf(client);
   t.deepEqual(
-    viewsAfter.map(({ name }) => name),
-    viewsBefore.map(({ name }) => name),
+    await column(client, 'SELECT name FROM migrations ORDER BY name'),
+    (await filesIn('migrations')).map((file) => file.replace(/\.sql$/, '')),
   );
-  t.true(viewsAfter.every(({ oid }) => !viewsBefore.some((view) => view.oid === oid)));
+  const known = await column(client, 'SELECT name FROM pgboss.queue');
+  for (const queue of Object.keys(queues)) t.true(known.includes(queue), queue);
+  const views = await column(
+    client,
+    `SELECT format('%I.%I', schemaname, viewname) FROM pg_views WHERE schemaname IN ('ops', 'audit')`,
+  );
+  t.true(views.length >= 10);
+  for (const view of views) await t.notThrowsAsync(client.query(`TABLE ${view} LIMIT 1`), view);
 });
 
-test('two that migrate at the same moment both succeed', async (t) => {
-  const { client, config } = await connectToEmpty(t);
-
-  const results = await Promise.allSettled([migrate(config, log), migrate(config, log)]);
-
-  t.deepEqual(
-    results.map(({ status }) => status),
-    ['fulfilled', 'fulfilled'],
+test('every file of definitions is in the list, once', async (t) => {
+  const folders = ['functions', 'ops', 'audit'];
+  const files = folders.map(async (folder) =>
+    (await filesIn(folder)).map((file) => `${folder}/${file}`),
   );
-  t.is(
-    (await column(client, 'SELECT name FROM migrations')).length,
-    (await migrationNames()).length,
-  );
-  t.is((await viewsOf(client)).length, VIEWS.length);
+
+  t.deepEqual(definitions.toSorted(), (await Promise.all(files)).flat().toSorted());
 });
 
-test('a view that somebody has spoilt is put right by the next migration', async (t) => {
-  const { client, config } = await connectToEmpty(t);
-  await migrate(config, log);
-  await client.query(`
-    DROP VIEW ops.stuck_orders;
-    CREATE VIEW ops.stuck_orders AS SELECT 1 AS wrong;
-    CREATE VIEW ops.left_over AS SELECT 1 AS old;
-  `);
+test('migrating again changes nothing', async (t) => {
+  const { client, migrate } = await migratedDatabase(t);
+  const written = `
+    SELECT 'queue ' || name || ' ' || xmin FROM pgboss.queue
+    UNION ALL SELECT 'schedule ' || name || ' ' || xmin FROM pgboss.schedule
+    UNION ALL SELECT 'version ' || xmin FROM pgboss.version
+    UNION ALL SELECT 'migration ' || name || ' ' || xmin FROM migrations
+    UNION ALL SELECT 'definition ' || name || ' ' || xmin FROM definitions
+    UNION ALL SELECT 'trigger ' || tgname || ' ' || xmin FROM pg_trigger
+    UNION ALL SELECT 'transition ' || from_status || to_status || ' ' || xmin FROM order_transitions
+    UNION ALL SELECT 'role ' || rolname || ' ' || xmin FROM pg_authid WHERE rolname LIKE 'oms\\_%'
+    ORDER BY 1
+  `;
+  const [rows, objects] = [await column(client, written), await objectsOf(client)];
 
-  await migrate(config, log);
+  await migrate();
 
-  t.deepEqual(
-    (await viewsOf(client)).map(({ name }) => name),
-    VIEWS,
-  );
-  await t.notThrowsAsync(client.query('SELECT order_id FROM ops.stuck_orders'));
+  t.deepEqual(await column(client, written), rows);
+  t.deepEqual(await objectsOf(client), objects);
 });
 
 test('a migration that has been edited since it was applied is refused', async (t) => {
-  const { client } = await connectToEmpty(t);
-  const dir = await copyOfMigrations(t);
-  await applyMigrations(client, log, dir);
+  const { client, migrate } = await migratedDatabase(t);
+  const sources = await editableSources(t);
   const before = await objectsOf(client);
+  await sources.append('migrations/0001_users.sql', '\n');
+  await sources.write('migrations/9000_more.sql', 'CREATE TABLE more (id int);');
 
-  await appendFile(new URL('0001_users.sql', dir), '\n');
-  await writeFile(new URL('0009_more.sql', dir), 'CREATE TABLE more (id int);');
-  const error = await t.throwsAsync(applyMigrations(client, log, dir), {
-    instanceOf: MigrationEdited,
-  });
+  const error = await t.throwsAsync(migrate({ sources }), { instanceOf: MigrationEdited });
 
   t.regex(error.message, /0001_users/);
   t.notRegex(error.message, /0002_orders/);
@@ -129,116 +85,99 @@ test('a migration that has been edited since it was applied is refused', async (
 });
 
 test('a migration that is gone since it was applied is missed', async (t) => {
-  const { client } = await connectToEmpty(t);
-  const dir = await copyOfMigrations(t);
-  await applyMigrations(client, log, dir);
+  const { migrate } = await migratedDatabase(t);
+  const sources = await editableSources(t);
+  await sources.remove('migrations/0002_orders.sql');
 
-  await rm(new URL('0002_orders.sql', dir));
-
-  const error = await t.throwsAsync(applyMigrations(client, log, dir));
-  t.regex(error.message, /0002_orders/);
-});
-
-test('when an edited migration is refused, the views stay', async (t) => {
-  const { client, config } = await connectToEmpty(t);
-  await migrate(config, log);
-  await client.query(`UPDATE migration_checksums SET sha256 = 'another' WHERE name = '0001_users'`);
-
-  await t.throwsAsync(migrate(config, log), { instanceOf: MigrationEdited });
-
-  t.is((await viewsOf(client)).length, VIEWS.length);
+  await t.throwsAsync(migrate({ sources }), {
+    instanceOf: MigrationEdited,
+    message: /0002_orders/,
+  });
 });
 
 test('a new migration is applied, once, and those before it are not', async (t) => {
-  const { client } = await connectToEmpty(t);
-  const dir = await copyOfMigrations(t);
-  await applyMigrations(client, log, dir);
+  const { client, migrate } = await migratedDatabase(t);
+  const sources = await editableSources(t);
   const before = await objectsOf(client);
+  await sources.write('migrations/9000_more.sql', 'CREATE TABLE more (id int);');
 
-  await writeFile(new URL('0009_more.sql', dir), 'CREATE TABLE more (id int);');
-  await applyMigrations(client, log, dir);
-  await applyMigrations(client, log, dir);
+  await migrate({ sources });
+  await migrate({ sources });
 
-  const added = (await objectsOf(client)).filter(
-    ({ name }) => !before.some((o) => o.name === name),
-  );
+  const added = (await objectsOf(client)).filter((object) => !before.includes(object));
   t.deepEqual(
-    added.map(({ name }) => name),
+    added.map((object) => object.split(' ')[1]),
     ['more'],
   );
 });
 
-test('a migration that fails leaves nothing behind, and can be mended', async (t) => {
-  const { client, config } = await connectToEmpty(t);
-  const dir = await copyOfMigrations(t);
-  await applyMigrations(client, log, dir);
-  const file = new URL('0009_more.sql', dir);
-
-  await writeFile(file, 'CREATE TABLE more (id int); SELECT 1 / 0;');
-  const failing = new Client(config.DATABASE_URL);
-  await failing.connect();
-  await t.throwsAsync(applyMigrations(failing, log, dir), { message: /division by zero/ });
-  await failing.end();
-  const afterFailure = await tablesOf(client, 'public');
-  await writeFile(file, 'CREATE TABLE more (id int);');
-  await applyMigrations(client, log, dir);
-
-  t.false(afterFailure.includes('more'));
-  t.true((await tablesOf(client, 'public')).includes('more'));
-});
-
 test('a migration that comes late, with a number before others, is refused', async (t) => {
-  const { client } = await connectToEmpty(t);
-  const dir = await copyOfMigrations(t);
-  await applyMigrations(client, log, dir);
+  const { client, migrate } = await migratedDatabase(t);
+  const sources = await editableSources(t);
+  await sources.write('migrations/0001_z_late.sql', 'CREATE TABLE late (id int);');
 
-  await writeFile(new URL('0001_z_late.sql', dir), 'CREATE TABLE late (id int);');
+  await t.throwsAsync(migrate({ sources }), { instanceOf: MigrationEdited, message: /in order/ });
 
-  await t.throwsAsync(applyMigrations(client, log, dir), { message: /order/i });
-  t.false((await tablesOf(client, 'public')).includes('late'));
+  t.false((await column(client, TABLES)).includes('late'));
 });
 
-async function connectToEmpty(t: ExecutionContext<Context>) {
-  const config = testConfig(await emptyDatabase(t));
-  const client = new Client(config.DATABASE_URL);
-  await client.connect();
-  t.teardown(() => client.end());
-  return { client, config };
+test('a migration that would end the transaction is refused', async (t) => {
+  const { client, migrate } = await migratedDatabase(t);
+  const sources = await editableSources(t);
+  await sources.write('migrations/9000_more.sql', 'CREATE TABLE more (id int); COMMIT;');
+
+  await t.throwsAsync(migrate({ sources }), { message: /9000_more must not contain COMMIT/ });
+
+  t.false((await column(client, TABLES)).includes('more'));
+});
+
+/** What can fail, and how a test makes it fail. */
+const failures = {
+  migration: (sources) =>
+    sources.write('migrations/9001_bad.sql', 'CREATE TABLE bad (id int); SELECT 1 / 0;'),
+  definition: (sources) =>
+    sources.define('ops/bad.sql', 'CREATE VIEW ops.bad AS TABLE no_such_table;'),
+  trigger: (sources) =>
+    sources.define(
+      'functions/bad.sql',
+      'CREATE OR REPLACE TRIGGER bad BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION no();',
+    ),
+  grant: (sources) => sources.append('grants.sql', 'GRANT SELECT ON no_such_table TO oms_api;'),
+} satisfies Record<string, (sources: Awaited<ReturnType<typeof editableSources>>) => Promise<void>>;
+
+for (const [what, makeFail] of Object.entries(failures)) {
+  test(`when a ${what} fails, everything is as it was, and the service goes on`, async (t) => {
+    const { client, config, log, migrate } = await migratedDatabase(t);
+    const sources = await editableSources(t);
+    await sources.write('migrations/9000_more.sql', 'CREATE TABLE more (id int);');
+    await sources.append('ops/_at.sql', 'CREATE VIEW ops.also_new AS SELECT 1 AS one;');
+    await makeFail(sources);
+    const before = await objectsOf(client);
+
+    await t.throwsAsync(migrate({ sources }));
+
+    t.deepEqual(await objectsOf(client), before);
+    const pool = await openPool(config, log);
+    t.teardown(() => pool.end());
+    t.is(await schemaState(pool), 'ok');
+  });
 }
 
-async function copyOfMigrations(t: ExecutionContext<Context>): Promise<URL> {
-  const path = await mkdtemp(`${tmpdir()}/oms-migrations-`);
-  t.teardown(() => rm(path, { recursive: true }));
-  await cp(new URL('../../sql/migrations/', import.meta.url), path, { recursive: true });
-  return pathToFileURL(`${path}/`);
-}
+test('a migration that has failed can be mended', async (t) => {
+  const { client, migrate } = await migratedDatabase(t);
+  const sources = await editableSources(t);
+  await failures.migration(sources);
+  await t.throwsAsync(migrate({ sources }), { message: /division by zero/ });
 
-async function column(client: Client, query: string): Promise<string[]> {
-  const { rows } = await client.query<[string]>({ text: query, rowMode: 'array' });
-  return rows.map(([value]) => value);
-}
+  await sources.write('migrations/9001_bad.sql', 'CREATE TABLE good (id int);');
+  await migrate({ sources });
 
-function tablesOf(client: Client, schema: string): Promise<string[]> {
-  return column(
-    client,
-    `SELECT tablename::text FROM pg_tables WHERE schemaname = '${schema}' ORDER BY tablename`,
-  );
-}
+  t.true((await column(client, TABLES)).includes('good'));
+});
 
-/** Every table, index and type of ours and of the queue, with what changes when it is made anew. */
-async function objectsOf(client: Client) {
-  const { rows } = await client.query<{ name: string; oid: number }>(`
-    SELECT relname AS name, oid FROM pg_class
-    WHERE relnamespace IN ('public'::regnamespace, to_regnamespace('pgboss')::oid)
-    ORDER BY oid
-  `);
-  return rows;
-}
+test('the newest migration is what the service asks for', async (t) => {
+  const { deps } = await ownService(t);
 
-async function viewsOf(client: Client) {
-  const { rows } = await client.query<{ name: string; oid: number }>(`
-    SELECT relname AS name, oid FROM pg_class
-    WHERE relnamespace = to_regnamespace('ops') ORDER BY relname
-  `);
-  return rows;
-}
+  t.true((await filesIn('migrations')).includes(`${await newestMigration()}.sql`));
+  t.is(await schemaState(deps.pool), 'ok');
+});

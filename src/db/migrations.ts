@@ -1,107 +1,118 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
-import { runner } from 'node-pg-migrate';
 import type { Client } from 'pg';
 import type { Logger } from 'pino';
+import { ReadableError } from '../process.ts';
+import { OWN_SOURCES, readSql, sqlFiles, type Sources } from './migrate/sources.ts';
+import { splitStatements } from './migrate/statements.ts';
 
-const MIGRATIONS_DIR = new URL('../../sql/migrations/', import.meta.url);
-/** Schemas of views and functions for people. Each is a folder of sql/; a later one may use an earlier. */
-const SCHEMAS = ['ops', 'audit'];
+/** A file of sql/migrations: its name without `.sql`, its text, and the text's checksum. */
+type Migration = { name: string; text: string; sha256: string };
 
-/** A migration that was applied has been edited since, or is gone. */
-export class MigrationEdited extends Error {
+/**
+ * Creates the two tables in which migrate keeps its own books, unless they are there. Nobody but their
+ * owner may write them.
+ */
+export async function createBooks(client: Client): Promise<void> {
+  const { rows } = await client.query<{ there: boolean }>(
+    `SELECT to_regclass('public.migrations') IS NOT NULL AS there`,
+  );
+  if (rows[0]?.there) return;
+  await client.query(`
+    CREATE TABLE public.migrations (
+      name       text        NOT NULL,
+      sha256     text        NOT NULL,
+      applied_at timestamptz NOT NULL DEFAULT now(),
+
+      CONSTRAINT migrations_pk PRIMARY KEY (name)
+    );
+    CREATE TABLE public.definitions (
+      name   text NOT NULL,
+      sha256 text NOT NULL,
+
+      CONSTRAINT definitions_pk PRIMARY KEY (name)
+    );
+    COMMENT ON TABLE  public.migrations         IS 'One row per file of sql/migrations that was applied.';
+    COMMENT ON COLUMN public.migrations.sha256  IS 'Of the file: one that was applied must not change.';
+    COMMENT ON TABLE  public.definitions        IS 'One row per trigger that migrate made.';
+    COMMENT ON COLUMN public.definitions.sha256 IS
+      'Of the statement in sql/functions and of what pg_get_triggerdef() said of the trigger it made.';
+  `);
+}
+
+/** A migration that was applied has been edited since, or is gone, or a new one comes too late. */
+export class MigrationEdited extends ReadableError {
   override name = 'MigrationEdited';
 }
 
 /** The name of the newest migration that this version of the service comes with. */
 export async function newestMigration(): Promise<string> {
-  const names = await sqlFiles(MIGRATIONS_DIR);
+  const names = await sqlFiles(OWN_SOURCES, 'migrations');
   return names.at(-1)?.replace(/\.sql$/, '') ?? '';
 }
 
-/** Throws MigrationEdited when an applied file has changed. Asked before anything is touched. */
-export async function refuseEdited(client: Client, dir = MIGRATIONS_DIR): Promise<void> {
-  await client.query(`
-    CREATE TABLE IF NOT EXISTS migration_checksums (
-      name   text NOT NULL,
-      sha256 text NOT NULL,
-      CONSTRAINT migration_checksums_pk PRIMARY KEY (name)
-    )
-  `);
-  const current = await checksums(dir);
-  const { rows } = await client.query<{ name: string; sha256: string }>(
-    'SELECT name, sha256 FROM migration_checksums ORDER BY name',
-  );
-  const edited = rows.filter(({ name, sha256 }) => current.get(name) !== sha256);
-  if (edited.length === 0) return;
-  const names = edited.map(({ name }) => name).join(', ');
-  throw new MigrationEdited(
-    `applied migrations must not change: ${names}. Add a new file instead.`,
-  );
-}
-
 /**
- * Applies what is missing of sql/migrations, each in a transaction and under an advisory lock, and
- * remembers the checksum of each. Throws MigrationEdited when an applied file has changed.
+ * The migrations that this database does not have yet, in order. Throws MigrationEdited when an
+ * applied file has changed or is gone, or when a new file sorts before an applied one. Reads only.
  */
-export async function applyMigrations(
-  client: Client,
-  log: Logger,
-  dir = MIGRATIONS_DIR,
-): Promise<void> {
-  await refuseEdited(client, dir);
-  await runner({
-    dbClient: client,
-    dir: dir.pathname,
-    direction: 'up',
-    migrationsTable: 'migrations',
-    checkOrder: true,
-    log: () => undefined,
-    logger: {
-      debug: () => undefined,
-      info: (text) => log.debug(text),
-      warn: (text) => log.warn(text),
-      error: (text) => log.error(text),
-    },
-  });
-  await rememberChecksums(client, dir);
-}
-
-/** Creates the views and functions for people anew, so that their files can be edited freely. */
-export async function createViews(client: Client): Promise<void> {
-  const texts: string[] = [];
-  for (const schema of SCHEMAS) {
-    const dir = new URL(`../../sql/${schema}/`, import.meta.url);
-    texts.push(`CREATE SCHEMA ${schema}`);
-    for (const file of await sqlFiles(dir)) texts.push(await readFile(new URL(file, dir), 'utf8'));
-  }
-  await client.query(['BEGIN', ...texts, 'COMMIT'].join(';\n'));
-}
-
-/** Before anything else is migrated: a view on a pg-boss table would block pg-boss from altering it. */
-export async function dropViews(client: Client): Promise<void> {
-  await client.query(`DROP SCHEMA IF EXISTS ${SCHEMAS.join(', ')} CASCADE`);
-}
-
-async function rememberChecksums(client: Client, dir: URL): Promise<void> {
-  for (const [name, sha256] of await checksums(dir)) {
-    await client.query(
-      'INSERT INTO migration_checksums (name, sha256) VALUES ($1, $2) ON CONFLICT DO NOTHING',
-      [name, sha256],
+export async function missingMigrations(client: Client, sources: Sources): Promise<Migration[]> {
+  const files = await readMigrations(sources);
+  const { rows: applied } = await client.query<{ name: string; sha256: string }>(
+    'SELECT name, sha256 FROM public.migrations ORDER BY name',
+  );
+  const checksums = new Map(files.map(({ name, sha256 }) => [name, sha256]));
+  const edited = applied.filter(({ name, sha256 }) => checksums.get(name) !== sha256);
+  if (edited.length > 0) {
+    throw new MigrationEdited(
+      `applied migrations must not change: ${listed(edited)}. Add a new file instead.`,
     );
   }
+  const names = new Set(applied.map(({ name }) => name));
+  const newest = [...names].toSorted().at(-1) ?? '';
+  const missing = files.filter(({ name }) => !names.has(name));
+  const late = missing.filter(({ name }) => name < newest);
+  if (late.length > 0) {
+    throw new MigrationEdited(
+      `migrations are applied in order: ${listed(late)} comes after ${newest}. Give it a later number.`,
+    );
+  }
+  return missing;
 }
 
-async function checksums(dir: URL): Promise<Map<string, string>> {
-  const files = await sqlFiles(dir);
-  const entries = files.map(async (file) => {
-    const text = await readFile(new URL(file, dir));
-    return [file.replace(/\.sql$/, ''), createHash('sha256').update(text).digest('hex')] as const;
-  });
-  return new Map(await Promise.all(entries));
+/** Applies migrations inside the caller's transaction, and records the checksum of each. */
+export async function applyMigrations(
+  client: Client,
+  migrations: Migration[],
+  log: Logger,
+): Promise<void> {
+  for (const { name, text, sha256 } of migrations) {
+    log.debug({ migration: name }, 'applying a migration');
+    refuseTransactionControl(name, text);
+    await client.query(text);
+    await client.query('INSERT INTO public.migrations (name, sha256) VALUES ($1, $2)', [
+      name,
+      sha256,
+    ]);
+  }
 }
 
-async function sqlFiles(dir: URL): Promise<string[]> {
-  const names = await readdir(dir);
-  return names.filter((name) => name.endsWith('.sql')).sort();
+/** All of a migrate is one transaction: a file that ended it would commit half of it. */
+function refuseTransactionControl(name: string, text: string): void {
+  const control = /^(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|PREPARE\s+TRANSACTION)\b/i;
+  const found = splitStatements(name, text).find(({ code }) => control.test(code));
+  if (found) throw new ReadableError(`migration ${name} must not contain ${found.code}`);
+}
+
+function listed(migrations: { name: string }[]): string {
+  return migrations.map(({ name }) => name).join(', ');
+}
+
+async function readMigrations(sources: Sources): Promise<Migration[]> {
+  const files = await sqlFiles(sources, 'migrations');
+  return Promise.all(
+    files.map(async (file) => {
+      const text = await readSql(sources, `migrations/${file}`);
+      const sha256 = createHash('sha256').update(text).digest('hex');
+      return { name: file.replace(/\.sql$/, ''), text, sha256 };
+    }),
+  );
 }

@@ -222,34 +222,6 @@ test('every function that works with its owner’s rights pins its search_path',
   );
 });
 
-test('a database that a superuser made is handed over to its owners by the next migration', async (t) => {
-  const { database } = await ownService(t);
-  const client = await connectAs(t, undefined, database);
-  await client.query(`
-    ALTER TABLE orders OWNER TO CURRENT_USER;
-    ALTER TYPE order_status OWNER TO CURRENT_USER;
-    ALTER FUNCTION order_actor OWNER TO CURRENT_USER;
-    ALTER TABLE pgboss.queue OWNER TO CURRENT_USER;
-    ALTER SCHEMA pgboss OWNER TO CURRENT_USER;
-  `);
-
-  await migrate(testConfig(database), pino({ level: 'silent' }));
-
-  const { rows } = await client.query<{ owners: string[] }>(`
-    SELECT array_agg(DISTINCT owner::regrole::text ORDER BY owner::regrole::text) AS owners
-    FROM (
-      SELECT relowner AS owner FROM pg_class
-      WHERE relnamespace::regnamespace::text IN ('public', 'pgboss', 'ops', 'audit')
-      UNION SELECT proowner FROM pg_proc
-      WHERE pronamespace::regnamespace::text IN ('public', 'pgboss', 'ops', 'audit')
-      UNION SELECT typowner FROM pg_type
-      WHERE typnamespace::regnamespace::text IN ('public', 'pgboss', 'ops', 'audit')
-      UNION SELECT nspowner FROM pg_namespace WHERE nspname IN ('pgboss', 'ops', 'audit')
-    ) AS owned
-  `);
-  t.deepEqual(rows[0]?.owners, ['oms_owner', 'oms_queue', 'oms_worker']);
-});
-
 test('a user without the right to migrate is told what it takes', async (t) => {
   const role = `oms_test_${randomBytes(4).toString('hex')}`;
   const admin = await connectAs(t, undefined);

@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import type { Client } from 'pg';
 import { ReadableError } from '../process.ts';
 import { sqlStateOf } from './errors.ts';
+import { readSql, type Sources } from './migrate/sources.ts';
 
-const SQL_DIR = new URL('../../sql/', import.meta.url);
 const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** The roles that processes work as. What each may do is in sql/grants.sql. */
@@ -28,26 +27,33 @@ export function serviceUrl(databaseUrl: string, role: ServiceRole, password?: st
 /** Passwords of roles that are to log in. */
 export type Passwords = Partial<Record<ServiceRole, string>>;
 
-/** Makes sure of the roles, and of who owns what. Everything after this the client does as oms_owner. */
-export async function becomeOwner(client: Client, passwords: Passwords): Promise<void> {
+/**
+ * Makes sure of the roles and of what they need of this database. Runs as the user of DATABASE_URL,
+ * inside the caller's transaction. Throws a ReadableError when that user lacks the rights.
+ */
+export async function prepareRoles(
+  client: Client,
+  passwords: Passwords,
+  sources: Sources,
+): Promise<void> {
   try {
-    await client.query(await sqlFile('roles.sql'));
-    if (await isSuperuser(client)) await client.query(await sqlFile('owners.sql'));
+    await client.query(await readSql(sources, 'roles.sql'));
+    if (await ownsDatabase(client)) await client.query(await readSql(sources, 'database.sql'));
     await setPasswords(client, passwords);
-    await client.query('SET ROLE oms_owner');
-  } catch (cause) {
-    if (sqlStateOf(cause) !== INSUFFICIENT_PRIVILEGE) throw cause;
-    throw new ReadableError(
-      'Migrating needs a superuser, or oms_owner in a database that a superuser has run sql/roles.sql ' +
-        `and sql/owners.sql in (${cause instanceof Error ? cause.message : String(cause)})`,
-      { cause },
-    );
+    await client.query('SET LOCAL ROLE oms_owner');
+  } catch (error) {
+    throw explainMissingRights(error);
   }
 }
 
-/** Gives every role its rights on what is there now. */
-export async function grantRights(client: Client): Promise<void> {
-  await client.query(await sqlFile('grants.sql'));
+/** What it takes to migrate, when that is what an error is about; any other error as it is. */
+export function explainMissingRights(error: unknown): unknown {
+  if (sqlStateOf(error) !== INSUFFICIENT_PRIVILEGE) return error;
+  return new ReadableError(
+    'Migrating needs a superuser, or oms_owner in a database that a superuser has run sql/roles.sql ' +
+      `and sql/database.sql in (${error instanceof Error ? error.message : String(error)})`,
+    { cause: error },
+  );
 }
 
 async function setPasswords(client: Client, passwords: Passwords): Promise<void> {
@@ -57,13 +63,12 @@ async function setPasswords(client: Client, passwords: Passwords): Promise<void>
   }
 }
 
-async function isSuperuser(client: Client): Promise<boolean> {
-  const { rows } = await client.query<{ rolsuper: boolean }>(
-    'SELECT rolsuper FROM pg_roles WHERE rolname = session_user',
-  );
-  return rows[0]?.rolsuper ?? false;
-}
-
-function sqlFile(name: string): Promise<string> {
-  return readFile(new URL(name, SQL_DIR), 'utf8');
+/** Whether the user may grant rights on the database and on its schema public. */
+async function ownsDatabase(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ owns: boolean }>(`
+    SELECT pg_has_role(d.datdba, 'USAGE') AND pg_has_role(n.nspowner, 'USAGE') AS owns
+    FROM pg_database AS d, pg_namespace AS n
+    WHERE d.datname = current_database() AND n.nspname = 'public'
+  `);
+  return rows[0]?.owns ?? false;
 }

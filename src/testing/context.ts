@@ -5,23 +5,27 @@ import type { JobWithMetadata, PgBoss } from 'pg-boss';
 import { sql, type DatabasePool } from 'slonik';
 import { z } from 'zod';
 import type { QueueName } from '../../jobs/queues.ts';
+import { withApiParts } from '../api.ts';
 import { createApp } from '../app.ts';
 import type { Config } from '../config.ts';
-import { createBoss } from '../db/boss.ts';
+import { createQueue } from '../db/boss.ts';
 import { openPool } from '../db/pool.ts';
 import { asRole } from '../db/roles.ts';
-import { closeDeps, openDeps, type Deps } from '../deps.ts';
+import { closeDeps, openDeps, type ApiDeps, type Deps, type WorkerDeps } from '../deps.ts';
 import { createIntake } from '../orders/intake.ts';
 import { closeServer, portOf, serve } from '../http/server.ts';
 import { signAccessToken } from '../users/access-token.ts';
 import { runBatch } from '../worker.ts';
 import { copyTemplate, onServer, testConfig } from './template.ts';
 
+/** What a test works with: the parts of an API and of a worker. */
+export type TestDeps = ApiDeps & WorkerDeps;
+
 /**
  * A service of its own: database, queues, and an API that listens and works as oms_api. `deps` are for
- * the test itself: its pool is the superuser's, its queue client a worker's.
+ * the test itself: its pool and its queue client are the superuser's.
  */
-export type Context = { database: string; deps: Deps; server: Server; origin: string };
+export type Context = { database: string; deps: TestDeps; server: Server; origin: string };
 
 /** AVA's `test` with a database, an API and queues that belong to the importing test file alone. */
 export const test = anyTest as TestFn<Context>;
@@ -44,14 +48,18 @@ const workerPools = new WeakMap<PgBoss, DatabasePool>();
 /** Opens an API on a free port, in this process. */
 export async function openService(config: Config): Promise<Omit<Context, 'database'>> {
   const { DATABASE_URL } = config;
-  const api = await openDeps({ ...config, DATABASE_URL: asRole(DATABASE_URL, 'oms_api') }, 'api');
+  const apiConfig = { ...config, DATABASE_URL: asRole(DATABASE_URL, 'oms_api') };
+  const api = withApiParts(await openDeps(apiConfig, 'api'));
+  const queue = createQueue(config, api.log, { supervise: false }); // a test is to see what is
+  await queue.boss.start();
   const workerConfig = { ...config, DATABASE_URL: asRole(DATABASE_URL, 'oms_worker') };
-  const boss = createBoss(workerConfig, 'api', api.log); // looks after nothing: a test is to see what is
-  await boss.start();
-  workerPools.set(boss, await openPool(workerConfig, api.log));
-  const deps = { ...api, config, boss, pool: await openPool(config, api.log) };
+  workerPools.set(queue.boss, await openPool(workerConfig, api.log));
+  const deps = { ...api, config, boss: queue.boss, pool: await openPool(config, api.log) };
   const server = await serve(createApp(api), 0, '127.0.0.1');
-  closers.set(server, () => closeDeps(api));
+  closers.set(server, async () => {
+    await closeDeps(api);
+    await queue.close(0);
+  });
   return { deps, server, origin: `http://127.0.0.1:${portOf(server)}` };
 }
 
@@ -66,13 +74,12 @@ export async function closeService({
   server.closeAllConnections();
   await closed;
   await workerPools.get(deps.boss)?.end();
-  await deps.boss.stop({ graceful: false });
   await deps.pool.end();
   await closers.get(server)?.();
 }
 
 /** The same dependencies, with a pool that may do what a worker may. */
-export function asWorker(deps: Deps): Deps {
+export function asWorker(deps: TestDeps): WorkerDeps {
   return { ...deps, pool: workerPools.get(deps.boss) ?? deps.pool };
 }
 
@@ -84,7 +91,7 @@ export async function withSettings(t: ExecutionContext<Context>, settings: Recor
 }
 
 /** A second API on the same dependencies but for those named, for one test. */
-export async function withDeps(t: ExecutionContext<Context>, replaced: Partial<Deps>) {
+export async function withDeps(t: ExecutionContext<Context>, replaced: Partial<TestDeps>) {
   const parts = { ...t.context.deps, ...replaced };
   const deps = { ...parts, intake: createIntake(parts) };
   const server = await serve(createApp(deps), 0, '127.0.0.1');
@@ -143,7 +150,10 @@ export async function send(
 }
 
 /** A new user, so that tests in one file can run at the same time without meeting. */
-export async function signUp({ deps, origin }: Pick<Context, 'deps' | 'origin'>) {
+export async function signUp({
+  deps,
+  origin,
+}: Pick<Context, 'origin'> & { deps: Pick<TestDeps, 'pool' | 'config'> }) {
   const id = randomUUIDv7();
   const email = `${randomBytes(6).toString('hex')}@example.test`;
   await deps.pool.query(sql.unsafe`
@@ -167,7 +177,7 @@ export async function signUp({ deps, origin }: Pick<Context, 'deps' | 'origin'>)
  * Works off everything that is ready in a queue, here and now, through the worker's own `runBatch`:
  * no polling, no sleeping. `early` also takes the jobs whose retry is not due yet.
  */
-export async function drain(deps: Deps, queue: QueueName, { early = false, batchSize = 100 } = {}) {
+export async function drain(deps: TestDeps, queue: QueueName, { early = false, batchSize = 100 } = {}) {
   const outcomes: string[] = [];
   for (;;) {
     const jobs = await claim(deps, queue, { early, batchSize });
@@ -184,14 +194,14 @@ export async function drain(deps: Deps, queue: QueueName, { early = false, batch
 }
 
 // What pg-boss does with the outcome `deadletter` is not to be had from outside; this ends the same.
-async function useUpRetries({ pool }: Deps, queue: QueueName, id: string): Promise<void> {
+async function useUpRetries({ pool }: Pick<Deps, 'pool'>, queue: QueueName, id: string): Promise<void> {
   await pool.query(sql.unsafe`
     UPDATE pgboss.job SET retry_limit = retry_count WHERE name = ${queue} AND id = ${id}
   `);
 }
 
 /** Claims jobs as a worker would, and leaves them claimed. */
-export async function claim(deps: Deps, queue: QueueName, { early = false, batchSize = 100 } = {}) {
+export async function claim(deps: WorkerDeps, queue: QueueName, { early = false, batchSize = 100 } = {}) {
   const options = { includeMetadata: true, batchSize, ignoreStartAfter: early } as const;
   const jobs: JobWithMetadata[] = await deps.boss.fetch<object>(queue, options);
   for (const job of jobs) job.signal ??= new AbortController().signal;
@@ -199,7 +209,7 @@ export async function claim(deps: Deps, queue: QueueName, { early = false, batch
 }
 
 /** Status of an order and of its job, straight from the tables. */
-export async function lookUp({ pool }: Deps, id: string) {
+export async function lookUp({ pool }: Pick<Deps, 'pool'>, id: string) {
   const Row = z.object({ status: z.string(), version: z.number(), job: z.string().nullable() });
   return pool.one(sql.type(Row)`
     SELECT o.status, o.version, j.state::text AS job

@@ -4,7 +4,7 @@ import { Client } from 'pg';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { QueueName } from '../../jobs/queues.ts';
-import type { Deps } from '../deps.ts';
+import type { TestDeps as Deps } from './context.ts';
 import { failExhaustedOrders } from '../orders/processing.ts';
 import { asWorker, type Context } from './context.ts';
 import { jobOf, leaveOneTry } from './orders.ts';

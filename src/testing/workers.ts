@@ -1,6 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import { asRole } from '../db/roles.ts';
-import { closeDeps, openDeps, type Deps } from '../deps.ts';
+import { createQueue } from '../db/boss.ts';
+import { closeDeps, openDeps, type Deps, type WorkerDeps } from '../deps.ts';
 import { startWorkers } from '../worker.ts';
 import { lookUp, type Context } from './context.ts';
 import { until } from './until.ts';
@@ -9,18 +10,24 @@ import { until } from './until.ts';
 export async function startWorker(
   t: ExecutionContext<Context>,
   { deps: { config } }: Pick<Context, 'deps'>,
-): Promise<Deps> {
+): Promise<WorkerDeps> {
   const DATABASE_URL = asRole(config.DATABASE_URL, 'oms_worker');
-  const settings = { ...config, DATABASE_URL, SHUTDOWN_TIMEOUT_SECONDS: 2 };
-  const deps = await openDeps(settings, 'worker');
-  t.teardown(() => closeDeps(deps));
+  const settings = { ...config, DATABASE_URL };
+  const base = await openDeps(settings, 'worker');
+  const queue = createQueue(settings, base.log);
+  await queue.boss.start();
+  const deps = { ...base, boss: queue.boss };
   const stop = await startWorkers(deps);
-  t.teardown(stop); // ava runs the last one first
+  t.teardown(async () => {
+    await stop();
+    await queue.close(2);
+    await closeDeps(base);
+  });
   return deps;
 }
 
 /** Waits until an order has a status. */
-export async function ends(deps: Deps, id: string, status: string): Promise<string> {
+export async function ends(deps: Pick<Deps, 'pool'>, id: string, status: string): Promise<string> {
   return until(`order ${id} to be ${status}`, async () => {
     const order = await lookUp(deps, id);
     return order.status === status && order.status;

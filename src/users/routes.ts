@@ -1,6 +1,6 @@
 import { Router } from '@koa/router';
 import type { ParameterizedContext } from 'koa';
-import type { Deps } from '../deps.ts';
+import type { ApiDeps as Deps } from '../deps.ts';
 import { authenticate, type Authenticated } from '../http/auth.ts';
 import { parse, Problem } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';

@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'slonik';
 import { z } from 'zod';
-import type { Deps } from '../deps.ts';
+import type { ApiDeps as Deps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
 import { User, type Credentials, type NewUser } from './schema.ts';
 

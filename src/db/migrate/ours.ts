@@ -1,0 +1,136 @@
+import type { Client } from 'pg';
+import { ReadableError } from '../../process.ts';
+
+/** Every role of sql/roles.sql. Rights of others on our views are not ours to drop. */
+export const OUR_ROLES = [
+  'oms_owner',
+  'oms_queue',
+  'oms_placer',
+  'oms_door',
+  'oms_api',
+  'oms_worker',
+  'oms_dba_read',
+  'oms_dba',
+  'oms_auditor',
+];
+/** Those of them that own views and functions. */
+const OWNERS = ['oms_owner', 'oms_placer', 'oms_door', 'oms_queue'];
+
+/** A view or function of ours: what a person calls it, and which version of its row is in the catalogue. */
+export type Ours = { kind: string; name: string; oid: number; version: string };
+
+const OURS = `
+  SELECT id.type AS kind, id.identity AS name, o.oid, o.version, o.classid
+  FROM (
+    SELECT 'pg_class'::regclass AS classid, c.oid, r.xmin::text AS version, c.relnamespace AS schema,
+      c.relowner AS owner
+    FROM pg_class AS c
+    JOIN pg_rewrite AS r ON r.ev_class = c.oid AND r.rulename = '_RETURN'
+    WHERE c.relkind = 'v'
+    UNION ALL
+    SELECT 'pg_proc'::regclass, oid, xmin::text, pronamespace, proowner FROM pg_proc
+  ) AS o
+  JOIN pg_namespace AS n ON n.oid = o.schema AND n.nspname IN ('public', 'ops', 'audit')
+  CROSS JOIN LATERAL pg_identify_object(o.classid, o.oid, 0) AS id
+  WHERE pg_get_userbyid(o.owner) = ANY('{${OWNERS.join()}}') AND NOT EXISTS (
+    SELECT FROM pg_depend AS d WHERE d.classid = o.classid AND d.objid = o.oid AND d.deptype = 'e'
+  )
+`;
+
+/** The views and functions of ours that are there. */
+export async function listOurs(client: Client): Promise<Ours[]> {
+  const { rows } = await client.query<Ours>(`${OURS} ORDER BY id.identity`);
+  return rows;
+}
+
+/** Finds a view or function by the name that a statement gives it: `ops.queues`, `ops.f(uuid)`. */
+export async function findObject(client: Client, name: string): Promise<Ours | undefined> {
+  const { rows } = await client.query<Ours>(
+    `SELECT id.type AS kind, id.identity AS name, o.oid, '' AS version
+     FROM (VALUES
+       ('pg_class'::regclass, CASE WHEN $1 NOT LIKE '%(%' THEN to_regclass($1)::oid END),
+       ('pg_proc'::regclass, CASE WHEN $1 LIKE '%(%' THEN to_regprocedure($1)::oid END)
+     ) AS o (classid, oid)
+     CROSS JOIN LATERAL pg_identify_object(o.classid, o.oid, 0) AS id
+     WHERE o.oid IS NOT NULL`,
+    [name],
+  );
+  return rows[0];
+}
+
+/**
+ * Drops an object, and before it those of ours that depend on it and that `mayDrop` agrees to. Never
+ * cascades: when anything else depends on it, throws a ReadableError that names it.
+ */
+export async function dropObject(
+  client: Client,
+  object: Ours,
+  because: string,
+  mayDrop: (dependent: Ours) => boolean = () => true,
+): Promise<void> {
+  const dependents = await dependentsOf(client, object);
+  const inTheWay = dependents.find((dependent) => !dependent.ours || !mayDrop(dependent));
+  if (inTheWay) {
+    throw new ReadableError(
+      `${inTheWay.kind} ${inTheWay.name} depends on ${object.name}, ${because}: ` +
+        'drop it first, and create it again after the migration.',
+    );
+  }
+  for (const { kind, name } of [...dependents, object]) {
+    await client.query(`DROP ${kind} ${name}`);
+  }
+}
+
+/** Throws a ReadableError when a role of others has rights on a view that is about to be dropped. */
+export async function refuseForeignRights(client: Client, view: Ours, because: string) {
+  const all = [...(await dependentsOf(client, view)).filter(({ ours }) => ours), view];
+  const { rows } = await client.query<{ name: string; role: string }>(
+    `SELECT c.oid::regclass::text AS name,
+       CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END AS role
+     FROM pg_class AS c
+     LEFT JOIN pg_attribute AS t ON t.attrelid = c.oid
+     CROSS JOIN LATERAL unnest(ARRAY[c.relacl, t.attacl]) AS item
+     CROSS JOIN LATERAL aclexplode(ARRAY[item]) AS a
+     WHERE c.oid = ANY($1) AND c.relkind = 'v' AND a.grantee <> c.relowner
+       AND NOT pg_get_userbyid(a.grantee) = ANY($2)
+     LIMIT 1`,
+    [all.map(({ oid }) => oid), OUR_ROLES],
+  );
+  const [found] = rows;
+  if (!found) return;
+  throw new ReadableError(
+    `role ${found.role} has rights on ${found.name}, which has to be dropped because of ${view.name}, ` +
+      `${because}: revoke them first, and grant them again after the migration.`,
+  );
+}
+
+type Dependent = Ours & { ours: boolean };
+
+/** What depends on an object, directly or not: the last of a chain comes first. */
+async function dependentsOf(client: Client, { oid, kind }: Ours): Promise<Dependent[]> {
+  const { rows } = await client.query<Dependent>(
+    `WITH RECURSIVE chain (classid, oid, depth) AS (
+       SELECT $2::regclass::oid, $1::oid, 0
+       UNION
+       SELECT d.classid, d.oid, c.depth + 1
+       FROM chain AS c
+       CROSS JOIN LATERAL (
+         -- A rule stands for its view.
+         SELECT CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass END AS classid,
+           coalesce(r.ev_class, d.objid) AS oid
+         FROM pg_depend AS d
+         LEFT JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+         WHERE d.refclassid = c.classid AND d.refobjid = c.oid
+       ) AS d
+       WHERE c.depth < 100 AND (d.classid, d.oid) <> (c.classid, c.oid)
+     )
+     SELECT id.type AS kind, id.identity AS name, d.oid, '' AS version, o.oid IS NOT NULL AS ours
+     FROM (SELECT classid, oid, max(depth) AS depth FROM chain GROUP BY classid, oid) AS d
+     CROSS JOIN LATERAL pg_identify_object(d.classid, d.oid, 0) AS id
+     LEFT JOIN (${OURS}) AS o ON o.classid = d.classid AND o.oid = d.oid
+     WHERE d.classid <> 'pg_type'::regclass AND d.depth > 0
+     ORDER BY d.depth DESC`,
+    [oid, kind === 'view' ? 'pg_class' : 'pg_proc'],
+  );
+  return rows.filter((row) => row.oid !== oid);
+}

@@ -1,0 +1,77 @@
+import { getConstructionPlans, getMigrationPlans } from 'pg-boss';
+import type { Client } from 'pg';
+import { ReadableError } from '../../process.ts';
+
+const SCHEMA = 'pgboss';
+const PARTITION = /^(job_common|j[0-9a-f]{56})$/;
+
+// How pg-boss wraps what it runs as one: plans.transaction(), with the lock of plans.locked().
+const ENVELOPE = new RegExp(
+  [
+    String.raw`^\s*BEGIN;`,
+    String.raw`SET LOCAL lock_timeout = \d+;`,
+    String.raw`SET LOCAL idle_in_transaction_session_timeout = \d+;`,
+    String.raw`(?:SELECT pg_advisory_xact_lock\([^;]*\);)?(?<body>[\s\S]*?);`,
+    String.raw`COMMIT;(?<after>[\s\S]*)$`,
+  ].join(String.raw`\s*`),
+);
+const TRANSACTION_CONTROL =
+  /\b(BEGIN|COMMIT|ROLLBACK|ABORT)\s*;|\bSTART\s+TRANSACTION\b|\bpg_advisory|\bSET\s+(LOCAL\s+)?ROLE\b/i;
+
+/**
+ * Text of pg-boss as it can run inside a transaction of ours: without its BEGIN, time limits, advisory
+ * lock and COMMIT. Index builds that would follow the COMMIT come along, without CONCURRENTLY. Throws
+ * when anything that ends a transaction is left, so that an upgrade that does otherwise is noticed.
+ */
+export function withoutTransaction(text: string): string {
+  const { body, after = '' } = ENVELOPE.exec(text)?.groups ?? {};
+  const inner = body === undefined ? text : `${body};${after.replace(/\bCONCURRENTLY\b/g, '')}`;
+  if (TRANSACTION_CONTROL.test(inner)) {
+    throw new Error(`pg-boss wants a transaction of its own: ${inner.trim().slice(0, 200)}`);
+  }
+  return inner;
+}
+
+/**
+ * Creates pg-boss's schema or upgrades it, inside the caller's transaction and as the current role. What
+ * is in the table pgboss.bam is not executed: index builds come from pg-boss's own text. Returns false
+ * when nothing was to be done.
+ */
+export async function upgradeQueueSchema(client: Client): Promise<boolean> {
+  const construction = getConstructionPlans(SCHEMA);
+  const ours = Number(/pgboss\.version\(version\) VALUES \('(\d+)'\)/.exec(construction)?.[1]);
+  const installed = await installedVersion(client);
+  if (installed === ours) return false;
+  if (installed !== undefined && installed > ours) {
+    throw new ReadableError(
+      `The queue's schema has version ${installed}, and this version of the service knows ${ours}: ` +
+        'a newer version has migrated this database.',
+    );
+  }
+  const text =
+    installed === undefined
+      ? construction
+      : getMigrationPlans(SCHEMA, installed, { partitionTables: await partitionsOf(client) });
+  await client.query(withoutTransaction(text));
+  return true;
+}
+
+async function installedVersion(client: Client): Promise<number | undefined> {
+  const { rows } = await client.query<{ there: boolean }>(
+    `SELECT to_regclass('pgboss.version') IS NOT NULL AS there`,
+  );
+  if (!rows[0]?.there) return undefined;
+  const version = await client.query<{ version: number }>('SELECT version FROM pgboss.version');
+  return Number(version.rows[0]?.version);
+}
+
+/** Tables of single queues. Their names become part of statements, so each has to look like one. */
+async function partitionsOf(client: Client) {
+  const { rows } = await client.query<{ tableName: string; policy: string }>(
+    'SELECT table_name AS "tableName", policy FROM pgboss.queue WHERE partition ORDER BY name',
+  );
+  const odd = rows.find(({ tableName }) => !PARTITION.test(tableName));
+  if (odd)
+    throw new ReadableError(`pgboss.queue names a table that is not a queue's: ${odd.tableName}`);
+  return rows;
+}

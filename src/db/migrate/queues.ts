@@ -1,0 +1,52 @@
+import { isDeepStrictEqual } from 'node:util';
+import { PgBoss, type Db } from 'pg-boss';
+import type { Client } from 'pg';
+import { queues, schedules } from '../../../jobs/queues.ts';
+import { withoutTransaction } from './queue-schema.ts';
+
+/** pg-boss's own queue, through which scheduled jobs come. Its workers may not create queues. */
+const SCHEDULER_QUEUE = '__pgboss__send-it';
+
+/**
+ * Brings queues and schedules to what jobs/queues.ts says, inside the caller's transaction. Writes only
+ * what differs.
+ */
+export async function updateQueues(
+  client: Client,
+  { heartbeatSeconds }: { heartbeatSeconds: number },
+): Promise<void> {
+  // Never started: it only lends us its statements.
+  const boss = new PgBoss({ db: lend(client), migrate: false, supervise: false, schedule: false });
+  const wanted = Object.entries(queues);
+  const names = [SCHEDULER_QUEUE, ...wanted.map(([name]) => name)];
+  const present = new Map((await boss.getQueues(names)).map((queue) => [queue.name, queue]));
+  if (!present.has(SCHEDULER_QUEUE)) await boss.createQueue(SCHEDULER_QUEUE);
+  for (const [name, { options }] of wanted) {
+    const { partition, ...settings } = { partition: false, ...options, heartbeatSeconds };
+    const queue = present.get(name);
+    if (queue === undefined) await boss.createQueue(name, { partition });
+    if (queue === undefined || !has(queue, settings)) await boss.updateQueue(name, settings);
+  }
+  for (const { queue, cron } of schedules) {
+    const schedule = await boss.getSchedule(queue);
+    if (schedule && has(schedule, { cron, timezone: 'UTC', data: {}, options: {} })) continue;
+    await boss.schedule(queue, cron, {});
+  }
+}
+
+function has(row: object, settings: object): boolean {
+  const present = new Map(Object.entries(row));
+  return Object.entries(settings).every(([name, value]) =>
+    isDeepStrictEqual(present.get(name) ?? null, value),
+  );
+}
+
+function lend(client: Client): Db {
+  return {
+    async executeSql(text, values = []) {
+      if (values.length > 0) return client.query(text, values);
+      const result: { rows: unknown[] } = await client.query(withoutTransaction(text));
+      return { rows: result.rows };
+    },
+  };
+}

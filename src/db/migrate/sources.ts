@@ -1,0 +1,19 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { definitions } from '../definitions.ts';
+
+/** Where the SQL is that a migrate runs: a folder like sql/, and the order of its definitions. */
+export type Sources = { dir: URL; definitions: readonly string[] };
+
+/** What this version of the service comes with. */
+export const OWN_SOURCES: Sources = { dir: new URL('../../../sql/', import.meta.url), definitions };
+
+/** Reads a file of the folder. */
+export function readSql({ dir }: Sources, path: string): Promise<string> {
+  return readFile(new URL(path, dir), 'utf8');
+}
+
+/** The names of the SQL files in one of its folders, sorted. */
+export async function sqlFiles({ dir }: Sources, folder: string): Promise<string[]> {
+  const names = await readdir(new URL(`${folder}/`, dir));
+  return names.filter((name) => name.endsWith('.sql')).sort();
+}

@@ -1,0 +1,32 @@
+/** One statement of an SQL file, with the comment above it. */
+export type Statement = { file: string; text: string; code: string };
+
+// Comments, quoted text and bodies are skipped, so that only a `;` between statements counts.
+const TOKENS = new RegExp(
+  [
+    String.raw`--[^\n]*`,
+    String.raw`/\*[\s\S]*?\*/`,
+    String.raw`\bE'(?:[^'\\]|''|\\[\s\S])*'`,
+    String.raw`'(?:[^']|'')*'`,
+    String.raw`"(?:[^"]|"")*"`,
+    String.raw`(\$(?:[a-z_]\w*)?\$)[\s\S]*?\1`,
+    String.raw`\bBEGIN\s+ATOMIC\b[\s\S]*?^END\b`,
+    ';',
+  ].join('|'),
+  'gim',
+);
+const LEADING_COMMENTS = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)+/;
+
+/**
+ * Splits an SQL file into its statements. The `END` of a `BEGIN ATOMIC` body has to begin its line.
+ * What follows the last `;` is a statement too, unless it is only comments.
+ */
+export function splitStatements(file: string, sql: string): Statement[] {
+  const ends = [...sql.matchAll(TOKENS)].filter(([token]) => token === ';');
+  const cuts = [0, ...ends.map(({ index }) => index + 1), sql.length];
+  return cuts
+    .slice(1)
+    .map((end, i) => sql.slice(cuts[i], end).trim())
+    .map((text) => ({ file, text, code: text.replace(LEADING_COMMENTS, '') }))
+    .filter(({ code }) => code !== '' && code !== ';');
+}

@@ -1,0 +1,120 @@
+import { setTimeout } from 'node:timers/promises';
+import { Client, DatabaseError } from 'pg';
+import type { Logger } from 'pino';
+import { ReadableError } from '../../process.ts';
+import { explainMissingRights } from '../roles.ts';
+import { watchLocks, type Wait } from './lock-watch.ts';
+
+/** How long all attempts together may take before migrate gives up. */
+const PATIENCE_MS = 60_000;
+/**
+ * How long a statement waits for a lock. Shorter than Postgres' deadlock_timeout (1 s), so that in a
+ * deadlock between migrate and a request it is migrate that gives way.
+ */
+const LOCK_TIMEOUT_MS = 900;
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 4000;
+
+const BEGIN = `
+  BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+  SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS};
+  SET LOCAL statement_timeout = 0;
+  SET LOCAL idle_in_transaction_session_timeout = 0;
+  SET LOCAL client_min_messages = warning;
+  SET LOCAL search_path = public, pg_temp;
+`;
+
+/**
+ * Runs `work` in one transaction, one migrate at a time. When a lock is not to be had, it rolls back,
+ * logs which lock and who holds it, pauses, and tries again; after a minute it throws a ReadableError
+ * that names the holder. Any other error rolls back and is thrown.
+ */
+export async function inTurn(
+  client: Client,
+  { databaseUrl, log, patienceMs = PATIENCE_MS }: TurnOptions,
+  work: () => Promise<void>,
+): Promise<void> {
+  const deadline = Date.now() + patienceMs;
+  const watch = await watchLocks(databaseUrl, await pidOf(client));
+  try {
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+      const error = await attempt(client, work);
+      if (error === undefined) return;
+      const waited = explainWait(error, watch.lastWait());
+      if (Date.now() + pauseMs > deadline) {
+        throw new ReadableError(
+          `Migrating gave up after ${Math.round(patienceMs / 1000)} s, and changed nothing: it waits for ` +
+            `${waited}. End that transaction, then migrate again.`,
+          { cause: error },
+        );
+      }
+      log.warn(`migrate waits for ${waited}; trying again`);
+      await setTimeout(pauseMs * (0.5 + Math.random() / 2));
+    }
+  } finally {
+    await watch.stop();
+  }
+}
+
+/** How turns are taken: on which database, where waits are logged, and for how long. */
+export type TurnOptions = { databaseUrl: string; log: Logger; patienceMs?: number };
+
+/** Undefined when the work is committed, or an error after which it is worth another attempt. */
+async function attempt(client: Client, work: () => Promise<void>): Promise<unknown> {
+  const first = !(await hasBooks(client));
+  try {
+    await client.query(BEGIN);
+    if (!first) await takeTurn(client);
+    await work();
+    await client.query('COMMIT');
+    return undefined;
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    if (isLockError(error) || (first && isRace(error))) return error;
+    throw error;
+  }
+}
+
+/**
+ * Waits until no other migrate runs. Only the owner of this table can take a lock on it that is in the
+ * way: no other login can hold this one against us, as it could an advisory lock.
+ */
+async function takeTurn(client: Client): Promise<void> {
+  try {
+    await client.query('LOCK TABLE public.migrations IN SHARE UPDATE EXCLUSIVE MODE');
+  } catch (error) {
+    throw explainMissingRights(error);
+  }
+}
+
+function isLockError(error: unknown): boolean {
+  if (!(error instanceof DatabaseError)) return false;
+  if (error.code === '55P03' || error.code === '40P01') return true;
+  // Another database of this server is being migrated: roles belong to the whole server.
+  return error.code === 'XX000' && error.message.startsWith('tuple concurrently');
+}
+
+/** Two migrates of an empty database have made the same object. */
+function isRace(error: unknown): boolean {
+  if (!(error instanceof DatabaseError)) return false;
+  if (error.code === '23505') return error.schema === 'pg_catalog';
+  return ['42P06', '42P07', '42710', '42723'].includes(error.code ?? '');
+}
+
+function explainWait(error: unknown, wait: Wait | undefined): string {
+  if (wait) return `${wait.lock}, held by ${wait.holders.join(' and by ')}`;
+  const { message, detail } = error as DatabaseError;
+  return `another session (${detail ?? message})`.replace(/\s+/g, ' ');
+}
+
+async function hasBooks(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ there: boolean }>(
+    `SELECT to_regclass('public.migrations') IS NOT NULL AS there`,
+  );
+  return rows[0]?.there ?? false;
+}
+
+async function pidOf(client: Client): Promise<number> {
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  return rows[0]?.pid ?? 0;
+}
