@@ -8,7 +8,7 @@ DECLARE
 BEGIN
   FOR ours IN
     SELECT oid FROM pg_proc
-    WHERE pronamespace = 'public'::regnamespace AND pg_get_userbyid(proowner) = 'oms_owner'
+    WHERE pronamespace = 'public'::regnamespace AND pg_get_userbyid(proowner) IN ('oms_owner', 'oms_door')
   LOOP
     EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', ours);
   END LOOP;
@@ -17,9 +17,8 @@ END $$;
 -- The API: users and their sessions; orders in, status out; jobs in.
 GRANT USAGE ON SCHEMA public, pgboss, ops TO oms_api;
 GRANT SELECT ON migrations, order_events, order_transitions TO oms_api;
-GRANT SELECT, INSERT ON users, orders TO oms_api;
+GRANT SELECT, INSERT ON orders TO oms_api;
 GRANT UPDATE (status) ON orders TO oms_api;
-GRANT SELECT, INSERT, UPDATE, DELETE ON refresh_tokens TO oms_api;
 GRANT SELECT, INSERT, UPDATE ON idempotency_keys TO oms_api; -- a key that has expired is used again
 GRANT SELECT ON ops.queues TO oms_api;                -- for /metrics
 GRANT SELECT ON pgboss.version, pgboss.queue TO oms_api;
@@ -32,8 +31,7 @@ GRANT USAGE ON SCHEMA public, pgboss, ops TO oms_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pgboss TO oms_worker;
 GRANT SELECT ON migrations, orders, order_events, order_transitions TO oms_worker;
 GRANT UPDATE (status) ON orders TO oms_worker;
-GRANT SELECT, DELETE ON refresh_tokens TO oms_worker; -- the nightly prune
-GRANT SELECT, DELETE, UPDATE (expires_at) ON idempotency_keys TO oms_worker; -- likewise; it locks before it deletes
+GRANT SELECT, DELETE, UPDATE (expires_at) ON idempotency_keys TO oms_worker; -- the prune; it locks before it deletes
 GRANT SELECT ON ops.queues TO oms_worker;
 GRANT SELECT ON paused_queues TO oms_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON worker_holds TO oms_worker;

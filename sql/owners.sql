@@ -7,7 +7,8 @@ DECLARE
 BEGIN
   EXECUTE format('GRANT CREATE, CONNECT, TEMPORARY ON DATABASE %I TO oms_owner', current_database());
   EXECUTE format('GRANT CREATE ON DATABASE %I TO oms_queue', current_database());
-  GRANT USAGE, CREATE ON SCHEMA public TO oms_owner;
+  -- With the option, so that migrate can let oms_door create there for as long as it takes functions over.
+  GRANT USAGE, CREATE ON SCHEMA public TO oms_owner WITH GRANT OPTION;
   -- A database from before Postgres 15 lets everybody create there, and so stand in for what we call.
   REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 

@@ -3,6 +3,7 @@
 --
 --   oms_owner     owns our schemas; migrate works as this role
 --   oms_queue     owns the queue (schema pgboss); migrate works as this role there, and nobody else
+--   oms_door      owns the functions that are the only way to a table; never logs in, and nobody works as it
 --   oms_worker    works the queue off, keeps its statistics, and moves orders along
 --   oms_api       places orders and reads them; no UPDATE on jobs
 --   oms_dba_read  the views of schema ops, and nothing else; read-only
@@ -20,7 +21,7 @@ DECLARE
   granted text;
 BEGIN
   FOREACH wanted IN ARRAY
-    ARRAY['oms_owner', 'oms_queue', 'oms_worker', 'oms_api', 'oms_dba_read', 'oms_dba', 'oms_auditor']
+    ARRAY['oms_owner', 'oms_queue', 'oms_door', 'oms_worker', 'oms_api', 'oms_dba_read', 'oms_dba', 'oms_auditor']
   LOOP
     IF to_regrole(wanted) IS NULL THEN
       BEGIN
@@ -35,8 +36,8 @@ BEGIN
   -- must not own what they touch: a trigger or a function of its own would run with their rights.
   -- pg_read_all_stats shows whose transaction keeps vacuum from its work: ops.cleanup_blockers.
   FOR granted, wanted IN
-    VALUES ('oms_worker', 'oms_queue'), ('oms_queue', 'oms_owner'), ('oms_api', 'oms_owner'),
-      ('oms_dba_read', 'oms_dba'), ('pg_read_all_stats', 'oms_dba_read')
+    VALUES ('oms_worker', 'oms_queue'), ('oms_queue', 'oms_owner'), ('oms_door', 'oms_owner'),
+      ('oms_api', 'oms_owner'), ('oms_dba_read', 'oms_dba'), ('pg_read_all_stats', 'oms_dba_read')
   LOOP
     IF NOT pg_has_role(wanted, granted, 'MEMBER') THEN
       EXECUTE format('GRANT %I TO %I', granted, wanted);

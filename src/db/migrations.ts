@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 const MIGRATIONS_DIR = new URL('../../sql/migrations/', import.meta.url);
 /** Schemas of views and functions for people. Each is a folder of sql/; a later one may use an earlier. */
 const SCHEMAS = ['ops', 'audit'];
+const FUNCTIONS_DIR = new URL('../../sql/functions/', import.meta.url);
 
 /** A migration that was applied has been edited since, or is gone. */
 export class MigrationEdited extends Error {
@@ -69,13 +70,21 @@ export async function applyMigrations(
 
 /** Creates the views and functions for people anew, so that their files can be edited freely. */
 export async function createViews(client: Client): Promise<void> {
-  const texts: string[] = [];
+  const texts = await functions();
   for (const schema of SCHEMAS) {
     const dir = new URL(`../../sql/${schema}/`, import.meta.url);
     texts.push(`CREATE SCHEMA ${schema}`);
     for (const file of await sqlFiles(dir)) texts.push(await readFile(new URL(file, dir), 'utf8'));
   }
   await client.query(['BEGIN', ...texts, 'COMMIT'].join(';\n'));
+}
+
+// A new owner must be allowed to create in the schema: for this transaction only.
+async function functions(): Promise<string[]> {
+  const texts = ['GRANT CREATE ON SCHEMA public TO oms_door'];
+  for (const file of await sqlFiles(FUNCTIONS_DIR))
+    texts.push(await readFile(new URL(file, FUNCTIONS_DIR), 'utf8'));
+  return [...texts, 'REVOKE CREATE ON SCHEMA public FROM oms_door'];
 }
 
 /** Before anything else is migrated: a view on a pg-boss table would block pg-boss from altering it. */

@@ -162,7 +162,7 @@ test('a worker is a member of no role that owns anything of ours', async (t) => 
 
   const { rows } = await client.query<{ role: string; member: boolean }>(`
     SELECT role, pg_has_role('oms_worker', role, 'MEMBER') AS member
-    FROM unnest(ARRAY['oms_owner', 'oms_queue', 'oms_api']) AS role
+    FROM unnest(ARRAY['oms_owner', 'oms_queue', 'oms_door', 'oms_api']) AS role
   `);
 
   t.deepEqual(
@@ -247,7 +247,7 @@ test('a database that a superuser made is handed over to its owners by the next 
       UNION SELECT nspowner FROM pg_namespace WHERE nspname IN ('pgboss', 'ops', 'audit')
     ) AS owned
   `);
-  t.deepEqual(rows[0]?.owners, ['oms_owner', 'oms_queue', 'oms_worker']);
+  t.deepEqual(rows[0]?.owners, ['oms_door', 'oms_owner', 'oms_queue', 'oms_worker']);
 });
 
 test('a user without the right to migrate is told what it takes', async (t) => {

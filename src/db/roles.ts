@@ -48,6 +48,7 @@ export async function becomeOwner(client: Client, passwords: Passwords): Promise
 /** Gives every role its rights on what is there now. */
 export async function grantRights(client: Client): Promise<void> {
   await client.query(await sqlFile('grants.sql'));
+  await client.query(await sqlFile('grants.users.sql'));
 }
 
 async function setPasswords(client: Client, passwords: Passwords): Promise<void> {

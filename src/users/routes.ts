@@ -10,11 +10,11 @@ import { Credentials, newUser, RefreshRequest, type AccessToken } from './schema
 import {
   endAllSessions,
   endSession,
+  logIn,
   refreshSession,
-  startSession,
   type Session,
 } from './sessions.ts';
-import { authenticate as checkCredentials, findUser, register } from './users.ts';
+import { findUser, register } from './users.ts';
 
 const COOKIE = 'refresh_token';
 
@@ -42,9 +42,8 @@ export function userRoutes(deps: Deps) {
     '/login',
     rateLimit(deps, 'login', config.RATE_LIMIT_LOGIN, byAddress),
     async (ctx) => {
-      const user = await checkCredentials(deps, parse(Credentials, ctx.state.body));
-      const session = await startSession(deps, user.id);
-      deps.log.info({ ...ctx.state.about, user_id: user.id }, 'user logged in');
+      const session = await logIn(deps, parse(Credentials, ctx.state.body));
+      deps.log.info({ ...ctx.state.about, user_id: session.user_id }, 'user logged in');
       answerWithTokens(deps, ctx, session, 'cookie');
     },
   );
