@@ -7,13 +7,7 @@ import { rateLimit } from '../http/rate-limit.ts';
 import type { AppState } from '../http/request-log.ts';
 import { signAccessToken } from './access-token.ts';
 import { Credentials, newUser, RefreshRequest, type AccessToken } from './schema.ts';
-import {
-  endAllSessions,
-  endSession,
-  logIn,
-  refreshSession,
-  type Session,
-} from './sessions.ts';
+import { endAllSessions, endSession, logIn, refreshSession, type Session } from './sessions.ts';
 import { findUser, register } from './users.ts';
 
 const COOKIE = 'refresh_token';
