@@ -18,6 +18,17 @@ INSERT INTO wanted VALUES
   ('oms_placer', 'EXECUTE', 'FUNCTION public.order_json', 'part of place_orders'),
   ('oms_placer', 'EXECUTE', 'FUNCTION public.idempotency_lock', 'part of place_orders');
 
+-- Accounts and sessions. Owns the functions that see hashes; nobody logs in as it.
+INSERT INTO wanted VALUES
+  ('oms_accounts', 'USAGE', 'SCHEMA public', 'its functions use our tables'),
+  ('oms_accounts', 'SELECT, INSERT', 'TABLE public.users (id, name, email, password_hash)',
+    'register_user, log_in, find_user; an account is never changed'),
+  ('oms_accounts', 'SELECT, DELETE', 'TABLE public.refresh_tokens', 'refresh_session and end_session find the family; prunes'),
+  ('oms_accounts', 'INSERT', 'TABLE public.refresh_tokens (id, user_id, family_id, token_hash, expires_at)',
+    'log_in, refresh_session'),
+  ('oms_accounts', 'UPDATE', 'TABLE public.refresh_tokens (used_at, revoked_at)',
+    'rotation, revocation, and the lock of a family');
+
 -- Does everything else that is behind a function. Owns those; nobody logs in as it.
 INSERT INTO wanted VALUES
   ('oms_door', 'USAGE', 'SCHEMA public', 'its functions use our tables'),
@@ -75,6 +86,13 @@ INSERT INTO wanted VALUES
   ('oms_api', 'USAGE', 'SCHEMA public', 'its doors are there'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.place_orders', 'POST /orders'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.cancel_order', 'PUT /orders/{id}/cancellation'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.register_user', 'POST /auth/register'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.password_salt', 'POST /auth/login'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.log_in', 'POST /auth/login'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.refresh_session', 'POST /auth/refresh'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.end_session', 'POST /auth/logout'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.end_all_sessions', 'POST /auth/logout-everywhere'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.find_user', 'GET /auth/me'),
   ('oms_api', 'SELECT',
     'TABLE public.orders (id, status, version, user_id, product_name, amount, currency, metadata, created_at, updated_at)',
     'GET /orders; not who made the newest change'),
@@ -100,6 +118,7 @@ INSERT INTO wanted VALUES
   ('oms_worker', 'EXECUTE', 'FUNCTION public.fail_orders', 'settles dead letters'),
   ('oms_worker', 'EXECUTE', 'FUNCTION public.postpone_jobs', 'puts off what the external step wants later'),
   ('oms_worker', 'EXECUTE', 'FUNCTION public.prune_idempotency_keys', 'the nightly prune'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.prune_refresh_tokens', 'the nightly prune'),
   ('oms_worker', 'EXECUTE', 'FUNCTION public.prepare_queue_stats', 'tables for statistics, which it may not create'),
   ('oms_worker', 'SELECT', 'TABLE public.migrations', 'whether the database is as it needs it'),
   ('oms_worker', 'SELECT', 'TABLE public.paused_queues', 'takes nothing from a paused queue'),
@@ -222,11 +241,11 @@ FROM (
   WHERE p.pronamespace::regnamespace::text IN ('public', 'pgboss', 'ops', 'audit')
 ) AS a
 LEFT JOIN pg_roles AS r ON r.oid = a.grantee
-WHERE (pg_get_userbyid(a.owner) IN ('oms_owner', 'oms_queue', 'oms_placer', 'oms_door')
+WHERE (pg_get_userbyid(a.owner) IN ('oms_owner', 'oms_queue', 'oms_placer', 'oms_accounts', 'oms_door')
     OR a.kind = 'SCHEMA' AND a.name = 'public')
   AND a.grantee <> a.owner
   AND (a.grantee = 0 OR r.rolname IN
-    ('oms_placer', 'oms_door', 'oms_api', 'oms_worker', 'oms_dba_read', 'oms_dba', 'oms_auditor'));
+    ('oms_placer', 'oms_accounts', 'oms_door', 'oms_api', 'oms_worker', 'oms_dba_read', 'oms_dba', 'oms_auditor'));
 
 DO $$
 DECLARE

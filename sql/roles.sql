@@ -5,6 +5,7 @@
 --   oms_owner     owns our tables and views; migrate works as this role
 --   oms_queue     owns the queue (schema pgboss); migrate works as this role there
 --   oms_placer    owns place_orders, and has the rights that placing needs
+--   oms_accounts  owns the functions that see password hashes and refresh tokens, and has the rights that they need
 --   oms_door      owns all other SECURITY DEFINER functions, and has the rights that they need
 -- Services:
 --   oms_api       calls the doors of the API, and reads orders
@@ -27,8 +28,8 @@ DECLARE
   granted text;
 BEGIN
   FOREACH wanted IN ARRAY ARRAY[
-    'oms_owner', 'oms_queue', 'oms_placer', 'oms_door', 'oms_api', 'oms_worker', 'oms_dba_read', 'oms_dba',
-    'oms_auditor'
+    'oms_owner', 'oms_queue', 'oms_placer', 'oms_accounts', 'oms_door', 'oms_api', 'oms_worker', 'oms_dba_read',
+    'oms_dba', 'oms_auditor'
   ] LOOP
     IF to_regrole(wanted) IS NULL THEN
       BEGIN
@@ -45,6 +46,7 @@ BEGIN
   FOR granted, wanted IN VALUES
     ('oms_queue', 'oms_owner'),
     ('oms_placer', 'oms_owner'),
+    ('oms_accounts', 'oms_owner'),
     ('oms_door', 'oms_owner'),
     ('oms_dba_read', 'oms_dba'),
     ('pg_read_all_stats', 'oms_dba_read')

@@ -63,14 +63,14 @@ async function migrateDefinitions(client: Client, sources: Sources): Promise<voi
   const statements = (await Promise.all(files)).flat();
   await client.query('CREATE SCHEMA IF NOT EXISTS ops; CREATE SCHEMA IF NOT EXISTS audit');
   // The owners of SECURITY DEFINER functions may create only while they are given what is theirs.
-  await client.query('GRANT CREATE ON SCHEMA public, ops, audit TO oms_placer, oms_door, oms_queue');
+  await client.query('GRANT CREATE ON SCHEMA public, ops, audit TO oms_placer, oms_accounts, oms_door, oms_queue');
   const stale = await replaceDefinitions(
     client,
     statements.filter((statement) => !isTrigger(statement)),
   );
   await updateTriggers(client, statements.filter(isTrigger));
   await dropStale(client, stale);
-  await client.query('REVOKE CREATE ON SCHEMA public, ops, audit FROM oms_placer, oms_door, oms_queue');
+  await client.query('REVOKE CREATE ON SCHEMA public, ops, audit FROM oms_placer, oms_accounts, oms_door, oms_queue');
 }
 
 if (import.meta.main) {

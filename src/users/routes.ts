@@ -1,27 +1,21 @@
 import { Router } from '@koa/router';
 import type { ParameterizedContext } from 'koa';
-import type { ApiDeps as Deps } from '../deps.ts';
+import type { ApiDeps } from '../deps.ts';
 import { authenticate, type Authenticated } from '../http/auth.ts';
 import { parse, Problem } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
 import type { AppState } from '../http/request-log.ts';
 import { signAccessToken } from './access-token.ts';
 import { Credentials, newUser, RefreshRequest, type AccessToken } from './schema.ts';
-import {
-  endAllSessions,
-  endSession,
-  refreshSession,
-  startSession,
-  type Session,
-} from './sessions.ts';
-import { authenticate as checkCredentials, findUser, register } from './users.ts';
+import { endAllSessions, endSession, logIn, refreshSession, type Session } from './sessions.ts';
+import { findUser, register } from './users.ts';
 
 const COOKIE = 'refresh_token';
 
 type Ctx = ParameterizedContext<AppState>;
 
 /** Accounts and sessions. Limits count by address here, since nobody is logged in yet. */
-export function userRoutes(deps: Deps) {
+export function userRoutes(deps: ApiDeps) {
   const { config } = deps;
   const router = new Router<AppState>({ prefix: '/auth' });
   const authenticated = authenticate(config);
@@ -42,9 +36,8 @@ export function userRoutes(deps: Deps) {
     '/login',
     rateLimit(deps, 'login', config.RATE_LIMIT_LOGIN, byAddress),
     async (ctx) => {
-      const user = await checkCredentials(deps, parse(Credentials, ctx.state.body));
-      const session = await startSession(deps, user.id);
-      deps.log.info({ ...ctx.state.about, user_id: user.id }, 'user logged in');
+      const session = await logIn(deps, parse(Credentials, ctx.state.body));
+      deps.log.info({ ...ctx.state.about, user_id: session.user_id }, 'user logged in');
       answerWithTokens(deps, ctx, session, 'cookie');
     },
   );
@@ -86,7 +79,7 @@ function byAddress(ctx: { ip: string }): string {
 
 /** A client that sent its refresh token in the body gets the successor there too: it has no cookies. */
 function answerWithTokens(
-  { config }: Deps,
+  { config }: ApiDeps,
   ctx: Ctx,
   session: Session,
   from: 'cookie' | 'body',

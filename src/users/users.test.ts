@@ -1,7 +1,7 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
 import { logIn, newEmail, PASSWORD, register } from '../testing/accounts.ts';
-import { send, signUp, test, withSettings } from '../testing/context.ts';
+import { send, signUp, test, withDeps, withSettings } from '../testing/context.ts';
 import { createPasswords } from './passwords.ts';
 
 test('whoever registers can log in and sees their own account', async (t) => {
@@ -53,6 +53,29 @@ test('an unknown address and a wrong password get the same answer', async (t) =>
   t.is(unknown.status, wrong.status);
   t.deepEqual({ ...unknown.body, request_id: '' }, { ...wrong.body, request_id: '' });
   t.deepEqual(headerNames(unknown.headers), headerNames(wrong.headers));
+});
+
+test('an unknown address costs one password hash, as a wrong password does', async (t) => {
+  const { email } = (await register(t.context)).body;
+  const { passwords } = t.context.deps;
+  const asked: (string | null)[] = [];
+  const service = await withDeps(t, {
+    passwords: {
+      ...passwords,
+      salted(password, parameters) {
+        asked.push(parameters);
+        return passwords.salted(password, parameters);
+      },
+    },
+  });
+
+  const wrong = await logIn(service, email, 'not the password');
+  const unknown = await logIn(service, newEmail(), 'not the password');
+
+  t.deepEqual([wrong.status, unknown.status], [401, 401]);
+  t.is(asked.length, 2);
+  t.regex(asked[0] ?? '', /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[^$]+$/);
+  t.is(asked[1], null);
 });
 
 test('a registration that is not valid is refused with a pointer to each mistake', async (t) => {
@@ -143,7 +166,7 @@ test('when a hundred passwords wait to be checked, the next is told to come back
   const passwords = createPasswords();
 
   const ends = await Promise.allSettled(
-    Array.from({ length: 106 }, () => passwords.verify(undefined, PASSWORD)),
+    Array.from({ length: 106 }, () => passwords.salted(PASSWORD, null)),
   );
 
   const refused = ends.filter((end) => end.status === 'rejected').map(({ reason }) => reason);

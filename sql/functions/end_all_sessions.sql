@@ -1,0 +1,20 @@
+CREATE OR REPLACE FUNCTION end_all_sessions(user_id uuid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  IF user_id IS NULL THEN
+    RAISE EXCEPTION 'end_all_sessions needs the id of a user' USING ERRCODE = 'OM020';
+  END IF;
+
+  -- Two statements: the second sees the successors that rotations committed while the first waited for them.
+  PERFORM FROM refresh_tokens AS f
+  WHERE f.user_id = end_all_sessions.user_id AND f.id = f.family_id AND f.revoked_at IS NULL
+  ORDER BY f.id
+  FOR UPDATE;
+  UPDATE refresh_tokens AS t SET revoked_at = now()
+  WHERE t.user_id = end_all_sessions.user_id AND t.revoked_at IS NULL;
+END $$;
+
+ALTER FUNCTION end_all_sessions OWNER TO oms_accounts;
+
+COMMENT ON FUNCTION end_all_sessions IS
+  'Ends every session of a user, also one that is being refreshed at this moment.';

@@ -1,0 +1,19 @@
+CREATE OR REPLACE FUNCTION prune_refresh_tokens() RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  pruned integer;
+BEGIN
+  -- Never waits while it holds locks, so it is part of no deadlock. What is locked goes the next night.
+  DELETE FROM refresh_tokens AS t
+  USING (
+    SELECT e.id FROM refresh_tokens AS e WHERE e.expires_at < now() FOR UPDATE SKIP LOCKED
+  ) AS expired
+  WHERE t.id = expired.id;
+
+  GET DIAGNOSTICS pruned = ROW_COUNT;
+  RETURN pruned;
+END $$;
+
+ALTER FUNCTION prune_refresh_tokens OWNER TO oms_accounts;
+
+COMMENT ON FUNCTION prune_refresh_tokens IS 'Deletes the refresh tokens that have expired; returns how many.';

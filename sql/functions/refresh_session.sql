@@ -1,0 +1,72 @@
+CREATE OR REPLACE FUNCTION refresh_session(
+  token_hash     bytea,
+  successor_id   uuid,
+  successor_hash bytea,
+  grace_seconds  integer,
+  OUT outcome    text,
+  OUT user_id    uuid,
+  OUT family_id  uuid,
+  OUT expires_at timestamptz
+)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  token          record;
+  successor_used boolean; -- NULL when the family has no such successor
+BEGIN
+  IF octet_length(token_hash) IS DISTINCT FROM 32 OR octet_length(successor_hash) IS DISTINCT FROM 32
+    OR successor_id IS NULL OR grace_seconds IS NULL OR grace_seconds NOT BETWEEN 0 AND 300
+  THEN
+    RAISE EXCEPTION 'refresh_session needs two sha256 hashes, an id, and a grace of 0 to 300 seconds'
+      USING ERRCODE = 'OM020';
+  END IF;
+
+  -- The lock is on the family's first token, so that a rotation and a revocation of one family cannot pass
+  -- each other: a successor that the revocation does not see would outlive it. The token is read after
+  -- that, in a statement of its own, which sees what was committed during the wait.
+  PERFORM FROM refresh_tokens AS f
+  WHERE f.id = (SELECT t.family_id FROM refresh_tokens AS t WHERE t.token_hash = refresh_session.token_hash)
+  FOR UPDATE;
+  SELECT
+    t.user_id, t.family_id, t.expires_at,
+    t.expires_at <= clock_timestamp() AS expired,
+    t.revoked_at IS NOT NULL AS revoked,
+    t.used_at IS NOT NULL AS used,
+    coalesce(t.used_at + make_interval(secs => grace_seconds) > clock_timestamp(), false) AS in_grace
+  INTO token
+  FROM refresh_tokens AS t
+  WHERE t.token_hash = refresh_session.token_hash;
+  IF NOT FOUND OR token.expired OR token.revoked THEN
+    outcome := 'refused';
+    RETURN;
+  END IF;
+  user_id := token.user_id;
+  family_id := token.family_id;
+  expires_at := token.expires_at;
+
+  IF NOT token.used THEN
+    UPDATE refresh_tokens AS t SET used_at = now() WHERE t.token_hash = refresh_session.token_hash;
+    INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at)
+    VALUES (successor_id, token.user_id, token.family_id, successor_hash, token.expires_at);
+    outcome := 'rotated';
+    RETURN;
+  END IF;
+
+  SELECT s.used_at IS NOT NULL INTO successor_used
+  FROM refresh_tokens AS s
+  WHERE s.token_hash = successor_hash AND s.family_id = token.family_id;
+  IF NOT token.in_grace OR successor_used THEN
+    UPDATE refresh_tokens AS t SET revoked_at = now()
+    WHERE t.family_id = token.family_id AND t.revoked_at IS NULL;
+    outcome := 'reused';
+  ELSIF successor_used IS NULL THEN
+    outcome := 'refused'; -- the secret that derives successors has changed; a second branch is not opened
+  ELSE
+    outcome := 'repeated';
+  END IF;
+END $$;
+
+ALTER FUNCTION refresh_session OWNER TO oms_accounts;
+
+COMMENT ON FUNCTION refresh_session IS
+  'Exchanges a refresh token for its successor. Outcomes: rotated; repeated (the reply was lost, the same successor '
+  'stands); reused (somebody used it before: the family is revoked); refused (unknown, expired or revoked).';

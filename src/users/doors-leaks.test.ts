@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto';
+import type { ExecutionContext } from 'ava';
+import { Client } from 'pg';
+import { sql } from 'slonik';
+import { z } from 'zod';
+import { startedSession } from '../testing/accounts.ts';
+import { test, type Context } from '../testing/context.ts';
+import { connectDba } from '../testing/dba.ts';
+import { databaseUrl } from '../testing/template.ts';
+import { until } from '../testing/until.ts';
+
+const REFRESH = `SELECT outcome FROM refresh_session($1, gen_random_uuid(), $2, 10)`;
+
+test('no door gives out a hash, neither in its result nor in an error', async (t) => {
+  const { id, email, refreshToken } = await startedSession(t.context);
+  const { hashPart, salt } = await storedHash(t, id);
+  const api = await connectDba(t, t.context, 'oms_api');
+  const calls: [string, unknown[]][] = [
+    ['SELECT * FROM find_user($1)', [id]],
+    ['SELECT password_salt($1)', [email]],
+    [
+      `SELECT register_user(gen_random_uuid(), 'Eve', $1, $2)`,
+      [email, `${salt}$${'A'.repeat(43)}`],
+    ],
+    [`SELECT * FROM log_in($1, $2, gen_random_uuid(), sha256('t'), 60)`, [email, salt]],
+    ['SELECT * FROM refresh_session($1, gen_random_uuid(), $1, 10)', [hashOf(refreshToken)]],
+    [
+      'SELECT * FROM refresh_session($1, gen_random_uuid(), $2, 10)',
+      [hashOf(refreshToken), hashOf('a')],
+    ],
+    [
+      'SELECT * FROM refresh_session($1, gen_random_uuid(), $2, 0)',
+      [hashOf(refreshToken), hashOf('b')],
+    ],
+    ['SELECT end_session($1)', [hashOf('a')]],
+    ['SELECT end_all_sessions($1)', [id]],
+  ];
+
+  for (const [call, values] of calls) {
+    const text = JSON.stringify(await api.rows(call, values).catch(everythingOf));
+    t.false(text.includes(hashPart), call);
+    t.false(text.includes(hashOf('a').toString('hex')), call);
+  }
+});
+
+test('a caller who has the server print its plans is shown no stored hash', async (t) => {
+  const { id, email } = await startedSession(t.context);
+  const { hashPart, salt } = await storedHash(t, id);
+  const guess = 'B'.repeat(43);
+  const client = new Client(databaseUrl(t.context.database));
+  await client.connect();
+  t.teardown(() => client.end());
+  const notices: string[] = [];
+  client.on('notice', (notice) => notices.push(`${notice.message} ${notice.detail}`));
+  await client.query('SET SESSION AUTHORIZATION oms_api');
+  for (const kind of ['parse', 'rewritten', 'plan'])
+    await client.query(`SET debug_print_${kind} = on`);
+  await client.query('SET client_min_messages = debug5');
+
+  for (let i = 0; i < 7; i += 1) {
+    await client.query('SELECT password_salt($1)', [email]);
+    await client.query(`SELECT log_in($1, $2, gen_random_uuid(), sha256('t'), 60)`, [
+      email,
+      `${salt}$${guess}`,
+    ]);
+  }
+
+  const printed = notices.join('\n').replaceAll(/\s+/g, ' '); // plans are wrapped
+  t.true(printed.includes(bytesOf(guess)), 'the plans were printed, with the values of variables');
+  t.false(printed.includes(bytesOf(hashPart)));
+  t.false(printed.includes(hashPart));
+});
+
+test('a door opens no second branch and adopts no token of another session', async (t) => {
+  const { id, refreshToken } = await startedSession(t.context);
+  const other = await startedSession(t.context);
+  const api = await connectDba(t, t.context, 'oms_api');
+  const token = hashOf(refreshToken);
+  const branch = hashOf(`branch of ${refreshToken}`);
+
+  const adopted = await api.refusal(REFRESH, [token, hashOf(other.refreshToken)]);
+  const rotated = await api.value(REFRESH, [token, hashOf(`successor of ${refreshToken}`)]);
+  const branched = await api.value(REFRESH, [token, branch]);
+  const taken = await api.value(REFRESH, [token, hashOf(other.refreshToken)]);
+  const repeated = await api.value(REFRESH, [token, hashOf(`successor of ${refreshToken}`)]);
+
+  t.deepEqual([adopted.code, rotated, branched, taken], ['23505', 'rotated', 'refused', 'refused']);
+  t.is(repeated, 'repeated');
+  t.is(await api.value(REFRESH, [branch, hashOf('x')]), 'refused');
+  const count = await t.context.deps.pool.oneFirst(sql.type(z.object({ count: z.number() }))`
+    SELECT count(*) FROM refresh_tokens WHERE user_id = ${id}
+  `);
+  t.is(count, 2);
+});
+
+for (const [title, end] of [
+  ['of a session', 'SELECT end_session($1) FROM (SELECT $2::uuid) AS unused'],
+  ['of all sessions', 'SELECT end_all_sessions($2) FROM (SELECT $1::bytea) AS unused'],
+] as const) {
+  test(`the end ${title} waits for a refresh under way, and ends its successor too`, async (t) => {
+    const { id, refreshToken } = await startedSession(t.context);
+    const [api, refreshing] = [
+      await connectDba(t, t.context, 'oms_api'),
+      await connectDba(t, t.context, 'oms_api'),
+    ];
+    const [token, successor] = [hashOf(refreshToken), hashOf(`successor of ${refreshToken}`)];
+    const pid = await api.value('SELECT pg_backend_pid()');
+    await refreshing.rows('BEGIN');
+    await refreshing.rows(REFRESH, [token, successor]);
+
+    const ended = api.rows(end, [token, id]);
+    await until('the end to wait', () => isBlocked(t, pid));
+    await refreshing.rows('COMMIT');
+    await ended;
+
+    t.is(await api.value(REFRESH, [successor, hashOf('x')]), 'refused');
+  });
+}
+
+/** Message, detail, hint and context of an error, as a client of the database gets them. */
+function everythingOf(error: Error): object {
+  return Object.fromEntries(
+    Object.getOwnPropertyNames(error).map((name) => [name, Reflect.get(error, name)]),
+  );
+}
+
+async function isBlocked({ context }: ExecutionContext<Context>, pid: number): Promise<boolean> {
+  return context.deps.pool.oneFirst(sql.type(z.object({ blocked: z.boolean() }))`
+    SELECT cardinality(pg_blocking_pids(${pid})) > 0 AS blocked
+  `);
+}
+
+async function storedHash({ context }: ExecutionContext<Context>, userId: string) {
+  const stored = await context.deps.pool.oneFirst(sql.type(z.object({ password_hash: z.string() }))`
+    SELECT password_hash FROM users WHERE id = ${userId}
+  `);
+  const hashPart = stored.split('$').at(-1) ?? '';
+  return { hashPart, salt: stored.slice(0, -hashPart.length - 1) };
+}
+
+/** A text as Postgres prints the bytes of a constant in a plan. */
+function bytesOf(text: string): string {
+  return [...Buffer.from(text)].join(' ');
+}
+
+function hashOf(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}

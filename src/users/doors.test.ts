@@ -1,0 +1,232 @@
+import type { ExecutionContext } from 'ava';
+import { pino } from 'pino';
+import { sql } from 'slonik';
+import { z } from 'zod';
+import { migrate } from '../migrate.ts';
+import { newEmail, PASSWORD, register } from '../testing/accounts.ts';
+import { ownService, test, type Context } from '../testing/context.ts';
+import { connectDba } from '../testing/dba.ts';
+import { testConfig } from '../testing/template.ts';
+import { createPasswords } from './passwords.ts';
+
+const DENIED = '42501';
+const BAD_ARGUMENT = 'OM020';
+
+const ROLES = ['oms_api', 'oms_worker', 'oms_dba_read', 'oms_dba', 'oms_auditor'];
+
+/** What no role may do. Each is tried as each of them, and must be denied for lack of a right. */
+const attacks = [
+  `SELECT password_hash FROM users`,
+  `SELECT id, name, email FROM users`,
+  `SELECT count(*) FROM users`,
+  `SELECT FROM users FOR KEY SHARE`,
+  `SELECT token_hash FROM refresh_tokens`,
+  `SELECT FROM refresh_tokens FOR UPDATE`,
+  `BEGIN; LOCK TABLE refresh_tokens IN ACCESS SHARE MODE`,
+  `COPY users TO STDOUT`,
+  `COPY refresh_tokens (token_hash) TO STDOUT`,
+  `COPY (SELECT password_hash FROM users) TO STDOUT`,
+  `COPY refresh_tokens FROM STDIN`,
+  `COPY users TO PROGRAM 'cat'`,
+  `INSERT INTO users (id, name, email, password_hash) VALUES (gen_random_uuid(), 'x', 'x@y.zz', 'x')`,
+  `UPDATE users SET password_hash = 'mine'`,
+  `UPDATE users SET email = 'mine@example.test'`,
+  `DELETE FROM users`,
+  `INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at)
+    SELECT g, gen_random_uuid(), g, sha256('known'), 'infinity' FROM gen_random_uuid() AS g`,
+  `UPDATE refresh_tokens SET token_hash = sha256('known')`,
+  `UPDATE refresh_tokens SET revoked_at = NULL, used_at = NULL`,
+  `DELETE FROM refresh_tokens`,
+  `TRUNCATE refresh_tokens`,
+  `CREATE FUNCTION public.sha256(text) RETURNS bytea LANGUAGE sql AS 'SELECT NULL::bytea'`,
+  `CREATE OR REPLACE FUNCTION public.password_salt(email text) RETURNS text LANGUAGE sql
+    AS 'SELECT password_hash FROM users LIMIT 1'`,
+  `CREATE OPERATOR public.= (LEFTARG = bytea, RIGHTARG = bytea, FUNCTION = byteane)`,
+  `CREATE CAST (text AS bytea) WITHOUT FUNCTION`,
+  `CREATE VIEW public.mine AS SELECT 1`,
+  `CREATE TRIGGER mine BEFORE INSERT ON users EXECUTE FUNCTION suppress_redundant_updates_trigger()`,
+  `CREATE RULE mine AS ON INSERT TO users DO ALSO NOTIFY mine`,
+  `ALTER FUNCTION log_in RESET search_path`,
+  `ALTER FUNCTION log_in SECURITY INVOKER`,
+  `DROP FUNCTION log_in`,
+  `GRANT SELECT ON users TO CURRENT_USER`,
+  `GRANT oms_door TO CURRENT_USER`,
+];
+
+for (const role of ROLES) {
+  for (const attack of attacks) {
+    test(`${role} may not: ${attack}`, async (t) => {
+      const { refusal } = await connectDba(t, t.context, role);
+
+      const { code, message } = await refusal(attack);
+
+      t.is(code, DENIED, message);
+    });
+  }
+}
+
+test('each door is open to the one service that needs it', async (t) => {
+  const Row = z.object({ door: z.string(), callers: z.array(z.string()) });
+  const doors = await t.context.deps.pool.any(sql.type(Row)`
+    SELECT p.proname AS door, array_agg(a.grantee::regrole::text) AS callers
+    FROM pg_proc AS p, aclexplode(p.proacl) AS a
+    WHERE p.proowner = 'oms_accounts'::regrole AND p.pronamespace = 'public'::regnamespace
+      AND a.grantee <> p.proowner AND p.proname ~ '_(user|salt|in|sessions?|tokens)$'
+    GROUP BY p.oid
+    ORDER BY p.proname
+  `);
+
+  t.deepEqual(
+    doors.map(({ door, callers }) => [door].concat(callers)),
+    [
+      ['end_all_sessions', 'oms_api'],
+      ['end_session', 'oms_api'],
+      ['find_user', 'oms_api'],
+      ['log_in', 'oms_api'],
+      ['password_salt', 'oms_api'],
+      ['prune_refresh_tokens', 'oms_worker'],
+      ['refresh_session', 'oms_api'],
+      ['register_user', 'oms_api'],
+    ],
+  );
+});
+
+for (const role of ROLES.filter((name) => name !== 'oms_api')) {
+  test(`${role} may not ask whether a password is right, nor for a salt`, async (t) => {
+    const { refusal } = await connectDba(t, t.context, role);
+
+    const salt = await refusal(`SELECT password_salt('ada@example.test')`);
+    const login = await refusal(
+      `SELECT log_in('ada@example.test', '$argon2id$', gen_random_uuid(), sha256('t'), 60)`,
+    );
+
+    t.deepEqual([salt.code, login.code], [DENIED, DENIED]);
+  });
+}
+
+test('nobody can work as the owner of the doors', async (t) => {
+  const Row = z.object({
+    logs_in: z.boolean(),
+    creates: z.boolean(),
+    members: z.array(z.string()),
+  });
+  const door = await t.context.deps.pool.one(sql.type(Row)`
+    SELECT rolcanlogin AS logs_in, has_schema_privilege(oid, 'public', 'CREATE') AS creates,
+      ARRAY(
+        SELECT rolname::text FROM pg_roles AS r
+        WHERE NOT r.rolsuper AND r.rolname LIKE 'oms%' AND r.oid <> d.oid
+          AND pg_has_role(r.oid, d.oid, 'MEMBER')
+      ) AS members
+    FROM pg_roles AS d WHERE rolname = 'oms_accounts'
+  `);
+
+  t.deepEqual(door, { logs_in: false, creates: false, members: ['oms_owner'] });
+});
+
+const badCalls = [
+  `register_user(NULL, 'Ada', 'ada@example.test', '$argon2id$')`,
+  `register_user(gen_random_uuid(), 'Ada', 'ada@example.test', NULL)`,
+  `register_user(gen_random_uuid(), 'Ada', 'ada@example.test', 'plain text')`,
+  `register_user(gen_random_uuid(), 'Ada', 'ada@example.test', '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA')`,
+  `find_user(NULL)`,
+  `password_salt(NULL)`,
+  `log_in(NULL, '$argon2id$', gen_random_uuid(), sha256('t'), 60)`,
+  `log_in('ada@example.test', NULL, gen_random_uuid(), sha256('t'), 60)`,
+  `log_in('ada@example.test', '', gen_random_uuid(), sha256('t'), 60)`,
+  `log_in('ada@example.test', '$argon2id$', NULL, sha256('t'), 60)`,
+  `log_in('ada@example.test', '$argon2id$', gen_random_uuid(), NULL, 60)`,
+  `log_in('ada@example.test', '$argon2id$', gen_random_uuid(), 'short', 60)`,
+  `log_in('ada@example.test', '$argon2id$', gen_random_uuid(), sha256('t'), NULL)`,
+  `log_in('ada@example.test', '$argon2id$', gen_random_uuid(), sha256('t'), 2000000000)`,
+  `refresh_session(NULL, gen_random_uuid(), sha256('s'), 10)`,
+  `refresh_session('short', gen_random_uuid(), sha256('s'), 10)`,
+  `refresh_session(sha256('t'), NULL, sha256('s'), 10)`,
+  `refresh_session(sha256('t'), gen_random_uuid(), NULL, 10)`,
+  `refresh_session(sha256('t'), gen_random_uuid(), 'short', 10)`,
+  `refresh_session(sha256('t'), gen_random_uuid(), sha256('s'), NULL)`,
+  `refresh_session(sha256('t'), gen_random_uuid(), sha256('s'), 1000000)`,
+  `end_session(NULL)`,
+  `end_session('short')`,
+  `end_all_sessions(NULL)`,
+];
+
+for (const call of badCalls) {
+  test(`a door refuses: ${call}`, async (t) => {
+    const { refusal } = await connectDba(t, t.context, 'oms_api');
+    t.is((await refusal(`SELECT ${call}`)).code, BAD_ARGUMENT);
+  });
+}
+
+const LOG_IN = `SELECT user_id FROM log_in($1, $2, gen_random_uuid(), sha256(uuid_send(gen_random_uuid())), 60)`;
+
+test('whoever has the salt and not the password starts no session', async (t) => {
+  const { id, email } = (await register(t.context)).body;
+  const api = await connectDba(t, t.context, 'oms_api');
+  const salt = await api.value('SELECT password_salt($1)', [email]);
+  const stranger = await createPasswords().salted('a guess', salt);
+  const guesses = [
+    salt,
+    `${salt}$`,
+    `${salt}$${'A'.repeat(43)}`,
+    `${salt}$%`,
+    '$argon2id$',
+    stranger,
+  ];
+
+  for (const guess of guesses) t.deepEqual(await api.rows(LOG_IN, [email, guess]), [], guess);
+
+  t.regex(salt, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}$/);
+  t.is(await tokensOf(t, id), 0);
+  const proof = await createPasswords().salted(PASSWORD, salt);
+  t.deepEqual(await api.rows(LOG_IN, [email.toUpperCase(), proof]), [{ user_id: id }]);
+  t.is(await tokensOf(t, id), 1);
+});
+
+test('an account that has a placeholder for a hash has no salt and no password', async (t) => {
+  const email = newEmail();
+  await t.context.deps.pool.query(sql.unsafe`
+    INSERT INTO users (id, name, email, password_hash) VALUES (gen_random_uuid(), 'Ada', ${email}, 'none')
+  `);
+  const api = await connectDba(t, t.context, 'oms_api');
+
+  t.is(await api.value('SELECT password_salt($1)', [email]), null);
+  t.is((await api.refusal(LOG_IN, [email, 'none'])).code, BAD_ARGUMENT);
+  t.is(await api.value('SELECT password_salt($1)', [newEmail()]), null);
+});
+
+test('temporary tables of the caller do not stand in for ours', async (t) => {
+  const { id, email } = (await register(t.context)).body;
+  const api = await connectDba(t, t.context, 'oms_api');
+  const forged = `$argon2id$v=19$m=19456,t=2,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`;
+  await api.rows(
+    `CREATE TEMPORARY TABLE users (id uuid, name text, email text, password_hash text)`,
+  );
+  await api.rows(`CREATE TEMPORARY TABLE refresh_tokens (LIKE pg_temp.users)`);
+  await api.rows('INSERT INTO pg_temp.users VALUES ($1, $2, $3, $4)', [id, 'Ada', email, forged]);
+  await api.rows('SET search_path = pg_temp, public');
+
+  t.deepEqual(await api.rows(LOG_IN, [email, forged]), []);
+  t.is(await tokensOf(t, id), 0);
+});
+
+test('rights that an earlier version gave are taken back by the next migration', async (t) => {
+  const service = await ownService(t);
+  await service.deps.pool.query(
+    sql.unsafe`GRANT ALL ON users, refresh_tokens TO oms_api, oms_worker`,
+  );
+  await service.deps.pool.query(sql.unsafe`GRANT SELECT (password_hash) ON users TO oms_api`);
+
+  await migrate(testConfig(service.database), pino({ level: 'silent' }));
+
+  for (const role of ['oms_api', 'oms_worker']) {
+    const { refusal } = await connectDba(t, service, role);
+    t.is((await refusal('SELECT password_hash FROM users')).code, DENIED);
+    t.is((await refusal('SELECT FROM refresh_tokens')).code, DENIED);
+  }
+});
+
+async function tokensOf(t: ExecutionContext<Context>, userId: string): Promise<number> {
+  return t.context.deps.pool.oneFirst(sql.type(z.object({ count: z.number() }))`
+    SELECT count(*) FROM refresh_tokens WHERE user_id = ${userId}
+  `);
+}

@@ -1,0 +1,39 @@
+import test from 'ava';
+import { createPasswords } from './passwords.ts';
+
+const COSTS = /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/;
+
+test('with the salt of a stored hash, the same password and no other gives that hash', async (t) => {
+  const passwords = createPasswords();
+  const stored = await passwords.hash('correct horse');
+  const parameters = stored.slice(0, stored.lastIndexOf('$'));
+
+  t.is(await passwords.salted('correct horse', parameters), stored);
+  t.not(await passwords.salted('correct horsf', parameters), stored);
+});
+
+test('without an account the hash costs as much, and its salt is a secret of the process', async (t) => {
+  const [one, another] = [createPasswords(), createPasswords()];
+
+  const decoy = await one.salted('correct horse', null);
+
+  t.regex(decoy, COSTS);
+  t.not(await another.salted('correct horse', null), decoy);
+});
+
+test('parameters that would cost too much, or are none, are not followed', async (t) => {
+  const passwords = createPasswords();
+  const salt = 'c29tZXNhbHRzb21lc2FsdA';
+
+  for (const parameters of [
+    '',
+    'none',
+    `$argon2id$v=19$m=4194304,t=2,p=1$${salt}`,
+    `$argon2id$v=19$m=19456,t=200,p=1$${salt}`,
+    `$argon2i$v=19$m=19456,t=2,p=1$${salt}`,
+  ]) {
+    const computed = await passwords.salted('correct horse', parameters);
+    t.regex(computed, COSTS, parameters);
+    t.false(computed.includes(salt));
+  }
+});
