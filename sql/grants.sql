@@ -63,6 +63,8 @@ INSERT INTO wanted VALUES
   ('oms_door', 'EXECUTE', 'FUNCTION public.idempotency_lock', 'part of cancel_order'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.worker_actor', 'part of the doors of the worker'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.holds_claim', 'part of the doors of the worker'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.claimed', 'part of the doors of the worker'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.order_steps', 'part of the trail'),
   ('oms_door', 'EXECUTE', 'FUNCTION ops._alive', 'part of ops.release_worker'),
   ('oms_door', 'EXECUTE', 'FUNCTION ops._alive_workers', 'part of ops.explain_job'),
   ('oms_door', 'EXECUTE', 'FUNCTION ops._at', 'part of ops.explain_job'),

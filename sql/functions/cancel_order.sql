@@ -11,7 +11,7 @@
 CREATE OR REPLACE FUNCTION cancel_order(
   order_id uuid, user_id uuid, method text, path text, key text, fingerprint bytea, key_ttl_hours integer
 ) RETURNS TABLE (outcome text, changed boolean, order_status order_status, status integer, headers jsonb, body text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   known  idempotency_keys;

@@ -2,6 +2,12 @@
 -- was, and only the functions that are doors say who acts and why: for every other writer it is the login role.
 -- (SQLSTATE class OM is this application's; src/http/problem.ts maps it.)
 
+-- How many steps of the lifecycle a change is. The trail records each.
+CREATE OR REPLACE FUNCTION order_steps(from_status order_status, to_status order_status) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT CASE WHEN from_status = 'PENDING' AND to_status IN ('COMPLETED', 'FAILED') THEN 2 ELSE 1 END
+$$;
+
 CREATE OR REPLACE FUNCTION orders_guard_insert() RETURNS trigger LANGUAGE plpgsql
 SET search_path = public, pg_temp AS $$
 BEGIN
@@ -17,6 +23,7 @@ BEGIN
   NEW.xact_id := pg_current_xact_id();
   NEW.created_at := now();
   NEW.updated_at := now();
+  NEW.changed_from := NULL;
   NEW.change_job_id := NULL;
   NEW.change_attempt := NULL;
   RETURN NEW;
@@ -40,6 +47,7 @@ BEGIN
   IF NEW.status = OLD.status THEN
     NEW.version := OLD.version;
     NEW.updated_at := OLD.updated_at;
+    NEW.changed_from := NULL;
     NEW.changed_by := OLD.changed_by;
     NEW.change_reason := OLD.change_reason;
     NEW.change_job_id := OLD.change_job_id;
@@ -54,14 +62,17 @@ BEGIN
     NEW.change_attempt := NULL;
   END IF;
   -- A worker's attempt may take an order to its end at once: two steps, by way of PROCESSING.
-  NEW.version := OLD.version + CASE
-    WHEN OLD.status = 'PENDING' AND NEW.status IN ('COMPLETED', 'FAILED') AND NEW.change_attempt IS NOT NULL THEN 2
-    ELSE 1
-  END;
+  NEW.version := OLD.version + order_steps(OLD.status, NEW.status);
+  IF NEW.version = OLD.version + 2 AND NEW.change_attempt IS NULL THEN
+    RAISE EXCEPTION 'order % cannot go from % to %', OLD.id, OLD.status, NEW.status
+      USING ERRCODE = 'OM001', HINT = 'TABLE order_transitions lists what is allowed.';
+  END IF;
+  NEW.changed_from := OLD.status;
   NEW.updated_at := clock_timestamp();
   RETURN NEW;
 END $$;
 
+COMMENT ON FUNCTION order_steps         IS 'How many steps of the lifecycle a change of status is.';
 COMMENT ON FUNCTION orders_guard_insert IS 'Holds a new order to what its writer may decide (OM001).';
 COMMENT ON FUNCTION orders_guard_update IS 'Keeps what was ordered (OM004), numbers the steps, and says who acts.';
 
@@ -70,7 +81,7 @@ CREATE OR REPLACE TRIGGER orders_10_guard_insert BEFORE INSERT ON orders
   FOR EACH ROW WHEN (
     current_user <> 'oms_placer' OR NEW.status <> 'PENDING' OR NEW.version <> 1
     OR NEW.xact_id IS DISTINCT FROM pg_current_xact_id() OR NEW.created_at <> now() OR NEW.updated_at <> now()
-    OR num_nonnulls(NEW.change_job_id, NEW.change_attempt) > 0
+    OR num_nonnulls(NEW.changed_from, NEW.change_job_id, NEW.change_attempt) > 0
   ) EXECUTE FUNCTION orders_guard_insert();
 
 CREATE OR REPLACE TRIGGER orders_10_guard_update BEFORE UPDATE ON orders

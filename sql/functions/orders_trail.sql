@@ -24,53 +24,48 @@ DECLARE
   xact    xid8 := pg_current_xact_id();
   refused record;
 BEGIN
-  -- Check: the lifecycle has every step. One that took two steps (its version says so) went by way of PROCESSING.
-  SELECT o.id, o.status AS from_status, n.status AS to_status INTO refused
+  -- Check: the lifecycle has every change. What takes two steps (order_steps) went by way of PROCESSING.
+  SELECT n.id, n.changed_from, n.status INTO refused
   FROM new_orders AS n
-  JOIN old_orders AS o ON o.id = n.id
-  WHERE n.status <> o.status
-    AND NOT (n.version = o.version + 2 AND o.status = 'PENDING' AND n.status IN ('COMPLETED', 'FAILED'))
+  WHERE n.changed_from IS NOT NULL AND order_steps(n.changed_from, n.status) = 1
     AND NOT EXISTS (
-      SELECT FROM order_transitions AS t WHERE t.from_status = o.status AND t.to_status = n.status
+      SELECT FROM order_transitions AS t WHERE t.from_status = n.changed_from AND t.to_status = n.status
     )
   LIMIT 1;
   IF FOUND THEN
-    RAISE EXCEPTION 'order % cannot go from % to %', refused.id, refused.from_status, refused.to_status
+    RAISE EXCEPTION 'order % cannot go from % to %', refused.id, refused.changed_from, refused.status
       USING ERRCODE = 'OM001', HINT = 'TABLE order_transitions lists what is allowed.';
   END IF;
 
-  -- Record the first step of each, then the second step of those that took two. The event before is looked up order
-  -- by order: as a join, its plan was made while the table was small, and read the whole of it for every batch.
-  WITH first_steps AS (
-    INSERT INTO order_events AS e
-      (order_id, version, from_status, to_status, actor, reason, job_id, attempt, at, xact_id, hash)
-    SELECT c.id, c.version, c.from_status, c.to_status, c.actor, c.change_reason, c.change_job_id, c.change_attempt,
-      c.at, xact, order_event_hash_v1(coalesce(c.previous, ''), -- one that is missing is for the audit to tell
-        c.id, c.version, c.from_status, c.to_status, c.actor, c.change_reason, c.change_job_id, c.change_attempt,
-        c.at, xact)
-    FROM (
-      SELECT n.id, o.version + 1 AS version, o.status AS from_status,
-        CASE WHEN n.version > o.version + 1 THEN 'PROCESSING' ELSE n.status END AS to_status,
-        coalesce(n.changed_by, 'user:' || n.user_id) AS actor, n.change_reason, n.change_job_id, n.change_attempt,
-        clock_timestamp() AS at,
-        (SELECT p.hash FROM order_events AS p WHERE p.order_id = n.id AND p.version = o.version) AS previous
-      FROM new_orders AS n
-      JOIN old_orders AS o ON o.id = n.id
-      WHERE n.status <> o.status
-    ) AS c
-    RETURNING e.order_id, e.version, e.actor, e.hash
-  )
+  -- Record the first step of each. A hash before it that is missing is for the audit to find.
   INSERT INTO order_events
     (order_id, version, from_status, to_status, actor, reason, job_id, attempt, at, xact_id, hash)
-  SELECT c.id, c.version, 'PROCESSING', c.status, c.actor, c.change_reason, c.change_job_id, c.change_attempt, c.at,
-    xact, order_event_hash_v1(c.hash, c.id, c.version, 'PROCESSING', c.status, c.actor, c.change_reason,
-      c.change_job_id, c.change_attempt, c.at, xact)
+  SELECT c.id, c.version, c.from_status, c.to_status, c.actor, c.reason, c.job_id, c.attempt, c.at, xact,
+    order_event_hash_v1(coalesce(c.previous, ''), c.id, c.version, c.from_status, c.to_status, c.actor, c.reason,
+      c.job_id, c.attempt, c.at, xact)
   FROM (
-    SELECT n.id, n.version, n.status, f.actor, n.change_reason, n.change_job_id, n.change_attempt,
-      clock_timestamp() AS at, f.hash
-    FROM first_steps AS f
-    JOIN new_orders AS n ON n.id = f.order_id
-    WHERE n.version > f.version
+    SELECT n.id, n.version - n.steps + 1 AS version, n.changed_from AS from_status,
+      CASE n.steps WHEN 1 THEN n.status ELSE 'PROCESSING' END AS to_status,
+      coalesce(n.changed_by, 'user:' || n.user_id) AS actor, n.change_reason AS reason, n.change_job_id AS job_id,
+      n.change_attempt AS attempt, clock_timestamp() AS at, (
+        SELECT e.hash FROM order_events AS e WHERE e.order_id = n.id AND e.version = n.version - n.steps
+      ) AS previous
+    FROM (SELECT *, order_steps(changed_from, status) AS steps FROM new_orders WHERE changed_from IS NOT NULL) AS n
+  ) AS c;
+
+  -- Record the second step of those that took two.
+  INSERT INTO order_events
+    (order_id, version, from_status, to_status, actor, reason, job_id, attempt, at, xact_id, hash)
+  SELECT c.id, c.version, 'PROCESSING', c.to_status, c.actor, c.reason, c.job_id, c.attempt, c.at, xact,
+    order_event_hash_v1(c.previous, c.id, c.version, 'PROCESSING', c.to_status, c.actor, c.reason,
+      c.job_id, c.attempt, c.at, xact)
+  FROM (
+    SELECT n.id, n.version, n.status AS to_status, coalesce(n.changed_by, 'user:' || n.user_id) AS actor,
+      n.change_reason AS reason, n.change_job_id AS job_id, n.change_attempt AS attempt, clock_timestamp() AS at, (
+        SELECT e.hash FROM order_events AS e WHERE e.order_id = n.id AND e.version = n.version - 1
+      ) AS previous
+    FROM new_orders AS n
+    WHERE n.changed_from IS NOT NULL AND order_steps(n.changed_from, n.status) = 2
   ) AS c;
   RETURN NULL;
 END $$;
@@ -98,7 +93,7 @@ CREATE OR REPLACE TRIGGER orders_20_record_placement AFTER INSERT ON orders
   FOR EACH STATEMENT EXECUTE FUNCTION orders_record_placement();
 
 CREATE OR REPLACE TRIGGER orders_30_record_change AFTER UPDATE ON orders
-  REFERENCING OLD TABLE AS old_orders NEW TABLE AS new_orders
+  REFERENCING NEW TABLE AS new_orders
   FOR EACH STATEMENT EXECUTE FUNCTION orders_record_change();
 
 CREATE OR REPLACE TRIGGER order_events_20_refuse_insert BEFORE INSERT ON order_events

@@ -41,7 +41,7 @@ END $$;
 --   in-use    another request with its key is being worked on at this moment: nothing is stored
 CREATE OR REPLACE FUNCTION place_orders(batch jsonb, lock_timeout_ms integer, key_ttl_hours integer)
 RETURNS TABLE (placed integer, created_at text, keyed json) LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = public, pg_temp AS $$
+SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   known jsonb;
   held  uuid[];

@@ -10,14 +10,15 @@
 -- oldest first; fewer than `batch_size` when no more are to be had.
 CREATE OR REPLACE FUNCTION process_orders(batch_size integer, worker text) RETURNS uuid[] LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp
-SET enable_seqscan = off SET enable_sort = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
   order_ids uuid[];
+  job_rows  tid[];
   attempts  integer[]; -- from 1; a job that was claimed before has used up one more than its retry_count
 BEGIN
-  SELECT array_agg(due.id), array_agg(due.attempt) INTO order_ids, attempts
+  SELECT array_agg(due.id), array_agg(due.row_id), array_agg(due.attempt) INTO order_ids, job_rows, attempts
   FROM (
-    SELECT j.id, j.retry_count + CASE WHEN j.started_on IS NULL THEN 1 ELSE 2 END AS attempt
+    SELECT j.id, j.row_id, j.retry_count + CASE WHEN j.started_on IS NULL THEN 1 ELSE 2 END AS attempt
     FROM order_jobs AS j
     JOIN orders AS o ON o.id = j.id
     WHERE j.state < 'active' AND NOT j.blocked AND j.start_after <= now() AND o.status IN ('PENDING', 'PROCESSING')
@@ -30,17 +31,18 @@ BEGIN
     RETURN '{}';
   END IF;
 
+  -- LIMIT: so that the planner takes the rows for few, and looks each one up. Plans are made while the queue is empty.
   UPDATE orders AS o
   SET status = 'COMPLETED', changed_by = worker_actor(worker), change_reason = NULL, change_job_id = o.id,
     change_attempt = due.attempt
-  FROM unnest(order_ids, attempts) AS due(id, attempt)
+  FROM (SELECT id, attempt FROM unnest(order_ids, attempts) AS u(id, attempt) LIMIT batch_size) AS due
   WHERE o.id = due.id;
 
   UPDATE order_jobs AS j
   SET state = 'completed', started_on = pgboss.job_now(), completed_on = pgboss.job_now(), output = NULL,
     retry_count = due.attempt - 1
-  FROM unnest(order_ids, attempts) AS due(id, attempt)
-  WHERE j.name = 'process-order' AND j.id = due.id;
+  FROM (SELECT row_id, attempt FROM unnest(job_rows, attempts) AS u(row_id, attempt) LIMIT batch_size) AS due
+  WHERE j.row_id = due.row_id;
   RETURN order_ids;
 END $$;
 

@@ -22,6 +22,17 @@ CREATE OR REPLACE FUNCTION holds_claim(
   SELECT state = 'active' AND retry_count = claimed_retry_count AND job_data = claimed_data
 $$;
 
+-- A batch as rows. ROWS 1: so that the planner takes them for few, and looks each job and order up by its key. Plans are
+-- made while the queue is empty, and kept.
+CREATE OR REPLACE FUNCTION claimed(batch jsonb)
+RETURNS TABLE (id uuid, retry_count integer, data jsonb, order_id uuid, status order_status, reason text)
+LANGUAGE sql IMMUTABLE ROWS 1 SET search_path = public, pg_temp AS $$
+  SELECT id, retry_count, data, order_id, status, reason
+  FROM jsonb_to_recordset(batch) AS c(
+    id uuid, retry_count integer, data jsonb, order_id uuid, status order_status, reason text
+  )
+$$;
+
 -- Takes claimed orders into PROCESSING before their external step. `batch`: an array of {id, retry_count, data}: jobs
 -- as they were claimed. Returns the orders that are PROCESSING now, those of earlier attempts included. Orders that
 -- are over, and jobs whose claim is lost, are not among them.
@@ -30,7 +41,8 @@ RETURNS TABLE (
   id uuid, status order_status, version integer, user_id uuid, product_name text, amount numeric, currency text,
   metadata jsonb, created_at timestamptz, updated_at timestamptz
 ) LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET enable_hashjoin = off AS $$
+SECURITY DEFINER SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
   held uuid[];
@@ -38,14 +50,14 @@ BEGIN
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
   held := ARRAY(
     SELECT j.id
-    FROM jsonb_to_recordset(batch) AS c(id uuid, retry_count integer, data jsonb)
-    JOIN order_jobs AS j ON j.name = 'process-order' AND j.id = c.id
+    FROM claimed(batch) AS c
+    JOIN order_jobs AS j ON j.id = c.id
     WHERE holds_claim(j.state, j.retry_count, j.data, c.retry_count, c.data)
   );
   UPDATE orders AS o
   SET status = 'PROCESSING', changed_by = worker_actor(worker), change_reason = NULL, change_job_id = o.id,
     change_attempt = c.retry_count + 1
-  FROM jsonb_to_recordset(batch) AS c(id uuid, retry_count integer)
+  FROM claimed(batch) AS c
   WHERE o.id = c.id AND o.id = ANY (held) AND o.status = 'PENDING';
   RETURN QUERY
     SELECT o.id, o.status, o.version, o.user_id, o.product_name, o.amount, o.currency, o.metadata, o.created_at,
@@ -60,14 +72,15 @@ END $$;
 -- the whole call (OM009).
 CREATE OR REPLACE FUNCTION settle_orders(batch jsonb, worker text, lock_timeout_ms integer) RETURNS uuid[]
 LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET enable_hashjoin = off AS $$
+SECURITY DEFINER SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
   ended   uuid[];
   settled integer;
 BEGIN
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
   IF EXISTS (
-    SELECT FROM jsonb_to_recordset(batch) AS c(status order_status)
+    SELECT FROM claimed(batch) AS c
     WHERE c.status IS NULL OR c.status NOT IN ('COMPLETED', 'FAILED')
   ) THEN
     RAISE EXCEPTION 'a worker settles orders as COMPLETED or FAILED only' USING ERRCODE = 'OM001';
@@ -77,7 +90,7 @@ BEGIN
     UPDATE orders AS o
     SET status = c.status, changed_by = worker_actor(worker), change_reason = nullif(c.reason, ''),
       change_job_id = o.id, change_attempt = c.retry_count + 1
-    FROM jsonb_to_recordset(batch) AS c(id uuid, retry_count integer, status order_status, reason text)
+    FROM claimed(batch) AS c
     WHERE o.id = c.id AND o.status IN ('PENDING', 'PROCESSING')
     RETURNING o.id
   )
@@ -85,8 +98,8 @@ BEGIN
 
   UPDATE order_jobs AS j
   SET state = 'completed', completed_on = pgboss.job_now(), output = NULL
-  FROM jsonb_to_recordset(batch) AS c(id uuid, retry_count integer, data jsonb)
-  WHERE j.name = 'process-order' AND j.id = c.id AND j.id = ANY (ended)
+  FROM claimed(batch) AS c
+  WHERE j.id = c.id AND j.id = ANY (ended)
     AND holds_claim(j.state, j.retry_count, j.data, c.retry_count, c.data);
   GET DIAGNOSTICS settled = ROW_COUNT;
   IF settled <> cardinality(ended) THEN
@@ -109,7 +122,8 @@ $$;
 -- letter is never used again). Returns the orders that have ended.
 CREATE OR REPLACE FUNCTION fail_orders(batch jsonb, worker text, lock_timeout_ms integer) RETURNS uuid[]
 LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET enable_hashjoin = off AS $$
+SECURITY DEFINER SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
   ended   uuid[];
   settled integer;
@@ -117,7 +131,7 @@ BEGIN
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
   UPDATE pgboss.job AS j
   SET state = 'completed', completed_on = pgboss.job_now(), output = NULL
-  FROM jsonb_to_recordset(batch) AS c(id uuid, retry_count integer, order_id uuid)
+  FROM claimed(batch) AS c
   WHERE j.name = 'fail-order' AND j.id = c.id AND j.state = 'active' AND j.retry_count = c.retry_count
     AND j.source_name = 'process-order' AND j.source_root_id = c.order_id;
   GET DIAGNOSTICS settled = ROW_COUNT;
@@ -131,7 +145,7 @@ BEGIN
     UPDATE orders AS o
     SET status = 'FAILED', changed_by = worker_actor(worker), change_reason = nullif(c.reason, ''),
       change_job_id = c.id, change_attempt = c.retry_count + 1
-    FROM jsonb_to_recordset(batch) AS c(id uuid, retry_count integer, order_id uuid, reason text)
+    FROM claimed(batch) AS c
     WHERE o.id = c.order_id AND o.status IN ('PENDING', 'PROCESSING')
     RETURNING o.id
   )
@@ -142,14 +156,16 @@ END $$;
 -- Puts off the next attempts of jobs that pg-boss has failed: they start no sooner than in so many seconds. `batch`: an
 -- array of {id, retry_count, seconds}: attempts that have failed. A job that has begun another attempt is left alone.
 CREATE OR REPLACE FUNCTION postpone_jobs(batch jsonb) RETURNS void LANGUAGE sql
-SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET enable_hashjoin = off AS $$
+SECURITY DEFINER SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
   UPDATE order_jobs AS j
   SET start_after = pgboss.job_now() + least(c.seconds, 3600) * interval '1 second'
   FROM jsonb_to_recordset(batch) AS c(id uuid, retry_count integer, seconds integer)
-  WHERE j.name = 'process-order' AND j.id = c.id AND j.state = 'retry' AND j.retry_count = c.retry_count
+  WHERE j.id = c.id AND j.state = 'retry' AND j.retry_count = c.retry_count
 $$;
 
 COMMENT ON FUNCTION worker_actor    IS 'The actor on record for a worker <host>:<pid>.';
+COMMENT ON FUNCTION claimed         IS 'A batch of claimed jobs as rows.';
 COMMENT ON FUNCTION holds_claim     IS 'Whether a job is still claimed by the attempt that a worker names.';
 COMMENT ON FUNCTION take_orders     IS 'Takes claimed orders into PROCESSING, for the worker. Returns those that are.';
 COMMENT ON FUNCTION settle_orders   IS 'Ends open orders and completes their claimed jobs, for the worker. Refuses: OM009 claim lost.';

@@ -15,6 +15,7 @@ CREATE TABLE orders (
   currency       text         NOT NULL DEFAULT 'USD',
   metadata       jsonb        NOT NULL DEFAULT '{}',
   xact_id        xid8         NOT NULL DEFAULT pg_current_xact_id(),
+  changed_from   order_status,                             -- NULL: placed, or the newest UPDATE changed no status
   changed_by     text,                                     -- NULL: its own user
   change_reason  text,                                     -- NULL: none was given
   change_job_id  uuid,                                     -- NULL: no job did it
@@ -84,6 +85,7 @@ COMMENT ON COLUMN orders.version        IS 'Number of the newest order_events ro
 COMMENT ON COLUMN orders.amount         IS 'Exact, with the decimals of its currency (ISO 4217). Never a float.';
 COMMENT ON COLUMN orders.metadata       IS 'What the client attached: an object of at most 4 kB, not interpreted.';
 COMMENT ON COLUMN orders.xact_id        IS 'Transaction that placed it: the same as in its first event and in its job''s data.';
+COMMENT ON COLUMN orders.changed_from   IS 'Its status before the newest change. Set by trigger only.';
 COMMENT ON COLUMN orders.changed_by     IS 'Who made the newest change: NULL for its own user, worker:<host>:<pid>, or role:<login role>.';
 COMMENT ON COLUMN orders.change_reason  IS 'Why, where a reason was given.';
 COMMENT ON COLUMN orders.change_job_id  IS 'The job that a worker made it for.';
