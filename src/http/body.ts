@@ -1,6 +1,7 @@
 import createHttpError from 'http-errors';
 import type { Middleware } from 'koa';
 import getRawBody from 'raw-body';
+import { isExact } from './exact-number.ts';
 import type { AppState } from './request-log.ts';
 
 const BODY_BYTES_MAX = 100_000;
@@ -56,20 +57,5 @@ function screenMember(key: string, value: unknown, context?: { source?: string }
   // zod passes over this name without a word, so it would be neither refused nor stored.
   if (key === '__proto__') throw createHttpError(400, 'No member may be called __proto__.');
   if (typeof value !== 'number' || context?.source === undefined) return value;
-  return isSameNumber(context.source, String(value)) ? value : Number.NaN;
-}
-
-function isSameNumber(source: string, parsed: string): boolean {
-  return source === parsed || canonical(source) === canonical(parsed);
-}
-
-/** `-1.50e1` → `-15e0`: sign, digits without zeros at either end, power of ten. */
-function canonical(number: string): string {
-  const [, sign = '', integer = '', fraction = '', exponent = '0'] =
-    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number) ?? [];
-  const digits = (integer + fraction).replace(/^0+/, '');
-  const significant = digits.replace(/0+$/, '');
-  if (significant === '') return '0';
-  const power = Number(exponent) - fraction.length + (digits.length - significant.length);
-  return `${sign}${significant}e${power}`;
+  return isExact(value, context.source) ? value : Number.NaN;
 }
