@@ -1,6 +1,6 @@
+import type { IncomingMessage } from 'node:http';
 import createHttpError from 'http-errors';
 import type { Middleware } from 'koa';
-import getRawBody from 'raw-body';
 import { isExact } from './exact-number.ts';
 import type { AppState } from './request-log.ts';
 
@@ -12,17 +12,48 @@ const BODY_BYTES_MAX = 100_000;
  */
 export function jsonBody(): Middleware<AppState> {
   return async (ctx, next) => {
-    const length = Number(ctx.get('Content-Length') || '0');
-    if (length > 0 || ctx.get('Transfer-Encoding') !== '') {
-      if (!ctx.is('application/json')) throw createHttpError(415, 'Send application/json.');
-      if ((ctx.get('Content-Encoding') || 'identity') !== 'identity') {
+    const { headers } = ctx.req;
+    const length = Number(headers['content-length'] ?? '0');
+    if (length > 0 || headers['transfer-encoding']) {
+      const isJson = headers['content-type'] === 'application/json' || ctx.is('application/json');
+      if (!isJson) throw createHttpError(415, 'Send application/json.');
+      if ((headers['content-encoding'] || 'identity') !== 'identity') {
         throw createHttpError(415, 'Send the body without a content encoding.');
       }
-      const limit = BODY_BYTES_MAX;
-      ctx.state.body = parseJson(await getRawBody(ctx.req, { limit, length: length || null }));
+      if (length > BODY_BYTES_MAX) throw tooLarge();
+      ctx.state.body = parseJson(await readBody(ctx.req));
     }
     await next();
   };
+}
+
+/** The whole body. Past the limit it is refused, and the rest of it is not read. */
+function readBody(req: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    req.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= BODY_BYTES_MAX) chunks.push(chunk);
+      else {
+        req.pause();
+        reject(tooLarge());
+      }
+    });
+    req.on('end', () => resolve(Buffer.concat(chunks)));
+    req.on('close', () => {
+      if (!req.readableEnded) reject(aborted());
+    });
+  });
+}
+
+function tooLarge(): Error {
+  return createHttpError(413, 'request entity too large');
+}
+
+/** The client hung up before it had sent the body. */
+function aborted(): Error {
+  return createHttpError(400, 'request aborted', { type: 'request.aborted' });
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
