@@ -3,8 +3,11 @@ import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
 
-/** What every request carries. `about` is what each line of the log says of it. */
-export type AppState = { about: About; body?: unknown };
+/**
+ * What every request carries. `about` is what each line of the log says of it; `headers` go out with any
+ * answer to it (src/http/answer.ts).
+ */
+export type AppState = { about: About; headers: string[]; body?: unknown };
 export type About = { request_id: string; user_id?: string; order_id?: string; job_id?: string };
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -13,10 +16,9 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/;
 export function requestLog(log: Logger, metrics: Metrics): Middleware<AppState> {
   return async (ctx, next) => {
     const started = performance.now();
-    const sent = ctx.get('X-Request-Id');
-    const request_id = REQUEST_ID.test(sent) ? sent : randomUUID();
-    ctx.state.about = { request_id };
-    ctx.set('X-Request-Id', request_id);
+    const sent = ctx.req.headers['x-request-id'];
+    const isSane = typeof sent === 'string' && REQUEST_ID.test(sent);
+    ctx.state.about = { request_id: isSane ? sent : randomUUID() };
 
     await next();
 
