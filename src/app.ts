@@ -6,6 +6,7 @@ import { healthRoutes } from './health/routes.ts';
 import { commonHeaders } from './http/answer.ts';
 import { jsonBody } from './http/body.ts';
 import { clientAddress } from './http/client-address.ts';
+import { exactRoutes } from './http/exact-routes.ts';
 import { Problem, problemDetails } from './http/problem.ts';
 import { requestLog, type AppState } from './http/request-log.ts';
 import { orderRoutes } from './orders/routes.ts';
@@ -21,6 +22,7 @@ export function createApp(deps: Deps): Koa<AppState> {
   router.use(healthRoutes(deps).routes());
   router.use(userRoutes(deps).routes());
   router.use(orderRoutes(deps).routes());
+  app.use(exactRoutes(router));
   app.use(router.routes());
   app.use(router.allowedMethods()); // 405 and 501, with Allow
   return app;
