@@ -3,11 +3,12 @@ import Koa from 'koa';
 import type { ApiDeps, Deps } from './deps.ts';
 import { docsRoutes } from './docs/routes.ts';
 import { healthRoutes } from './health/routes.ts';
+import { commonHeaders } from './http/answer.ts';
 import { jsonBody } from './http/body.ts';
 import { clientAddress } from './http/client-address.ts';
+import { exactRoutes } from './http/exact-routes.ts';
 import { Problem, problemDetails } from './http/problem.ts';
 import { requestLog, type AppState } from './http/request-log.ts';
-import { securityHeaders } from './http/security-headers.ts';
 import { orderRoutes } from './orders/routes.ts';
 import { userRoutes } from './users/routes.ts';
 
@@ -21,6 +22,7 @@ export function createApp(deps: ApiDeps): Koa<AppState> {
   router.use(healthRoutes(deps, () => deps.intake.waiting()).routes());
   router.use(userRoutes(deps).routes());
   router.use(orderRoutes(deps).routes());
+  app.use(exactRoutes(router));
   app.use(router.routes());
   app.use(router.allowedMethods()); // 405 and 501, with Allow
   return app;
@@ -39,8 +41,8 @@ function createBareApp({ config, log, metrics }: Deps): Koa<AppState> {
   const app = new Koa<AppState>();
   app.use(clientAddress(config.TRUSTED_PROXIES));
   app.use(requestLog(log, metrics)); // around the next, so that it sees how each request ended
+  app.use(commonHeaders());
   app.use(problemDetails());
-  app.use(securityHeaders());
   app.on('error', (err: unknown, ctx?: { state: AppState }) => {
     const about = ctx?.state.about;
     if (isOverload(err))

@@ -89,6 +89,7 @@ export function createGroupCommit<Item, Outcome>({
   }
 
   function dropAbandoned(): void {
+    if (!waiting.some(({ caller }) => caller?.destroyed)) return; // nearly always, and at no cost
     const { gone = [], there = [] } = Object.groupBy(waiting, ({ caller }) =>
       caller?.destroyed ? 'gone' : 'there',
     );

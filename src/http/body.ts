@@ -1,6 +1,7 @@
+import type { IncomingMessage } from 'node:http';
 import createHttpError from 'http-errors';
 import type { Middleware } from 'koa';
-import getRawBody from 'raw-body';
+import { isExact } from './exact-number.ts';
 import type { AppState } from './request-log.ts';
 
 const BODY_BYTES_MAX = 100_000;
@@ -11,17 +12,48 @@ const BODY_BYTES_MAX = 100_000;
  */
 export function jsonBody(): Middleware<AppState> {
   return async (ctx, next) => {
-    const length = Number(ctx.get('Content-Length') || '0');
-    if (length > 0 || ctx.get('Transfer-Encoding') !== '') {
-      if (!ctx.is('application/json')) throw createHttpError(415, 'Send application/json.');
-      if ((ctx.get('Content-Encoding') || 'identity') !== 'identity') {
+    const { headers } = ctx.req;
+    const length = Number(headers['content-length'] ?? '0');
+    if (length > 0 || headers['transfer-encoding']) {
+      const isJson = headers['content-type'] === 'application/json' || ctx.is('application/json');
+      if (!isJson) throw createHttpError(415, 'Send application/json.');
+      if ((headers['content-encoding'] || 'identity') !== 'identity') {
         throw createHttpError(415, 'Send the body without a content encoding.');
       }
-      const limit = BODY_BYTES_MAX;
-      ctx.state.body = parseJson(await getRawBody(ctx.req, { limit, length: length || null }));
+      if (length > BODY_BYTES_MAX) throw tooLarge();
+      ctx.state.body = parseJson(await readBody(ctx.req));
     }
     await next();
   };
+}
+
+/** The whole body. Past the limit it is refused, and the rest of it is not read. */
+function readBody(req: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    req.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= BODY_BYTES_MAX) chunks.push(chunk);
+      else {
+        req.pause();
+        reject(tooLarge());
+      }
+    });
+    req.on('end', () => resolve(Buffer.concat(chunks)));
+    req.on('close', () => {
+      if (!req.readableEnded) reject(aborted());
+    });
+  });
+}
+
+function tooLarge(): Error {
+  return createHttpError(413, 'request entity too large');
+}
+
+/** The client hung up before it had sent the body. */
+function aborted(): Error {
+  return createHttpError(400, 'request aborted', { type: 'request.aborted' });
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -56,20 +88,5 @@ function screenMember(key: string, value: unknown, context?: { source?: string }
   // zod passes over this name without a word, so it would be neither refused nor stored.
   if (key === '__proto__') throw createHttpError(400, 'No member may be called __proto__.');
   if (typeof value !== 'number' || context?.source === undefined) return value;
-  return isSameNumber(context.source, String(value)) ? value : Number.NaN;
-}
-
-function isSameNumber(source: string, parsed: string): boolean {
-  return source === parsed || canonical(source) === canonical(parsed);
-}
-
-/** `-1.50e1` → `-15e0`: sign, digits without zeros at either end, power of ten. */
-function canonical(number: string): string {
-  const [, sign = '', integer = '', fraction = '', exponent = '0'] =
-    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number) ?? [];
-  const digits = (integer + fraction).replace(/^0+/, '');
-  const significant = digits.replace(/0+$/, '');
-  if (significant === '') return '0';
-  const power = Number(exponent) - fraction.length + (digits.length - significant.length);
-  return `${sign}${significant}e${power}`;
+  return isExact(value, context.source) ? value : Number.NaN;
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Middleware } from 'koa';
 import proxyaddr from 'proxy-addr';
 
@@ -7,8 +8,10 @@ import proxyaddr from 'proxy-addr';
  */
 export function clientAddress(trustedProxies: string[]): Middleware {
   const isTrusted = proxyaddr.compile(trustedProxies);
+  const addressOf = (req: IncomingMessage) =>
+    trustedProxies.length === 0 ? req.socket.remoteAddress : proxyaddr(req, isTrusted);
   return (ctx, next) => {
-    ctx.request.ip = proxyaddr(ctx.req, isTrusted).replace(/^::ffff:(?=\d+\.)/, '');
+    ctx.request.ip = (addressOf(ctx.req) ?? '').replace(/^::ffff:(?=\d+\.)/, '');
     return next();
   };
 }

@@ -2,13 +2,13 @@
  * Safe retries (draft-ietf-httpapi-idempotency-key-header-07): a client names a request with a key of its
  * own making, and may send it again until it has seen a reply. The first time has the effect; every other
  * time gets the same reply, whatever has become of the order since. This file is the HTTP side: reading the
- * header, and answering. src/orders/idempotency.ts commits the reply together with the effect.
+ * header. src/orders/idempotency.ts commits the reply together with the effect.
  *
  * A key is good for one user, method and path, and for one body there. Bodies are compared in a canonical
  * form: members sorted, numbers as ECMAScript writes them. So white space and the order of members do not
  * matter; everything else does, also a member that is spelled out and would have been the default.
  */
-import type { Middleware, ParameterizedContext } from 'koa';
+import type { Middleware } from 'koa';
 import { canonicalJson, sha256 } from '../canonical.ts';
 import type { Authenticated } from './auth.ts';
 import { Problem } from './problem.ts';
@@ -55,15 +55,6 @@ export function idempotencyKey(): Middleware<Keyed> {
     }
     return next();
   };
-}
-
-/** Answers with a reply, and says so when it was given before. */
-export function answer(ctx: ParameterizedContext<Keyed>, reply: Reply): void {
-  ctx.status = reply.status;
-  ctx.set(reply.headers);
-  if (reply.replayed) ctx.set('Idempotent-Replayed', 'true');
-  ctx.type = 'json';
-  ctx.body = reply.body;
 }
 
 // RFC 9651. Parameters are parsed and ignored: the draft defines none.

@@ -2,6 +2,7 @@ import type { Middleware } from 'koa';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Deps } from '../deps.ts';
 import { Problem } from './problem.ts';
+import type { AppState } from './request-log.ts';
 
 const WINDOW_SECONDS = 60;
 
@@ -9,7 +10,7 @@ const WINDOW_SECONDS = 60;
  * Allows so many requests a minute under one key; the next gets 429 with Retry-After. All processes
  * count together on Redis. While it is away, each counts on its own. 0 switches the limit off.
  */
-export function rateLimit<State>(
+export function rateLimit<State extends AppState>(
   { redis, config }: Pick<Deps, 'redis' | 'config'>,
   name: string,
   points: number,
@@ -37,8 +38,8 @@ export function rateLimit<State>(
     const result = await limiter.consume(key).catch(refusal);
     if (redis) await keepUp(insuranceLimiter, key, result);
     const resetSeconds = Math.max(Math.ceil(result.msBeforeNext / 1000), 1);
-    ctx.set('RateLimit-Policy', policy);
-    ctx.set('RateLimit', `"${name}";r=${result.remainingPoints};t=${resetSeconds}`);
+    const left = `"${name}";r=${result.remainingPoints};t=${resetSeconds}`;
+    ctx.state.headers.push('RateLimit-Policy', policy, 'RateLimit', left);
     if (result.consumedPoints > points) {
       ctx.set('Retry-After', String(resetSeconds));
       const detail = `At most ${points} of these requests a minute.`;

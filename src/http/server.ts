@@ -14,16 +14,16 @@ const inHand = new WeakMap<Server, Set<ServerResponse>>();
 export async function serve(app: Koa<AppState>, port: number, host: string): Promise<Server> {
   const handle = app.callback();
   const responses = new Set<ServerResponse>();
+  const forget = function (this: ServerResponse) {
+    responses.delete(this);
+    crashPoint('after-answer'); // in the middle of a batch: others of it have none yet
+  };
   const server = createServer({ requireHostHeader: false }, (req, res) => {
     responses.add(res);
-    res.once('close', () => {
-      responses.delete(res);
-      crashPoint('after-answer'); // in the middle of a batch: others of it have none yet
-    });
+    res.on('close', forget);
     if (!server.listening) makeLast(res);
     // Koa cannot even look at a target that is no address, and Node would let no host through.
-    const target = URL.canParse(req.url ?? '', 'http://host') ? req.url : undefined;
-    if (target === undefined || req.headers.host === undefined) answer(res, 400);
+    if (!isAddress(req.url ?? '') || req.headers.host === undefined) answer(res, 400);
     else void handle(req, res); // Koa handles what is thrown
   });
   server.on('checkExpectation', (_req, res: ServerResponse) => answer(res, 417));
@@ -31,6 +31,11 @@ export async function serve(app: Koa<AppState>, port: number, host: string): Pro
   server.on('clientError', answerMalformed);
   await listen(server, port, host);
   return server;
+}
+
+/** Nearly every target is a plain path, and need not be parsed to be known for an address. */
+function isAddress(target: string): boolean {
+  return /^\/(?!\/)[\w/-]*$/.test(target) || URL.canParse(target, 'http://host');
 }
 
 /** Starts listening, and resolves with the port once it does; port 0 picks a free one. */

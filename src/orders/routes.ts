@@ -1,7 +1,8 @@
 import { Router, type RouterContext } from '@koa/router';
 import type { ApiDeps } from '../deps.ts';
+import { answer } from '../http/answer.ts';
 import { authenticate, type Authenticated } from '../http/auth.ts';
-import { answer, idempotencyKey, type Keyed } from '../http/idempotency.ts';
+import { idempotencyKey, type Keyed } from '../http/idempotency.ts';
 import { parse } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
 import { placeOrder } from './intake.ts';
