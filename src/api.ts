@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import { createApp } from './app.ts';
-import { loadConfig } from './config.ts';
+import { ApiConfig, loadConfig } from './config.ts';
 import { closeDeps, openDeps, type Deps } from './deps.ts';
 import { closeServer, portOf, serve } from './http/server.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
@@ -15,7 +15,7 @@ export async function startApi(deps: Deps): Promise<Server> {
 
 if (import.meta.main) {
   await exitOnFailure(async () => {
-    const config = loadConfig();
+    const config = loadConfig(ApiConfig);
     const deps = await openDeps(config, 'api');
     const server = await startApi(deps);
     stopOnSignal(async () => {

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { PgBoss } from 'pg-boss';
 import type { Logger } from 'pino';
 import type { DatabasePool } from 'slonik';
-import type { Config } from './config.ts';
+import type { ApiConfig, Config, WorkerConfig } from './config.ts';
 import { createBoss, type Role } from './db/boss.ts';
 import { openPool } from './db/pool.ts';
 import { requireSchema } from './health/readiness.ts';
@@ -27,7 +27,8 @@ export type Deps = {
 };
 
 /** Opens everything, or nothing: when one part cannot be opened, those before it are closed again. */
-export async function openDeps(config: Config, role: Role): Promise<Deps> {
+export async function openDeps(settings: ApiConfig | WorkerConfig, role: Role): Promise<Deps> {
+  const config = settings as Config; // a process runs only code that reads its own settings
   const log = createLogger(config, role);
   const pool = await openPool(config, log);
   const redis = openRedis(config, log);

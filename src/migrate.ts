@@ -42,7 +42,7 @@ export async function migrate(
 
 async function createQueues(config: MigrateConfig, log: Logger): Promise<void> {
   const DATABASE_URL = asRole(config.DATABASE_URL, 'oms_queue'); // who owns it
-  const boss = createBoss({ ...config, DATABASE_URL }, 'migrate', log);
+  const boss = createBoss({ DATABASE_URL, QUEUE_POOL_SIZE_MAX: 2 }, 'migrate', log);
   await boss.start();
   try {
     for (const name of Object.keys(queues) as QueueName[]) {
@@ -59,7 +59,7 @@ async function createQueues(config: MigrateConfig, log: Logger): Promise<void> {
 
 if (import.meta.main) {
   await exitOnFailure(async () => {
-    const config = loadConfig(undefined, MigrateConfig);
+    const config = loadConfig(MigrateConfig);
     const log = pino({ name: 'migrate', level: config.LOG_LEVEL });
     await migrate(config, log, {
       ...(config.API_DATABASE_PASSWORD && { oms_api: config.API_DATABASE_PASSWORD }),

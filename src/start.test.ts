@@ -11,6 +11,7 @@ import { send, test } from './testing/context.ts';
 import {
   commandOf,
   commandsIn,
+  environmentOf,
   isAlive,
   startEverything,
   startProgram,
@@ -46,6 +47,40 @@ test.serial(
     );
   },
 );
+
+test.serial('every process has its own secrets in its environment, and no other’s', async (t) => {
+  const { settings } = await freshSettings(t);
+  const secrets = {
+    JWT_SECRET: 'of-the-api-and-of-at-least-32-characters',
+    FULFILMENT_URL: 'http://127.0.0.1:9/never-called',
+    FULFILMENT_SECRET: 'c2VjcmV0',
+    OTHER_TOKEN: 'of-somebody-else',
+  };
+  const started = await startEverything(t, { ...settings, ...secrets, LOG_LEVEL: 'warn' });
+  const environments = ['src/api.ts', 'src/worker.ts', 'bin/postgres', 'redis-server'].map((name) =>
+    environmentOf(pidOf(started, name) ?? 0),
+  );
+
+  const [api = {}, worker = {}, ...servers] = environments;
+  const ofUs = /^(PATH|HOME|NODE_|TMPDIR|TZ|LANG|LC_ALL|LD_LIBRARY_PATH|SSL_CERT_)/;
+  const namesOf = (environment: object) =>
+    Object.keys(environment)
+      .filter((name) => !ofUs.test(name))
+      .sort();
+  t.deepEqual(namesOf(api), ['DATABASE_URL', 'JWT_SECRET', 'LOG_LEVEL', 'PORT', 'REDIS_URL']);
+  t.deepEqual(namesOf(worker), [
+    'AUDIT_SIGNING_KEY_FILE',
+    'DATABASE_URL',
+    'FULFILMENT_SECRET',
+    'FULFILMENT_URL',
+    'LOG_LEVEL',
+    'REDIS_URL',
+    'WORKER_PORT',
+  ]);
+  t.deepEqual(servers.map(namesOf), [[], []]);
+  t.is(new URL(api.DATABASE_URL ?? '').username, 'oms_api');
+  t.is(new URL(worker.DATABASE_URL ?? '').username, 'oms_worker');
+});
 
 test.serial('without a Redis on the machine everything works, and one line says so', async (t) => {
   const { settings, origin } = await freshSettings(t);

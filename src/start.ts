@@ -8,11 +8,14 @@ import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import { newSigningKey } from './audit/keys.ts';
 import {
+  ApiConfig,
+  Config,
   loadConfig,
   readEnvironment,
+  settingsOf,
   StartConfig,
+  WorkerConfig,
   withoutEmpty,
-  type Config,
   type Environment,
 } from './config.ts';
 import { takeDataDir, type DataDir } from './embedded/data-dir.ts';
@@ -22,7 +25,7 @@ import { findRedis, startRedis } from './embedded/redis.ts';
 import { freePort } from './embedded/server-process.ts';
 import { listen } from './http/server.ts';
 import { migrate } from './migrate.ts';
-import { exitOnFailure, explain, stopOnSignal } from './process.ts';
+import { exitOnFailure, explain, inheritedEnvironment, stopOnSignal } from './process.ts';
 import { createSupervisor } from './supervisor.ts';
 import { welcome } from './welcome.ts';
 
@@ -43,13 +46,13 @@ function say(line: string): void {
 
 /** Stops between two steps when interrupted, so that there is never half a step to undo. */
 async function start(interrupted: AbortSignal): Promise<void> {
-  const given = readEnvironment();
-  const { DATA_DIR } = loadConfig(given, StartConfig);
+  const { DATA_DIR } = loadConfig(StartConfig);
+  const given = readEnvironment(Config);
   const dataDir = takeDataDir(DATA_DIR);
   stops.push(() => dataDir.release());
 
   // Mistakes are told before anything is started; what is missing is what we are about to make.
-  loadConfig({
+  loadConfig(Config, {
     DATABASE_URL: 'postgres://embedded',
     JWT_SECRET: 'x'.repeat(32),
     ...withoutEmpty(given),
@@ -63,7 +66,7 @@ async function start(interrupted: AbortSignal): Promise<void> {
     AUDIT_SIGNING_KEY_FILE: given.AUDIT_SIGNING_KEY_FILE || signingKeyFile(dataDir),
     WORKER_PORT: given.WORKER_PORT || String(await freePort()),
   };
-  const config = loadConfig(env);
+  const config = loadConfig(Config, env);
   await requireFreePort(config);
 
   interrupted.throwIfAborted();
@@ -132,13 +135,14 @@ async function startProcesses(
   });
   stops.push(supervisor.stop);
   say('Starting API and worker …');
-  for (const [name, role] of [
-    ['worker', 'oms_worker'],
-    ['api', 'oms_api'],
+  for (const [name, role, schema] of [
+    ['worker', 'oms_worker', WorkerConfig],
+    ['api', 'oms_api', ApiConfig],
   ] as const) {
     const DATABASE_URL = serviceUrl(config.DATABASE_URL, role, passwords[role]);
     const module = new URL(`${name}.ts`, import.meta.url);
-    await supervisor.start(name, module, { ...env, DATABASE_URL });
+    const settings = settingsOf(schema, { ...env, DATABASE_URL });
+    await supervisor.start(name, module, { ...inheritedEnvironment(), ...settings });
   }
 }
 

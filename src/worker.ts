@@ -2,7 +2,7 @@ import type { Job } from 'pg-boss';
 import { handlers } from '../jobs/index.ts';
 import { queues, type QueueName } from '../jobs/queues.ts';
 import { createWorkerApp } from './app.ts';
-import { loadConfig } from './config.ts';
+import { loadConfig, WorkerConfig } from './config.ts';
 import { crashPoint } from './crash-point.ts';
 import type { Outcome } from './db/boss.ts';
 import { closeDeps, openDeps, type Deps } from './deps.ts';
@@ -97,7 +97,7 @@ function subscribe({ redis, config }: Deps, onWake: (queue: string) => void): ()
 
 if (import.meta.main) {
   await exitOnFailure(async () => {
-    const config = loadConfig();
+    const config = loadConfig(WorkerConfig);
     const deps = await openDeps(config, 'worker');
     const unsubscribe = await startWorkers(deps);
     const { WORKER_PORT, HOST, SHUTDOWN_TIMEOUT_SECONDS } = config;

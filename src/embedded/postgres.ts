@@ -12,7 +12,7 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Client } from 'pg';
-import { ReadableError } from '../process.ts';
+import { inheritedEnvironment, ReadableError } from '../process.ts';
 import type { DataDir } from './data-dir.ts';
 import {
   dyingWithUs,
@@ -135,7 +135,10 @@ async function createDataDir(initdb: string, dataDir: string, passwordFile: stri
     '--builtin-locale=C.UTF-8',
     '--locale=C',
   ]);
-  const { status, stderr, error } = spawnSync(program, args, { encoding: 'utf8' });
+  const { status, stderr, error } = spawnSync(program, args, {
+    env: inheritedEnvironment(),
+    encoding: 'utf8',
+  });
   if (status !== 0) {
     await rm(unfinished, { recursive: true, force: true });
     const lines = (error?.message ?? stderr).trim().split('\n');

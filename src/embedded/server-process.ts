@@ -2,7 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 import { listen } from '../http/server.ts';
-import { ReadableError } from '../process.ts';
+import { inheritedEnvironment, ReadableError } from '../process.ts';
 
 const STOP_TIMEOUT_MS = 15_000;
 
@@ -25,7 +25,11 @@ export function startServer(
   [program, ...args]: Command,
   { logFd, stopSignal }: { logFd: number; stopSignal: NodeJS.Signals },
 ): ServerProcess {
-  const child = spawn(program, args, { detached: true, stdio: ['ignore', logFd, logFd] });
+  const child = spawn(program, args, {
+    env: inheritedEnvironment(),
+    detached: true,
+    stdio: ['ignore', logFd, logFd],
+  });
   const exited = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
     child.once('error', () => resolve());
