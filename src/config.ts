@@ -157,6 +157,19 @@ export function settingsOf(schema: Settings, env: Environment): Environment {
 }
 
 /** Reads settings from an environment; an empty variable counts as not set. Throws ConfigError. */
+/** What a process that we start needs of our environment. No more than these: others may be secrets. */
+const INHERITED = [
+  ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'LC_ALL', 'LD_LIBRARY_PATH'],
+  ['SSL_CERT_FILE', 'SSL_CERT_DIR', 'NODE_EXTRA_CA_CERTS'],
+  ['NODE_OPTIONS', 'NODE_COMPILE_CACHE', 'NODE_V8_COVERAGE'],
+].flat();
+
+/** The environment to start a process with, before its own settings. */
+export function inheritedEnvironment(): Environment {
+  const names = INHERITED.filter((name) => process.env[name] !== undefined);
+  return Object.fromEntries(names.map((name) => [name, process.env[name]]));
+}
+
 export function loadConfig<S extends Settings>(
   schema: S,
   env: Environment = readEnvironment(schema),

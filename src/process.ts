@@ -1,4 +1,4 @@
-import { ConfigError, type Environment } from './config.ts';
+import { ConfigError } from './config.ts';
 import { sqlStateOf } from './db/errors.ts';
 
 /** sysexits.h: the configuration is wrong, so starting again will not help. */
@@ -43,19 +43,6 @@ export function stopOnSignal(stop: () => Promise<void>, timeoutSeconds: number):
 /** Tells a supervisor, if there is one, that this process is ready for work. */
 export function reportReady(): void {
   process.send?.('ready');
-}
-
-/** What a process that we start needs of our environment. No more than these: others may be secrets. */
-const INHERITED = [
-  ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'LC_ALL', 'LD_LIBRARY_PATH'],
-  ['SSL_CERT_FILE', 'SSL_CERT_DIR', 'NODE_EXTRA_CA_CERTS'],
-  ['NODE_ENV', 'NODE_OPTIONS', 'NODE_COMPILE_CACHE', 'NODE_V8_COVERAGE'],
-].flat();
-
-/** The environment to start a process with, before its own settings. */
-export function inheritedEnvironment(): Environment {
-  const names = INHERITED.filter((name) => process.env[name] !== undefined);
-  return Object.fromEntries(names.map((name) => [name, process.env[name]]));
 }
 
 /** An error whose message is the line to show, whatever has caused it. */

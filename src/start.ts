@@ -10,6 +10,7 @@ import { newSigningKey } from './audit/keys.ts';
 import {
   ApiConfig,
   Config,
+  inheritedEnvironment,
   loadConfig,
   readEnvironment,
   settingsOf,
@@ -25,7 +26,7 @@ import { findRedis, startRedis } from './embedded/redis.ts';
 import { freePort } from './embedded/server-process.ts';
 import { listen } from './http/server.ts';
 import { migrate } from './migrate.ts';
-import { exitOnFailure, explain, inheritedEnvironment, stopOnSignal } from './process.ts';
+import { exitOnFailure, explain, stopOnSignal } from './process.ts';
 import { createSupervisor } from './supervisor.ts';
 import { welcome } from './welcome.ts';
 

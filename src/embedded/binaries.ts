@@ -13,7 +13,8 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { inheritedEnvironment, ReadableError } from '../process.ts';
+import { inheritedEnvironment } from '../config.ts';
+import { ReadableError } from '../process.ts';
 import { launchAs, type Account } from './account.ts';
 
 /** Where copies are kept: root's own, and everybody can enter it. */

@@ -1,8 +1,9 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
+import { inheritedEnvironment } from '../config.ts';
 import { listen } from '../http/server.ts';
-import { inheritedEnvironment, ReadableError } from '../process.ts';
+import { ReadableError } from '../process.ts';
 
 const STOP_TIMEOUT_MS = 15_000;
 
