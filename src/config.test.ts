@@ -166,6 +166,7 @@ test('no process is given a setting that only another one needs', (t) => {
   t.deepEqual(Object.keys(MigrateConfig.shape).sort(), [
     'API_DATABASE_PASSWORD',
     'DATABASE_URL',
+    'DBA_DATABASE_PASSWORD',
     'HEARTBEAT_SECONDS',
     'LOG_LEVEL',
     'WORKER_DATABASE_PASSWORD',

@@ -111,6 +111,7 @@ export const MigrateConfig = z.object({
   HEARTBEAT_SECONDS: integer(10, 3600).default(10), // pg-boss takes no less than 10
   API_DATABASE_PASSWORD: databasePassword,
   WORKER_DATABASE_PASSWORD: databasePassword,
+  DBA_DATABASE_PASSWORD: databasePassword,
 });
 export type MigrateConfig = z.infer<typeof MigrateConfig>;
 
@@ -156,7 +157,6 @@ export function settingsOf(schema: Settings, env: Environment): Environment {
   return Object.fromEntries(names.map((name) => [name, env[name]]));
 }
 
-/** Reads settings from an environment; an empty variable counts as not set. Throws ConfigError. */
 /** What a process that we start needs of our environment. No more than these: others may be secrets. */
 const INHERITED = [
   ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'LC_ALL', 'LD_LIBRARY_PATH'],
@@ -170,6 +170,7 @@ export function inheritedEnvironment(): Environment {
   return Object.fromEntries(names.map((name) => [name, process.env[name]]));
 }
 
+/** Reads settings from an environment; an empty variable counts as not set. Throws ConfigError. */
 export function loadConfig<S extends Settings>(
   schema: S,
   env: Environment = readEnvironment(schema),

@@ -64,6 +64,7 @@ if (import.meta.main) {
     await migrate(config, log, {
       ...(config.API_DATABASE_PASSWORD && { oms_api: config.API_DATABASE_PASSWORD }),
       ...(config.WORKER_DATABASE_PASSWORD && { oms_worker: config.WORKER_DATABASE_PASSWORD }),
+      ...(config.DBA_DATABASE_PASSWORD && { oms_dba: config.DBA_DATABASE_PASSWORD }),
     });
     log.info('database is up to date');
   });

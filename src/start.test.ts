@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import { Client } from 'pg';
 import { readPublicKeys } from './audit/keys.ts';
 import { freePort } from './embedded/server-process.ts';
 import { listen } from './http/server.ts';
@@ -45,6 +46,31 @@ test.serial(
       await (await fetch(workerMetrics)).text(),
       /orders_finished_total\{status="COMPLETED"\} 1/,
     );
+  },
+);
+
+test.serial(
+  'the login for psql that it suggests is a DBA’s, and shows the queue and the order',
+  async (t) => {
+    const { settings, origin } = await freshSettings(t);
+    const started = await startEverything(t, settings);
+    const { access: headers } = await startedSession({ origin });
+    const body = { product_name: 'Kettle', amount: '34.90' };
+    const { id } = (await send(origin, 'POST', '/orders', { headers, body })).body;
+
+    const [, url, queues = '', timeline = ''] =
+      /psql '(\S+)'\s+(TABLE .*;)\s+(SELECT .*;)/.exec(started.stdout()) ?? [];
+    const client = new Client(url);
+    await client.connect();
+    const asked = [];
+    for (const statement of [queues, timeline, 'SELECT session_user, current_user']) {
+      asked.push((await client.query<Record<string, string>>(statement)).rows);
+    }
+    await client.end();
+
+    t.true(asked[0]?.some(({ queue }) => queue === 'process-order'));
+    t.true(asked[1]?.some(({ order_id }) => order_id === id));
+    t.deepEqual(asked[2], [{ session_user: 'oms_dba', current_user: 'oms_dba' }]);
   },
 );
 

@@ -20,7 +20,7 @@ import {
   type Environment,
 } from './config.ts';
 import { takeDataDir, type DataDir } from './embedded/data-dir.ts';
-import { serviceUrl, type Passwords } from './db/roles.ts';
+import { loginUrl, serviceUrl, type Passwords } from './db/roles.ts';
 import { ensureDatabase, servicePasswords, startPostgresIn } from './embedded/postgres.ts';
 import { findRedis, startRedis } from './embedded/redis.ts';
 import { freePort } from './embedded/server-process.ts';
@@ -74,12 +74,14 @@ async function start(interrupted: AbortSignal): Promise<void> {
   say('Bringing the database up to date …');
   // Our own Postgres lets each service log in as its role. Elsewhere that is not ours to arrange: there
   // they log in as we do, and take the role on.
-  const passwords = given.DATABASE_URL ? {} : servicePasswords(dataDir);
+  const passwords: Passwords = given.DATABASE_URL ? {} : servicePasswords(dataDir);
   await migrate(config, pino({ name: 'migrate', level: 'warn' }), passwords);
   interrupted.throwIfAborted();
   await startProcesses(env, config, passwords);
   interrupted.throwIfAborted();
-  process.stdout.write(welcome(config, { embedded: !given.DATABASE_URL }));
+  const { oms_dba: password } = passwords;
+  const dbaUrl = password && loginUrl(config.DATABASE_URL, 'oms_dba', password);
+  process.stdout.write(welcome(config, dbaUrl));
 }
 
 function signingKeyFile(dataDir: DataDir): string {
