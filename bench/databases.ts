@@ -53,7 +53,7 @@ export function openDatabases(
   async function openService(name: string): Promise<Service> {
     await ensureDatabase(postgres, name);
     const url = postgres.url(name);
-    const config = loadConfig({ DATABASE_URL: url }, MigrateConfig);
+    const config = loadConfig(MigrateConfig, { DATABASE_URL: url });
     await migrate(config, pino({ level: 'silent' }), passwords);
     const env = (role: 'api' | 'worker') => ({
       DATABASE_URL: serviceUrl(url, `oms_${role}`, passwords[`oms_${role}`]),

@@ -50,7 +50,7 @@ export async function openMachine(logs: string | undefined): Promise<Machine> {
     const redis = await openRedis(dataDir);
     stops.push(redis.stop);
     const passwords = servicePasswords(dataDir);
-    const migrateConfig = loadConfig({ DATABASE_URL: postgres.url }, MigrateConfig);
+    const migrateConfig = loadConfig(MigrateConfig, { DATABASE_URL: postgres.url });
     await migrate(migrateConfig, pino({ level: 'silent' }), passwords);
 
     if (logs) mkdirSync(logs, { recursive: true });

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import { createApp } from './app.ts';
-import { loadConfig } from './config.ts';
+import { ApiConfig, loadConfig } from './config.ts';
 import { closeDeps, openDeps, type ApiDeps, type Deps } from './deps.ts';
 import { closeServer, portOf, serve } from './http/server.ts';
 import { createIntake } from './orders/intake.ts';
@@ -8,7 +8,7 @@ import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 import { createPasswords } from './users/passwords.ts';
 
 /** What an API process has besides what every process has. */
-export function withApiParts(deps: Deps): ApiDeps {
+export function withApiParts(deps: Deps<ApiConfig>): ApiDeps {
   return { ...deps, intake: createIntake(deps), passwords: createPasswords() };
 }
 
@@ -22,7 +22,7 @@ export async function startApi(deps: ApiDeps): Promise<Server> {
 
 if (import.meta.main) {
   await exitOnFailure(async () => {
-    const config = loadConfig();
+    const config = loadConfig(ApiConfig);
     const deps = withApiParts(await openDeps(config, 'api'));
     const server = await startApi(deps);
     stopOnSignal(async () => {

@@ -4,7 +4,7 @@ import { toJson, toText } from './audit/report.ts';
 import { total } from './audit/check.ts';
 import { runAudit } from './audit/run.ts';
 import { verifyEvidence } from './audit/verify.ts';
-import { AuditConfig, loadConfig, readEnvironment } from './config.ts';
+import { AuditConfig, loadConfig } from './config.ts';
 import { explain, ReadableError } from './process.ts';
 
 const EXIT_CLEAN = 0;
@@ -17,7 +17,7 @@ async function main(args: string[]): Promise<number> {
     process.stdout.write(HELP);
     return EXIT_CLEAN;
   }
-  const config = loadConfig(readEnvironment(), AuditConfig);
+  const config = loadConfig(AuditConfig);
   if (options.verify !== undefined) return verify(config, options, options.verify);
   return audit(config, options);
 }

@@ -6,12 +6,14 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 import {
+  ApiConfig,
   AuditConfig,
   Config,
   ConfigError,
   loadConfig,
   MigrateConfig,
   StartConfig,
+  WorkerConfig,
 } from './config.ts';
 import { test } from './testing/context.ts';
 
@@ -21,7 +23,7 @@ const REQUIRED = {
 };
 
 test('what is not set has the default that the documentation promises', (t) => {
-  const config = loadConfig(REQUIRED);
+  const config = loadConfig(Config, REQUIRED);
 
   t.like(config, {
     ...REQUIRED,
@@ -80,7 +82,7 @@ test('no message repeats a value, for it may be a secret', (t) => {
 
   const error = t.throws(
     () =>
-      loadConfig({
+      loadConfig(Config, {
         DATABASE_URL: `mysql://u:${secret}@localhost/orders`,
         REDIS_URL: `amqp://u:${secret}@localhost`,
         JWT_SECRET: secret,
@@ -103,13 +105,13 @@ test('fulfilment needs a secret to sign with', (t) => {
     FULFILMENT_SECRET: 'must be base64, optionally after whsec_',
   });
   for (const FULFILMENT_SECRET of ['whsec_c2VjcmV0', 'c2VjcmV0']) {
-    const config = loadConfig({ ...REQUIRED, FULFILMENT_URL, FULFILMENT_SECRET });
+    const config = loadConfig(Config, { ...REQUIRED, FULFILMENT_URL, FULFILMENT_SECRET });
     t.is(config.FULFILMENT_SECRET, FULFILMENT_SECRET);
   }
 });
 
 test('an empty variable counts as not set', (t) => {
-  const config = loadConfig({ ...REQUIRED, PORT: '', REDIS_URL: '', TRUSTED_PROXIES: '' });
+  const config = loadConfig(Config, { ...REQUIRED, PORT: '', REDIS_URL: '', TRUSTED_PROXIES: '' });
 
   t.is(config.PORT, 8000);
   t.is(config.REDIS_URL, undefined);
@@ -120,7 +122,7 @@ test('an empty variable counts as not set', (t) => {
 test('trusted proxies are a list of addresses and ranges', (t) => {
   const TRUSTED_PROXIES = ' 10.0.0.0/8,127.0.0.1 , ::1,fd00::/8,';
 
-  const config = loadConfig({ ...REQUIRED, TRUSTED_PROXIES });
+  const config = loadConfig(Config, { ...REQUIRED, TRUSTED_PROXIES });
 
   t.deepEqual(config.TRUSTED_PROXIES, ['10.0.0.0/8', '127.0.0.1', '::1', 'fd00::/8']);
   for (const wrong of ['proxy', '10.0.0.0/33', '10.0.0', '*', 'true', '1']) {
@@ -134,7 +136,7 @@ test('a process without its settings says what is missing in one line, and exits
 
   for (const [entry, missing] of [
     ['api.ts', 'DATABASE_URL is required; JWT_SECRET is required'],
-    ['worker.ts', 'DATABASE_URL is required; JWT_SECRET is required'],
+    ['worker.ts', 'DATABASE_URL is required'],
     ['migrate.ts', 'DATABASE_URL is required'],
   ] as const) {
     const { code, stdout, stderr } = await run(entry, cwd, {});
@@ -142,6 +144,52 @@ test('a process without its settings says what is missing in one line, and exits
     t.is(stderr, `Configuration: ${missing}\n`, entry);
     t.is(stdout, '', entry);
   }
+});
+
+test('no process is given a setting that only another one needs', (t) => {
+  const ofApi = Object.keys(ApiConfig.shape);
+  const ofWorker = Object.keys(WorkerConfig.shape);
+
+  t.deepEqual(ofApi.filter((name) => ofWorker.includes(name)).sort(), [
+    'DATABASE_URL',
+    'HOST',
+    'LOG_LEVEL',
+    'POOL_SIZE_MAX',
+    'REDIS_PREFIX',
+    'REDIS_URL',
+    'SHUTDOWN_TIMEOUT_SECONDS',
+    'TRUSTED_PROXIES',
+  ]);
+  t.true(ofApi.includes('JWT_SECRET'));
+  t.true(ofWorker.includes('FULFILMENT_SECRET'));
+  t.true(ofWorker.includes('AUDIT_SIGNING_KEY_FILE'));
+  t.deepEqual(Object.keys(MigrateConfig.shape).sort(), [
+    'API_DATABASE_PASSWORD',
+    'DATABASE_URL',
+    'DBA_DATABASE_PASSWORD',
+    'HEARTBEAT_SECONDS',
+    'LOG_LEVEL',
+    'WORKER_DATABASE_PASSWORD',
+  ]);
+});
+
+test('of a file .env a process takes its own settings, and never sees the rest', async (t) => {
+  const cwd = await temporaryDirectory(t);
+  const lines = [`JWT_SECRET=${REQUIRED.JWT_SECRET}`, 'FULFILMENT_SECRET=c2VjcmV0', 'OTHER=x'];
+  await writeFile(join(cwd, '.env'), lines.join('\n'));
+  const config = fileURLToPath(new URL('config.ts', import.meta.url));
+  const script = `
+    import { ApiConfig, readEnvironment, WorkerConfig } from ${JSON.stringify(config)};
+    const names = [ApiConfig, WorkerConfig].map((schema) => Object.keys(readEnvironment(schema)));
+    console.log(JSON.stringify([...names, Object.keys(process.env)]));
+  `;
+
+  const { stdout, stderr } = await runNode(['--input-type=module-typescript', '-e', script], cwd, {
+    PORT: '0',
+  });
+
+  t.is(stderr, '');
+  t.deepEqual(JSON.parse(stdout), [['PORT', 'JWT_SECRET'], ['FULFILMENT_SECRET'], ['PORT']]);
 });
 
 test('a file .env in the working directory completes the environment, which wins over it', async (t) => {
@@ -155,16 +203,16 @@ test('a file .env in the working directory completes the environment, which wins
   t.is(overruled.stderr, 'Configuration: DATABASE_URL is required\n');
 });
 
-test('.env.example names every setting, with its default', async (t) => {
+test('.env.example names every setting once, with its default, and nothing else', async (t) => {
   const example = await readFile(new URL('../.env.example', import.meta.url), 'utf8');
 
   const lines = [...example.matchAll(/^#? ?([A-Z][A-Z0-9_]+)=(.*)$/gm)];
   const named = new Map(lines.map(([, name = '', value = '']) => [name, value]));
 
-  const schemas = [Config, MigrateConfig, StartConfig, AuditConfig];
+  const schemas = [ApiConfig, WorkerConfig, MigrateConfig, StartConfig, AuditConfig];
   const schema = Object.assign({}, ...schemas.map(({ shape }) => shape));
-  t.deepEqual([...named.keys()].sort(), Object.keys(schema).sort());
-  const defaults = { ...loadConfig(REQUIRED), ...loadConfig({}, StartConfig) };
+  t.deepEqual(lines.map(([, name = '']) => name).sort(), Object.keys(schema).sort(), 'each once');
+  const defaults = { ...loadConfig(Config, REQUIRED), ...loadConfig(StartConfig, {}) };
   for (const [name, value] of Object.entries(defaults)) {
     if (name in REQUIRED || name === 'TRUSTED_PROXIES' || value === undefined) continue;
     t.is(named.get(name), String(value), name);
@@ -174,7 +222,7 @@ test('.env.example names every setting, with its default', async (t) => {
 /** What loading these settings complains about, by setting. */
 function mistakesIn(env: Record<string, string>): Record<string, string> {
   try {
-    loadConfig(env);
+    loadConfig(Config, env);
     return {};
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -191,8 +239,11 @@ async function temporaryDirectory(t: Pick<ExecutionContext, 'teardown'>): Promis
 
 /** Starts an entry point as npm would, but where no `.env` lies about. */
 async function run(entry: string, cwd: string, env: Record<string, string>) {
-  const file = fileURLToPath(new URL(entry, import.meta.url));
-  const child = spawn(process.execPath, [file], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  return runNode([fileURLToPath(new URL(entry, import.meta.url))], cwd, env);
+}
+
+async function runNode(args: string[], cwd: string, env: Record<string, string>) {
+  const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
   return { code: await exited, stdout, stderr };

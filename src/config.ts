@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
 import { Webhook } from 'standardwebhooks';
 import { z } from 'zod';
 
@@ -7,21 +8,13 @@ const integer = (min: number, max: number) =>
   z.coerce.number().multipleOf(1, 'must be a whole number').min(min).max(max);
 const perMinute = integer(0, 1_000_000); // 0 switches the limit off
 
-const database = {
+// Shared by the processes that serve.
+const shared = {
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
   POOL_SIZE_MAX: integer(2, 200).default(10),
-  QUEUE_POOL_SIZE_MAX: integer(2, 200).default(5),
-};
-
-const redis = {
   REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// URL' }).optional(),
   REDIS_PREFIX: z.string().min(1).max(50).default('oms'),
-};
-
-const http = {
   HOST: z.string().default('127.0.0.1'),
-  PORT: integer(0, 65_535).default(8000),
-  WORKER_PORT: integer(0, 65_535).optional(),
   TRUSTED_PROXIES: z
     .string()
     .default('')
@@ -60,10 +53,11 @@ const retries = {
 };
 
 const work = {
+  WORKER_PORT: integer(0, 65_535).optional(),
+  QUEUE_POOL_SIZE_MAX: integer(2, 200).default(5),
   WORKER_BATCH_SIZE: integer(1, 1000).default(500),
   WORKER_CONCURRENCY: integer(1, 50).default(3),
   WORKER_POLL_SECONDS: z.coerce.number().min(0.5).max(1).default(1),
-  HEARTBEAT_SECONDS: integer(10, 3600).default(10), // pg-boss takes no less than 10
 };
 
 const fulfilment = {
@@ -76,51 +70,67 @@ const fulfilment = {
   FULFILMENT_CONCURRENCY: integer(1, 200).default(16),
 };
 
+type Fulfilment = { FULFILMENT_URL?: string | undefined; FULFILMENT_SECRET?: string | undefined };
+const requestsAreSigned = [
+  ({ FULFILMENT_URL, FULFILMENT_SECRET }: Fulfilment) =>
+    !FULFILMENT_URL || FULFILMENT_SECRET !== undefined,
+  {
+    path: ['FULFILMENT_SECRET'],
+    error: 'is required when FULFILMENT_URL is set',
+    when: () => true, // also beside other mistakes: all are reported at once
+  },
+] satisfies Parameters<z.ZodObject['refine']>;
+
 const audit = {
   AUDIT_SIGNING_KEY_FILE: z.string().optional(),
 };
 
-/** Every setting of the service. Names are those of the environment; `.env.example` explains each. */
-export const Config = z
-  .object({
-    ...database,
-    ...redis,
-    ...http,
-    ...auth,
-    ...limits,
-    ...intake,
-    ...retries,
-    ...work,
-    ...fulfilment,
-    ...audit,
-  })
-  .refine(
-    ({ FULFILMENT_URL, FULFILMENT_SECRET }) => !FULFILMENT_URL || FULFILMENT_SECRET !== undefined,
-    {
-      path: ['FULFILMENT_SECRET'],
-      error: 'is required when FULFILMENT_URL is set',
-      when: () => true, // also beside other mistakes: all are reported at once
-    },
-  );
-export type Config = z.infer<typeof Config>;
+/** What an API process needs. Names are those of the environment; `.env.example` explains each. */
+export const ApiConfig = z.object({
+  ...shared,
+  PORT: integer(0, 65_535).default(8000),
+  ...auth,
+  ...limits,
+  ...intake,
+  ...retries,
+});
+export type ApiConfig = z.infer<typeof ApiConfig>;
+
+const worker = { ...shared, ...work, ...fulfilment, ...audit };
+
+/** What a worker needs: no secret of the API. */
+export const WorkerConfig = z.object(worker).refine(...requestsAreSigned);
+export type WorkerConfig = z.infer<typeof WorkerConfig>;
+
+/** What both of them have. */
+export type SharedConfig = Pick<ApiConfig, keyof ApiConfig & keyof WorkerConfig>;
+
+const databasePassword = z.string().min(8, 'must have at least 8 characters').optional();
 
 /** What migrating needs: no secret of the service, but the passwords that its roles are to log in with. */
 export const MigrateConfig = z.object({
-  ...database,
-  LOG_LEVEL: http.LOG_LEVEL,
-  HEARTBEAT_SECONDS: work.HEARTBEAT_SECONDS,
-  API_DATABASE_PASSWORD: z.string().min(8).optional(),
-  WORKER_DATABASE_PASSWORD: z.string().min(8).optional(),
+  DATABASE_URL: shared.DATABASE_URL,
+  LOG_LEVEL: shared.LOG_LEVEL,
+  HEARTBEAT_SECONDS: integer(10, 3600).default(10), // pg-boss takes no less than 10
+  API_DATABASE_PASSWORD: databasePassword,
+  WORKER_DATABASE_PASSWORD: databasePassword,
+  DBA_DATABASE_PASSWORD: databasePassword,
 });
 export type MigrateConfig = z.infer<typeof MigrateConfig>;
 
 /** What `npm run audit` needs; nothing at all to verify evidence. */
 export const AuditConfig = z.object({
   ...audit,
-  DATABASE_URL: database.DATABASE_URL.optional(),
-  AUDIT_DATABASE_URL: database.DATABASE_URL.optional(),
+  DATABASE_URL: shared.DATABASE_URL.optional(),
+  AUDIT_DATABASE_URL: shared.DATABASE_URL.optional(),
 });
 export type AuditConfig = z.infer<typeof AuditConfig>;
+
+/** Everything that the service needs: for `npm start`, which starts it all, and for tests. */
+export const Config = z
+  .object({ ...ApiConfig.shape, ...worker, ...MigrateConfig.shape })
+  .refine(...requestsAreSigned);
+export type Config = z.infer<typeof Config>;
 
 /** Where `npm start` keeps its own Postgres, secret and lock. */
 export const StartConfig = z.object({ DATA_DIR: z.string().min(1).default('.data') });
@@ -132,16 +142,41 @@ export class ConfigError extends Error {
 
 export type Environment = Record<string, string | undefined>;
 
-/** The environment, completed from a file `.env` in the working directory where there is one. */
-export function readEnvironment(): Environment {
-  if (existsSync('.env')) process.loadEnvFile('.env'); // what is set already wins
-  return process.env;
+/** A schema whose keys are names of settings. */
+type Settings = z.ZodObject;
+
+/**
+ * The settings that a schema knows, from the environment, and those missing there from a file `.env` in
+ * the working directory. What else the file holds is not for this process: it is not even kept.
+ */
+export function readEnvironment(schema: Settings): Environment {
+  const file: Environment = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {};
+  return settingsOf(schema, { ...file, ...process.env });
 }
 
-/** Reads settings from the environment; an empty variable counts as not set. Throws ConfigError. */
-export function loadConfig<S extends z.ZodType = typeof Config>(
-  env: Environment = readEnvironment(),
-  schema: S = Config as unknown as S,
+/** Of an environment, only the settings that a schema knows. */
+export function settingsOf(schema: Settings, env: Environment): Environment {
+  const names = Object.keys(schema.shape).filter((name) => env[name] !== undefined);
+  return Object.fromEntries(names.map((name) => [name, env[name]]));
+}
+
+/** What a process that we start needs of our environment. No more than these: others may be secrets. */
+const INHERITED = [
+  ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'LC_ALL', 'LD_LIBRARY_PATH'],
+  ['SSL_CERT_FILE', 'SSL_CERT_DIR', 'NODE_EXTRA_CA_CERTS'],
+  ['NODE_OPTIONS', 'NODE_COMPILE_CACHE', 'NODE_V8_COVERAGE'],
+].flat();
+
+/** The environment to start a process with, before its own settings. */
+export function inheritedEnvironment(): Environment {
+  const names = INHERITED.filter((name) => process.env[name] !== undefined);
+  return Object.fromEntries(names.map((name) => [name, process.env[name]]));
+}
+
+/** Reads settings from an environment; an empty variable counts as not set. Throws ConfigError. */
+export function loadConfig<S extends Settings>(
+  schema: S,
+  env: Environment = readEnvironment(schema),
 ): z.output<S> {
   const given = withoutEmpty(env);
   const result = schema.safeParse(given);

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { PgBoss } from 'pg-boss';
 import type { Logger } from 'pino';
 import type { DatabasePool } from 'slonik';
-import type { Config } from './config.ts';
+import type { ApiConfig, SharedConfig, WorkerConfig } from './config.ts';
 import { openPool } from './db/pool.ts';
 import { requireSchema } from './health/readiness.ts';
 import { createLogger } from './log.ts';
@@ -13,8 +13,8 @@ import { createHints, type Hints } from './redis/hints.ts';
 import type { Passwords } from './users/passwords.ts';
 
 /** What every process is made of. Passed as the first argument; there is no container. */
-export type Deps = {
-  config: Config;
+export type Deps<C = SharedConfig> = {
+  config: C;
   log: Logger;
   pool: DatabasePool;
   redis: Redis | null;
@@ -23,13 +23,16 @@ export type Deps = {
 };
 
 /** What an API process has besides. It has no client of the queue: jobs are made by place_orders. */
-export type ApiDeps = Deps & { intake: Intake; passwords: Passwords };
+export type ApiDeps = Deps<ApiConfig> & { intake: Intake; passwords: Passwords };
 
 /** What a worker has besides: the client of the queue. */
-export type WorkerDeps = Deps & { boss: PgBoss };
+export type WorkerDeps = Deps<WorkerConfig> & { boss: PgBoss };
 
 /** Opens everything, or nothing: when one part cannot be opened, those before it are closed again. */
-export async function openDeps(config: Config, name: 'api' | 'worker'): Promise<Deps> {
+export async function openDeps<C extends SharedConfig>(
+  config: C,
+  name: 'api' | 'worker',
+): Promise<Deps<C>> {
   const log = createLogger(config, name);
   const pool = await openPool(config, log);
   const redis = openRedis(config, log);

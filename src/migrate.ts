@@ -75,11 +75,12 @@ async function migrateDefinitions(client: Client, sources: Sources): Promise<voi
 
 if (import.meta.main) {
   await exitOnFailure(async () => {
-    const config = loadConfig(undefined, MigrateConfig);
+    const config = loadConfig(MigrateConfig);
     const log = pino({ name: 'migrate', level: config.LOG_LEVEL });
     await migrate(config, log, {
       ...(config.API_DATABASE_PASSWORD && { oms_api: config.API_DATABASE_PASSWORD }),
       ...(config.WORKER_DATABASE_PASSWORD && { oms_worker: config.WORKER_DATABASE_PASSWORD }),
+      ...(config.DBA_DATABASE_PASSWORD && { oms_dba: config.DBA_DATABASE_PASSWORD }),
     });
     log.info('database is up to date');
   });

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import { Client } from 'pg';
 import { readPublicKeys } from './audit/keys.ts';
 import { freePort } from './embedded/server-process.ts';
 import { listen } from './http/server.ts';
@@ -11,6 +12,7 @@ import { send, test } from './testing/context.ts';
 import {
   commandOf,
   commandsIn,
+  environmentOf,
   isAlive,
   startEverything,
   startProgram,
@@ -46,6 +48,65 @@ test.serial(
     );
   },
 );
+
+test.serial(
+  'the login for psql that it suggests is a DBA’s, and shows the queue and the order',
+  async (t) => {
+    const { settings, origin } = await freshSettings(t);
+    const started = await startEverything(t, settings);
+    const { access: headers } = await startedSession({ origin });
+    const body = { product_name: 'Kettle', amount: '34.90' };
+    const { id } = (await send(origin, 'POST', '/orders', { headers, body })).body;
+
+    const [, url, queues = '', timeline = ''] =
+      /psql '(\S+)'\s+(TABLE .*;)\s+(SELECT .*;)/.exec(started.stdout()) ?? [];
+    const client = new Client(url);
+    await client.connect();
+    const asked = [];
+    for (const statement of [queues, timeline, 'SELECT session_user, current_user']) {
+      asked.push((await client.query<Record<string, string>>(statement)).rows);
+    }
+    await client.end();
+
+    t.true(asked[0]?.some(({ queue }) => queue === 'process-order'));
+    t.true(asked[1]?.some(({ order_id }) => order_id === id));
+    t.deepEqual(asked[2], [{ session_user: 'oms_dba', current_user: 'oms_dba' }]);
+  },
+);
+
+test.serial('every process has its own secrets in its environment, and no other’s', async (t) => {
+  const { settings } = await freshSettings(t);
+  const secrets = {
+    JWT_SECRET: 'of-the-api-and-of-at-least-32-characters',
+    FULFILMENT_URL: 'http://127.0.0.1:9/never-called',
+    FULFILMENT_SECRET: 'c2VjcmV0',
+    OTHER_TOKEN: 'of-somebody-else',
+  };
+  const started = await startEverything(t, { ...settings, ...secrets, LOG_LEVEL: 'warn' });
+  const environments = ['src/api.ts', 'src/worker.ts', 'bin/postgres', 'redis-server'].map((name) =>
+    environmentOf(pidOf(started, name) ?? 0),
+  );
+
+  const [api = {}, worker = {}, ...servers] = environments;
+  const ofUs = /^(PATH|HOME|NODE_|TMPDIR|TZ|LANG|LC_ALL|LD_LIBRARY_PATH|SSL_CERT_)/;
+  const namesOf = (environment: object) =>
+    Object.keys(environment)
+      .filter((name) => !ofUs.test(name))
+      .sort();
+  t.deepEqual(namesOf(api), ['DATABASE_URL', 'JWT_SECRET', 'LOG_LEVEL', 'PORT', 'REDIS_URL']);
+  t.deepEqual(namesOf(worker), [
+    'AUDIT_SIGNING_KEY_FILE',
+    'DATABASE_URL',
+    'FULFILMENT_SECRET',
+    'FULFILMENT_URL',
+    'LOG_LEVEL',
+    'REDIS_URL',
+    'WORKER_PORT',
+  ]);
+  t.deepEqual(servers.map(namesOf), [[], []]);
+  t.is(new URL(api.DATABASE_URL ?? '').username, 'oms_api');
+  t.is(new URL(worker.DATABASE_URL ?? '').username, 'oms_worker');
+});
 
 test.serial('without a Redis on the machine everything works, and one line says so', async (t) => {
   const { settings, origin } = await freshSettings(t);

@@ -8,15 +8,19 @@ import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import { newSigningKey } from './audit/keys.ts';
 import {
+  ApiConfig,
+  Config,
+  inheritedEnvironment,
   loadConfig,
   readEnvironment,
+  settingsOf,
   StartConfig,
+  WorkerConfig,
   withoutEmpty,
-  type Config,
   type Environment,
 } from './config.ts';
 import { takeDataDir, type DataDir } from './embedded/data-dir.ts';
-import { serviceUrl, type Passwords } from './db/roles.ts';
+import { loginUrl, serviceUrl, type Passwords } from './db/roles.ts';
 import { ensureDatabase, servicePasswords, startPostgresIn } from './embedded/postgres.ts';
 import { findRedis, startRedis } from './embedded/redis.ts';
 import { freePort } from './embedded/server-process.ts';
@@ -43,13 +47,13 @@ function say(line: string): void {
 
 /** Stops between two steps when interrupted, so that there is never half a step to undo. */
 async function start(interrupted: AbortSignal): Promise<void> {
-  const given = readEnvironment();
-  const { DATA_DIR } = loadConfig(given, StartConfig);
+  const { DATA_DIR } = loadConfig(StartConfig);
+  const given = readEnvironment(Config);
   const dataDir = takeDataDir(DATA_DIR);
   stops.push(() => dataDir.release());
 
   // Mistakes are told before anything is started; what is missing is what we are about to make.
-  loadConfig({
+  loadConfig(Config, {
     DATABASE_URL: 'postgres://embedded',
     JWT_SECRET: 'x'.repeat(32),
     ...withoutEmpty(given),
@@ -63,19 +67,21 @@ async function start(interrupted: AbortSignal): Promise<void> {
     AUDIT_SIGNING_KEY_FILE: given.AUDIT_SIGNING_KEY_FILE || signingKeyFile(dataDir),
     WORKER_PORT: given.WORKER_PORT || String(await freePort()),
   };
-  const config = loadConfig(env);
+  const config = loadConfig(Config, env);
   await requireFreePort(config);
 
   interrupted.throwIfAborted();
   say('Bringing the database up to date …');
   // Our own Postgres lets each service log in as its role. Elsewhere that is not ours to arrange: there
   // they log in as we do, and take the role on.
-  const passwords = given.DATABASE_URL ? {} : servicePasswords(dataDir);
+  const passwords: Passwords = given.DATABASE_URL ? {} : servicePasswords(dataDir);
   await migrate(config, pino({ name: 'migrate', level: 'warn' }), passwords);
   interrupted.throwIfAborted();
   await startProcesses(env, config, passwords);
   interrupted.throwIfAborted();
-  process.stdout.write(welcome(config, { embedded: !given.DATABASE_URL }));
+  const { oms_dba: password } = passwords;
+  const dbaUrl = password && loginUrl(config.DATABASE_URL, 'oms_dba', password);
+  process.stdout.write(welcome(config, dbaUrl));
 }
 
 function signingKeyFile(dataDir: DataDir): string {
@@ -132,13 +138,14 @@ async function startProcesses(
   });
   stops.push(supervisor.stop);
   say('Starting API and worker …');
-  for (const [name, role] of [
-    ['worker', 'oms_worker'],
-    ['api', 'oms_api'],
+  for (const [name, role, schema] of [
+    ['worker', 'oms_worker', WorkerConfig],
+    ['api', 'oms_api', ApiConfig],
   ] as const) {
     const DATABASE_URL = serviceUrl(config.DATABASE_URL, role, passwords[role]);
     const module = new URL(`${name}.ts`, import.meta.url);
-    await supervisor.start(name, module, { ...env, DATABASE_URL });
+    const settings = settingsOf(schema, { ...env, DATABASE_URL });
+    await supervisor.start(name, module, { ...inheritedEnvironment(), ...settings });
   }
 }
 

@@ -1,7 +1,10 @@
 import type { Config } from './config.ts';
 
-/** What `npm start` ends with: where things are, and an order to try, ready to paste. */
-export function welcome(config: Config, { embedded }: { embedded: boolean }): string {
+/**
+ * What `npm start` ends with: where things are, and an order to try, ready to paste. The URL is for psql: a
+ * DBA's login to the embedded Postgres, undefined when there is none.
+ */
+export function welcome(config: Config, dbaUrl: string | undefined): string {
   const host = `http://${config.HOST === '0.0.0.0' ? '127.0.0.1' : config.HOST}`;
   const base = `${host}:${config.PORT}`;
   const post = `curl -sw '\\n' -H 'Content-Type: application/json'`;
@@ -10,7 +13,7 @@ export function welcome(config: Config, { embedded }: { embedded: boolean }): st
   Order Management API    ${base}
   Documentation           ${base}/docs
   Metrics                 ${base}/metrics, of the worker ${host}:${config.WORKER_PORT}/metrics
-  Database                ${embedded ? 'embedded Postgres' : 'DATABASE_URL'}
+  Database                ${dbaUrl ? 'embedded Postgres' : 'DATABASE_URL'}
   Redis                   ${config.REDIS_URL ? new URL(config.REDIS_URL).host : 'none (degraded)'}
 
   Register, log in, place an order, and see it COMPLETED:
@@ -21,9 +24,9 @@ export function welcome(config: Config, { embedded }: { embedded: boolean }): st
     ${post} ${base}/orders ${bearer} -d '{"product_name":"Book","amount":99.00}'
     sleep 2; curl -sw '\\n' ${base}/orders ${bearer}
 
-  Look at the queue and at the order:
+  Look at the queue and at the order${dbaUrl ? ', as a DBA does' : ''}:
 
-    psql ${embedded ? `'${config.DATABASE_URL}'` : '"$DATABASE_URL"'}
+    psql ${dbaUrl ? `'${dbaUrl}'` : '"$DATABASE_URL"'}
     TABLE ops.queues;
     SELECT order_id, step, actor, at FROM ops.order_timeline ORDER BY at DESC LIMIT 10;
 

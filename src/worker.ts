@@ -2,7 +2,7 @@ import type { Job } from 'pg-boss';
 import { handlers } from '../jobs/index.ts';
 import { queues, type QueueName } from '../jobs/queues.ts';
 import { createWorkerApp } from './app.ts';
-import { loadConfig } from './config.ts';
+import { loadConfig, WorkerConfig } from './config.ts';
 import { crashPoint } from './crash-point.ts';
 import { createQueue, prepareQueueStats, type Outcome } from './db/boss.ts';
 import { closeDeps, openDeps, type WorkerDeps } from './deps.ts';
@@ -165,7 +165,7 @@ function subscribe({ redis, config }: WorkerDeps, onWake: (queue: string) => voi
 
 if (import.meta.main) {
   await exitOnFailure(async () => {
-    const config = loadConfig();
+    const config = loadConfig(WorkerConfig);
     const { WORKER_PORT, HOST, SHUTDOWN_TIMEOUT_SECONDS } = config;
     const base = await openDeps(config, 'worker');
     const queue = createQueue(config, base.log);

@@ -3,7 +3,7 @@
  * at once, as if the order had been committed. The database serves to log in, and is not asked after that.
  */
 import { startApi } from '../../src/api.ts';
-import { loadConfig } from '../../src/config.ts';
+import { ApiConfig, loadConfig } from '../../src/config.ts';
 import { closeDeps, openDeps } from '../../src/deps.ts';
 import type { Intake } from '../../src/orders/intake.ts';
 import { placedReply } from '../../src/orders/replies.ts';
@@ -19,7 +19,7 @@ const intake: Intake = {
 };
 
 await runPeer(async () => {
-  const deps = await openDeps(loadConfig(), 'api');
+  const deps = await openDeps(loadConfig(ApiConfig), 'api');
   const server = await startApi({ ...deps, intake });
   return async () => {
     server.closeAllConnections();

@@ -6,7 +6,7 @@
 import { ReadableError } from '../process.ts';
 import { canonicalJson, sha256 } from '../canonical.ts';
 import type { Violation } from './check.ts';
-import type { Deps } from '../deps.ts';
+import type { WorkerDeps } from '../deps.ts';
 import { isSignedBy, readSigner, type PublicKeys, type Signer } from './keys.ts';
 import { openSession, type Session } from './session.ts';
 
@@ -40,7 +40,7 @@ type Digest = { events: number; digest: string };
 export async function signDailyHead({
   config,
   log,
-}: Pick<Deps, 'config' | 'log'>): Promise<Head | null> {
+}: Pick<WorkerDeps, 'config' | 'log'>): Promise<Head | null> {
   const { DATABASE_URL, AUDIT_SIGNING_KEY_FILE } = config;
   const signer = AUDIT_SIGNING_KEY_FILE === undefined ? null : readSigner(AUDIT_SIGNING_KEY_FILE);
   const session = await openSession(DATABASE_URL);

@@ -7,7 +7,7 @@ import { ReadableError } from '../process.ts';
 import { ownService, signUp, test, type Context } from '../testing/context.ts';
 import { eventsOf } from '../testing/orders.ts';
 import { databaseUrl, onServer, testConfig } from '../testing/template.ts';
-import { serviceUrl } from './roles.ts';
+import { becomeOwner, serviceUrl } from './roles.ts';
 
 const DENIED = '42501';
 
@@ -246,6 +246,30 @@ test('with a password a service logs in as its role, without one it takes the ro
     serviceUrl(url, 'oms_api'),
     'postgres://postgres:secret@db:5432/orders?options=-c+role%3Doms_api',
   );
+});
+
+test('a password does not travel to the server, and changing it ends no session', async (t) => {
+  const client = await connectAs(t, undefined);
+  const session = await connectAs(t, 'oms_dba');
+  const sent: unknown[] = [];
+  const query = client.query.bind(client);
+  client.query = ((...args: unknown[]) => {
+    sent.push(args[0]);
+    return query(...(args as [string]));
+  }) as typeof query;
+
+  await client.query('BEGIN'); // rolled back: the role belongs to the whole server
+  await becomeOwner(client, { oms_dba: 'correct-horse' });
+  await client.query('RESET ROLE');
+  const { rows } = await client.query<{ login: boolean; scram: boolean }>(`
+    SELECT rolcanlogin AS login, rolpassword LIKE 'SCRAM-SHA-256$4096:%' AS scram
+    FROM pg_authid WHERE rolname = 'oms_dba'
+  `);
+  await client.query('ROLLBACK');
+
+  t.deepEqual(rows, [{ login: true, scram: true }]);
+  t.false(JSON.stringify(sent).includes('correct-horse'));
+  await t.notThrowsAsync(session.query('TABLE ops.queues'));
 });
 
 async function connectAs(

@@ -2,11 +2,15 @@ import type { Client } from 'pg';
 import { ReadableError } from '../process.ts';
 import { sqlStateOf } from './errors.ts';
 import { readSql, type Sources } from './migrate/sources.ts';
+import { scramVerifier } from './scram.ts';
 
 const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** The roles that processes work as. What each may do is in sql/grants.sql. */
 export type ServiceRole = 'oms_owner' | 'oms_queue' | 'oms_api' | 'oms_worker';
+
+/** The roles that migrate can give a password: those of processes, and that of DBAs. */
+export type LoginRole = ServiceRole | 'oms_dba';
 
 /** The same database, working as a role that the URL's user is a member of. */
 export function asRole(databaseUrl: string, role: ServiceRole): string {
@@ -17,7 +21,11 @@ export function asRole(databaseUrl: string, role: ServiceRole): string {
 
 /** The same database for a service: logged in as its role, or without a password taking it on. */
 export function serviceUrl(databaseUrl: string, role: ServiceRole, password?: string): string {
-  if (password === undefined) return asRole(databaseUrl, role);
+  return password === undefined ? asRole(databaseUrl, role) : loginUrl(databaseUrl, role, password);
+}
+
+/** The same database, logged in as a role. */
+export function loginUrl(databaseUrl: string, role: LoginRole, password: string): string {
   const url = new URL(databaseUrl);
   url.username = role;
   url.password = encodeURIComponent(password);
@@ -25,7 +33,7 @@ export function serviceUrl(databaseUrl: string, role: ServiceRole, password?: st
 }
 
 /** Passwords of roles that are to log in. */
-export type Passwords = Partial<Record<ServiceRole, string>>;
+export type Passwords = Partial<Record<LoginRole, string>>;
 
 /**
  * Makes sure of the roles and of what they need of this database. Runs as the user of DATABASE_URL,
@@ -56,10 +64,11 @@ export function explainMissingRights(error: unknown): unknown {
   );
 }
 
+// A session that is open stays open: Postgres asks for the password only at the beginning.
 async function setPasswords(client: Client, passwords: Passwords): Promise<void> {
   for (const [role, password] of Object.entries(passwords)) {
-    const literal = client.escapeLiteral(password);
-    await client.query(`ALTER ROLE ${client.escapeIdentifier(role)} LOGIN PASSWORD ${literal}`);
+    const verifier = client.escapeLiteral(scramVerifier(password));
+    await client.query(`ALTER ROLE ${client.escapeIdentifier(role)} LOGIN PASSWORD ${verifier}`);
   }
 }
 

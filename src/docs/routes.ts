@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { Router } from '@koa/router';
-import type { Deps } from '../deps.ts';
+import type { ApiDeps } from '../deps.ts';
 import { problems } from '../http/problem.ts';
 import { createOpenApi } from './openapi.ts';
 
@@ -33,7 +33,7 @@ const PAGE = `<!doctype html>
 `;
 
 /** The description of the API, for people and for machines. Nothing on these pages comes from a CDN. */
-export function docsRoutes({ config }: Deps) {
+export function docsRoutes({ config }: Pick<ApiDeps, 'config'>) {
   const router = new Router();
   const openApi = createOpenApi(config);
 

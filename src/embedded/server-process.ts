@@ -1,6 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
+import { inheritedEnvironment } from '../config.ts';
 import { listen } from '../http/server.ts';
 import { ReadableError } from '../process.ts';
 
@@ -17,15 +18,31 @@ export type ServerProcess = {
   onCrash: (crashed: () => void) => void;
 };
 
+type StartOptions = {
+  /** An open file, for its output. */
+  logFd: number;
+  stopSignal: NodeJS.Signals;
+  /** Ours, unless given. */
+  cwd?: string;
+  /** As ourselves, unless given. */
+  as?: { uid: number; gid: number } | undefined;
+};
+
 /**
  * Starts a server in a process group of its own, so that Ctrl-C reaches only us and the order of
  * stopping is ours. Its output goes to an open file. Where the system can, it also dies with us.
  */
 export function startServer(
   [program, ...args]: Command,
-  { logFd, stopSignal }: { logFd: number; stopSignal: NodeJS.Signals },
+  { logFd, stopSignal, cwd, as }: StartOptions,
 ): ServerProcess {
-  const child = spawn(program, args, { detached: true, stdio: ['ignore', logFd, logFd] });
+  const child = spawn(program, args, {
+    ...as,
+    ...(cwd !== undefined && { cwd }),
+    env: inheritedEnvironment(),
+    detached: true,
+    stdio: ['ignore', logFd, logFd],
+  });
   const exited = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
     child.once('error', () => resolve());

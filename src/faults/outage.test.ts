@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { loadConfig } from '../config.ts';
+import { Config, loadConfig } from '../config.ts';
 import { takeDataDir } from '../embedded/data-dir.ts';
 import { migrate } from '../migrate.ts';
 import { closeService, openService, signUp, test } from '../testing/context.ts';
@@ -63,7 +63,7 @@ async function startService(t: Parameters<typeof startApi>[0]) {
   const postgres = await startRestartablePostgres(dataDir, 'orders', FAST_AND_FORGETFUL);
   t.teardown(postgres.stop);
   const env = { ...testEnvironment('orders'), DATABASE_URL: postgres.url };
-  const config = loadConfig(env);
+  const config = loadConfig(Config, env);
   await migrate(config, pino({ level: 'silent' }));
   const service = await openService(config);
   t.teardown(() => closeService(service));

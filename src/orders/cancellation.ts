@@ -1,6 +1,6 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
-import type { Deps } from '../deps.ts';
+import type { ApiDeps } from '../deps.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
 import { OrderStatus } from './schema.ts';
@@ -20,7 +20,7 @@ const Cancelled = z.object({
  * whatever the order is now.
  */
 export async function cancelOrder(
-  { pool, config, metrics }: Pick<Deps, 'pool' | 'config' | 'metrics'>,
+  { pool, config, metrics }: Pick<ApiDeps, 'pool' | 'config' | 'metrics'>,
   userId: string,
   id: string,
   request?: KeyedRequest,

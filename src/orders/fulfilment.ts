@@ -7,7 +7,7 @@ import pLimit, { type LimitFunction } from 'p-limit';
 import { sql } from 'slonik';
 import { Webhook } from 'standardwebhooks';
 import { backOffSeconds, ClaimLost, type Outcome } from '../db/boss.ts';
-import type { Deps, WorkerDeps } from '../deps.ts';
+import type { WorkerDeps } from '../deps.ts';
 import {
   claims,
   lockTimeoutMs,
@@ -39,7 +39,7 @@ type Desk = {
   onRoom: () => void;
 };
 
-const desks = new WeakMap<Deps['pool'], Desk>();
+const desks = new WeakMap<WorkerDeps['pool'], Desk>();
 
 // By the pool, which a process has one of: deps are copied for every batch.
 function deskOf(deps: WorkerDeps): Desk {
@@ -144,7 +144,7 @@ function verdictOn(job: OrderJob, answer: Answer): End | Retry {
 }
 
 async function requestFulfilment(
-  { config }: Pick<Deps, 'config'>,
+  { config }: Pick<WorkerDeps, 'config'>,
   order: Order,
   signal: AbortSignal,
 ): Promise<Answer> {

@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import createHttpError from 'http-errors';
 import { crashPoint } from '../crash-point.ts';
 import { isRowError, LOCK_TIMEOUT_AGAIN_MS } from '../db/errors.ts';
-import type { Deps } from '../deps.ts';
+import type { ApiDeps } from '../deps.ts';
 import { Abandoned, createGroupCommit, GroupFull, type Caller } from '../group-commit.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
@@ -18,7 +18,7 @@ export type Intake = {
 };
 
 /** Opens the intake of an API process. Nothing has to be closed: it is empty once every request is answered. */
-export function createIntake(deps: Pick<Deps, 'config' | 'pool' | 'hints' | 'metrics'>): Intake {
+export function createIntake(deps: Pick<ApiDeps, 'config' | 'pool' | 'hints' | 'metrics'>): Intake {
   const { config, metrics } = deps;
   const group = createGroupCommit<Placement, Reply>({
     lanes: config.INTAKE_LANES,

@@ -1,7 +1,7 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
-import type { Deps } from '../deps.ts';
+import type { ApiDeps } from '../deps.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
 import { Keyed, outcomeOf } from './idempotency.ts';
@@ -38,7 +38,7 @@ const Placed = z.object({
  * is refused leaves the other orders alone. No lock is waited for longer than `lockTimeoutMs`.
  */
 export async function placeOrders(
-  { config, pool, hints, metrics }: Pick<Deps, 'config' | 'pool' | 'hints' | 'metrics'>,
+  { config, pool, hints, metrics }: Pick<ApiDeps, 'config' | 'pool' | 'hints' | 'metrics'>,
   placements: Placement[],
   lockTimeoutMs = config.INTAKE_LOCK_TIMEOUT_MS,
 ): Promise<(Reply | Problem)[]> {

@@ -19,7 +19,7 @@ import { runBatch } from '../worker.ts';
 import { copyTemplate, onServer, testConfig } from './template.ts';
 
 /** What a test works with: the parts of an API and of a worker. */
-export type TestDeps = ApiDeps & WorkerDeps;
+export type TestDeps = ApiDeps & WorkerDeps & Deps<Config>;
 
 /**
  * A service of its own: database, queues, and an API that listens and works as oms_api. `deps` are for

@@ -156,6 +156,12 @@ export function commandOf(pid: number): string {
   }
 }
 
+/** The environment that a process was started with. */
+export function environmentOf(pid: number): Record<string, string> {
+  const variables = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter(Boolean);
+  return Object.fromEntries(variables.map((variable) => variable.split(/=(.*)/s)));
+}
+
 /** The commands of processes that work in a folder, or were told of it. Redis hides its arguments. */
 export function commandsIn(folder: string): string[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));

