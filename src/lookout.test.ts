@@ -1,4 +1,5 @@
 import { sql } from 'slonik';
+import type { WorkerDeps } from './deps.ts';
 import { lookUp, ownService, signUp, test, type Context } from './testing/context.ts';
 import { until } from './testing/until.ts';
 import { ends, startWorker } from './testing/workers.ts';
@@ -70,7 +71,7 @@ async function makeLong({ deps: { pool } }: Context): Promise<void> {
 }
 
 /** The queues that the look-out has counted. Now and then pg-boss counts all, of its own accord. */
-function countedBy({ boss }: Context['deps']): unknown[] {
+function countedBy({ boss }: WorkerDeps): unknown[] {
   const counted: unknown[] = [];
   const supervise = boss.supervise.bind(boss);
   boss.supervise = async (queue, options) => {
@@ -81,7 +82,7 @@ function countedBy({ boss }: Context['deps']): unknown[] {
 }
 
 /** Whether the worker in this process still asks for jobs of the queue. */
-function attachedTo({ boss }: Context['deps']): boolean {
+function attachedTo({ boss }: WorkerDeps): boolean {
   return boss.getWipData({ includeInternal: false }).some(({ name }) => name === 'process-order');
 }
 

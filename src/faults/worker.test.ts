@@ -1,11 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { placeOrders } from '../orders/orders.ts';
 import { ownService, signUp, test, type Context } from '../testing/context.ts';
 import { FULFILMENT_SECRET, openFulfilment } from '../testing/fulfilment.ts';
 import { COMPLETED_ONCE, trailsOf, whenAllSettled } from '../testing/load.ts';
-import { preparedOrder } from '../testing/orders.ts';
+import { insertOrders } from '../testing/orders.ts';
 import { startWorker, type Running } from '../testing/processes.ts';
 import { testEnvironment } from '../testing/template.ts';
 import { until } from '../testing/until.ts';
@@ -154,9 +153,7 @@ function accept(response: ServerResponse): void {
 
 async function placeMany(service: Context, count: number): Promise<string[]> {
   const { id } = await signUp(service);
-  const orders = Array.from({ length: count }, () => preparedOrder(id));
-  await placeOrders(service.deps, orders);
-  return orders.map(({ id: orderId }) => orderId);
+  return insertOrders(service.deps, id, count);
 }
 
 /** What a worker has logged of orders whose end it could not record. */
