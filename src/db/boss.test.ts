@@ -26,19 +26,15 @@ test.serial('an attempt that another has taken over cannot be failed', async (t)
   const { deps } = t.context;
   const lost = await claimOne(t.context);
   await deps.boss.fail('process-order', lost.id, { message: 'heartbeat lost' });
-  const [taken] = await claim(deps, 'process-order', { early: true });
+  const taken = await claim(deps, 'process-order', { early: true });
 
   const error = await t.throwsAsync(failJobs(deps.boss, 'process-order', [lost], 'busy'), {
     instanceOf: ClaimLost,
   });
 
   t.regex(error.message, /^1 job/);
-  t.is(taken?.id, lost.id);
+  t.true(taken.some(({ id }) => id === lost.id));
   t.is((await jobOf(deps, lost.id)).state, 'active');
-});
-
-test.serial('to fail no job at all is no reason to fail', async (t) => {
-  await t.notThrowsAsync(failJobs(t.context.deps.boss, 'process-order', [], 'busy'));
 });
 
 test('the back-off doubles from try to try, up to the limit of its queue', (t) => {

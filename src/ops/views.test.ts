@@ -12,9 +12,9 @@ const READER = 'oms_dba_read';
 
 test('ops.queues tells depth, rate and times of a queue from what the workers count', async (t) => {
   const service = await ownService(t);
-  const worker = await startWorker(t, service);
+  await startWorker(t, service);
   const user = await signUp(service);
-  for (let i = 0; i < 5; i += 1) await ends(worker, await user.place(), 'COMPLETED');
+  for (let i = 0; i < 5; i += 1) await ends(service.deps, await user.place(), 'COMPLETED');
   const dba = await connectDba(t, service, READER);
   const look = async () =>
     (await dba.rows(`SELECT * FROM ops.queues WHERE queue = 'process-order'`))[0];
