@@ -89,9 +89,9 @@ function attachedTo({ boss }: WorkerDeps): boolean {
 // A job that is made after the order and done before it shows that the worker had its chance.
 async function otherQueueIsWorked({ deps }: Context): Promise<void> {
   const id = crypto.randomUUID();
-  await deps.boss.insert('prune', [{ id, data: {} }]);
+  await deps.boss.insert('audit', [{ id, data: {} }]);
   await until('the other queue', async () => {
-    const [job] = await deps.boss.findJobs('prune', { id });
+    const [job] = await deps.boss.findJobs('audit', { id });
     return job?.state === 'completed';
   });
 }
