@@ -136,6 +136,8 @@ INSERT INTO wanted VALUES
   ('oms_worker', 'UPDATE',
     'TABLE pgboss.job (state, retry_count, started_on, heartbeat_on, completed_on, output)',
     'claims and settles'),
+  ('oms_worker', 'UPDATE', 'TABLE pgboss.job_common (blocked, pending_dependencies)',
+    'pg-boss sets them to what they are when it completes the jobs by which it sends scheduled ones'),
   ('oms_worker', 'SELECT, DELETE', 'TABLE pgboss.job_dependency', 'retention'),
   ('oms_worker', 'SELECT', 'TABLE pgboss.schedule', 'what runs by the clock'),
   ('oms_worker', 'UPDATE', 'TABLE pgboss.schedule (last_job_id)', 'which job it has sent for it'),
