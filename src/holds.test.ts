@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import type { ExecutionContext } from 'ava';
 import { sql } from 'slonik';
 import { z } from 'zod';
@@ -80,8 +81,7 @@ async function register({ pool }: Deps): Promise<string> {
   return pool.oneFirst(sql.type(z.object({ id: z.guid() }))`
     INSERT INTO pgboss.instance (id, name, host, pid, version, node_version, heartbeat_seconds,
       supervise, schedule, migrate, persist_queue_stats, persist_warnings)
-    SELECT gen_random_uuid(), 'worker', i.host, i.pid, i.version, i.node_version, 3, true, true, true, true, true
-    FROM pgboss.instance AS i WHERE i.pid = ${process.pid} LIMIT 1
+    VALUES (gen_random_uuid(), 'worker', ${hostname()}, ${process.pid}, '12', '26', 3, true, true, true, true, true)
     RETURNING id
   `);
 }

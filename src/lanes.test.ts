@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
+import { createQueue } from './db/boss.ts';
 import { asRole } from './db/roles.ts';
-import { closeDeps, openDeps } from './deps.ts';
 import { openLanes } from './lanes.ts';
 import { ownService, test } from './testing/context.ts';
 import { jobOf } from './testing/orders.ts';
@@ -10,8 +10,11 @@ test('of a batch, pg-boss settles what is not said to be settled already', async
   const service = await ownService(t);
   const { config } = service.deps;
   const DATABASE_URL = asRole(config.DATABASE_URL, 'oms_worker');
-  const deps = await openDeps({ ...config, DATABASE_URL }, 'worker');
-  t.teardown(() => closeDeps(deps));
+  const { log } = service.deps;
+  const { boss, close } = createQueue({ ...config, DATABASE_URL }, log, { supervise: false });
+  await boss.start();
+  t.teardown(() => close(0));
+  const deps = { boss, log };
   const [settled, other] = [randomUUIDv7(), randomUUIDv7()];
   await deps.boss.insert('process-order', [
     { id: settled, data: { order_id: settled } },

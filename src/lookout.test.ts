@@ -1,4 +1,5 @@
 import { sql } from 'slonik';
+import type { WorkerDeps } from './deps.ts';
 import { lookUp, ownService, signUp, test, type Context } from './testing/context.ts';
 import { until } from './testing/until.ts';
 import { ends, startWorker } from './testing/workers.ts';
@@ -7,33 +8,33 @@ test('a worker that starts while a queue is paused does not work it, and does wh
   const service = await ownService(t);
   const user = await signUp(service);
   await pause(service);
-  const worker = await startWorker(t, service);
+  await startWorker(t, service);
   const id = await user.place();
   await otherQueueIsWorked(service);
 
   const whilePaused = await lookUp(service.deps, id);
   await resume(service);
-  await ends(worker, id, 'COMPLETED');
+  await ends(service.deps, id, 'COMPLETED');
 
   t.deepEqual(whilePaused, { status: 'PENDING', version: 1, job: 'created' });
-  t.is((await lookUp(worker, id)).status, 'COMPLETED');
+  t.is((await lookUp(service.deps, id)).status, 'COMPLETED');
 });
 
 test('a worker lets go of a queue that is paused while it runs', async (t) => {
   const service = await ownService(t);
   const user = await signUp(service);
   const worker = await startWorker(t, service);
-  await ends(worker, await user.place(), 'COMPLETED');
+  await ends(service.deps, await user.place(), 'COMPLETED');
 
   await pause(service);
   await until('the worker to let go', () => !attachedTo(worker));
   const id = await user.place();
   await otherQueueIsWorked(service);
-  const whilePaused = await lookUp(worker, id);
+  const whilePaused = await lookUp(service.deps, id);
   await resume(service);
 
   t.is(whilePaused.status, 'PENDING');
-  t.is(await ends(worker, id, 'COMPLETED'), 'COMPLETED');
+  t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
 });
 
 test('a long queue is counted less often than others', async (t) => {
@@ -43,7 +44,7 @@ test('a long queue is counted less often than others', async (t) => {
   const worker = await startWorker(t, service);
   const counted = countedBy(worker);
 
-  await ends(worker, await user.place(), 'COMPLETED');
+  await ends(service.deps, await user.place(), 'COMPLETED');
   await service.deps.boss.insert('prune', [{ data: {} }]);
   await until('the other queue to be counted', () => counted.includes('prune'));
 
@@ -70,7 +71,7 @@ async function makeLong({ deps: { pool } }: Context): Promise<void> {
 }
 
 /** The queues that the look-out has counted. Now and then pg-boss counts all, of its own accord. */
-function countedBy({ boss }: Context['deps']): unknown[] {
+function countedBy({ boss }: WorkerDeps): unknown[] {
   const counted: unknown[] = [];
   const supervise = boss.supervise.bind(boss);
   boss.supervise = async (queue, options) => {
@@ -81,16 +82,16 @@ function countedBy({ boss }: Context['deps']): unknown[] {
 }
 
 /** Whether the worker in this process still asks for jobs of the queue. */
-function attachedTo({ boss }: Context['deps']): boolean {
+function attachedTo({ boss }: WorkerDeps): boolean {
   return boss.getWipData({ includeInternal: false }).some(({ name }) => name === 'process-order');
 }
 
 // A job that is made after the order and done before it shows that the worker had its chance.
 async function otherQueueIsWorked({ deps }: Context): Promise<void> {
   const id = crypto.randomUUID();
-  await deps.boss.insert('fail-order', [{ id, data: { order_id: crypto.randomUUID() } }]);
+  await deps.boss.insert('audit', [{ id, data: {} }]);
   await until('the other queue', async () => {
-    const [job] = await deps.boss.findJobs('fail-order', { id });
+    const [job] = await deps.boss.findJobs('audit', { id });
     return job?.state === 'completed';
   });
 }

@@ -16,10 +16,12 @@ BEGIN
 END $$;
 
 -- Whether a job is still claimed by this attempt. `job_data`, `state` and `retry_count` are the job's.
+-- Here and below the state is compared as text: a planner that believes that few jobs are live would otherwise read
+-- all of those by their index, with the entries of jobs that have ended meanwhile, instead of a few by primary key.
 CREATE OR REPLACE FUNCTION holds_claim(
   state pgboss.job_state, retry_count integer, job_data jsonb, claimed_retry_count integer, claimed_data jsonb
-) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT state = 'active' AND retry_count = claimed_retry_count AND job_data = claimed_data
+) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT state::text = 'active' AND retry_count = claimed_retry_count AND job_data = claimed_data
 $$;
 
 -- A batch as rows. ROWS 1: so that the planner takes them for few, and looks each job and order up by its key. Plans are
@@ -132,7 +134,7 @@ BEGIN
   UPDATE pgboss.job AS j
   SET state = 'completed', completed_on = pgboss.job_now(), output = NULL
   FROM claimed(batch) AS c
-  WHERE j.name = 'fail-order' AND j.id = c.id AND j.state = 'active' AND j.retry_count = c.retry_count
+  WHERE j.name = 'fail-order' AND j.id = c.id AND j.state::text = 'active' AND j.retry_count = c.retry_count
     AND j.source_name = 'process-order' AND j.source_root_id = c.order_id;
   GET DIAGNOSTICS settled = ROW_COUNT;
   IF settled <> jsonb_array_length(batch) THEN
@@ -161,7 +163,7 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
   UPDATE order_jobs AS j
   SET start_after = pgboss.job_now() + least(c.seconds, 3600) * interval '1 second'
   FROM jsonb_to_recordset(batch) AS c(id uuid, retry_count integer, seconds integer)
-  WHERE j.id = c.id AND j.state = 'retry' AND j.retry_count = c.retry_count
+  WHERE j.id = c.id AND j.state::text = 'retry' AND j.retry_count = c.retry_count
 $$;
 
 COMMENT ON FUNCTION worker_actor    IS 'The actor on record for a worker <host>:<pid>.';

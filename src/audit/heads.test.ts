@@ -97,12 +97,12 @@ const hashOf = (version: number) =>
 async function rewrite(service: Context, id: string): Promise<void> {
   const chained = (version: number, previous: string) =>
     [
-      `UPDATE order_events AS e SET hash = order_event_hash((${previous}), e.order_id, e.version, e.from_status,
+      `UPDATE order_events AS e SET hash = order_event_hash_v1((${previous}), e.order_id, e.version, e.from_status,
          e.to_status, e.actor, e.reason, e.job_id, e.attempt, e.at, e.xact_id)
        WHERE e.order_id = $1 AND e.version = ${version}`,
       [id],
     ] satisfies [string, unknown[]];
-  const content = `SELECT order_content_hash(o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata,
+  const content = `SELECT order_content_hash_v1(o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata,
     o.created_at, o.xact_id) FROM orders AS o WHERE o.id = $1`;
   await tamper(
     service,

@@ -59,7 +59,6 @@ export function createQueue(
     reindex: false,
     superviseIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,
     monitorIntervalSeconds: MONITOR_INTERVAL_SECONDS,
-    flowIntervalSeconds: 3600, // it would unblock jobs that wait for another; none of ours does
     cronWorkerIntervalSeconds: 30, // how long after its minute a scheduled job may come
     persistQueueStats: supervise,
     queueStatRetentionDays: QUEUE_STATS_RETENTION_DAYS,
@@ -83,6 +82,8 @@ function workerDb(pool: pg.Pool): Db {
     async executeSql(text, values = []) {
       // pg-boss creates its queue of schedules whenever it starts. migrate has made it, and no worker may.
       if (text.includes('.create_queue(')) return { rows: [] };
+      // None of our jobs waits for another one, so it is never a worker's turn to unblock any, and none has the right.
+      if (text.includes('SET flow_on =')) return { rows: [] };
       // Planning a claim takes longer than carrying it out.
       if (!text.includes('FOR UPDATE OF j SKIP LOCKED')) return pool.query(text, values);
       const name = claims.get(text) ?? `claim-${claims.size}`;

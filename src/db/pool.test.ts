@@ -23,18 +23,22 @@ test('a row that is not what the query promises is refused', async (t) => {
   });
 });
 
-test('an actor named in one transaction is forgotten by the next on the same connection', async (t) => {
+test('a setting of one transaction is forgotten by the next on the same connection', async (t) => {
   const { pool } = t.context.deps;
-  const Row = z.object({ actor: z.string().nullable() });
+  const Row = z.object({ timeout: z.string() });
 
-  const actor = await pool.connect(async (connection) => {
+  const [before, after] = await pool.connect(async (connection) => {
+    const look = () =>
+      connection.oneFirst(sql.type(Row)`SELECT current_setting('lock_timeout') AS timeout`);
+    const first = await look();
     await connection.transaction((tx) =>
-      tx.query(sql.unsafe`SELECT set_config('oms.actor', 'somebody', true)`),
+      tx.query(sql.unsafe`SELECT set_config('lock_timeout', '4711', true)`),
     );
-    return connection.one(sql.type(Row)`SELECT current_setting('oms.actor', true) AS actor`);
+    return [first, await look()];
   });
 
-  t.is(actor.actor, '');
+  t.not(before, '4711ms');
+  t.is(after, before);
 });
 
 test('a statement that Postgres refuses is answered where it was made, and is no line in the log', async (t) => {

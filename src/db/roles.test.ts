@@ -31,7 +31,6 @@ const refusals: Record<string, string[]> = {
     `DELETE FROM users`,
     `INSERT INTO order_transitions VALUES ('CANCELLED', 'COMPLETED', 'why not')`,
     `CREATE TABLE mine (id int)`,
-    `SELECT enqueue_order(gen_random_uuid(), pg_current_xact_id())`,
     `SET session_replication_role = replica`,
     `SELECT ops.retry_order(gen_random_uuid(), 'why not')`,
     `SELECT queue FROM paused_queues`,
@@ -111,8 +110,8 @@ for (const [role, statements] of Object.entries(refusals)) {
 
 /** What each role is there for. */
 const permissions: Record<string, string[]> = {
-  oms_api: ['SELECT id FROM orders FOR UPDATE', 'SELECT version FROM pgboss.version'],
-  oms_worker: [`UPDATE orders SET status = status`, `SELECT state FROM pgboss.job FOR UPDATE`],
+  oms_api: ['SELECT id FROM orders LIMIT 1'],
+  oms_worker: [`SELECT process_orders(1, 'test:1')`, `SELECT state FROM pgboss.job FOR UPDATE`],
   oms_dba_read: ['SELECT order_id FROM ops.stuck_orders', 'SELECT step FROM ops.order_timeline'],
   oms_dba: ['SELECT order_id FROM ops.stuck_orders'],
   oms_auditor: [
@@ -193,8 +192,7 @@ test('what else is in schema public stays its owner’s', async (t) => {
 test('a DBA who places an order is on record, whatever they say they are', async (t) => {
   const user = await signUp(t.context);
   const client = await connectAs(t, 'oms_dba');
-  await client.query(`SET oms.actor = 'user'`);
-  await client.query(`SET oms.reason = 'customer phoned'`);
+  await client.query(`SET application_name = 'user'`);
 
   const { rows } = await client.query<{ id: string }>(
     `SELECT place_order('${user.id}', 'Kettle', 34.90) AS id`,

@@ -3,6 +3,7 @@ import type { ExecutionContext } from 'ava';
 import { sql } from 'slonik';
 import { queues as allQueues } from '../../jobs/queues.ts';
 import { createWorkerApp } from '../app.ts';
+import { createQueue } from '../db/boss.ts';
 import { newestMigration } from '../db/migrations.ts';
 import { openPool } from '../db/pool.ts';
 import { closeDeps, openDeps } from '../deps.ts';
@@ -143,8 +144,14 @@ test.serial(
   'the metrics of a worker count what became of orders, and say how deep the queues are',
   async (t) => {
     const config = testConfig(t.context.database, {}, 'oms_worker');
-    const deps = await openDeps(config, 'worker');
-    t.teardown(() => closeDeps(deps));
+    const base = await openDeps(config, 'worker');
+    const queue = createQueue(config, base.log, { supervise: false });
+    await queue.boss.start();
+    t.teardown(async () => {
+      await queue.close(0);
+      await closeDeps(base);
+    });
+    const deps = { ...base, boss: queue.boss };
     const server = await serve(createWorkerApp(deps), 0, '127.0.0.1');
     t.teardown(() => server.close().closeAllConnections());
     const origin = `http://127.0.0.1:${portOf(server)}`;

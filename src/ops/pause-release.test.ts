@@ -17,7 +17,7 @@ test('a queue that an operator pauses is not worked until it is resumed, on the 
   const worker = await startWorker(t, service);
   const user = await signUp(service);
   const dba = await connectDba(t, service);
-  await ends(worker, await user.place(), 'COMPLETED');
+  await ends(service.deps, await user.place(), 'COMPLETED');
 
   await dba.value(`SELECT ops.pause_queue('process-order', 'warehouse moves')`);
   await until('the worker to let go', () =>
@@ -28,7 +28,7 @@ test('a queue that an operator pauses is not worked until it is resumed, on the 
   const inQueues = await dba.value(`SELECT paused FROM ops.queues WHERE queue = 'process-order'`);
   await dba.value(`SELECT ops.resume_queue('process-order', 'it has moved')`);
 
-  t.is(await ends(worker, id, 'COMPLETED'), 'COMPLETED');
+  t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
   t.like(paused[0], { queue: 'process-order', paused_by: 'oms_dba', reason: 'warehouse moves' });
   t.true(inQueues);
   t.deepEqual(await dba.rows('TABLE ops.paused_queues'), []);
@@ -63,8 +63,8 @@ test('what a worker has had in hand since before a pause is shown beside what it
   await until('both to be shown', async () => Number(await jobs()) === 2);
   t.is(calls.length, 2, 'before either is tried again');
   answer();
-  t.is(await ends(worker, before, 'COMPLETED'), 'COMPLETED');
-  t.is(await ends(worker, after, 'COMPLETED'), 'COMPLETED');
+  t.is(await ends(service.deps, before, 'COMPLETED'), 'COMPLETED');
+  t.is(await ends(service.deps, after, 'COMPLETED'), 'COMPLETED');
 });
 
 for (const action of ['pause_queue', 'resume_queue']) {

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'slonik';
 import { asWorker, drain, lookUp, ownService, signUp, test } from '../testing/context.ts';
-import { completeJobs } from '../db/boss.ts';
+import { ClaimLost } from '../db/boss.ts';
 import { connectDba, failOrder, giveUp, hold, lock, registerWorker, take } from '../testing/dba.ts';
-import { moveOrders } from '../orders/processing.ts';
 import { createSettlement } from '../orders/settlement.ts';
 import { eventsOf, jobOf } from '../testing/orders.ts';
 
@@ -55,11 +54,9 @@ test('a worker that still has an attempt in hand cannot commit it after an opera
   await dba.value(RETRY, [id, 'worker hangs']);
   await take(deps, id);
 
-  const { pool } = asWorker(deps);
-  await t.throwsAsync(
-    pool.transaction((tx) => completeJobs(tx, 'process-order', [zombie])),
-    { message: /no longer claimed/ },
-  );
+  const settlement = createSettlement(asWorker(deps));
+  await t.throwsAsync(settlement.end(zombie, { status: 'COMPLETED' }), { instanceOf: ClaimLost });
+  t.is((await lookUp(deps, id)).status, 'PENDING');
   t.is((await jobOf(deps, id)).retryCount, zombie.retryCount + 1);
 });
 
@@ -69,11 +66,8 @@ test('an order whose job is gone gets one, whose attempts go on counting', async
   await take(deps, id);
   await take(deps, id);
   const job = await jobOf(deps, id);
-  await asWorker(deps).pool.transaction((tx) =>
-    moveOrders(tx, [job], { from: ['PENDING'], to: 'PROCESSING' }),
-  );
-  const verdict = { status: 'FAILED', reason: 'refused' } as const;
-  await createSettlement(asWorker(deps)).add({ job, verdict });
+  const refused = { status: 'FAILED', reason: 'refused' } as const;
+  t.true(await createSettlement(asWorker(deps)).end(job, refused));
   await deps.boss.deleteJob('process-order', id);
   const dba = await connectDba(t);
 
@@ -81,7 +75,7 @@ test('an order whose job is gone gets one, whose attempts go on counting', async
   const made = await jobOf(deps, id);
 
   t.like(made, { state: 'created', deadLetter: 'fail-order', retryCount: 2, retryLimit: 2 + 12 });
-  t.deepEqual(made.data, job.data);
+  t.like(made.data, job.data);
   t.is((await lookUp(deps, id)).status, 'PENDING');
 });
 
@@ -229,7 +223,6 @@ test('the reason of an operator’s action does not stand on what the transactio
   const admin = await connectDba(t, t.context, 'postgres');
 
   await admin.rows('BEGIN');
-  await admin.rows(`SELECT set_config('oms.actor', 'user:somebody', true)`);
   await admin.rows('SELECT ops.cancel_order($1, $2)', [first, 'ticket 1']);
   await admin.rows(`UPDATE orders SET status = 'CANCELLED' WHERE id = $1`, [second]);
   await admin.rows('COMMIT');

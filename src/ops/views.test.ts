@@ -1,7 +1,7 @@
 import { percentile } from 'pg-boss';
 import { sql } from 'slonik';
 import type { Deps } from '../deps.ts';
-import { asWorker, drain, ownService, signUp, test } from '../testing/context.ts';
+import { drain, ownService, signUp, test } from '../testing/context.ts';
 import { connectDba, failOrder, giveUp, hold, registerWorker, take } from '../testing/dba.ts';
 import { jobOf } from '../testing/orders.ts';
 import { until } from '../testing/until.ts';
@@ -12,9 +12,9 @@ const READER = 'oms_dba_read';
 
 test('ops.queues tells depth, rate and times of a queue from what the workers count', async (t) => {
   const service = await ownService(t);
-  const worker = await startWorker(t, service);
+  await startWorker(t, service);
   const user = await signUp(service);
-  for (let i = 0; i < 5; i += 1) await ends(worker, await user.place(), 'COMPLETED');
+  for (let i = 0; i < 5; i += 1) await ends(service.deps, await user.place(), 'COMPLETED');
   const dba = await connectDba(t, service, READER);
   const look = async () =>
     (await dba.rows(`SELECT * FROM ops.queues WHERE queue = 'process-order'`))[0];
@@ -198,7 +198,7 @@ test('ops.order_timeline tells each step with its job, attempt and transaction',
   const service = await ownService(t);
   const { deps } = service;
   const id = await (await signUp(service)).place();
-  await drain(asWorker(deps), 'process-order');
+  await drain(deps, 'process-order');
   const dba = await connectDba(t, service, READER);
 
   const steps = await dba.rows('SELECT * FROM ops.order_timeline WHERE order_id = $1', [id]);

@@ -79,7 +79,7 @@ export async function closeService({
 }
 
 /** The same dependencies, with a pool that may do what a worker may. */
-export function asWorker(deps: TestDeps): WorkerDeps {
+export function asWorker(deps: WorkerDeps): WorkerDeps {
   return { ...deps, pool: workerPools.get(deps.boss) ?? deps.pool };
 }
 
@@ -177,7 +177,7 @@ export async function signUp({
  * Works off everything that is ready in a queue, here and now, through the worker's own `runBatch`:
  * no polling, no sleeping. `early` also takes the jobs whose retry is not due yet.
  */
-export async function drain(deps: TestDeps, queue: QueueName, { early = false, batchSize = 100 } = {}) {
+export async function drain(deps: WorkerDeps, queue: QueueName, { early = false, batchSize = 100 } = {}) {
   const outcomes: string[] = [];
   for (;;) {
     const jobs = await claim(deps, queue, { early, batchSize });
