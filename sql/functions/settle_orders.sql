@@ -9,8 +9,9 @@
 CREATE OR REPLACE FUNCTION worker_actor(worker text) RETURNS text LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF worker !~ '^[A-Za-z0-9._-]{1,253}:[0-9]{1,10}$' THEN
-    RAISE EXCEPTION 'a worker is named <host>:<pid>, not %', worker USING ERRCODE = 'OM008';
+  -- NULL would be recorded as the order's own user.
+  IF worker IS NULL OR worker !~ '^[A-Za-z0-9._-]{1,253}:[0-9]{1,10}$' THEN
+    RAISE EXCEPTION 'a worker is named <host>:<pid>, not %', coalesce(worker, 'NULL') USING ERRCODE = 'OM008';
   END IF;
   RETURN 'worker:' || worker;
 END $$;
@@ -21,6 +22,15 @@ CREATE OR REPLACE FUNCTION holds_claim(
 ) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
   SELECT state = 'active' AND retry_count = claimed_retry_count AND job_data = claimed_data
 $$;
+
+-- A batch names each job once: of two entries for one job, an UPDATE would take either.
+CREATE OR REPLACE FUNCTION refuse_repeated_jobs(batch jsonb) RETURNS void LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF (SELECT count(*) <> count(DISTINCT c.id) FROM jsonb_to_recordset(batch) AS c(id uuid)) THEN
+    RAISE EXCEPTION 'a batch names each job once' USING ERRCODE = 'OM008';
+  END IF;
+END $$;
 
 -- Takes claimed orders into PROCESSING before their external step. `batch`: an array of {id, retry_count, data}: jobs
 -- as they were claimed. Returns the orders that are PROCESSING now, those of earlier attempts included. Orders that
@@ -36,6 +46,7 @@ DECLARE
   held uuid[];
 BEGIN
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
+  PERFORM refuse_repeated_jobs(batch);
   held := ARRAY(
     SELECT j.id
     FROM jsonb_to_recordset(batch) AS c(id uuid, retry_count integer, data jsonb)
@@ -66,6 +77,7 @@ DECLARE
   settled integer;
 BEGIN
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
+  PERFORM refuse_repeated_jobs(batch);
   IF EXISTS (
     SELECT FROM jsonb_to_recordset(batch) AS c(status order_status)
     WHERE c.status IS NULL OR c.status NOT IN ('COMPLETED', 'FAILED')
@@ -106,7 +118,8 @@ $$;
 
 -- Sets orders FAILED whose jobs have used up their retries, and completes their dead letters. `batch`: an array of
 -- {id, retry_count, order_id, reason}: dead letters as they were claimed. Fenced like settle_orders (the id of a dead
--- letter is never used again). Returns the orders that have ended.
+-- letter is never used again); a dead letter does nothing while its order's own job is still to be done (OM009).
+-- Returns the orders that have ended.
 CREATE OR REPLACE FUNCTION fail_orders(batch jsonb, worker text, lock_timeout_ms integer) RETURNS uuid[]
 LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET enable_hashjoin = off AS $$
@@ -115,6 +128,7 @@ DECLARE
   settled integer;
 BEGIN
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
+  PERFORM refuse_repeated_jobs(batch);
   UPDATE pgboss.job AS j
   SET state = 'completed', completed_on = pgboss.job_now(), output = NULL
   FROM jsonb_to_recordset(batch) AS c(id uuid, retry_count integer, order_id uuid)
@@ -125,6 +139,13 @@ BEGIN
     RAISE EXCEPTION '% job(s) of queue fail-order are no longer claimed by this attempt',
       jsonb_array_length(batch) - settled
       USING ERRCODE = 'OM009';
+  END IF;
+  IF EXISTS (
+    SELECT FROM jsonb_to_recordset(batch) AS c(order_id uuid)
+    JOIN order_jobs AS j ON j.name = 'process-order' AND j.id = c.order_id
+    WHERE j.state < 'completed'
+  ) THEN
+    RAISE EXCEPTION 'an order whose job is still to be done has not used up its retries' USING ERRCODE = 'OM009';
   END IF;
 
   WITH changed AS (
@@ -150,6 +171,7 @@ SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET 
 $$;
 
 COMMENT ON FUNCTION worker_actor    IS 'The actor on record for a worker <host>:<pid>.';
+COMMENT ON FUNCTION refuse_repeated_jobs IS 'Refuses a batch that names a job twice (OM008).';
 COMMENT ON FUNCTION holds_claim     IS 'Whether a job is still claimed by the attempt that a worker names.';
 COMMENT ON FUNCTION take_orders     IS 'Takes claimed orders into PROCESSING, for the worker. Returns those that are.';
 COMMENT ON FUNCTION settle_orders   IS 'Ends open orders and completes their claimed jobs, for the worker. Refuses: OM009 claim lost.';
