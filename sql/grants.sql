@@ -242,17 +242,16 @@ DO $$
 DECLARE
   change record;
 BEGIN
-  FOR change IN
-    SELECT 'REVOKE %s%s ON %s %s FROM %s CASCADE' AS statement, a.grantee, a.privilege, a.kind, a.name, a.column_name
-    FROM (SELECT * FROM actual_rights EXCEPT SELECT * FROM wanted_rights) AS a
-    UNION ALL
-    SELECT 'GRANT %s%s ON %s %s TO %s', w.*
-    FROM (SELECT * FROM wanted_rights EXCEPT SELECT * FROM actual_rights) AS w
-    ORDER BY 1 DESC, name, grantee
-  LOOP
-    EXECUTE format(change.statement, change.privilege,
-      CASE WHEN change.column_name <> '' THEN format(' (%I)', change.column_name) END,
-      change.kind, change.name, CASE change.grantee WHEN 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(change.grantee) END);
+  FOR change IN SELECT * FROM actual_rights EXCEPT SELECT * FROM wanted_rights ORDER BY name, grantee LOOP
+    EXECUTE format('REVOKE %s%s ON %s %s FROM %s CASCADE', change.privilege,
+      CASE WHEN change.column_name <> '' THEN format(' (%I)', change.column_name) END, change.kind, change.name,
+      CASE change.grantee WHEN 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(change.grantee) END);
+  END LOOP;
+  -- Afterwards: a right on a table that is taken back takes those on its columns along.
+  FOR change IN SELECT * FROM wanted_rights EXCEPT SELECT * FROM actual_rights ORDER BY name, grantee LOOP
+    EXECUTE format('GRANT %s%s ON %s %s TO %I', change.privilege,
+      CASE WHEN change.column_name <> '' THEN format(' (%I)', change.column_name) END, change.kind, change.name,
+      change.grantee);
   END LOOP;
 END $$;
 
