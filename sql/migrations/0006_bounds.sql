@@ -38,17 +38,17 @@ ALTER TABLE pgboss.instance
 ALTER TABLE pgboss.queue
   ADD CONSTRAINT queue_times_ck CHECK (
     (monitor_on IS NULL OR isfinite(monitor_on) AND monitor_on <= now() + interval '1 minute')
-    AND (monitor_claim_on IS NULL OR monitor_claim_on <= now() + interval '1 minute')
-    AND (maintain_on IS NULL OR maintain_on <= now() + interval '1 minute')
+    AND (monitor_claim_on IS NULL OR isfinite(monitor_claim_on) AND monitor_claim_on <= now() + interval '1 minute')
+    AND (maintain_on IS NULL OR isfinite(maintain_on) AND maintain_on <= now() + interval '1 minute')
   );
 
 -- pg-boss backs off from counting for an hour at most.
 ALTER TABLE pgboss.version
   ADD CONSTRAINT version_times_ck CHECK (
-    (cron_on IS NULL OR cron_on <= now() + interval '1 minute')
-    AND (flow_on IS NULL OR flow_on <= now() + interval '1 minute')
-    AND (reindex_on IS NULL OR reindex_on <= now() + interval '1 minute')
-    AND (monitor_backoff_on IS NULL OR monitor_backoff_on <= now() + interval '2 hours')
+    (cron_on IS NULL OR isfinite(cron_on) AND cron_on <= now() + interval '1 minute')
+    AND (flow_on IS NULL OR isfinite(flow_on) AND flow_on <= now() + interval '1 minute')
+    AND (reindex_on IS NULL OR isfinite(reindex_on) AND reindex_on <= now() + interval '1 minute')
+    AND (monitor_backoff_on IS NULL OR isfinite(monitor_backoff_on) AND monitor_backoff_on <= now() + interval '2 hours')
   );
 
 ALTER TABLE pgboss.queue_stats
