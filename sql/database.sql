@@ -1,6 +1,9 @@
 -- What the owners need of this database before anything is created in it. Every migrate runs this file as the
 -- user of DATABASE_URL, who must own the database or be a superuser; with nothing to change it changes nothing.
 DO $$
+DECLARE
+  extra    record;
+  grantees text[] := '{oms_placer, oms_door, oms_api, oms_worker, oms_dba_read, oms_dba, oms_auditor}';
 BEGIN
   IF NOT has_database_privilege('oms_owner', current_database(), 'CREATE')
      OR NOT has_database_privilege('oms_queue', current_database(), 'CREATE') THEN
@@ -9,6 +12,27 @@ BEGIN
   IF NOT has_schema_privilege('oms_owner', 'public', 'CREATE') THEN
     GRANT USAGE, CREATE ON SCHEMA public TO oms_owner WITH GRANT OPTION;
   END IF;
+  -- Nobody needs temporary tables here, functions and operators least of all: they could stand in for what we call.
+  -- sql/grants.sql uses some. Who may connect is up to the deployment.
+  IF EXISTS (
+    SELECT FROM pg_database AS d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS acl
+    WHERE d.datname = current_database() AND acl.grantee = 0 AND acl.privilege_type = 'TEMPORARY'
+  ) THEN
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO oms_owner', current_database());
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+  END IF;
+  -- No service, no person and no owner of a function creates anything.
+  FOR extra IN
+    SELECT format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM %I CASCADE', d.datname, r.rolname) AS statement
+    FROM pg_database AS d, aclexplode(d.datacl) AS acl JOIN pg_roles AS r ON r.oid = acl.grantee
+    WHERE d.datname = current_database() AND r.rolname = ANY (grantees) AND acl.privilege_type <> 'CONNECT'
+    UNION
+    SELECT format('REVOKE CREATE ON SCHEMA public FROM %I CASCADE', r.rolname)
+    FROM pg_namespace AS n, aclexplode(n.nspacl) AS acl JOIN pg_roles AS r ON r.oid = acl.grantee
+    WHERE n.nspname = 'public' AND r.rolname = ANY (grantees) AND acl.privilege_type = 'CREATE'
+  LOOP
+    EXECUTE extra.statement;
+  END LOOP;
   -- A database from before Postgres 15 lets everybody create there, and so stand in for what we call.
   IF EXISTS (
     SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS acl

@@ -61,6 +61,7 @@ INSERT INTO wanted VALUES
   ('oms_door', 'EXECUTE', 'FUNCTION public.iso_8601', 'part of cancel_order'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_json', 'part of cancel_order'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.idempotency_lock', 'part of cancel_order'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.refuse_repeated_jobs', 'part of the doors of the worker'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.worker_actor', 'part of the doors of the worker'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.holds_claim', 'part of the doors of the worker'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.claimed', 'part of the doors of the worker'),
@@ -212,6 +213,11 @@ INSERT INTO wanted
   FROM wanted AS w, (SELECT DISTINCT q.table_name FROM pgboss.queue AS q) AS t
   WHERE w.object ~ '^TABLE pgboss\.job( |$)' AND w.grantee IN ('oms_worker', 'oms_auditor');
 
+-- Postgres shows the statistics of a table only to those who may read it: ops._live_bytes.
+INSERT INTO wanted
+  SELECT DISTINCT 'oms_door', 'SELECT', format('TABLE pgboss.%I', q.table_name), 'part of ops.health'
+  FROM pgboss.queue AS q;
+
 -- From here on: how the list becomes what the database has.
 
 -- One row per privilege, object and column, for what is wanted and for what there is.
@@ -226,27 +232,32 @@ CROSS JOIN LATERAL (SELECT m[1] AS kind, CASE m[1]
 CROSS JOIN LATERAL regexp_split_to_table(w.privileges, ', ') AS p(privilege)
 CROSS JOIN LATERAL regexp_split_to_table(coalesce(m[3], ''), ', ') AS c(column_name);
 
+-- What can be granted on is a right of its own, and none is wanted.
 CREATE TEMPORARY VIEW actual_rights AS
-SELECT coalesce(r.rolname, 'PUBLIC') AS grantee, a.privilege_type AS privilege, a.kind, a.name, a.column_name
+SELECT coalesce(r.rolname, 'PUBLIC') AS grantee, p.privilege, a.kind, a.name, a.column_name
 FROM (
-  SELECT 'SCHEMA' AS kind, n.nspname::text AS name, '' AS column_name, x.grantee, x.privilege_type, n.nspowner AS owner
+  SELECT 'SCHEMA' AS kind, n.nspname::text AS name, '' AS column_name, x.grantee, x.privilege_type, x.is_grantable, n.nspowner AS owner
   FROM pg_namespace AS n, aclexplode(n.nspacl) AS x
   WHERE n.nspname IN ('pgboss', 'ops', 'audit') OR n.nspname = 'public' AND x.privilege_type = 'USAGE' AND x.grantee <> 0
   UNION ALL
-  SELECT 'TABLE', c.oid::regclass::text, '', x.grantee, x.privilege_type, c.relowner
+  SELECT 'TABLE', c.oid::regclass::text, '', x.grantee, x.privilege_type, x.is_grantable, c.relowner
   FROM pg_class AS c, aclexplode(c.relacl) AS x
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relnamespace::regnamespace::text IN ('public', 'pgboss', 'ops', 'audit')
   UNION ALL
-  SELECT 'TABLE', c.oid::regclass::text, t.attname, x.grantee, x.privilege_type, c.relowner
+  SELECT 'TABLE', c.oid::regclass::text, t.attname, x.grantee, x.privilege_type, x.is_grantable, c.relowner
   FROM pg_class AS c JOIN pg_attribute AS t ON t.attrelid = c.oid AND NOT t.attisdropped, aclexplode(t.attacl) AS x
   WHERE c.relnamespace::regnamespace::text IN ('public', 'pgboss', 'ops', 'audit')
   UNION ALL
-  SELECT 'FUNCTION', p.oid::regprocedure::text, '', x.grantee, x.privilege_type, p.proowner
+  SELECT 'FUNCTION', p.oid::regprocedure::text, '', x.grantee, x.privilege_type, x.is_grantable, p.proowner
   FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS x
   WHERE p.pronamespace::regnamespace::text IN ('public', 'pgboss', 'ops', 'audit')
 ) AS a
+CROSS JOIN LATERAL (
+  VALUES (a.privilege_type), (CASE WHEN a.is_grantable THEN 'GRANT OPTION FOR ' || a.privilege_type END)
+) AS p(privilege)
 LEFT JOIN pg_roles AS r ON r.oid = a.grantee
-WHERE (pg_get_userbyid(a.owner) IN ('oms_owner', 'oms_queue', 'oms_placer', 'oms_accounts', 'oms_door')
+WHERE p.privilege IS NOT NULL
+  AND (pg_get_userbyid(a.owner) IN ('oms_owner', 'oms_queue', 'oms_placer', 'oms_accounts', 'oms_door')
     OR a.kind = 'SCHEMA' AND a.name = 'public')
   AND a.grantee <> a.owner
   AND (a.grantee = 0 OR r.rolname IN
@@ -256,17 +267,16 @@ DO $$
 DECLARE
   change record;
 BEGIN
-  FOR change IN
-    SELECT 'REVOKE %s%s ON %s %s FROM %s' AS statement, a.grantee, a.privilege, a.kind, a.name, a.column_name
-    FROM (SELECT * FROM actual_rights EXCEPT SELECT * FROM wanted_rights) AS a
-    UNION ALL
-    SELECT 'GRANT %s%s ON %s %s TO %s', w.*
-    FROM (SELECT * FROM wanted_rights EXCEPT SELECT * FROM actual_rights) AS w
-    ORDER BY 1 DESC, name, grantee
-  LOOP
-    EXECUTE format(change.statement, change.privilege,
-      CASE WHEN change.column_name <> '' THEN format(' (%I)', change.column_name) END,
-      change.kind, change.name, CASE change.grantee WHEN 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(change.grantee) END);
+  FOR change IN SELECT * FROM actual_rights EXCEPT SELECT * FROM wanted_rights ORDER BY name, grantee LOOP
+    EXECUTE format('REVOKE %s%s ON %s %s FROM %s CASCADE', change.privilege,
+      CASE WHEN change.column_name <> '' THEN format(' (%I)', change.column_name) END, change.kind, change.name,
+      CASE change.grantee WHEN 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(change.grantee) END);
+  END LOOP;
+  -- Afterwards: a right on a table that is taken back takes those on its columns along.
+  FOR change IN SELECT * FROM wanted_rights EXCEPT SELECT * FROM actual_rights ORDER BY name, grantee LOOP
+    EXECUTE format('GRANT %s%s ON %s %s TO %I', change.privilege,
+      CASE WHEN change.column_name <> '' THEN format(' (%I)', change.column_name) END, change.kind, change.name,
+      change.grantee);
   END LOOP;
 END $$;
 

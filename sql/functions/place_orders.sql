@@ -84,7 +84,9 @@ BEGIN
     IF known IS NOT NULL THEN
       batch := (
         SELECT coalesce(jsonb_agg(o), '[]') FROM jsonb_array_elements(batch) AS o
-        WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(known) AS k WHERE k -> 'id' = o -> 'id')
+        WHERE NOT EXISTS (
+          SELECT FROM jsonb_array_elements(known) AS k WHERE (k ->> 'id')::uuid = (o ->> 'id')::uuid
+        )
       );
     END IF;
   END IF;

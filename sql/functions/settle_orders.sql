@@ -9,8 +9,9 @@
 CREATE OR REPLACE FUNCTION worker_actor(worker text) RETURNS text LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF worker !~ '^[A-Za-z0-9._-]{1,253}:[0-9]{1,10}$' THEN
-    RAISE EXCEPTION 'a worker is named <host>:<pid>, not %', worker USING ERRCODE = 'OM008';
+  -- NULL would be recorded as the order's own user.
+  IF worker IS NULL OR worker !~ '^[A-Za-z0-9._-]{1,253}:[0-9]{1,10}$' THEN
+    RAISE EXCEPTION 'a worker is named <host>:<pid>, not %', coalesce(worker, 'NULL') USING ERRCODE = 'OM008';
   END IF;
   RETURN 'worker:' || worker;
 END $$;
@@ -35,6 +36,15 @@ LANGUAGE sql IMMUTABLE ROWS 1 SET search_path = public, pg_temp AS $$
   )
 $$;
 
+-- A batch names each job once: of two entries for one job, an UPDATE would take either.
+CREATE OR REPLACE FUNCTION refuse_repeated_jobs(batch jsonb) RETURNS void LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF (SELECT count(*) <> count(DISTINCT c.id) FROM jsonb_to_recordset(batch) AS c(id uuid)) THEN
+    RAISE EXCEPTION 'a batch names each job once' USING ERRCODE = 'OM008';
+  END IF;
+END $$;
+
 -- Takes claimed orders into PROCESSING before their external step. `batch`: an array of {id, retry_count, data}: jobs
 -- as they were claimed. Returns the orders that are PROCESSING now, those of earlier attempts included. Orders that
 -- are over, and jobs whose claim is lost, are not among them.
@@ -50,6 +60,7 @@ DECLARE
   held uuid[];
 BEGIN
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
+  PERFORM refuse_repeated_jobs(batch);
   held := ARRAY(
     SELECT j.id
     FROM claimed(batch) AS c
@@ -81,6 +92,7 @@ DECLARE
   settled integer;
 BEGIN
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
+  PERFORM refuse_repeated_jobs(batch);
   IF EXISTS (
     SELECT FROM claimed(batch) AS c
     WHERE c.status IS NULL OR c.status NOT IN ('COMPLETED', 'FAILED')
@@ -121,7 +133,8 @@ $$;
 
 -- Sets orders FAILED whose jobs have used up their retries, and completes their dead letters. `batch`: an array of
 -- {id, retry_count, order_id, reason}: dead letters as they were claimed. Fenced like settle_orders (the id of a dead
--- letter is never used again). Returns the orders that have ended.
+-- letter is never used again); a dead letter does nothing while its order's own job is still to be done (OM009).
+-- Returns the orders that have ended.
 CREATE OR REPLACE FUNCTION fail_orders(batch jsonb, worker text, lock_timeout_ms integer) RETURNS uuid[]
 LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp
@@ -131,6 +144,7 @@ DECLARE
   settled integer;
 BEGIN
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
+  PERFORM refuse_repeated_jobs(batch);
   UPDATE pgboss.job AS j
   SET state = 'completed', completed_on = pgboss.job_now(), output = NULL
   FROM claimed(batch) AS c
@@ -141,6 +155,13 @@ BEGIN
     RAISE EXCEPTION '% job(s) of queue fail-order are no longer claimed by this attempt',
       jsonb_array_length(batch) - settled
       USING ERRCODE = 'OM009';
+  END IF;
+  IF EXISTS (
+    SELECT FROM jsonb_to_recordset(batch) AS c(order_id uuid)
+    JOIN order_jobs AS j ON j.name = 'process-order' AND j.id = c.order_id
+    WHERE j.state < 'completed'
+  ) THEN
+    RAISE EXCEPTION 'an order whose job is still to be done has not used up its retries' USING ERRCODE = 'OM009';
   END IF;
 
   WITH changed AS (
@@ -168,6 +189,7 @@ $$;
 
 COMMENT ON FUNCTION worker_actor    IS 'The actor on record for a worker <host>:<pid>.';
 COMMENT ON FUNCTION claimed         IS 'A batch of claimed jobs as rows.';
+COMMENT ON FUNCTION refuse_repeated_jobs IS 'Refuses a batch that names a job twice (OM008).';
 COMMENT ON FUNCTION holds_claim     IS 'Whether a job is still claimed by the attempt that a worker names.';
 COMMENT ON FUNCTION take_orders     IS 'Takes claimed orders into PROCESSING, for the worker. Returns those that are.';
 COMMENT ON FUNCTION settle_orders   IS 'Ends open orders and completes their claimed jobs, for the worker. Refuses: OM009 claim lost.';

@@ -17,6 +17,8 @@ COMMENT ON FUNCTION ops._live_bytes IS 'Estimate of the bytes that a table''s ro
 
 -- Dead rows, vacuum and bloat of every table of ours and of the queue, and who pins xmin.
 --   psql: TABLE ops.health;
+-- bloat_estimate is NULL until a table is analyzed, and for the tables whose statistics oms_door may not read
+-- (users, tokens, the audit's own): they hardly change.
 -- Most dead rows first. `vacuum_due` is the number of dead rows at which autovacuum starts. pinned_…: the
 -- oldest of ops.cleanup_blockers, which keeps all vacuums from removing rows that died after it began.
 CREATE OR REPLACE VIEW ops.health AS
@@ -32,9 +34,8 @@ SELECT
   date_trunc('second', s.last_autovacuum) AS last_autovacuum,
   date_trunc('second', s.last_vacuum)     AS last_vacuum,
   pg_size_pretty(pg_total_relation_size(s.relid)) AS size,
-  pg_size_pretty(greatest(
-    0, pg_relation_size(s.relid) - ops._live_bytes(s.relid, s.n_live_tup) * 100 / coalesce(o.fillfactor, 100)
-  )) AS bloat_estimate,
+  pg_size_pretty(CASE WHEN need.bytes IS NOT NULL THEN greatest(0, pg_relation_size(s.relid) - need.bytes) END)
+               AS bloat_estimate,
   pin.kind      AS pinned_by,
   pin.name      AS pinned_name,
   pin.pid       AS pinned_pid,
@@ -51,6 +52,9 @@ CROSS JOIN LATERAL (
     max(option_value) FILTER (WHERE option_name = 'fillfactor')::integer AS fillfactor -- room for updates is no bloat
   FROM pg_options_to_table(c.reloptions)
 ) AS o
+CROSS JOIN LATERAL (
+  SELECT ops._live_bytes(s.relid, s.n_live_tup) * 100 / coalesce(o.fillfactor, 100) AS bytes
+) AS need
 LEFT JOIN (
   SELECT kind, name, pid, user_name, open_for, xact_age, query FROM ops.cleanup_blockers LIMIT 1
 ) AS pin ON true

@@ -10,8 +10,9 @@ END $$;
 
 COMMENT ON FUNCTION ops._require_reason IS 'Refuses a blank reason. Internal to schema ops.';
 
--- One person at a time pauses or resumes a queue: unknown is OM005, another at it OM007. An advisory lock, as
--- the row of the queue itself is written by pg-boss every other second.
+-- One person at a time pauses, resumes or redrives queues: unknown is OM005, another at it OM007. A lock on the table:
+-- only those who may act can take one that is in the way. An advisory lock can be held by any login, and the row of the
+-- queue itself is written by pg-boss every other second.
 CREATE OR REPLACE FUNCTION ops._lock_queue(queue text) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -21,13 +22,13 @@ BEGIN
     RAISE EXCEPTION 'there is no queue %', queue
       USING ERRCODE = 'OM005', HINT = 'SELECT queue FROM ops.queues lists them.';
   END IF;
-  IF NOT pg_try_advisory_xact_lock(hashtext('ops.queue'), hashtext(_lock_queue.queue)) THEN
-    RAISE EXCEPTION 'somebody else is pausing or resuming queue % in another transaction', queue
-      USING ERRCODE = 'OM007', HINT = 'Nothing was changed. TABLE ops.paused_queues in a moment.';
-  END IF;
+  LOCK TABLE public.paused_queues IN SHARE ROW EXCLUSIVE MODE NOWAIT;
+EXCEPTION WHEN lock_not_available THEN
+  RAISE EXCEPTION 'somebody else is pausing, resuming or redriving a queue in another transaction'
+    USING ERRCODE = 'OM007', HINT = 'Nothing was changed. TABLE ops.paused_queues in a moment.';
 END $$;
 
-COMMENT ON FUNCTION ops._lock_queue IS 'Lets one transaction at a time pause or resume a queue. Internal to schema ops.';
+COMMENT ON FUNCTION ops._lock_queue IS 'Lets one transaction at a time pause, resume or redrive queues. Internal to schema ops.';
 
 -- From now on no worker takes jobs from a queue, until ops.resume_queue. What is in hand is finished.
 --   psql: SELECT ops.pause_queue('process-order', 'ticket 4713: warehouse moves its database');

@@ -68,7 +68,7 @@ LEFT JOIN LATERAL (
     FROM pgboss.queue_stats AS s
     CROSS JOIN LATERAL unnest(s.wait_bins, s.run_bins) WITH ORDINALITY AS b (waits, runs, slot)
     WHERE s.name = q.name AND s.captured_on > now() - interval '5 minutes'
-      AND s.completed_delta + s.failed_delta > 0
+      AND s.completed_delta::bigint + s.failed_delta > 0
     GROUP BY b.slot
   ) AS slots
 ) AS bins ON true

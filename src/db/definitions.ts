@@ -16,6 +16,7 @@ export const definitions: readonly string[] = [
   'functions/settle_orders.sql',
   'functions/process_orders.sql',
   'functions/dead_letters.sql',
+  'functions/order_jobs_guard.sql',
   'functions/prune_idempotency_keys.sql',
   'functions/queue_stats.sql',
   'functions/register_user.sql',

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { exitOnFailure } from '../process.ts';
 import { openTestServers } from './servers.ts';
+import { createLogins } from './logins.ts';
 import { createTemplate, onServer } from './template.ts';
 
 const AVA = ['node_modules/.bin/ava', '--tap'];
@@ -44,6 +45,7 @@ await exitOnFailure(async () => {
   if (!coverage) process.env.NODE_COMPILE_CACHE ??= join(process.cwd(), 'node_modules/.cache/node');
   try {
     await createTemplate(template);
+    await createLogins();
     const command = [...(coverage ? C8 : []), ...AVA, ...rest];
     const { passed, failed } = await runTests(command);
     process.exitCode = failed > 0 || passed === 0 ? 1 : 0;

@@ -1,0 +1,72 @@
+import type { ExecutionContext } from 'ava';
+import { Client } from 'pg';
+import type { Context } from './context.ts';
+import { databaseUrl, onServer } from './template.ts';
+
+/** The roles that services and people log in as. */
+export const LOGINS = ['oms_api', 'oms_worker', 'oms_dba_read', 'oms_dba', 'oms_auditor'] as const;
+export type Login = (typeof LOGINS)[number];
+
+const PASSWORD = 'that-a-thief-knows';
+
+/** Lets every role log in on the server under test. */
+export async function createLogins(): Promise<void> {
+  for (const role of LOGINS) await onServer(`ALTER ROLE ${role} LOGIN PASSWORD '${PASSWORD}'`);
+}
+
+/** The URL of a database for one who has a role's password. */
+export function loginUrl(role: Login, database: string): string {
+  const url = new URL(databaseUrl(database));
+  [url.username, url.password] = [role, PASSWORD];
+  return url.href;
+}
+
+/** Logs in with the role's own password: nothing leads back to the superuser, as RESET ROLE would. */
+export async function logIn(
+  t: ExecutionContext<Context>,
+  role: Login,
+  database = t.context.database,
+): Promise<Client> {
+  const client = new Client(loginUrl(role, database));
+  client.on('error', () => undefined); // an attack may end it
+  await client.connect();
+  t.teardown(() => client.end());
+  return client;
+}
+
+/**
+ * What an attack must leave as it was: a hash of the rows of each table, and of the definitions, owners and
+ * rights of everything in the database.
+ */
+export async function contents(admin: Client): Promise<Record<string, string>> {
+  const { rows: tables } = await admin.query<{ name: string }>(`
+    SELECT oid::regclass::text AS name FROM pg_class
+    WHERE relkind IN ('r', 'p') AND NOT relispartition
+      AND relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+  `);
+  const parts = [
+    ...tables.map(({ name }) => [name, name]),
+    ...CATALOGS.map((query) => [query, `(${query})`]),
+  ];
+  const hashes = parts.map(
+    ([label, from]) => `SELECT $hash$${label}$hash$ AS what,
+      md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) AS hash FROM ${from} AS t`,
+  );
+  const { rows } = await admin.query<{ what: string; hash: string }>(hashes.join(' UNION ALL '));
+  return Object.fromEntries(rows.map(({ what, hash }) => [what, hash]));
+}
+
+const CATALOGS = [
+  'SELECT relname, relkind, relowner, relacl, relrowsecurity, reloptions, relhastriggers FROM pg_class',
+  'SELECT attrelid, attname, attacl FROM pg_attribute WHERE attrelid >= 16384',
+  'SELECT proname, proowner, proacl, prosrc, proconfig FROM pg_proc',
+  'SELECT tgrelid, tgname, tgenabled, tgfoid FROM pg_trigger',
+  'SELECT nspname, nspowner, nspacl FROM pg_namespace',
+  'SELECT datname, datdba, datacl FROM pg_database WHERE datname = current_database()',
+  'SELECT oprname FROM pg_operator',
+  'SELECT castsource, casttarget, castfunc FROM pg_cast',
+  'SELECT typname, typacl FROM pg_type',
+  'SELECT defaclrole, defaclacl FROM pg_default_acl',
+  'SELECT extname FROM pg_extension',
+  'SELECT roleid, member FROM pg_auth_members',
+];
