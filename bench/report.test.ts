@@ -37,7 +37,7 @@ test('a goal stands beside its figure, and one that was not measured is left out
   const { rows } = goalTable(someResults().figures);
 
   t.is(rows.length, 1);
-  t.deepEqual(rows[0]?.slice(1), ['2.00 × (2.00–2.00)', '≥ 1.2 ×', 'met']);
+  t.deepEqual(rows[0]?.slice(1), ['2.00 × (2.00–2.00)', '≥ 1.8 ×', 'met']);
 });
 
 test('the range of a ratio sets each round beside the same round of the other', (t) => {
