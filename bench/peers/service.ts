@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import type { Environment } from '../../src/config.ts';
 import { wakeChannel } from '../../src/redis/hints.ts';
+import { ReadableError } from '../../src/process.ts';
 import { connect } from '../databases.ts';
 import { ORDER_BODY, type Api, type QueueContestant } from '../contestant.ts';
 import type { Machine } from '../machine.ts';
@@ -76,10 +77,13 @@ export async function signUp(origin: string): Promise<Headers> {
   const headers = { 'content-type': 'application/json' };
   const post = (path: string, body: object) =>
     fetch(`${origin}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
-  await post('/auth/register', { name: 'Bench', ...account });
-  const { access_token } = (await (await post('/auth/login', account)).json()) as {
-    access_token: string;
-  };
+  const registered = await post('/auth/register', { name: 'Bench', ...account });
+  const loggedIn = await post('/auth/login', account);
+  if (!registered.ok || !loggedIn.ok) {
+    const statuses = `${registered.status}, and to log in ${loggedIn.status}`;
+    throw new ReadableError(`${origin} answers to register ${statuses}`);
+  }
+  const { access_token } = (await loggedIn.json()) as { access_token: string };
   return { ...headers, authorization: `Bearer ${access_token}` };
 }
 
