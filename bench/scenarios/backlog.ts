@@ -19,6 +19,8 @@ const QUEUED_QUICK = 20_000;
 const DRAINED = { skip: 4_000, count: 32_000 };
 const DRAINED_QUICK = { skip: 500, count: 1_500 };
 
+const VERIFIED_ORDERS = 500;
+
 /** Queued besides: the worker is busy until it is seen to have completed those that are timed. */
 export const SPARE_ORDERS = 6_000;
 
@@ -120,6 +122,13 @@ async function queueMany(
   } finally {
     await db.end();
   }
+}
+
+/** Queues orders as for a long queue, and checks that a worker completes them. Throws what is wrong. */
+export async function verifyBacklog(machine: Machine): Promise<void> {
+  const contestant = serviceContestant({ name: service.name, database: 'orders_backlog' });
+  await queueMany(machine, 'orders_backlog', VERIFIED_ORDERS, () => undefined);
+  await drainSome(machine, contestant, { skip: 0, count: VERIFIED_ORDERS });
 }
 
 export const backlog: Scenario = { name: 'backlog', run };

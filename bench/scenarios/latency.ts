@@ -32,7 +32,7 @@ function evenTimes(seconds: number): number[] {
 
 async function run({ machine, results, quick, rounds, say }: Context): Promise<void> {
   const api = await contestant.api(machine);
-  const worker = await contestant.worker?.(machine);
+  const worker = await contestant.worker(machine);
   const seconds = quick ? 3 : 10;
   await place(machine, api, evenTimes(quick ? 1 : 5), WATCH_PAUSE_UNDER_LOAD_MS); // warms up
   for (let round = 1; round <= rounds; round += 1) {
@@ -52,7 +52,16 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
       results.add(scenario, service.name, 'Postgres CPU of watching', '%', 100 * watchCpuShare);
     }
   }
-  await worker?.stop();
+  await worker.stop();
+  await api.stop();
+}
+
+/** Places some orders at given times, and checks that each is seen COMPLETED. Throws what is wrong. */
+export async function verifyLatency(machine: Machine): Promise<void> {
+  const api = await contestant.api(machine);
+  const worker = await contestant.worker(machine);
+  await place(machine, api, evenTimes(0.1), WATCH_PAUSE_IDLE_MS);
+  await worker.stop();
   await api.stop();
 }
 

@@ -32,6 +32,15 @@ export const WORKER_KILLED = `longest open around the kill of a worker, ${PER_SE
 
 const contestant = serviceContestant({ name: service.name, database: DATABASE });
 
+/** Kills one of two workers, and checks that no order is left behind. Throws what is wrong. */
+export async function verifyWorkerKilled(machine: Machine): Promise<void> {
+  const api = await contestant.api(machine);
+  const survivor = await contestant.worker(machine);
+  await longestAroundKill(machine, api, await contestant.worker(machine));
+  await survivor.stop();
+  await api.stop();
+}
+
 async function run({ machine, results, quick, rounds, say }: Context): Promise<void> {
   const api = await contestant.api(machine);
   const survivor = await contestant.worker(machine);
