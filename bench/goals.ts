@@ -79,7 +79,7 @@ function own(scenario: string, measure: string, of = service.name): Measure {
   });
 }
 
-/** The most of all rounds: what must hold every time is no matter of medians. */
+/** The most of all rounds, for a bound that every round must keep. */
 function worst(scenario: string, measure: string): Measure {
   return (results) => {
     const rounds = results.samples(scenario, service.name, measure);

@@ -16,7 +16,7 @@ const QUEUED = 1_000_000;
 const QUEUED_QUICK = 20_000;
 
 /** Orders that a worker warms up on, and that it is timed with. */
-const DRAINED = { skip: 4_000, count: 32_000 };
+const DRAINED = { skip: 4_000, count: 24_000 };
 const DRAINED_QUICK = { skip: 500, count: 1_500 };
 
 const VERIFIED_ORDERS = 500;

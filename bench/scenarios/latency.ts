@@ -12,7 +12,7 @@ const PATIENCE_MS = 10_000;
 
 // Reading more often makes the figure finer, and takes more of the CPU that is measured.
 const WATCH_PAUSE_IDLE_MS = 1;
-const WATCH_PAUSE_UNDER_LOAD_MS = 2;
+const WATCH_PAUSE_UNDER_LOAD_MS = 4;
 
 export const IDLE = 'POST → COMPLETED, idle';
 export const UNDER_LOAD = `POST → COMPLETED, ${PER_SECOND} orders/s offered`;
