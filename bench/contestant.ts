@@ -9,6 +9,8 @@ export type Contestant = {
   name: string;
   /** Where its table `orders` is; none for those that store nothing. */
   database?: string;
+  /** What its processes log in to the database as; the superuser where nothing is said. */
+  roles?: string[];
   /** Starts one HTTP process. Its POST answers 201 once the order and its job are where they belong. */
   api: (machine: Machine) => Promise<Api>;
   /** Starts one worker process; resolves when it is connected, and would take a job at once. */
@@ -25,7 +27,8 @@ export type Contestant = {
 };
 
 /** A contestant that has a queue and a worker. */
-export type QueueContestant = Required<Contestant>;
+export type QueueContestant = Contestant &
+  Required<Pick<Contestant, 'database' | 'worker' | 'fill' | 'left' | 'clear'>>;
 
 export function isQueueContestant(contestant: Contestant): contestant is QueueContestant {
   return contestant.fill !== undefined;

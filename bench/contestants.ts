@@ -16,7 +16,7 @@ export const oneByOne: QueueContestant = serviceContestant({
   settings: { INTAKE_BATCH_SIZE_MAX: '1', INTAKE_LANES: '10' },
 });
 
-/** (e) The same without a database: what its HTTP could do at most. */
+/** (e) The same without a database: what its HTTP costs. */
 export const httpCeiling: Contestant = withoutStoring(
   serviceContestant({
     name: 'This service, no database',

@@ -90,21 +90,23 @@ const PLAN_SQL = `
   ORDER BY n DESC`;
 
 const ORDERS_SQL = `
-  INSERT INTO orders (id, status, version, user_id, product_name, amount, metadata, created_at, updated_at, xact_id)
+  INSERT INTO orders (id, status, version, user_id, product_name, amount, metadata, created_at, updated_at, xact_id,
+    changed_by, change_job_id, change_attempt)
   SELECT id,
     (CASE job_state WHEN 'created' THEN 'PENDING' WHEN 'retry' THEN 'PROCESSING' WHEN 'active' THEN 'PROCESSING'
       ELSE upper(job_state) END)::order_status,
     CASE job_state WHEN 'created' THEN 1 WHEN 'completed' THEN 3 WHEN 'failed' THEN 3 ELSE 2 END,
     user_id, 'Product ' || n % 5000, ((1 + n % 90000) / 100.0)::numeric(12, 2),
     jsonb_build_object('channel', 'web', 'campaign', n % 40), placed_at,
-    placed_at + CASE WHEN job_state = 'created' THEN '0' ELSE '1 second' END::interval, pg_current_xact_id()
-  FROM planned`;
+    placed_at + CASE WHEN job_state = 'created' THEN '0' ELSE '1 second' END::interval, pg_current_xact_id(),
+    CASE WHEN by_worker THEN 'worker:host:1' END, CASE WHEN by_worker THEN id END, CASE WHEN by_worker THEN 1 END
+  FROM (SELECT *, job_state NOT IN ('created', 'cancelled') AS by_worker FROM planned) AS p`;
 
 // The chain of hashes: each event's over its own content and its predecessor's.
 const EVENTS_SQL = `
   WITH first AS (
-    SELECT o.id, o.status, o.version, o.created_at, o.xact_id, 'user:' || o.user_id AS actor, order_event_hash(
-      order_content_hash(o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata, o.created_at, o.xact_id),
+    SELECT o.id, o.status, o.version, o.created_at, o.xact_id, 'user:' || o.user_id AS actor, order_event_hash_v1(
+      order_content_hash_v1(o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata, o.created_at, o.xact_id),
       o.id, 1, NULL, 'PENDING', 'user:' || o.user_id, NULL, NULL, NULL, o.created_at, o.xact_id) AS hash
     FROM planned AS p JOIN orders AS o ON o.id = p.id
   ), second AS (
@@ -115,7 +117,7 @@ const EVENTS_SQL = `
       CASE f.status WHEN 'CANCELLED' THEN NULL ELSE 1 END AS attempt
     FROM first AS f WHERE f.version >= 2
   ), second_hashed AS (
-    SELECT s.*, order_event_hash(s.previous, s.id, 2, 'PENDING', s.to_status, s.actor, NULL, s.job_id, s.attempt, s.at,
+    SELECT s.*, order_event_hash_v1(s.previous, s.id, 2, 'PENDING', s.to_status, s.actor, NULL, s.job_id, s.attempt, s.at,
       s.xact_id) AS hash
     FROM second AS s
   )
@@ -127,7 +129,7 @@ const EVENTS_SQL = `
   SELECT id, 2, 'PENDING', to_status, actor, job_id, attempt, at, xact_id, hash FROM second_hashed
   UNION ALL
   SELECT id, 3, 'PROCESSING', status, actor, job_id, attempt, at, xact_id,
-    order_event_hash(hash, id, 3, 'PROCESSING', status, actor, NULL, job_id, attempt, at, xact_id)
+    order_event_hash_v1(hash, id, 3, 'PROCESSING', status, actor, NULL, job_id, attempt, at, xact_id)
   FROM second_hashed WHERE version = 3`;
 
 const JOB_COLUMNS = `retry_limit, retry_delay, retry_backoff, retry_delay_max, expire_seconds, deletion_seconds,

@@ -14,7 +14,7 @@ const LEAD_IN_SECONDS = 0.5;
 const ANSWER_TIMEOUT_SECONDS = 30;
 
 /** More than are answered; if not, the run fails. */
-const KEYS_PER_SECOND = 5_000;
+const KEYS_PER_SECOND = 10_000;
 
 function send(load: Load): Promise<LoadResult> {
   return new Promise((resolve, reject) => {

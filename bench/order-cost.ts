@@ -7,6 +7,36 @@ import type { Results } from './results.ts';
 const BACKENDS_ENDED_MS = 300;
 
 export const ORDER_COST = 'cost of an order, 64 connections';
+export const API_CPU = 'CPU of the API';
+export const POSTGRES_CPU = 'CPU of Postgres';
+export const REDIS_CPU = 'CPU of Redis';
+
+/**
+ * Runs a load, and adds the CPU that it has cost for each order: user and system time of the API's process, of
+ * Postgres with all of its processes, and of Redis, over all orders that were answered. `stores`: whether orders go to
+ * Postgres and Redis at all. Nothing else may run meanwhile.
+ */
+export async function addOrderCpu(
+  machine: Machine,
+  results: Results,
+  { name, api, stores }: { name: string; api: Api; stores: boolean },
+  load: () => Promise<LoadResult>,
+): Promise<LoadResult> {
+  const before = machine.costs();
+  const result = await load();
+  const after = machine.costs();
+  const of = [[API_CPU, api.name], ...(stores ? SERVERS : [])] as const;
+  for (const [measure, process] of of) {
+    const seconds = (after.get(process)?.cpuSeconds ?? 0) - (before.get(process)?.cpuSeconds ?? 0);
+    results.add(ORDER_COST, name, measure, 'µs', (seconds * 1e6) / result.total);
+  }
+  return result;
+}
+
+const SERVERS = [
+  [POSTGRES_CPU, 'Postgres'],
+  [REDIS_CPU, 'Redis'],
+] as const;
 
 type Counters = { wal_bytes: number; commits: number; orders: number };
 
@@ -19,36 +49,26 @@ export type Measured = {
 };
 
 /**
- * Adds WAL bytes, commits and CPU per order to the results. The counters of the whole cluster will do, as
- * only one contestant works at a time. A backend reports its commits when it ends, and otherwise up to ten
- * seconds late: so the API is started for this, and stopped before the counters are read again.
+ * Adds WAL bytes and commits per order to the results. The counters of the whole cluster will do, as only one
+ * contestant works at a time. A backend reports its commits when it ends, and otherwise up to ten seconds late: so
+ * the API is started for this, and stopped before the counters are read again.
  */
-export async function addOrderCost(
+export async function addOrderWrites(
   machine: Machine,
   results: Results,
   { name, database, open, load }: Measured,
 ): Promise<void> {
   const before = await readCounters(machine, database);
   const api = await open();
-  await load(api); // warms up
-  const costsBefore = machine.costs();
-  const { total } = await load(api);
-  const costs = machine.costs();
+  await load(api);
   await api.stop();
   await setTimeout(BACKENDS_ENDED_MS);
   const after = await readCounters(machine, database);
-
-  const add = (measure: string, unit: string, value: number) =>
-    results.add(ORDER_COST, name, measure, unit, value);
   const orders = after.orders - before.orders;
-  add('WAL', 'bytes', (after.wal_bytes - before.wal_bytes) / orders);
-  add('commits', '', (after.commits - before.commits) / orders);
-  const cpuMs = (of: string) =>
-    ((costs.get(of)?.cpuSeconds ?? 0) - (costsBefore.get(of)?.cpuSeconds ?? 0)) * 1000;
-  const servers = cpuMs('Postgres') + cpuMs('Redis');
-  const all = [...costs.keys()].reduce((sum, of) => sum + cpuMs(of), 0);
-  add('CPU of the API', 'ms', (all - servers) / total);
-  add('CPU of Postgres and Redis', 'ms', servers / total);
+  const add = (measure: string, unit: string, value: number) =>
+    results.add(ORDER_COST, name, measure, unit, value / orders);
+  add('WAL', 'bytes', after.wal_bytes - before.wal_bytes);
+  add('commits', '', after.commits - before.commits);
 }
 
 async function readCounters(machine: Machine, database: string): Promise<Counters> {

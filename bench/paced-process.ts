@@ -1,14 +1,12 @@
 /*
- * Places orders at given times, whether or not the earlier ones have been answered, and listens on Redis for
- * when each is COMPLETED. Time runs from when the order should have been sent: if this process or the API
- * is late, that counts (no coordinated omission).
+ * Places orders at given times, whether or not the earlier ones have been answered, and reads from the database
+ * when each is COMPLETED (watch.ts). Time runs from when the order should have been sent: if this process or the
+ * API is late, that counts (no coordinated omission).
  */
 import { Agent, request } from 'node:http';
-import { Redis } from 'ioredis';
 import { answerWith } from './child.ts';
+import { openWatch, type Watch } from './watch.ts';
 
-/** How long the last orders may take. */
-const PATIENCE_MS = 10_000;
 const TICK_MS = 1;
 const IDLE_MS = 2000;
 
@@ -18,40 +16,41 @@ export type Paced = {
   body: string;
   /** When to send each order, in milliseconds from the start. */
   dueMs: number[];
-  redisUrl: string;
-  /** Where changes of status are announced, after their commit. */
-  channel: string;
+  /** Where the orders are read from. */
+  databaseUrl: string;
+  /** The pause between two reads. */
+  watchPauseMs: number;
+  /** How long after the last answer the last orders may take. */
+  patienceMs: number;
 };
 
-/** Milliseconds from due to answered, and to heard of as COMPLETED; and the orders never heard of. */
-export type PacedResult = { answered: number[]; completed: number[]; unheard: string[] };
+/**
+ * Milliseconds from due to answered, and to seen as COMPLETED; infinite for an order that was not. `watchCpuShare`:
+ * what reading has cost Postgres, as a share of one core.
+ */
+export type PacedResult = { answered: number[]; completed: number[]; watchCpuShare: number };
 
 answerWith(async (paced: Paced): Promise<PacedResult> => {
-  const heard = new Map<string, number>();
-  const redis = new Redis(paced.redisUrl);
-  await redis.subscribe(paced.channel);
-  redis.on('message', (_channel, message) => {
-    const now = performance.now();
-    for (const { id, status } of JSON.parse(message) as { id: string; status: string }[]) {
-      if (status === 'COMPLETED') heard.set(id, now);
-    }
-  });
-  const placed = await placeAll(paced);
-  const deadline = performance.now() + PATIENCE_MS;
-  const isUnheard = ({ id }: Placed) => !heard.has(id);
-  while (placed.some(isUnheard) && performance.now() < deadline) await pause(50);
-  redis.disconnect();
-  const unheard = placed.filter(isUnheard).map(({ id }) => id);
+  const watch = await openWatch(paced.databaseUrl, paced.watchPauseMs);
+  const startedAt = performance.now();
+  const cpuAtStart = watch.serverCpuSeconds();
+  const placed = await placeAll(paced, watch);
+  await watch.untilAllSeen(paced.patienceMs);
+  const seconds = (performance.now() - startedAt) / 1000;
+  const watchCpuShare = (watch.serverCpuSeconds() - cpuAtStart) / seconds;
+  await watch.close();
   return {
     answered: placed.map(({ dueAt, answeredAt }) => answeredAt - dueAt),
-    completed: placed.map(({ id, dueAt }) => (heard.get(id) ?? Number.POSITIVE_INFINITY) - dueAt),
-    unheard,
+    completed: placed.map(
+      ({ id, dueAt }) => (watch.seenAt(id) ?? Number.POSITIVE_INFINITY) - dueAt,
+    ),
+    watchCpuShare,
   };
 });
 
 type Placed = { id: string; dueAt: number; answeredAt: number };
 
-async function placeAll(paced: Paced): Promise<Placed[]> {
+async function placeAll(paced: Paced, watch: Watch): Promise<Placed[]> {
   // The server hangs up on a connection that was idle for 5 s, which must not meet a request on its way.
   const agent = new Agent({ keepAlive: true, timeout: IDLE_MS });
   const startedAt = performance.now();
@@ -59,7 +58,10 @@ async function placeAll(paced: Paced): Promise<Placed[]> {
   for (const ms of paced.dueMs) {
     const dueAt = startedAt + ms;
     while (performance.now() < dueAt) await pause(TICK_MS);
-    const answer = place(paced, agent).then((id) => ({ id, dueAt, answeredAt: performance.now() }));
+    const answer = place(paced, agent).then((id) => {
+      watch.add(id);
+      return { id, dueAt, answeredAt: performance.now() };
+    });
     answer.catch(() => undefined); // reported below, when all are sent
     sent.push(answer);
   }

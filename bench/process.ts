@@ -26,6 +26,8 @@ export type Process = {
   cpuSeconds: () => number;
   rssMb: () => number;
   stop: () => Promise<void>;
+  /** Ends it at once, by SIGKILL, and resolves when it has ended. */
+  kill: () => Promise<void>;
 };
 
 /** What `startProcess` needs to know. */
@@ -73,6 +75,11 @@ export async function startProcess(command: Command): Promise<Process> {
     command.onEnd(costOf(pid));
     await endChild(child, exited, 'SIGTERM', STOP_TIMEOUT_MS);
   }
+  async function kill(): Promise<void> {
+    command.onEnd(costOf(pid));
+    child.kill('SIGKILL');
+    await exited;
+  }
   return {
     name,
     pid,
@@ -80,6 +87,7 @@ export async function startProcess(command: Command): Promise<Process> {
     cpuSeconds: () => costOf(pid).cpuSeconds,
     rssMb: () => rssMbOf(pid),
     stop,
+    kill,
   };
 }
 

@@ -6,6 +6,7 @@ import { bullmq } from './peers/bullmq.ts';
 import { goalTable, scenarioTables } from './report.ts';
 import { median, quantile, Results } from './results.ts';
 import { createAt } from './scenarios/create.ts';
+import { WORKER_KILLED } from './scenarios/worker-killed.ts';
 import { asMarkdown, asText } from './table.ts';
 
 function someResults(): Results {
@@ -37,7 +38,7 @@ test('a goal stands beside its figure, and one that was not measured is left out
   const { rows } = goalTable(someResults().figures);
 
   t.is(rows.length, 1);
-  t.deepEqual(rows[0]?.slice(1), ['2.00 × (2.00–2.00)', '≥ 1.2 ×', 'met']);
+  t.deepEqual(rows[0]?.slice(1), ['2.00 × (2.00–2.00)', '≥ 1.8 ×', 'met']);
 });
 
 test('the range of a ratio sets each round beside the same round of the other', (t) => {
@@ -46,6 +47,19 @@ test('the range of a ratio sets each round beside the same round of the other', 
   results.add(createAt(64), bullmq.name, 'throughput', '/s', 1250);
 
   t.is(goalTable(results.figures).rows[0]?.[1], '1.78 × (1.60–2.00)');
+});
+
+test('a killed worker is judged by the worst round', (t) => {
+  const results = new Results();
+  for (const seconds of [0.5, 4, 1]) {
+    results.add(WORKER_KILLED, service.name, 'longest', 's', seconds);
+  }
+
+  t.deepEqual(goalTable(results.figures).rows[0]?.slice(1), [
+    '4.00 s (0.50–4.00)',
+    '≤ 3 s',
+    'missed',
+  ]);
 });
 
 test('a goal is met at its bound, and missed beyond it', (t) => {

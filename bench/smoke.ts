@@ -2,7 +2,10 @@ import { isQueueContestant } from './contestant.ts';
 import { contestants } from './contestants.ts';
 import type { Machine } from './machine.ts';
 import { verifyDirectSql } from './peers/direct-sql.ts';
+import { verifyBacklog } from './scenarios/backlog.ts';
 import { drainOnce } from './scenarios/drain.ts';
+import { verifyLatency } from './scenarios/latency.ts';
+import { verifyWorkerKilled } from './scenarios/worker-killed.ts';
 import { verify } from './verify.ts';
 
 const DRAINED_ORDERS = 200;
@@ -16,4 +19,10 @@ export async function smoke(machine: Machine, say: (line: string) => void): Prom
   }
   await verifyDirectSql(machine);
   say('direct SQL: stores as it should');
+  await verifyLatency(machine);
+  say('latency: every order is seen COMPLETED');
+  await verifyBacklog(machine);
+  say('backlog: a worker completes what was queued in bulk');
+  await verifyWorkerKilled(machine);
+  say('worker killed: the other one completes every order');
 }

@@ -19,18 +19,19 @@ const CREATE_SECONDS = 4;
 const DRAIN_ORDERS = 10_000;
 const ORDER = JSON.stringify({ product_name: 'Book', amount: 99.0 });
 
-const HASHES = ['order_content_hash', 'order_event_hash'];
+const HASHES = ['order_content_hash_v1', 'order_event_hash_v1'];
 const EMPTY_BODY = `AS $$ SELECT ''::bytea $$`;
-const TRAIL = ['orders_20_record_placement', 'orders_30_record_change', 'orders_40_cancel_jobs'];
+const TRAIL = ['orders_20_record_placement', 'orders_30_record_change', 'orders_40_cancel_job'];
+const HANDOFF = ['orders_25_require_jobs', 'orders_50_require_job'];
 
 /** What is switched off. The database is as migrated before and after. */
 type Variant = { name: string; off: (db: Client) => Promise<void> };
 
 const variants: Variant[] = [
   { name: 'everything', off: async () => undefined },
-  { name: 'no handoff check', off: (db) => disable(db, ['orders_50_require_job']) },
+  { name: 'no handoff check', off: (db) => disable(db, HANDOFF) },
   { name: 'no hashes', off: withoutHashes },
-  { name: 'no trail at all', off: (db) => disable(db, [...TRAIL, 'orders_50_require_job']) },
+  { name: 'no trail at all', off: (db) => disable(db, [...TRAIL, ...HANDOFF]) },
 ];
 
 async function disable(db: Client, triggers: string[]): Promise<void> {
@@ -62,9 +63,7 @@ async function drain(machine: Machine, db: Client): Promise<number> {
   const started = performance.now();
   await release();
   for (;;) {
-    const { rowCount } = await db.query(
-      `SELECT FROM pgboss.job WHERE name = 'process-order' AND state < 'completed' LIMIT 1`,
-    );
+    const { rowCount } = await db.query(`SELECT FROM order_jobs WHERE state < 'completed' LIMIT 1`);
     if (rowCount === 0) return DRAIN_ORDERS / ((performance.now() - started) / 1000);
     await setTimeout(20);
   }

@@ -25,6 +25,7 @@ export async function verify(machine: Machine, contestant: Contestant): Promise<
     try {
       await requireStatus(machine, contestant, order.id, 'COMPLETED', COMPLETED_TIMEOUT_MS);
       await requireEmpty(name, () => left(machine));
+      await requireRoles(machine, contestant);
     } finally {
       await running.stop();
     }
@@ -77,6 +78,20 @@ async function requireStatus(
       throw new ReadableError(`${name}: the order is ${order?.status ?? 'absent'}, not ${status}`);
     }
     await setTimeout(POLL_MS);
+  }
+}
+
+/** Whether exactly the roles that it should have are logged in to its database. */
+async function requireRoles(
+  machine: Machine,
+  { name, database, roles = [] }: Contestant,
+): Promise<void> {
+  if (roles.length === 0) return;
+  const sql = `SELECT DISTINCT usename::text AS role FROM pg_stat_activity
+    WHERE datname = '${database}' AND backend_type = 'client backend' ORDER BY role`;
+  const found = (await machine.query<{ role: string }>(sql)).map(({ role }) => role).join(', ');
+  if (found !== roles.toSorted().join(', ')) {
+    throw new ReadableError(`${name} works in its database as ${found}`);
   }
 }
 

@@ -1,56 +1,56 @@
 /*
- * (d) The floor of latency: what pgbench would do, in a tight loop of Node with prepared statements, so
- * that a clean clone needs no pgbench. One order and its job in a transaction of four round trips, in our
- * schema with all its triggers, in the role of the API; no HTTP, no JSON, no validation, no queue library.
+ * (d) The anchor of latency: what an ordinary competent service does by hand. It stores an order, its first event and
+ * its job in one transaction, with prepared statements on one connection, in plain tables of its own; no HTTP, no
+ * JSON, no validation, no queue library, and nothing that checks what is stored.
  */
 import type { Client } from 'pg';
-import { randomUUIDv7 } from 'node:crypto';
 import { connect } from '../databases.ts';
 import type { Machine } from '../machine.ts';
+import { INSERT_ORDER, openPeer, orderValues, pendingOrder, PEER_USER_ID } from './orders.ts';
 
 export const DIRECT_SQL = 'Direct SQL, one transaction per order';
-const DATABASE = 'orders_direct';
-const USER_ID = '01890a5d-ac96-774b-bcce-b302099a8057';
+const DATABASE = 'direct_sql';
 
-const INSERT_USER = `
-  INSERT INTO users (id, name, email, password_hash)
-  VALUES ('${USER_ID}', 'Bench', 'bench@example.test', 'none') ON CONFLICT DO NOTHING`;
+// `orders` and `users` are those of the peers.
+const TABLES = `
+  CREATE TABLE IF NOT EXISTS order_events (
+    order_id uuid        NOT NULL REFERENCES orders (id),
+    version  integer     NOT NULL,
+    status   text        NOT NULL,
+    actor    text        NOT NULL,
+    at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (order_id, version)
+  );
+  CREATE TABLE IF NOT EXISTS jobs (
+    id       bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    order_id uuid        NOT NULL REFERENCES orders (id),
+    state    text        NOT NULL DEFAULT 'queued',
+    attempt  integer     NOT NULL DEFAULT 0,
+    run_at   timestamptz NOT NULL DEFAULT now()
+  );
+  CREATE INDEX IF NOT EXISTS jobs_queued_ix ON jobs (run_at) WHERE state = 'queued'`;
 
-const INSERT_ORDER = {
-  name: 'insert-order',
-  text: `
-    WITH acting AS MATERIALIZED (SELECT set_config('oms.actor', 'user', true))
-    INSERT INTO orders (id, user_id, product_name, amount, currency, metadata)
-    SELECT $1::uuid, $2::uuid, $3, $4::numeric, 'USD', '{}' FROM acting
-    RETURNING created_at, xact_id`,
+const INSERT_EVENT = {
+  name: 'insert-event',
+  text: `INSERT INTO order_events (order_id, version, status, actor) VALUES ($1, 1, 'PENDING', $2)`,
 };
 
-const INSERT_JOB = {
-  name: 'insert-job',
-  text: `
-    INSERT INTO pgboss.job (id, name, data, retry_limit, retry_delay, retry_backoff, retry_delay_max,
-      expire_seconds, deletion_seconds, keep_until, policy, dead_letter, heartbeat_seconds)
-    SELECT $1::uuid, q.name, jsonb_build_object('order_id', $1::uuid, 'xact_id', $2::text),
-      q.retry_limit, q.retry_delay, q.retry_backoff, q.retry_delay_max, q.expire_seconds,
-      q.deletion_seconds, now() + q.retention_seconds * interval '1 second', q.policy,
-      q.dead_letter, q.heartbeat_seconds
-    FROM pgboss.queue AS q WHERE q.name = 'process-order'`,
-};
+const INSERT_JOB = { name: 'insert-job', text: 'INSERT INTO jobs (order_id) VALUES ($1)' };
 
 /**
- * Places orders for so long over so many connections, each as fast as it goes. Returns how many milliseconds
+ * Places orders for some seconds over several connections, each as fast as it goes. Returns how many milliseconds
  * each transaction took.
  */
 export async function placeDirectly(
   machine: Machine,
   { connections, seconds }: { connections: number; seconds: number },
 ): Promise<number[]> {
-  const { env } = await machine.service(DATABASE);
-  await machine.query(INSERT_USER, DATABASE);
+  const { DATABASE_URL } = await openPeer(machine, DATABASE);
+  await machine.query(TABLES, DATABASE);
   const latencies: number[] = [];
   const end = performance.now() + seconds * 1000;
   async function connection(): Promise<void> {
-    const db = await connect(env('api').DATABASE_URL ?? '');
+    const db = await connect(DATABASE_URL ?? '');
     try {
       while (performance.now() < end) {
         const started = performance.now();
@@ -66,26 +66,25 @@ export async function placeDirectly(
 }
 
 async function placeOne(db: Client): Promise<void> {
-  const id = randomUUIDv7();
+  const order = pendingOrder(PEER_USER_ID, { product_name: 'Book', amount: 99 });
   await db.query('BEGIN');
-  const { rows } = await db.query<{ xact_id: string }>({
-    ...INSERT_ORDER,
-    values: [id, USER_ID, 'Book', '99.00'],
-  });
-  await db.query({ ...INSERT_JOB, values: [id, rows[0]?.xact_id] });
+  await db.query({ name: 'insert-order', text: INSERT_ORDER, values: orderValues(order) });
+  await db.query({ ...INSERT_EVENT, values: [order.id, `user:${PEER_USER_ID}`] });
+  await db.query({ ...INSERT_JOB, values: [order.id] });
   await db.query('COMMIT');
 }
 
-/** Places some orders and checks that each is there with its job. */
+/** Places some orders and checks that each is there with its event and its job. */
 export async function verifyDirectSql(machine: Machine): Promise<void> {
-  const count = `SELECT count(*)::int AS pairs FROM orders AS o
-    JOIN pgboss.job AS j ON j.name = 'process-order' AND j.id = o.id AND j.state = 'created'`;
+  const count = `SELECT count(*)::int AS whole FROM orders AS o
+    JOIN order_events AS e ON e.order_id = o.id AND e.version = 1
+    JOIN jobs AS j ON j.order_id = o.id AND j.state = 'queued'`;
   await placeDirectly(machine, { connections: 1, seconds: 0 });
-  const [before] = await machine.query<{ pairs: number }>(count, DATABASE);
+  const [before] = await machine.query<{ whole: number }>(count, DATABASE);
   const placed = await placeDirectly(machine, { connections: 2, seconds: 0.2 });
-  const [after] = await machine.query<{ pairs: number }>(count, DATABASE);
-  const added = (after?.pairs ?? 0) - (before?.pairs ?? 0);
+  const [after] = await machine.query<{ whole: number }>(count, DATABASE);
+  const added = (after?.whole ?? 0) - (before?.whole ?? 0);
   if (placed.length === 0 || added !== placed.length) {
-    throw new Error(`${DIRECT_SQL}: ${placed.length} placed, ${added} there with their jobs`);
+    throw new Error(`${DIRECT_SQL}: ${placed.length} placed, ${added} there with event and job`);
   }
 }

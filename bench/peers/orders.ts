@@ -11,7 +11,8 @@ import { connect } from '../databases.ts';
 import type { Machine } from '../machine.ts';
 
 const JWT_SECRET = 'a-secret-of-the-peers-for-measuring-and-nothing-else';
-const USER_ID = '01890a5d-ac96-774b-bcce-b302099a8057';
+/** The one user of the peers. */
+export const PEER_USER_ID = '01890a5d-ac96-774b-bcce-b302099a8057';
 
 /** What a client sends. */
 export type NewOrder = { product_name: string; amount: number };
@@ -34,7 +35,7 @@ const TABLES = `
     id    uuid PRIMARY KEY,
     email text NOT NULL UNIQUE
   );
-  INSERT INTO users VALUES ('${USER_ID}', 'bench@example.test') ON CONFLICT DO NOTHING;
+  INSERT INTO users VALUES ('${PEER_USER_ID}', 'bench@example.test') ON CONFLICT DO NOTHING;
   CREATE TABLE IF NOT EXISTS orders (
     id           uuid        PRIMARY KEY,
     status       text        NOT NULL DEFAULT 'PENDING',
@@ -57,7 +58,7 @@ export async function openPeer(machine: Machine, database: string): Promise<Envi
 
 /** How to place an order with a peer. */
 export function peerRequest(): Pick<Api, 'headers' | 'body' | 'path'> {
-  const token = jsonwebtoken.sign({}, JWT_SECRET, { subject: USER_ID, expiresIn: '1 day' });
+  const token = jsonwebtoken.sign({}, JWT_SECRET, { subject: PEER_USER_ID, expiresIn: '1 day' });
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
   return { headers, body: ORDER_BODY, path: '/orders' };
 }
@@ -96,7 +97,7 @@ export const COMPLETE_ORDER = {
 
 const QUEUED_ORDERS = `
   INSERT INTO orders (id, user_id, product_name, amount)
-  SELECT uuidv7(), '${USER_ID}', 'Book', 99 FROM generate_series(1, $1)
+  SELECT uuidv7(), '${PEER_USER_ID}', 'Book', 99 FROM generate_series(1, $1)
   RETURNING id`;
 
 /**

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import type { Environment } from '../../src/config.ts';
 import { wakeChannel } from '../../src/redis/hints.ts';
+import { ReadableError } from '../../src/process.ts';
 import { connect } from '../databases.ts';
 import { ORDER_BODY, type Api, type QueueContestant } from '../contestant.ts';
 import type { Machine } from '../machine.ts';
@@ -25,6 +26,7 @@ export function serviceContestant({
   return {
     name,
     database,
+    roles: ['oms_api', 'oms_worker'],
     async api(machine) {
       const { env } = await machine.service(database);
       const api = await machine.start(
@@ -42,8 +44,7 @@ export function serviceContestant({
     },
     fill: (machine, orders) => placeInBulk(machine, database, orders),
     async left(machine) {
-      const jobs = `SELECT count(*)::int AS left FROM pgboss.job
-        WHERE name = 'process-order' AND state < 'completed'`;
+      const jobs = `SELECT count(*)::int AS left FROM order_jobs WHERE state < 'completed'`;
       return (await machine.query<{ left: number }>(jobs, database))[0]?.left ?? 0;
     },
     async clear(machine) {
@@ -76,21 +77,28 @@ export async function signUp(origin: string): Promise<Headers> {
   const headers = { 'content-type': 'application/json' };
   const post = (path: string, body: object) =>
     fetch(`${origin}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
-  await post('/auth/register', { name: 'Bench', ...account });
-  const { access_token } = (await (await post('/auth/login', account)).json()) as {
-    access_token: string;
-  };
+  const registered = await post('/auth/register', { name: 'Bench', ...account });
+  const loggedIn = await post('/auth/login', account);
+  if (!registered.ok || !loggedIn.ok) {
+    const statuses = `${registered.status}, and to log in ${loggedIn.status}`;
+    throw new ReadableError(`${origin} answers to register ${statuses}`);
+  }
+  const { access_token } = (await loggedIn.json()) as { access_token: string };
   return { ...headers, authorization: `Bearer ${access_token}` };
 }
 
-// Events, hashes and the check for the job as for any order: all triggers are on.
+// By the function that the API calls, in batches of the size that it has at most.
 const PLACE_IN_BULK = `
-  WITH placed AS (
-    INSERT INTO orders (id, user_id, product_name, amount)
-    SELECT uuid_v7(), (SELECT id FROM users ORDER BY id LIMIT 1), 'Book', 99.00
-    FROM generate_series(1, $1)
-    RETURNING id, xact_id
-  ) SELECT count(enqueue_order(id, xact_id)) FROM placed`;
+  SELECT sum(p.placed)::int AS placed
+  FROM (
+    SELECT jsonb_agg(jsonb_build_object(
+      'id', uuid_v7(), 'user_id', (SELECT id FROM users ORDER BY id LIMIT 1), 'product_name', 'Book',
+      'amount', '99.00', 'currency', 'USD', 'metadata', '{}'::jsonb
+    )) AS orders
+    FROM generate_series(1, $1) AS n
+    GROUP BY (n - 1) / 500
+  ) AS batch
+  CROSS JOIN LATERAL place_orders(batch.orders, 1000, NULL) AS p`;
 
 const SOME_USER = `
   INSERT INTO users (id, name, email, password_hash)
@@ -106,9 +114,7 @@ async function placeInBulk(
   const db = await connect(databaseUrl);
   await db.query(SOME_USER);
   await db.query('BEGIN');
-  await db.query(`SELECT set_config('oms.actor', 'bench', true)`);
   await db.query(PLACE_IN_BULK, [orders]);
-  await db.query('SET CONSTRAINTS ALL IMMEDIATE'); // what would else be checked at COMMIT
   await db.query('ANALYZE orders, order_events, pgboss.job'); // as autovacuum would within a minute
   return async () => {
     await db.query('COMMIT');
@@ -124,7 +130,7 @@ export async function wakeWorkers(machine: Machine, database: string): Promise<v
   redis.disconnect();
 }
 
-// Triggers are off: events are append-only.
+// Triggers are off: events are append-only, and orders are kept.
 const CLEAR = `
   SET session_replication_role = replica;
   TRUNCATE orders, order_events, idempotency_keys, worker_holds, pgboss.job`;

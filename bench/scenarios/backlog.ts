@@ -16,8 +16,13 @@ const QUEUED = 1_000_000;
 const QUEUED_QUICK = 20_000;
 
 /** Orders that a worker warms up on, and that it is timed with. */
-const DRAINED = { skip: 4_000, count: 16_000 };
+const DRAINED = { skip: 4_000, count: 24_000 };
 const DRAINED_QUICK = { skip: 500, count: 1_500 };
+
+const VERIFIED_ORDERS = 500;
+
+/** Queued besides: the worker is busy until it is seen to have completed those that are timed. */
+export const SPARE_ORDERS = 6_000;
 
 const CREATE_SECONDS = 3;
 /** Of the load generator, for creates. */
@@ -60,7 +65,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
         contestant,
         quick || round === 0 ? 1 : CREATE_SECONDS,
       );
-      if (isEmptied) await refill(machine, contestant, drained.skip + drained.count);
+      if (isEmptied) await refill(machine, contestant, drained.skip + drained.count + SPARE_ORDERS);
       await machine.checkpoint();
       const completed = await drainSome(machine, contestant, drained);
       if (round === 0) continue;
@@ -117,6 +122,13 @@ async function queueMany(
   } finally {
     await db.end();
   }
+}
+
+/** Queues orders as for a long queue, and checks that a worker completes them. Throws what is wrong. */
+export async function verifyBacklog(machine: Machine): Promise<void> {
+  const contestant = serviceContestant({ name: service.name, database: 'orders_backlog' });
+  await queueMany(machine, 'orders_backlog', VERIFIED_ORDERS, () => undefined);
+  await drainSome(machine, contestant, { skip: 0, count: VERIFIED_ORDERS });
 }
 
 export const backlog: Scenario = { name: 'backlog', run };

@@ -2,7 +2,7 @@ import type { Api, Contestant } from '../contestant.ts';
 import { bareHttp, contestants, httpCeiling, service } from '../contestants.ts';
 import { drive, type LoadResult } from '../load.ts';
 import type { Machine } from '../machine.ts';
-import { addOrderCost } from '../order-cost.ts';
+import { addOrderCpu, addOrderWrites } from '../order-cost.ts';
 import { DIRECT_SQL, placeDirectly } from '../peers/direct-sql.ts';
 import { quantile, type Results } from '../results.ts';
 import { inTurn, type Context, type Scenario } from '../scenario.ts';
@@ -12,13 +12,16 @@ const CONNECTIONS = [1, 16, 64, 256];
 /** How long a contestant is measured in a round: the longer, the more goals depend on it. */
 const secondsAt = (connections: number) => (connections === 64 ? 3 : 1.5);
 
-/** Those without a database are measured at fewer: they are no choice, only a bound. */
+/** Where the CPU of an order is measured, too. */
+const COST_CONNECTIONS = 64;
+
+/** Those without a database are measured at fewer: they are no choice, and show what HTTP costs. */
 const BOUNDS = new Map([
   [httpCeiling, [1, 64, 256]],
   [bareHttp, [64, 256]],
 ]);
 
-/** What the scenario is called at so many connections. */
+/** What the scenario is called at this number of connections. */
 export const createAt = (connections: number) =>
   `create, ${connections} connection${connections === 1 ? '' : 's'}`;
 
@@ -40,23 +43,21 @@ async function openEntries(machine: Machine): Promise<Entry[]> {
     const connections = BOUNDS.get(contestant) ?? CONNECTIONS;
     entries.push({ name: contestant.name, contestant, api, keyed: false, connections });
     if (contestant === service) {
-      entries.push({ name: WITH_KEY, contestant, api, keyed: true, connections: [64] });
+      entries.push({ name: WITH_KEY, contestant, api, keyed: true, connections: [64, 256] });
     }
   }
   return entries;
 }
 
-/** Places orders for so long, after the pages that others have left dirty are written. */
-export async function create(
-  machine: Machine,
-  apis: Api[],
-  {
-    connections,
-    seconds,
-    keyed = false,
-  }: { connections: number; seconds: number; keyed?: boolean },
-): Promise<LoadResult> {
+/** Places orders, after the pages that others have left dirty are written. */
+export async function create(machine: Machine, apis: Api[], size: LoadSize): Promise<LoadResult> {
   await machine.checkpoint();
+  return send(apis, size);
+}
+
+type LoadSize = { connections: number; seconds: number; keyed?: boolean };
+
+function send(apis: Api[], { connections, seconds, keyed = false }: LoadSize): Promise<LoadResult> {
   const [{ headers, body } = { headers: {}, body: '' }] = apis;
   const urls = apis.map(({ origin, path }) => `${origin}${path}`);
   return drive({ urls, method: 'POST', headers, body, connections, seconds, keyed, status: 201 });
@@ -87,9 +88,9 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
       const seconds = quick ? 1 : secondsAt(connections);
       const turns = entries
         .filter(({ connections: wanted }) => wanted.includes(connections))
-        .map(({ name, api, keyed }) => async () => {
-          const load = await create(machine, [api], { connections, seconds, keyed });
-          addLoad(results, createAt(connections), name, load);
+        .map((entry) => async () => {
+          const load = await createCosted(machine, results, entry, { connections, seconds });
+          addLoad(results, createAt(connections), entry.name, load);
         });
       if (connections === 1) turns.push(() => addDirectSql(machine, results, seconds));
       for (const turn of inTurn(turns, round)) await turn();
@@ -99,14 +100,29 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   for (const { name, contestant, keyed } of entries) {
     const { database } = contestant;
     if (!database || (quick && name !== service.name)) continue;
-    say(`what an order costs, ${name}`);
-    const load = (api: Api) => create(machine, [api], { connections: 64, seconds: 1, keyed });
+    say(`what an order writes, ${name}`);
+    const size = { connections: COST_CONNECTIONS, seconds: 2, keyed };
+    const load = (api: Api) => create(machine, [api], size);
     const open = () => contestant.api(machine);
-    await addOrderCost(machine, results, { name, database, open, load });
+    await addOrderWrites(machine, results, { name, database, open, load });
   }
 }
 
-/** On one connection, as the floor of latency. */
+/** Places orders, and where that is to be known adds what one costs. */
+async function createCosted(
+  machine: Machine,
+  results: Results,
+  { name, contestant, api, keyed }: Entry,
+  { connections, seconds }: LoadSize,
+): Promise<LoadResult> {
+  await machine.checkpoint(); // whose cost is not that of the orders
+  const load = () => send([api], { connections, seconds, keyed });
+  if (connections !== COST_CONNECTIONS) return load();
+  const stores = contestant.database !== undefined;
+  return addOrderCpu(machine, results, { name, api, stores }, load);
+}
+
+/** On one connection, as the anchor of latency. */
 async function addDirectSql(machine: Machine, results: Results, seconds: number): Promise<void> {
   await machine.checkpoint();
   const samples = await placeDirectly(machine, { connections: 1, seconds });

@@ -8,6 +8,7 @@ import { list } from './list.ts';
 import { memory } from './memory.ts';
 import { pinned } from './pinned.ts';
 import { redisDown } from './redis-down.ts';
+import { workerKilled } from './worker-killed.ts';
 import { workers } from './workers.ts';
 
 /**
@@ -20,6 +21,7 @@ export const scenarios: Scenario[] = [
   drain,
   workers,
   latency,
+  workerKilled,
   list,
   memory,
   backlog,

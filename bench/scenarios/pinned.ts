@@ -11,7 +11,7 @@ import { connect } from '../databases.ts';
 import type { Machine } from '../machine.ts';
 import { serviceContestant } from '../peers/service.ts';
 import { inTurn, type Context, type Scenario } from '../scenario.ts';
-import { CONNECTIONS, createFor, drainSome } from './backlog.ts';
+import { CONNECTIONS, createFor, drainSome, SPARE_ORDERS } from './backlog.ts';
 import { create } from './create.ts';
 
 /** Measuring both sides takes the last of the three minutes. */
@@ -55,7 +55,7 @@ async function run({ machine, results, quick, say }: Context): Promise<void> {
         say(round === 0 ? `warm-up, ${name}` : `round ${round}, ${name}`);
         const size = quick || round === 0 ? SIZE_QUICK : SIZE;
         const created = await createFor(machine, contestant, size.seconds);
-        const release = await contestant.fill(machine, size.skip + size.count);
+        const release = await contestant.fill(machine, size.skip + size.count + SPARE_ORDERS);
         await release();
         await machine.checkpoint();
         const completed = await drainSome(machine, contestant, size);
