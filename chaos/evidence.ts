@@ -15,6 +15,7 @@ const StoredOrder = z.object({
   status: z.string(),
   completions: z.number(),
   cancellations: z.number(),
+  ended_by: z.string(),
   changed_at: z.number(),
 });
 
@@ -44,6 +45,7 @@ export async function readOrders(pool: DatabasePool): Promise<readonly Stored[]>
       coalesce(o.metadata ->> 'chaos', 'none') AS marker, o.id, o.status,
       count(*) FILTER (WHERE e.to_status = 'COMPLETED') AS completions,
       count(*) FILTER (WHERE e.to_status = 'CANCELLED') AS cancellations,
+      coalesce((array_agg(e.actor ORDER BY e.version DESC))[1], '') AS ended_by,
       coalesce(floor(extract(epoch FROM max(e.at)) * 1000), 0)::bigint AS changed_at
     FROM orders AS o
     LEFT JOIN order_events AS e ON e.order_id = o.id

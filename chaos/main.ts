@@ -4,6 +4,7 @@
  * code 0 when there are none, 1 when there are, 2 when it could not run.
  */
 import { writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { explain } from '../src/process.ts';
 import { openClients, type Clients } from './clients.ts';
@@ -12,7 +13,7 @@ import { inject } from './faults.ts';
 import { openMachine, type Machine } from './machine.ts';
 import { parseOptions, type Options } from './options.ts';
 import { report } from './report.ts';
-import { describeFault, schedule } from './schedule.ts';
+import { describeFault, schedule, workerKinds } from './schedule.ts';
 import { judge, type Findings, type Verdict } from './verdict.ts';
 
 const CALM_MS = 3000; // after the last fault, so that some order is placed after it
@@ -42,24 +43,32 @@ async function attack(machine: Machine, clients: Clients, options: Options, stop
 }
 
 async function examine(
-  { postgres, unexpectedEnds }: Machine,
+  { postgres, workers, fulfilment, unexpectedEnds }: Machine,
   withoutAudit: boolean,
-): Promise<Pick<Findings, 'stored' | 'violations' | 'complaints'> & { batches: string }> {
+): Promise<Omit<Findings, 'placed' | 'injected'> & { batches: string }> {
   const pool = await openEvidence(postgres.url);
   try {
     await whenSettled(pool, SETTLE_TIMEOUT_MS);
     const stored = [...(await readOrders(pool))];
     const batches = await readBatches(pool);
     const violations = withoutAudit ? [] : [...(await readViolations(pool))];
-    return { stored, batches, violations, complaints: unexpectedEnds };
+    const fulfillers = new Set(
+      workers.flatMap(({ kind, pids }) =>
+        kind === 'fulfiller' ? pids.map((pid) => `worker:${hostname()}:${pid}`) : [],
+      ),
+    );
+    const accepted = new Set(fulfilment.accepted.keys());
+    const complaints = [...unexpectedEnds, ...fulfilment.complaints];
+    return { stored, batches, violations, complaints, fulfillers, accepted };
   } finally {
     await pool.end();
   }
 }
 
 async function run(options: Options, stop: AbortSignal): Promise<Verdict> {
-  say(`seed ${options.seed}, ${options.seconds} s`);
-  const machine = await openMachine(options.logs);
+  const kinds = workerKinds(options.seed);
+  say(`seed ${options.seed}, ${options.seconds} s, workers: ${kinds.join(', ')}`);
+  const machine = await openMachine(kinds, options.logs);
   try {
     stop.throwIfAborted();
     const clients = await openClients(machine.apis.map(({ origin }) => origin));
@@ -76,6 +85,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Verdict> {
         requests: `${requests}, outcome unknown and sent again ${unknown}, replayed ${replayed}`,
         'answered 500': failed,
         'orders in a transaction': found.batches,
+        'external calls': `${machine.fulfilment.calls()}, orders accepted ${found.accepted.size}`,
       }),
     );
     return verdict;
