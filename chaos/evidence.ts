@@ -54,6 +54,25 @@ export async function readOrders(pool: DatabasePool): Promise<readonly Stored[]>
   `);
 }
 
+/** The trail of an order, in one line: each step, how long after the first it was, who made it and at which attempt. */
+export async function readTrail(url: string, orderId: string | null): Promise<string> {
+  if (orderId === null) return 'no order';
+  const pool = await openEvidence(url);
+  try {
+    return (
+      (await pool.oneFirst(sql.type(z.object({ trail: z.string().nullable() }))`
+      SELECT string_agg(
+        concat_ws(' ', e.to_status, '+' || round(extract(epoch FROM e.at - o.created_at), 1) || ' s', e.actor, e.attempt),
+        ', ' ORDER BY e.version) AS trail
+      FROM order_events AS e JOIN orders AS o ON o.id = e.order_id
+      WHERE e.order_id = ${orderId}
+    `)) ?? ''
+    );
+  } finally {
+    await pool.end();
+  }
+}
+
 /** How many orders shared a transaction: the mean, and the most. */
 export async function readBatches(pool: DatabasePool): Promise<string> {
   const Batches = z.object({ mean: z.number(), most: z.number() });

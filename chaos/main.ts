@@ -8,7 +8,14 @@ import { hostname } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { explain } from '../src/process.ts';
 import { openClients, type Clients } from './clients.ts';
-import { openEvidence, readBatches, readOrders, readViolations, whenSettled } from './evidence.ts';
+import {
+  openEvidence,
+  readBatches,
+  readOrders,
+  readTrail,
+  readViolations,
+  whenSettled,
+} from './evidence.ts';
 import { inject } from './faults.ts';
 import { openMachine, type Machine } from './machine.ts';
 import { parseOptions, type Options } from './options.ts';
@@ -79,12 +86,14 @@ async function run(options: Options, stop: AbortSignal): Promise<Verdict> {
     const complaints = [...clients.complaints, ...found.complaints];
     const verdict = judge({ ...found, placed, injected, complaints });
     const { requests, unknown, failed, replayed } = clients.counts;
+    const trail = await readTrail(machine.postgres.url, verdict.longestOpenOrder);
     say(
       report(verdict, {
         'audit violations': options['without-audit'] ? 'NOT ASKED' : verdict.violations.length,
         requests: `${requests}, outcome unknown and sent again ${unknown}, replayed ${replayed}`,
         'answered 500': failed,
         'orders in a transaction': found.batches,
+        'trail of the longest open': trail,
         'external calls': `${machine.fulfilment.calls()}, orders accepted ${found.accepted.size}`,
       }),
     );

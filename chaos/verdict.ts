@@ -55,6 +55,8 @@ export type Verdict = {
   recoveryMs: number;
   recoveryAfter: string;
   longestOpenMs: number;
+  /** The order that it was; null without any. */
+  longestOpenOrder: string | null;
   longestOpenAfterKillMs: number;
   longestOpenAfterKill: string;
   clean: boolean;
@@ -92,7 +94,7 @@ export function judge(findings: Findings): Verdict {
     complaints,
     ...counted,
     ...worstRecovery(placed, stored, injected),
-    longestOpenMs: longestOpen(acknowledged, stored),
+    ...longestOpen(acknowledged, stored),
     ...longestOpenAfterKill(acknowledged, stored, injected),
     clean: [...problems, counted.notReached].every(({ length }) => length === 0),
   };
@@ -138,14 +140,15 @@ function worstRecovery(placed: Placed[], stored: Stored[], injected: Injected[])
   return worst;
 }
 
-/** The longest that an acknowledged order has waited for its end. */
-function longestOpen(acknowledged: Placed[], stored: Stored[]): number {
+/** The longest that an acknowledged order has waited for its end, and which one it was. */
+function longestOpen(acknowledged: Placed[], stored: Stored[]) {
   const changedAt = new Map(stored.map(({ id, changed_at }) => [id, changed_at]));
-  return acknowledged.reduce(
-    (max, { id, acknowledgedAt }) =>
-      Math.max(max, Math.round((changedAt.get(id ?? '') ?? 0) - acknowledgedAt)),
-    0,
-  );
+  let longest = { longestOpenMs: 0, longestOpenOrder: null as string | null };
+  for (const { id, acknowledgedAt } of acknowledged) {
+    const ms = Math.round((changedAt.get(id ?? '') ?? 0) - acknowledgedAt);
+    if (ms > longest.longestOpenMs) longest = { longestOpenMs: ms, longestOpenOrder: id };
+  }
+  return longest;
 }
 
 const KILLS = new Set<FaultKind>([
