@@ -1,6 +1,6 @@
 /*
- * Loaded with --import into a process that is to crash: `arm.ts?point=after-commit&pass=3` makes it kill
- * itself the third time that it passes there. Says so on stderr first, synchronously.
+ * Loaded with --import into a process that is to crash: `arm.ts?point=after-commit&pass=3&delay_ms=0` makes it kill
+ * itself the third time that it passes there, or so many ms later. Says so on stderr first, synchronously.
  */
 import { writeSync } from 'node:fs';
 import { armCrashPoints, type CrashPoint } from '../src/crash-point.ts';
@@ -8,15 +8,17 @@ import { armCrashPoints, type CrashPoint } from '../src/crash-point.ts';
 export const CRASHED = 'crash point reached';
 
 /** Where and when a process is to crash. */
-export type Crash = { point: CrashPoint; pass: number };
+export type Crash = { point: CrashPoint; pass: number; delayMs: number };
 
 /** What to import into that process. */
-export function armed({ point, pass }: Crash): string {
-  return `${new URL(import.meta.url).href.split('?')[0]}?point=${point}&pass=${pass}`;
+export function armed({ point, pass, delayMs }: Crash): string {
+  const [module] = new URL(import.meta.url).href.split('?');
+  return `${module}?point=${point}&pass=${pass}&delay_ms=${delayMs}`;
 }
 
 const { searchParams } = new URL(import.meta.url);
 const point = searchParams.get('point');
+const delayMs = Number(searchParams.get('delay_ms'));
 let left = Number(searchParams.get('pass'));
 
 if (point) {
@@ -24,7 +26,12 @@ if (point) {
     if (passed !== point) return;
     left -= 1;
     if (left > 0) return;
-    writeSync(2, `${CRASHED}: ${point}\n`);
-    process.kill(process.pid, 'SIGKILL');
+    if (delayMs === 0) crash();
+    else if (left === 0) setTimeout(crash, delayMs);
   });
+}
+
+function crash(): void {
+  writeSync(2, `${CRASHED}: ${point}\n`);
+  process.kill(process.pid, 'SIGKILL');
 }

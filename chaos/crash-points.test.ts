@@ -15,10 +15,24 @@ function run(args: string[]) {
 }
 
 test('a process that is armed kills itself at the pass of the point that it was armed for', (t) => {
-  const { signal, stdout, stderr } = run(['--import', armed({ point: 'after-commit', pass: 2 })]);
+  const { signal, stdout, stderr } = run([
+    '--import',
+    armed({ point: 'after-commit', pass: 2, delayMs: 0 }),
+  ]);
 
   t.is(signal, 'SIGKILL');
   t.deepEqual(stdout.split('\n'), ['1', '2', '']);
+  t.is(stderr, `${CRASHED}: after-commit\n`);
+});
+
+test('a process can be armed to kill itself a moment after it has passed a point', (t) => {
+  const { signal, stdout, stderr } = run([
+    '--import',
+    armed({ point: 'after-commit', pass: 2, delayMs: 5 }),
+  ]);
+
+  t.is(signal, 'SIGKILL');
+  t.deepEqual(stdout.split('\n'), ['1', '2', '3', ''], 'it goes on meanwhile');
   t.is(stderr, `${CRASHED}: after-commit\n`);
 });
 

@@ -15,6 +15,7 @@ const StoredOrder = z.object({
   status: z.string(),
   completions: z.number(),
   cancellations: z.number(),
+  ended_by: z.string(),
   changed_at: z.number(),
 });
 
@@ -44,12 +45,32 @@ export async function readOrders(pool: DatabasePool): Promise<readonly Stored[]>
       coalesce(o.metadata ->> 'chaos', 'none') AS marker, o.id, o.status,
       count(*) FILTER (WHERE e.to_status = 'COMPLETED') AS completions,
       count(*) FILTER (WHERE e.to_status = 'CANCELLED') AS cancellations,
+      coalesce((array_agg(e.actor ORDER BY e.version DESC))[1], '') AS ended_by,
       coalesce(floor(extract(epoch FROM max(e.at)) * 1000), 0)::bigint AS changed_at
     FROM orders AS o
     LEFT JOIN order_events AS e ON e.order_id = o.id
     GROUP BY o.id
     ORDER BY o.id
   `);
+}
+
+/** The trail of an order, in one line: each step, how long after the first it was, who made it and at which attempt. */
+export async function readTrail(url: string, orderId: string | null): Promise<string> {
+  if (orderId === null) return 'no order';
+  const pool = await openEvidence(url);
+  try {
+    return (
+      (await pool.oneFirst(sql.type(z.object({ trail: z.string().nullable() }))`
+      SELECT string_agg(
+        concat_ws(' ', e.to_status, '+' || round(extract(epoch FROM e.at - o.created_at), 1) || ' s', e.actor, e.attempt),
+        ', ' ORDER BY e.version) AS trail
+      FROM order_events AS e JOIN orders AS o ON o.id = e.order_id
+      WHERE e.order_id = ${orderId}
+    `)) ?? ''
+    );
+  } finally {
+    await pool.end();
+  }
 }
 
 /** How many orders shared a transaction: the mean, and the most. */

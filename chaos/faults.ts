@@ -1,10 +1,15 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { Clients } from './clients.ts';
 import type { KeptProcess } from './kept-process.ts';
 import type { Machine } from './machine.ts';
-import type { Fault, Scheduled } from './schedule.ts';
+import type { Door, Fault, Scheduled } from './schedule.ts';
 
-const CRASH_TIMEOUT_MS = 60_000;
+const POLL_MS = 50;
+const LOOKS = 500;
+
+/** How long a crash stays armed, and a statement is waited for. Generous: one that is not reached fails the run. */
+const REACH_TIMEOUT_MS = 60_000;
 
 /** A fault and when it happened: null when a process never came to the point where it was to crash. */
 export type Injected = Scheduled & { happenedAt: number | null };
@@ -22,7 +27,7 @@ export async function inject(
 
 /** Resolves to when it took hold, where that is not at once. */
 async function act(
-  { apis, workers, postgres, redis }: Machine,
+  { apis, workers, postgres, answers, redis }: Machine,
   clients: Clients,
   fault: Fault,
 ): Promise<number | null | void> {
@@ -36,9 +41,13 @@ async function act(
     case 'freeze-worker':
       return pick(workers, fault.target).freeze(fault.pauseMs);
     case 'crash-api':
-      return pick(apis, fault.target).crash(fault, CRASH_TIMEOUT_MS);
+      return pick(apis, fault.target).crash(fault, REACH_TIMEOUT_MS);
     case 'crash-worker':
-      return pick(workers, fault.target).crash(fault, CRASH_TIMEOUT_MS);
+      return pick(workers, fault.target).crash(fault, REACH_TIMEOUT_MS);
+    case 'kill-backend':
+      return killBackend(postgres, fault);
+    case 'lose-answers':
+      return answers.lose(fault.ms);
     case 'kill-redis':
       return redis.restart(fault.downMs);
     case 'restart-postgres':
@@ -62,11 +71,54 @@ function pick(processes: KeptProcess[], target: number): KeptProcess {
   return found;
 }
 
+/**
+ * Kills a backend while it carries out a statement that calls the door. Resolves with when that was; null when none
+ * was met in time.
+ */
+async function killBackend(
+  { url, whileUp }: Machine['postgres'],
+  { door, delayMs }: { door: Door; delayMs: number },
+): Promise<number | null> {
+  const deadline = Date.now() + REACH_TIMEOUT_MS;
+  while (Date.now() < deadline) {
+    const killed = await whileUp(() => killOneBackend(url, door, delayMs)).catch(() => false);
+    if (killed) return Date.now();
+    await wait(POLL_MS); // Postgres may be about to be restarted
+  }
+  return null;
+}
+
+/** Watches for a moment, from inside Postgres: most statements are over in a few ms. */
+function killOneBackend(url: string, door: Door, delayMs: number): Promise<boolean> {
+  return withClient(url, async (client) => {
+    await client.query(`SET chaos.killed = ''`);
+    await client.query(`
+      DO $$
+      DECLARE
+        victim integer;
+      BEGIN
+        FOR look IN 1..${LOOKS} LOOP
+          PERFORM pg_stat_clear_snapshot();
+          SELECT pid INTO victim FROM pg_stat_activity
+          WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE '%${door}(%' LIMIT 1;
+          IF FOUND THEN
+            PERFORM pg_sleep(${delayMs / 1000});
+            PERFORM pg_terminate_backend(victim), set_config('chaos.killed', 'yes', false);
+            EXIT;
+          END IF;
+          PERFORM pg_sleep(0.001);
+        END LOOP;
+      END $$`);
+    const { rows } = await client.query<{ killed: string }>(
+      `SELECT current_setting('chaos.killed') AS killed`,
+    );
+    return rows[0]?.killed === 'yes';
+  });
+}
+
 async function cutConnections(url: string, share: number): Promise<void> {
-  const client = new Client(url);
-  await client.connect();
-  try {
-    await client.query(
+  await withClient(url, (client) =>
+    client.query(
       `SELECT pg_terminate_backend(pid)
        FROM (
          SELECT pid, percent_rank() OVER (ORDER BY pid) AS rank
@@ -74,7 +126,16 @@ async function cutConnections(url: string, share: number): Promise<void> {
        ) AS others
        WHERE rank <= $1`,
       [share],
-    );
+    ),
+  );
+}
+
+async function withClient<T>(url: string, use: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client(url);
+  client.on('error', () => undefined); // what is under way is told
+  await client.connect();
+  try {
+    return await use(client);
   } finally {
     await client.end();
   }

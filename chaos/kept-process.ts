@@ -15,6 +15,8 @@ const POLL_MS = 50;
 /** A process of the service that is started again whenever it ends, as an orchestrator would. */
 export type KeptProcess = {
   name: string;
+  /** The ids of all processes that it has been. */
+  pids: number[];
   kill: () => void;
   /** Holds the process still for so long. */
   freeze: (ms: number) => Promise<void>;
@@ -51,6 +53,7 @@ export function keepRunning({ onUnexpectedEnd, ...options }: Options): KeptProce
   let crash: (Crash & { reached: () => void }) | undefined;
   let crashes: Promise<number | null> = Promise.resolve(null);
   let ending = false;
+  const pids: number[] = [];
 
   function begin(): Life {
     const life = launch(options, crash, () => {
@@ -58,6 +61,7 @@ export function keepRunning({ onUnexpectedEnd, ...options }: Options): KeptProce
       crash?.reached();
       crash = undefined;
     });
+    pids.push(life.child.pid ?? 0);
     // Not 'exit': what it wrote last is read by then.
     life.child.once('close', (code, signal) => {
       if (life.isReady && life.isWanted) {
@@ -95,6 +99,7 @@ export function keepRunning({ onUnexpectedEnd, ...options }: Options): KeptProce
   let current = begin();
   return {
     name: options.name,
+    pids,
     kill: () => void endLife(current, 'SIGKILL'),
     freeze: (ms) => freeze(current, ms),
     crash: (wanted, timeoutMs) => (crashes = crashes.then(() => crashAt(wanted, timeoutMs))), // one by one

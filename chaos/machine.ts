@@ -18,15 +18,20 @@ import {
 import { requireRedis } from '../src/testing/servers.ts';
 import { NO_LIMITS } from '../src/testing/template.ts';
 import { keepRunning, type KeptProcess } from './kept-process.ts';
-import { APIS, WORKERS } from './schedule.ts';
+import { openAnswers, type Answers } from './answers.ts';
+import { FULFILMENT_SECRET, openFulfilment, type Fulfilment } from './fulfilment.ts';
+import { APIS, type WorkerKind } from './schedule.ts';
 
 const DATABASE = 'orders';
 
 /** The real thing, all on loopback: Postgres with fsync on, Redis, API processes and workers. */
 export type Machine = {
   apis: (KeptProcess & { origin: string })[];
-  workers: KeptProcess[];
+  workers: (KeptProcess & { kind: WorkerKind })[];
   postgres: RestartablePostgres;
+  /** Between the processes and Postgres. */
+  answers: Answers;
+  fulfilment: Fulfilment;
   redis: { restart: (downMs: number) => Promise<void> };
   /** Processes that ended although nobody had them ended. */
   unexpectedEnds: string[];
@@ -34,7 +39,10 @@ export type Machine = {
 };
 
 /** Starts everything in a temporary folder. What has been started is stopped again when something fails. */
-export async function openMachine(logs: string | undefined): Promise<Machine> {
+export async function openMachine(
+  workerKinds: WorkerKind[],
+  logs: string | undefined,
+): Promise<Machine> {
   const dir = mkdtempSync(join(tmpdir(), 'oms-chaos-'));
   const stops: (() => Promise<void> | void)[] = [
     () => rmSync(dir, { recursive: true, force: true }),
@@ -47,8 +55,12 @@ export async function openMachine(logs: string | undefined): Promise<Machine> {
     const dataDir = takeDataDir(dir);
     const postgres = await startRestartablePostgres(dataDir, DATABASE);
     stops.push(postgres.stop);
+    const answers = await openAnswers(Number(new URL(postgres.url).port));
+    stops.push(answers.close);
     const redis = await openRedis(dataDir);
     stops.push(redis.stop);
+    const fulfilment = await openFulfilment();
+    stops.push(fulfilment.close);
     const passwords = servicePasswords(dataDir);
     const migrateConfig = loadConfig(MigrateConfig, { DATABASE_URL: postgres.url });
     await migrate(migrateConfig, pino({ level: 'silent' }), passwords);
@@ -57,12 +69,13 @@ export async function openMachine(logs: string | undefined): Promise<Machine> {
     const keep = (module: 'api' | 'worker', number: number, settings: Environment = {}) => {
       const name = `${module}-${number}`;
       const role = `oms_${module}` as const;
-      const databaseUrl = serviceUrl(postgres.url, role, passwords[role]);
+      const url = new URL(serviceUrl(postgres.url, role, passwords[role]));
+      url.port = String(answers.port);
       const kept = keepRunning({
         name,
         module: new URL(`../src/${module}.ts`, import.meta.url),
         cwd: dir, // where there is no .env
-        env: { ...environment(databaseUrl, redis.url), ...settings },
+        env: { ...environment(url.href, redis.url), ...settings },
         logFile: logs && join(logs, `${name}.log`),
         onUnexpectedEnd: (what) => unexpectedEnds.push(what),
       });
@@ -75,9 +88,13 @@ export async function openMachine(logs: string | undefined): Promise<Machine> {
       const origin = `http://127.0.0.1:${port}`;
       apis.push({ ...keep('api', number, { PORT: String(port) }), origin });
     }
-    const workers = Array.from({ length: WORKERS }, (_, number) => keep('worker', number));
+    const fulfilling = { FULFILMENT_URL: fulfilment.url, FULFILMENT_SECRET };
+    const workers = workerKinds.map((kind, number) => ({
+      ...keep('worker', number, kind === 'fulfiller' ? fulfilling : {}),
+      kind,
+    }));
     await Promise.all([...apis, ...workers].map(({ ready }) => ready()));
-    return { apis, workers, postgres, redis, unexpectedEnds, close };
+    return { apis, workers, postgres, answers, fulfilment, redis, unexpectedEnds, close };
   } catch (error) {
     await close();
     throw error;

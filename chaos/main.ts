@@ -4,15 +4,23 @@
  * code 0 when there are none, 1 when there are, 2 when it could not run.
  */
 import { writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { explain } from '../src/process.ts';
 import { openClients, type Clients } from './clients.ts';
-import { openEvidence, readBatches, readOrders, readViolations, whenSettled } from './evidence.ts';
+import {
+  openEvidence,
+  readBatches,
+  readOrders,
+  readTrail,
+  readViolations,
+  whenSettled,
+} from './evidence.ts';
 import { inject } from './faults.ts';
 import { openMachine, type Machine } from './machine.ts';
 import { parseOptions, type Options } from './options.ts';
 import { report } from './report.ts';
-import { describeFault, schedule } from './schedule.ts';
+import { describeFault, schedule, workerKinds } from './schedule.ts';
 import { judge, type Findings, type Verdict } from './verdict.ts';
 
 const CALM_MS = 3000; // after the last fault, so that some order is placed after it
@@ -42,24 +50,32 @@ async function attack(machine: Machine, clients: Clients, options: Options, stop
 }
 
 async function examine(
-  { postgres, unexpectedEnds }: Machine,
+  { postgres, workers, fulfilment, unexpectedEnds }: Machine,
   withoutAudit: boolean,
-): Promise<Pick<Findings, 'stored' | 'violations' | 'complaints'> & { batches: string }> {
+): Promise<Omit<Findings, 'placed' | 'injected'> & { batches: string }> {
   const pool = await openEvidence(postgres.url);
   try {
     await whenSettled(pool, SETTLE_TIMEOUT_MS);
     const stored = [...(await readOrders(pool))];
     const batches = await readBatches(pool);
     const violations = withoutAudit ? [] : [...(await readViolations(pool))];
-    return { stored, batches, violations, complaints: unexpectedEnds };
+    const fulfillers = new Set(
+      workers.flatMap(({ kind, pids }) =>
+        kind === 'fulfiller' ? pids.map((pid) => `worker:${hostname()}:${pid}`) : [],
+      ),
+    );
+    const accepted = new Set(fulfilment.accepted.keys());
+    const complaints = [...unexpectedEnds, ...fulfilment.complaints];
+    return { stored, batches, violations, complaints, fulfillers, accepted };
   } finally {
     await pool.end();
   }
 }
 
 async function run(options: Options, stop: AbortSignal): Promise<Verdict> {
-  say(`seed ${options.seed}, ${options.seconds} s`);
-  const machine = await openMachine(options.logs);
+  const kinds = workerKinds(options.seed);
+  say(`seed ${options.seed}, ${options.seconds} s, workers: ${kinds.join(', ')}`);
+  const machine = await openMachine(kinds, options.logs);
   try {
     stop.throwIfAborted();
     const clients = await openClients(machine.apis.map(({ origin }) => origin));
@@ -70,12 +86,15 @@ async function run(options: Options, stop: AbortSignal): Promise<Verdict> {
     const complaints = [...clients.complaints, ...found.complaints];
     const verdict = judge({ ...found, placed, injected, complaints });
     const { requests, unknown, failed, replayed } = clients.counts;
+    const trail = await readTrail(machine.postgres.url, verdict.longestOpenOrder);
     say(
       report(verdict, {
         'audit violations': options['without-audit'] ? 'NOT ASKED' : verdict.violations.length,
         requests: `${requests}, outcome unknown and sent again ${unknown}, replayed ${replayed}`,
         'answered 500': failed,
         'orders in a transaction': found.batches,
+        'trail of the longest open': trail,
+        'external calls': `${machine.fulfilment.calls()}, orders accepted ${found.accepted.size}`,
       }),
     );
     return verdict;

@@ -1,105 +1,213 @@
 /*
- * npm run chaos:mutations [-- WORD…]: breaks a copy of the code in one way after the other, and shows that
- * each is noticed: by the chaos harness, by the audit at its end, or by a test. Exit code 0 when all are.
- * With words, only the mutations whose names contain one.
+ * npm run chaos:mutations [-- WORD…]: breaks the code in one way after the other, and shows that each is noticed, by a
+ * test or by a run of chaos. Each mutation has to change what runs: an object of a migrated database, or a module that
+ * the API or a worker loads. Exit code 0 when all are noticed, 1 when one is not. With words, only the mutations whose
+ * names contain one.
+ *
+ * All share one Postgres and one Redis. A mutation of SQL gets a copy of the migrated template, migrated once more from
+ * the mutated files; a mutation of TypeScript gets a copy of the tree.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
+import { pathToFileURL } from 'node:url';
+import pLimit from 'p-limit';
+import { pino } from 'pino';
+import { OWN_SOURCES } from '../src/db/migrate/sources.ts';
+import { migrate } from '../src/migrate.ts';
 import { ReadableError, exitOnFailure } from '../src/process.ts';
-import { mutations, type Edit, type Mutation } from './mutation-list.ts';
+import { openTestServers } from '../src/testing/servers.ts';
+import {
+  copyTemplate,
+  createTemplate,
+  databaseUrl,
+  onServer,
+  testConfig,
+} from '../src/testing/template.ts';
+import {
+  changedObjects,
+  includesObject,
+  moduleGraph,
+  readDefinitions,
+  type Definitions,
+} from './mutations/live.ts';
+import { mutations } from './mutations/list.ts';
+import type { Detector, Edit, Mutation } from './mutations/mutation.ts';
+import { checkEdits, copySql, copyTree, ROOT } from './mutations/trees.ts';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const TIMEOUT_MS = 300_000;
-const SIGN_LENGTH_MAX = 110;
+const AT_ONCE = 3;
+const TIMEOUT_MS = 240_000;
+const SIGN_LENGTH_MAX = 100;
+const TEMPLATE = `oms_mutation_template_${process.pid}`;
 
-type Outcome = { code: number | null; output: string; seconds: number };
-type Row = { name: string; noticed: boolean; by: string; sign: string; seconds: number };
+type Outcome = { code: number | null; output: string };
+type Row = { name: string; noticed: boolean; live: string; sign: string; seconds: number };
 
-/** A copy of what is tracked, with these edits. Throws when the text to replace is not there once. */
-function copyTree(edits: Edit[]): string {
-  const { stdout, status } = spawnSync('git', ['ls-files', '-z'], { cwd: ROOT, encoding: 'utf8' });
-  if (status !== 0)
-    throw new ReadableError('the tree is copied by what git tracks: run it in a checkout');
-  const dir = mkdtempSync(join(tmpdir(), 'oms-mutation-'));
-  for (const file of stdout.split('\0').filter(Boolean)) cpSync(join(ROOT, file), join(dir, file));
-  symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
-  for (const { file, from, to } of edits) {
-    const before = readFileSync(join(dir, file), 'utf8');
-    const found = before.split(from).length - 1;
-    if (found !== 1) {
-      rmSync(dir, { recursive: true, force: true });
-      throw new ReadableError(`${file} has this ${found} times, not once: ${from.trim()}`);
-    }
-    writeFileSync(
-      join(dir, file),
-      before.replace(from, () => to),
-    );
-  }
-  return dir;
-}
-
-async function runIn(cwd: string, args: string[]): Promise<Outcome> {
-  const startedAt = Date.now();
-  const child = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+async function run(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promise<Outcome> {
+  const options = { cwd, env: { ...process.env, ...env } };
+  const child = spawn(process.execPath, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
   const timer = setTimeout(() => child.kill('SIGTERM'), TIMEOUT_MS);
   const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
   const [code, out, err] = await Promise.all([exited, text(child.stdout), text(child.stderr)]);
   clearTimeout(timer);
-  return { code, output: out + err, seconds: Math.round((Date.now() - startedAt) / 1000) };
+  return { code, output: out + err };
 }
 
-async function withTree<T>(edits: Edit[], act: (dir: string) => Promise<T>): Promise<T> {
-  const dir = copyTree(edits);
+const ava = (...args: string[]) => ['node_modules/ava/entrypoints/cli.js', '--tap', ...args];
+
+/** Without any mutation the same tests must pass, or else their failing would mean nothing. */
+async function requireHealthy(chosen: Mutation[]): Promise<void> {
+  const files = chosen.flatMap(({ detector }) => ('test' in detector ? detector.test : []));
+  if (files.length === 0) return;
+  const startedAt = performance.now();
+  const { code, output } = await run(ava(...new Set(files)), ROOT, { TEST_TEMPLATE: TEMPLATE });
+  if (code !== 0) throw new ReadableError(`without a mutation, the tests fail:\n${output}`);
+  for (const { name, detector } of chosen) {
+    if ('test' in detector && !passes(output, detector.title))
+      throw new ReadableError(`no test has noticed "${name}" ever: ${detector.title}`);
+  }
+  process.stdout.write(`without a mutation, all tests pass (${secondsSince(startedAt)} s)\n`);
+}
+
+function passes(output: string, title: string): boolean {
+  return output.split('\n').some((line) => /^ok \d/.test(line) && line.endsWith(title));
+}
+
+/** Makes a template that is migrated from mutated files. Says what has changed in it; throws when not all edits have. */
+async function mutateTemplate(
+  template: string,
+  edits: Edit[],
+  unmutated: Definitions,
+): Promise<string[]> {
+  const dir = copySql(edits);
   try {
-    return await act(dir);
+    await copyTemplate(template);
+    const sources = { ...OWN_SOURCES, dir: pathToFileURL(join(dir, 'sql/')) };
+    await migrate(testConfig(template), pino({ level: 'silent' }), {}, { sources });
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+  const changed = changedObjects(unmutated, await readDefinitions(databaseUrl(template)));
+  for (const { file, object = '' } of edits) {
+    if (!includesObject(changed, object))
+      throw new ReadableError(
+        `the edit of ${file} changes ${changed.join(', ') || 'nothing'}, not ${object}`,
+      );
+  }
+  return changed;
 }
 
-/** Without any mutation the same commands must succeed, or else their failing would mean nothing. */
-async function requireHealthy(chosen: Mutation[]): Promise<void> {
-  const commands = new Set(chosen.map(({ detector }) => detector.args.join(' ')));
-  for (const command of commands) {
-    const { code, output, seconds } = await withTree([], (dir) => runIn(dir, command.split(' ')));
-    if (code !== 0) throw new ReadableError(`without a mutation, ${command} fails:\n${output}`);
-    process.stdout.write(`healthy: ${command} (${seconds} s)\n`);
+function at(file: string): URL {
+  return pathToFileURL(join(ROOT, file));
+}
+
+/** The edited modules. Throws when neither the API nor a worker loads one of them. */
+function loadedModules(edits: Edit[]): string[] {
+  const loaded = moduleGraph([at('src/api.ts'), at('src/worker.ts')]);
+  for (const { file } of edits) {
+    if (!loaded.has(at(file).href)) throw new ReadableError(`no process loads ${file}`);
+  }
+  return edits.map(({ file }) => file);
+}
+
+async function tryOut(
+  { name, edits, detector }: Mutation,
+  number: number,
+  unmutated: Definitions,
+): Promise<Row> {
+  const startedAt = performance.now();
+  const template = `${TEMPLATE}_${number}`;
+  const inSql = edits.filter(({ file }) => file.startsWith('sql/'));
+  const inModules = edits.filter((edit) => !inSql.includes(edit));
+  const isTreeNeeded = inModules.length > 0 || 'chaos' in detector;
+  const tree = isTreeNeeded ? copyTree(edits) : undefined;
+  try {
+    const modules = loadedModules(inModules);
+    const objects = inSql.length > 0 ? await mutateTemplate(template, inSql, unmutated) : [];
+    const database = inSql.length > 0 ? template : TEMPLATE;
+    const outcome = await detect(detector, tree ?? ROOT, database);
+    const sign = signOf(detector, outcome.output)?.slice(0, SIGN_LENGTH_MAX) ?? '';
+    const noticed = outcome.code === 1 && sign !== '';
+    if (!noticed) process.stdout.write(`${outcome.output}\nexit code ${outcome.code}\n`);
+    const live = [...objects, ...modules].join(', ');
+    return { name, noticed, live, sign, seconds: secondsSince(startedAt) };
+  } finally {
+    if (tree) rmSync(tree, { recursive: true, force: true });
+    if (inSql.length > 0) await onServer(`DROP DATABASE IF EXISTS ${template} WITH (FORCE)`);
   }
 }
 
-async function tryOut({ name, edits, detector }: Mutation): Promise<Row> {
-  const { code, output, seconds } = await withTree(edits, (dir) => runIn(dir, detector.args));
-  const sign = detector.sign.exec(output)?.[0].slice(0, SIGN_LENGTH_MAX) ?? '';
-  const noticed = code === 1 && sign !== '';
-  if (!noticed) process.stdout.write(`${output}\nexit code ${code}, and not ${detector.sign}\n`);
-  return { name, noticed, by: detector.args.join(' '), sign, seconds };
+function detect(detector: Detector, tree: string, template: string): Promise<Outcome> {
+  if ('test' in detector) {
+    return run(ava(detector.test, `--match=${detector.title}`), tree, { TEST_TEMPLATE: template });
+  }
+  const { seed, seconds } = detector;
+  return run(['chaos/main.ts', '--seed', String(seed), '--seconds', String(seconds)], tree, {});
 }
 
-function show({ name, noticed, by, sign, seconds }: Row): string {
-  return `| ${name} | ${noticed ? 'noticed' : 'NOT NOTICED'} | ${by} | ${sign.replaceAll('|', '/')} | ${seconds} s |`;
+/** The line that says that a mutation was noticed. */
+function signOf(detector: Detector, output: string): string | undefined {
+  const lines = output.split('\n');
+  if ('test' in detector)
+    return lines.find((line) => /^not ok \d/.test(line) && line.endsWith(detector.title));
+  return lines.find((line) => line.startsWith(detector.chaos) && / [1-9]\d*$/.test(line));
+}
+
+function secondsSince(startedAt: number): number {
+  return Math.round((performance.now() - startedAt) / 100) / 10;
+}
+
+function show({ name, noticed, live, sign, seconds }: Row): string {
+  const cells = [name, noticed ? 'noticed' : 'NOT NOTICED', live, sign, `${seconds} s`];
+  return `| ${cells.map((cell) => cell.replaceAll('|', '/')).join(' | ')} |`;
+}
+
+async function tryAll(chosen: Mutation[]): Promise<Row[]> {
+  await createTemplate(TEMPLATE);
+  try {
+    const unmutated = await readDefinitions(databaseUrl(TEMPLATE));
+    await requireHealthy(chosen);
+    const limit = pLimit(AT_ONCE);
+    return await Promise.all(
+      chosen.map((mutation, number) =>
+        limit(async () => {
+          const row = await tryOut(mutation, number, unmutated);
+          process.stdout.write(`${show(row)}\n`);
+          return row;
+        }),
+      ),
+    );
+  } finally {
+    await onServer(`DROP DATABASE IF EXISTS ${TEMPLATE} WITH (FORCE)`);
+  }
 }
 
 await exitOnFailure(async () => {
+  const startedAt = performance.now();
   const words = process.argv.slice(2);
   const chosen = mutations.filter(
     ({ name }) => words.length === 0 || words.some((word) => name.includes(word)),
   );
   if (chosen.length === 0) throw new ReadableError('no mutation has such a name');
-  for (const { edits } of chosen) rmSync(copyTree(edits), { recursive: true, force: true });
-  await requireHealthy(chosen);
-  const rows: Row[] = [];
-  for (const mutation of chosen) {
-    const row = await tryOut(mutation);
-    rows.push(row);
-    process.stdout.write(`${show(row)}\n`);
+  for (const { edits } of chosen) checkEdits(edits);
+  const servers = await openTestServers();
+  process.env.TEST_DATABASE_URL = servers.databaseUrl;
+  process.env.TEST_REDIS_URL = servers.redisUrl;
+  process.env.TEST_TEMPLATE = TEMPLATE;
+  process.env.NODE_COMPILE_CACHE ??= join(ROOT, 'node_modules/.cache/node');
+  try {
+    const rows = await tryAll(chosen);
+    process.stdout.write(
+      '\n| mutation | | changes | noticed by | took |\n| --- | --- | --- | --- | --- |\n',
+    );
+    process.stdout.write(`${rows.map(show).join('\n')}\n`);
+    const missed = rows.filter(({ noticed }) => !noticed);
+    process.stdout.write(
+      `${rows.length - missed.length} of ${rows.length} noticed, ${secondsSince(startedAt)} s\n`,
+    );
+    process.exitCode = missed.length === 0 ? 0 : 1;
+  } finally {
+    await servers.stop();
   }
-  process.stdout.write('\n| mutation | | by | sign | took |\n| --- | --- | --- | --- | --- |\n');
-  process.stdout.write(`${rows.map(show).join('\n')}\n`);
-  const missed = rows.filter(({ noticed }) => !noticed);
-  process.stdout.write(`${rows.length - missed.length} of ${rows.length} noticed\n`);
-  process.exitCode = missed.length === 0 ? 0 : 1;
 });

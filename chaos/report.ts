@@ -13,16 +13,21 @@ export function report(verdict: Verdict, extra: Record<string, string | number>)
     ['doubled', verdict.doubled.length],
     ['stranded', verdict.stranded.length],
     ['in another state than acknowledged', verdict.wrong.length],
+    ['completed without the external step', verdict.uncalled.length],
     ...Object.entries(extra),
     ['complaints', verdict.complaints.length],
     ['faults injected', `${total} of ${kinds.length} kinds`],
     ...kinds.map(([kind, count]): [string, number] => [`  ${kind}`, count]),
-    ['crash points not reached', verdict.notReached.length],
+    ['not reached', verdict.notReached.length],
     [
       'worst time to recover',
       `${inSeconds(verdict.recoveryMs)} until an order placed after it was completed (${verdict.recoveryAfter})`,
     ],
     ['longest open', `${inSeconds(verdict.longestOpenMs)} from acknowledged to ended`],
+    [
+      'longest open after a kill',
+      `${inSeconds(verdict.longestOpenAfterKillMs)} (${verdict.longestOpenAfterKill})`,
+    ],
   ];
   const lines = rows.map(([name, value]) => `${name.padEnd(36)}${value}`);
   return [...lines, ...examples(verdict)].join('\n');
@@ -34,10 +39,21 @@ function examples({
   doubled,
   stranded,
   wrong,
+  uncalled,
+  notReached,
   violations,
   complaints,
 }: Verdict): string[] {
-  const found = { unanswered, lost, doubled, stranded, wrong, complaints };
+  const found = {
+    unanswered,
+    lost,
+    doubled,
+    stranded,
+    wrong,
+    uncalled,
+    complaints,
+    'not reached': notReached,
+  };
   const audited = violations.map((violation) => JSON.stringify(violation));
   return Object.entries({ ...found, violations: audited }).flatMap(([name, all]) =>
     all.slice(0, EXAMPLES).map((one) => `${name}: ${one}`),

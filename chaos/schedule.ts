@@ -8,8 +8,10 @@ import { createRandom, type Random } from './random.ts';
 export const APIS = 2;
 export const WORKERS = 3;
 
-const SPACING_MS = 2500; // one fault so often: 48 in 120 s
+const SPACING_MS = 2000; // one fault so often: 60 in 120 s
 const JITTER_MS = 1000;
+/** A crash comes up to so much later than a statement was sent: before, while and after Postgres carries it out. */
+const STATEMENT_MS = 12;
 /** Longer than the heartbeat of 10 s, the look every 2 s and the first back-off together. */
 const TAKEOVER_MS = 15_000;
 
@@ -17,7 +19,15 @@ const TAKEOVER_MS = 15_000;
 export type Fault =
   | { kind: 'kill-api' | 'kill-worker'; target: number }
   | { kind: 'freeze-api' | 'freeze-worker'; target: number; pauseMs: number }
-  | { kind: 'crash-api' | 'crash-worker'; target: number; point: CrashPoint; pass: number }
+  | {
+      kind: 'crash-api' | 'crash-worker';
+      target: number;
+      point: CrashPoint;
+      pass: number;
+      delayMs: number;
+    }
+  | { kind: 'kill-backend'; door: Door; delayMs: number }
+  | { kind: 'lose-answers'; ms: number }
   | { kind: 'kill-redis' | 'restart-postgres' | 'crash-postgres'; downMs: number }
   | { kind: 'cut-all-connections' }
   | { kind: 'cut-some-connections'; share: number }
@@ -25,6 +35,23 @@ export type Fault =
   | { kind: 'client-times-out'; requests: number; timeoutMs: number };
 export type FaultKind = Fault['kind'];
 export type Scheduled = Fault & { atMs: number };
+
+/** What a worker under chaos does: `worker` without an external step, `fulfiller` with one. */
+export type WorkerKind = 'worker' | 'fulfiller';
+
+/** Statements that change orders, each with the kind of process that sends it. */
+const doors = {
+  api: ['place_orders'],
+  worker: ['process_orders'],
+  fulfiller: ['take_orders', 'settle_orders'],
+} as const;
+export type Door = (typeof doors)[keyof typeof doors][number];
+
+/** What the workers of a run do, all the same or side by side on one queue: a pure function of the seed too. */
+export function workerKinds(seed: number): WorkerKind[] {
+  const fulfillers = [0, WORKERS, 1][seed % 3] ?? 0;
+  return Array.from({ length: WORKERS }, (_, i) => (i < fulfillers ? 'fulfiller' : 'worker'));
+}
 
 /** Dealt like cards: every kind has its turn before any comes again. Crash points are many, so more often. */
 const deck = [
@@ -37,6 +64,10 @@ const deck = [
   'crash-api',
   'crash-worker',
   'crash-worker',
+  'crash-worker',
+  'kill-backend',
+  'kill-backend',
+  'lose-answers',
   'kill-redis',
   'restart-postgres',
   'crash-postgres',
@@ -50,23 +81,35 @@ const deck = [
 export function schedule(seed: number, seconds: number): Scheduled[] {
   const random = createRandom(seed);
   const nextKind = dealer(random, deck);
-  const nextPoint = {
-    'crash-api': dealer<CrashPoint>(random, crashPoints.api),
-    'crash-worker': dealer<CrashPoint>(random, crashPoints.worker),
+  const kinds = workerKinds(seed);
+  const points = [...new Set(kinds)].flatMap((of) =>
+    crashPoints[of].map((point) => ({ of, point })),
+  );
+  const dealers = {
+    kinds,
+    apiPoint: dealer<CrashPoint>(random, crashPoints.api),
+    workerPoint: dealer(random, points),
+    door: dealer<Door>(random, [
+      ...doors.api,
+      ...[...new Set(kinds)].flatMap((kind): readonly Door[] => doors[kind]),
+    ]),
   };
   const faults: Scheduled[] = [];
   for (let slotMs = SPACING_MS; slotMs <= seconds * 1000; slotMs += SPACING_MS) {
     const atMs = Math.round(slotMs - random.between(0, JITTER_MS));
-    faults.push({ atMs, ...drawFault(random, nextKind(), nextPoint) });
+    faults.push({ atMs, ...drawFault(random, nextKind(), dealers) });
   }
   return faults;
 }
 
-function drawFault(
-  random: Random,
-  kind: FaultKind,
-  nextPoint: Record<'crash-api' | 'crash-worker', () => CrashPoint>,
-): Fault {
+type Dealers = {
+  kinds: WorkerKind[];
+  apiPoint: () => CrashPoint;
+  workerPoint: () => { of: WorkerKind; point: CrashPoint };
+  door: () => Door;
+};
+
+function drawFault(random: Random, kind: FaultKind, dealers: Dealers): Fault {
   const api = () => random.integer(0, APIS - 1);
   const worker = () => random.integer(0, WORKERS - 1);
   const ms = (min: number, max: number) => Math.round(random.between(min, max));
@@ -80,9 +123,17 @@ function drawFault(
     case 'freeze-worker':
       return { kind, target: worker(), pauseMs: ms(TAKEOVER_MS, TAKEOVER_MS + 4000) };
     case 'crash-api':
-      return { kind, target: api(), point: nextPoint[kind](), pass: random.integer(1, 20) };
-    case 'crash-worker':
-      return { kind, target: worker(), point: nextPoint[kind](), pass: random.integer(1, 5) };
+      return { kind, target: api(), ...crash(random, dealers.apiPoint(), 20) };
+    case 'crash-worker': {
+      const { of, point } = dealers.workerPoint();
+      const targets = dealers.kinds.flatMap((each, index) => (each === of ? [index] : []));
+      const target = targets[random.integer(0, targets.length - 1)] ?? 0;
+      return { kind, target, ...crash(random, point, 5) };
+    }
+    case 'kill-backend':
+      return { kind, door: dealers.door(), delayMs: ms(0, 3) };
+    case 'lose-answers':
+      return { kind, ms: ms(5, 100) };
     case 'kill-redis':
       return { kind, downMs: ms(0, 5000) };
     case 'restart-postgres':
@@ -98,6 +149,12 @@ function drawFault(
   }
 }
 
+function crash(random: Random, point: CrashPoint, passMax: number) {
+  const pass = random.integer(1, passMax);
+  const delayMs = Math.round(random.between(0, STATEMENT_MS));
+  return { point, pass, delayMs: point === 'statement-sent' ? delayMs : 0 };
+}
+
 function dealer<T>(random: Random, cards: readonly T[]): () => T {
   let hand: T[] = [];
   return () => {
@@ -111,6 +168,7 @@ export function describeFault({ kind, ...details }: Fault): string {
   const words = Object.entries(details).flatMap(([name, value]) => {
     if (name === 'atMs' || name === 'happenedAt') return [];
     if (name === 'target') return `#${value}`;
+    if (name === 'delayMs' && value === 0) return [];
     return `${name} ${typeof value === 'number' ? Math.round(value * 100) / 100 : value}`;
   });
   return [kind, ...words].join(' ');

@@ -15,8 +15,10 @@ const completed: Stored = {
   status: 'COMPLETED',
   completions: 1,
   cancellations: 0,
+  ended_by: 'worker:host:1',
   changed_at: 1500,
 };
+const once = 'completed 1 times, cancelled 0 times';
 const cancelled: Stored = { ...completed, status: 'CANCELLED', completions: 0, cancellations: 1 };
 const nothing: Findings = {
   placed: [],
@@ -24,11 +26,18 @@ const nothing: Findings = {
   injected: [],
   violations: [],
   complaints: [],
+  fulfillers: new Set(),
+  accepted: new Set(),
 };
 const healthy: Findings = { ...nothing, placed: [placed], stored: [completed] };
 
 test('an acknowledged order that was completed once is clean', (t) => {
-  t.like(judge(healthy), { clean: true, acknowledged: 1, cancelled: 0, longestOpenMs: 490 });
+  t.like(judge(healthy), {
+    clean: true,
+    acknowledged: 1,
+    longestOpenMs: 490,
+    longestOpenOrder: 'a',
+  });
 });
 
 test('a cancelled order is clean when its customer was told so', (t) => {
@@ -103,14 +112,40 @@ test('recovery is counted from a fault until an order that was sent after it is 
   t.like(verdict, { recoveryMs: 1000, recoveryAfter: 'kill-worker #0' });
 });
 
-test('only faults that happened are counted', (t) => {
-  const crash = { kind: 'crash-api', target: 0, point: 'after-commit', pass: 1, atMs: 1 } as const;
+test('an order that a worker with an external step has completed without it is not clean', (t) => {
+  const fulfilling = { ...healthy, fulfillers: new Set([completed.ended_by]) };
+
+  t.like(judge(fulfilling), { clean: false, uncalled: [`a COMPLETED, ${once}`] });
+  t.true(judge({ ...fulfilling, accepted: new Set(['a']) }).clean);
+  t.true(judge({ ...healthy, fulfillers: new Set(['worker:host:2']) }).clean);
+});
+
+test('the longest open after a kill is counted for orders that were open at that moment', (t) => {
+  const kill = { kind: 'kill-worker', target: 0, atMs: 1 } as const;
+  const killedAt = (happenedAt: number) =>
+    judge({ ...healthy, injected: [{ ...kill, happenedAt }] });
+
+  t.like(killedAt(1200), { longestOpenAfterKillMs: 300, longestOpenAfterKill: 'kill-worker #0' });
+  t.is(killedAt(900).longestOpenAfterKillMs, 0, 'before it was sent');
+  t.is(killedAt(1600).longestOpenAfterKillMs, 0, 'after it had ended');
+});
+
+test('a fault that was not met is never clean, and only those that happened are counted', (t) => {
+  const crash = {
+    kind: 'crash-api',
+    target: 0,
+    point: 'after-commit',
+    pass: 1,
+    delayMs: 0,
+    atMs: 1,
+  } as const;
   const injected = [
     { ...crash, happenedAt: 500 },
     { ...crash, pass: 2, happenedAt: null },
   ];
 
   t.like(judge({ ...healthy, injected }), {
+    clean: false,
     faults: { 'crash-api': 1 },
     notReached: ['crash-api #0 point after-commit pass 2'],
   });

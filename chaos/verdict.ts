@@ -3,7 +3,7 @@
  * harness itself can be tested.
  */
 import type { Placed } from './clients.ts';
-import { describeFault } from './schedule.ts';
+import { describeFault, type FaultKind } from './schedule.ts';
 import type { Injected } from './faults.ts';
 
 /** An order as the database has it. */
@@ -13,6 +13,8 @@ export type Stored = {
   status: string;
   completions: number;
   cancellations: number;
+  /** Who made its last event, as on record. */
+  ended_by: string;
   /** When its last event happened. */
   changed_at: number;
 };
@@ -28,6 +30,10 @@ export type Findings = {
   violations: Violation[];
   /** Answers that no customer should get, processes that ended by themselves. */
   complaints: string[];
+  /** Workers that have an external step, as order_events names them. */
+  fulfillers: ReadonlySet<string>;
+  /** The orders that the external step has accepted. */
+  accepted: ReadonlySet<string>;
 };
 
 export type Verdict = {
@@ -40,6 +46,8 @@ export type Verdict = {
   stranded: string[];
   /** In a final state, but not in the one that was acknowledged. */
   wrong: string[];
+  /** Completed by a worker with an external step, without that step. */
+  uncalled: string[];
   violations: Violation[];
   complaints: string[];
   faults: Record<string, number>;
@@ -47,11 +55,16 @@ export type Verdict = {
   recoveryMs: number;
   recoveryAfter: string;
   longestOpenMs: number;
+  /** The order that it was; null without any. */
+  longestOpenOrder: string | null;
+  longestOpenAfterKillMs: number;
+  longestOpenAfterKill: string;
   clean: boolean;
 };
 
 /** Compares. An order counts as acknowledged when its 201 has arrived. */
-export function judge({ placed, stored, injected, violations, complaints }: Findings): Verdict {
+export function judge(findings: Findings): Verdict {
+  const { placed, stored, injected, violations, complaints, fulfillers, accepted } = findings;
   const byMarker = Map.groupBy(stored, ({ marker }) => marker);
   const acknowledged = placed.filter(({ id }) => id !== null);
   const unanswered = placed.filter(({ isAnswered }) => !isAnswered);
@@ -62,7 +75,12 @@ export function judge({ placed, stored, injected, violations, complaints }: Find
   const stranded = stored.filter(({ status }) => status === 'PENDING' || status === 'PROCESSING');
   const knownById = new Map(placed.map((order) => [order.id, order]));
   const wrong = stored.filter((order) => isWrong(order, knownById.get(order.id)));
-  const problems = [unanswered, lost, doubled, stranded, wrong, violations, complaints];
+  const uncalled = stored.filter(
+    ({ id, status, ended_by }) =>
+      status === 'COMPLETED' && fulfillers.has(ended_by) && !accepted.has(id),
+  );
+  const counted = countFaults(injected);
+  const problems = [unanswered, lost, doubled, stranded, wrong, uncalled, violations, complaints];
   return {
     acknowledged: acknowledged.length,
     cancelled: acknowledged.filter(({ cancelled }) => cancelled).length,
@@ -71,12 +89,14 @@ export function judge({ placed, stored, injected, violations, complaints }: Find
     doubled: doubled.map(([marker, orders]) => `${marker} ${orders.map(describe).join(', ')}`),
     stranded: stranded.map(describe),
     wrong: wrong.map(describe),
+    uncalled: uncalled.map(describe),
     violations,
     complaints,
-    ...countFaults(injected),
+    ...counted,
     ...worstRecovery(placed, stored, injected),
-    longestOpenMs: longestOpen(acknowledged, stored),
-    clean: problems.every(({ length }) => length === 0),
+    ...longestOpen(acknowledged, stored),
+    ...longestOpenAfterKill(acknowledged, stored, injected),
+    clean: [...problems, counted.notReached].every(({ length }) => length === 0),
   };
 }
 
@@ -120,14 +140,38 @@ function worstRecovery(placed: Placed[], stored: Stored[], injected: Injected[])
   return worst;
 }
 
-/** The longest that an acknowledged order has waited for its end. */
-function longestOpen(acknowledged: Placed[], stored: Stored[]): number {
+/** The longest that an acknowledged order has waited for its end, and which one it was. */
+function longestOpen(acknowledged: Placed[], stored: Stored[]) {
   const changedAt = new Map(stored.map(({ id, changed_at }) => [id, changed_at]));
-  return acknowledged.reduce(
-    (max, { id, acknowledgedAt }) =>
-      Math.max(max, Math.round((changedAt.get(id ?? '') ?? 0) - acknowledgedAt)),
-    0,
-  );
+  let longest = { longestOpenMs: 0, longestOpenOrder: null as string | null };
+  for (const { id, acknowledgedAt } of acknowledged) {
+    const ms = Math.round((changedAt.get(id ?? '') ?? 0) - acknowledgedAt);
+    if (ms > longest.longestOpenMs) longest = { longestOpenMs: ms, longestOpenOrder: id };
+  }
+  return longest;
+}
+
+const KILLS = new Set<FaultKind>([
+  'kill-api',
+  'kill-worker',
+  'crash-api',
+  'crash-worker',
+  'kill-backend',
+]);
+
+/** The longest time from a kill until the end of an order that was open at that moment. */
+function longestOpenAfterKill(acknowledged: Placed[], stored: Stored[], injected: Injected[]) {
+  const changedAt = new Map(stored.map(({ id, changed_at }) => [id, changed_at]));
+  let longest = { longestOpenAfterKillMs: 0, longestOpenAfterKill: 'nothing' };
+  for (const fault of injected) {
+    if (fault.happenedAt === null || !KILLS.has(fault.kind)) continue;
+    for (const { id, sentAt } of acknowledged) {
+      const ms = Math.round((changedAt.get(id ?? '') ?? 0) - fault.happenedAt);
+      if (sentAt > fault.happenedAt || ms <= longest.longestOpenAfterKillMs) continue;
+      longest = { longestOpenAfterKillMs: ms, longestOpenAfterKill: describeFault(fault) };
+    }
+  }
+  return longest;
 }
 
 function describe({ id, status, completions, cancellations }: Stored): string {

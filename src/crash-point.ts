@@ -1,7 +1,11 @@
-/** Where a crash could do harm: between the steps of placing an order, and of working on it. */
+/**
+ * Where a crash could do harm, by kind of process: an API, a worker that completes orders without an external step, and
+ * one that has them fulfilled. `statement-sent` is passed while a statement that changes orders is on its way.
+ */
 export const crashPoints = {
-  api: ['batch-taken', 'after-commit', 'after-publish', 'after-answer'],
-  worker: ['after-claim', 'after-work-commit'],
+  api: ['batch-taken', 'statement-sent', 'after-commit', 'after-publish', 'after-answer'],
+  worker: ['statement-sent', 'after-work-commit'],
+  fulfiller: ['after-claim', 'after-take', 'after-call', 'statement-sent', 'after-work-commit'],
 } as const;
 export type CrashPoint = (typeof crashPoints)[keyof typeof crashPoints][number];
 

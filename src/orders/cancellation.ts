@@ -1,5 +1,6 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
+import { crashPoint } from '../crash-point.ts';
 import type { ApiDeps } from '../deps.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
@@ -26,13 +27,15 @@ export async function cancelOrder(
   request?: KeyedRequest,
 ): Promise<Reply> {
   const { method = null, path = null, key = null, fingerprint } = request ?? {};
-  const result = await pool.one(sql.prepared('cancel-order', Cancelled)`
+  const cancelling = pool.one(sql.prepared('cancel-order', Cancelled)`
     SELECT outcome, changed, order_status, status, headers, body
     FROM cancel_order(
       ${id}::uuid, ${userId}::uuid, ${method}, ${path}, ${key}, decode(${fingerprint ?? null}, 'hex'),
       ${request ? config.IDEMPOTENCY_KEY_TTL_HOURS : null}
     )
   `);
+  crashPoint('statement-sent');
+  const result = await cancelling;
   if (result.changed) metrics.ordersCancelled.inc();
   return replyTo(id, result);
 }

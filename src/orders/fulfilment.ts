@@ -6,6 +6,7 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import { sql } from 'slonik';
 import { Webhook } from 'standardwebhooks';
+import { crashPoint } from '../crash-point.ts';
 import { backOffSeconds, ClaimLost, type Outcome } from '../db/boss.ts';
 import type { WorkerDeps } from '../deps.ts';
 import {
@@ -93,15 +94,19 @@ async function takeBatch(deps: WorkerDeps, jobs: OrderJob[]) {
 }
 
 /** Commits the orders as PROCESSING. Cancelled and finished ones are not among those it returns. */
-function takeIntoProcessing(
+async function takeIntoProcessing(
   { pool }: WorkerDeps,
   jobs: OrderJob[],
   again: boolean,
 ): Promise<readonly Order[]> {
-  return pool.any(sql.prepared('take-orders', Order)`
+  const taking = pool.any(sql.prepared('take-orders', Order)`
     SELECT id, status, version, user_id, product_name, amount, currency, metadata, created_at, updated_at
     FROM take_orders(${claims(jobs)}::jsonb, ${WORKER_NAME}, ${lockTimeoutMs(again)})
   `);
+  crashPoint('statement-sent');
+  const orders = await taking;
+  crashPoint('after-take');
+  return orders;
 }
 
 async function fulfilOrder(
@@ -112,6 +117,7 @@ async function fulfilOrder(
 ): Promise<Outcome> {
   const log = deps.log.child({ order_id: order.id, job_id: job.id, attempt: job.retryCount + 1 });
   const verdict = verdictOn(job, await requestFulfilment(deps, order, job.signal));
+  crashPoint('after-call');
   try {
     if (verdict.status === 'PROCESSING') {
       log.warn({ reason: verdict.reason }, 'fulfilment to be retried');

@@ -43,13 +43,15 @@ export async function placeOrders(
   lockTimeoutMs = config.INTAKE_LOCK_TIMEOUT_MS,
 ): Promise<(Reply | Problem)[]> {
   const isKeyed = placements.some(({ request }) => request !== undefined);
-  const { placed, created_at, keyed } = await pool.one(sql.prepared('place-orders', Placed)`
+  const placing = pool.one(sql.prepared('place-orders', Placed)`
     SELECT placed, created_at, keyed
     FROM place_orders(
       ${batchJson(placements)}::jsonb, ${lockTimeoutMs},
       ${isKeyed ? config.IDEMPOTENCY_KEY_TTL_HOURS : null}
     )
   `);
+  crashPoint('statement-sent');
+  const { placed, created_at, keyed } = await placing;
   crashPoint('after-commit');
   if (placed > 0) {
     hints.wake('process-order');
@@ -58,9 +60,7 @@ export async function placeOrders(
   const times = `,"created_at":"${created_at}","updated_at":"${created_at}"}`;
   if (!keyed) return placements.map((placement) => placedReply(placement, times));
   const outcomes = new Map(keyed.map((each) => [each.id, outcomeOf(each)]));
-  return placements.map(
-    (placement) => outcomes.get(placement.id) ?? placedReply(placement, times),
-  );
+  return placements.map((placement) => outcomes.get(placement.id) ?? placedReply(placement, times));
 }
 
 function batchJson(placements: Placement[]): string {

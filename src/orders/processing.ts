@@ -37,9 +37,11 @@ export async function processOrders(
   deps: Pick<Deps, 'pool' | 'log' | 'metrics'>,
   batchSize: number,
 ): Promise<readonly string[]> {
-  const { order_ids } = await deps.pool.one(sql.prepared('process-orders', OrderIds)`
+  const processing = deps.pool.one(sql.prepared('process-orders', OrderIds)`
     SELECT process_orders(${batchSize}, ${WORKER_NAME}) AS order_ids
   `);
+  crashPoint('statement-sent');
+  const { order_ids } = await processing;
   crashPoint('after-work-commit');
   recordFinished(deps, order_ids, 'COMPLETED');
   return order_ids;
@@ -97,7 +99,9 @@ export async function fenced<T>(
   call: (pool: DatabasePool) => Promise<T>,
 ): Promise<T> {
   try {
-    return await call(pool);
+    const calling = call(pool);
+    crashPoint('statement-sent');
+    return await calling;
   } catch (error) {
     if (sqlStateOf(error) === CLAIM_LOST) throw new ClaimLost('process-order', jobs);
     throw error;

@@ -1,0 +1,84 @@
+import { signUp, test } from '../../src/testing/context.ts';
+import { connectDba, giveUp, take, type Dba } from '../../src/testing/dba.ts';
+import { insertOrders } from '../../src/testing/orders.ts';
+
+const orderAndJob = `
+  SELECT o.status::text, j.state::text AS job
+  FROM orders AS o JOIN pgboss.job AS j ON j.name = 'process-order' AND j.id = o.id
+  WHERE o.id = $1`;
+
+/** Claims an order's job, and has another attempt take it over: the claim that was lost. */
+async function lostClaim(t: Parameters<typeof connectDba>[0], { value }: Dba) {
+  const { deps } = t.context;
+  const { id: userId } = await signUp(t.context);
+  const [id = ''] = await insertOrders(deps, userId, 1);
+  await take(deps, id);
+  const claim = (await value(
+    `SELECT jsonb_build_object('id', id, 'retry_count', retry_count, 'data', data)
+     FROM order_jobs WHERE id = $1`,
+    [id],
+  )) as { id: string };
+  await take(deps, id);
+  return claim;
+}
+
+for (const [door, extra] of [
+  ['settle_orders', { status: 'COMPLETED' }],
+  ['complete_orders', {}],
+] as const) {
+  test(`${door} does nothing for an attempt that has lost its claim`, async (t) => {
+    const dba = await connectDba(t, t.context, 'postgres');
+    const claim = await lostClaim(t, dba);
+
+    const { code } = await dba.refusal(`SELECT ${door}($1, 'host:1', 1000)`, [
+      JSON.stringify([{ ...claim, ...extra }]),
+    ]);
+
+    t.is(code, 'OM009');
+    t.deepEqual(await dba.rows(orderAndJob, [claim.id]), [{ status: 'PENDING', job: 'active' }]);
+  });
+}
+
+test('take_orders takes nothing for an attempt that has lost its claim', async (t) => {
+  const dba = await connectDba(t, t.context, 'postgres');
+  const claim = await lostClaim(t, dba);
+
+  const taken = await dba.rows(`SELECT id FROM take_orders($1, 'host:1', 1000)`, [
+    JSON.stringify([claim]),
+  ]);
+
+  t.deepEqual(taken, []);
+  t.deepEqual(await dba.rows(orderAndJob, [claim.id]), [{ status: 'PENDING', job: 'active' }]);
+});
+
+test('fail_orders does nothing for an attempt that has lost its claim', async (t) => {
+  const { deps } = t.context;
+  const dba = await connectDba(t, t.context, 'postgres');
+  const { id: userId } = await signUp(t.context);
+  const [id = ''] = await insertOrders(deps, userId, 1);
+  const letter = await giveUp(deps, id);
+  await take(deps, letter, 'fail-order');
+  await take(deps, letter, 'fail-order'); // the second attempt
+
+  const { code } = await dba.refusal(`SELECT fail_orders($1, 'host:1', 1000)`, [
+    JSON.stringify([{ id: letter, retry_count: 0, order_id: id, reason: 'late' }]),
+  ]);
+
+  t.is(code, 'OM009');
+  t.is(await dba.value('SELECT status::text FROM orders WHERE id = $1', [id]), 'PENDING');
+});
+
+test('a job that was made again is not mistaken for the one that was claimed', async (t) => {
+  const { deps } = t.context;
+  const dba = await connectDba(t, t.context, 'postgres');
+  const claim = await lostClaim(t, dba);
+  await deps.boss.deleteJob('process-order', claim.id);
+  await dba.rows(`SELECT ops.retry_order($1, 'ticket 1')`, [claim.id]);
+  await take(deps, claim.id);
+
+  const { code } = await dba.refusal(`SELECT complete_orders($1, 'host:1', 1000)`, [
+    JSON.stringify([claim]),
+  ]);
+
+  t.is(code, 'OM009');
+});

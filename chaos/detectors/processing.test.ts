@@ -1,0 +1,74 @@
+import { completeOrders } from '../../src/orders/processing.ts';
+import { asWorker, signUp, test } from '../../src/testing/context.ts';
+import { connectDba, take, type Dba } from '../../src/testing/dba.ts';
+import { insertOrders, jobOf } from '../../src/testing/orders.ts';
+import { dieAt } from './dying.ts';
+
+// Serial: process_orders takes whatever is due.
+
+const orderAndJob = `
+  SELECT o.status::text, j.state::text AS job
+  FROM orders AS o JOIN pgboss.job AS j ON j.name = 'process-order' AND j.id = o.id
+  WHERE o.id = $1`;
+
+/** Somebody whose statements do not wait for locks for long. */
+async function connect(t: Parameters<typeof connectDba>[0]): Promise<Dba> {
+  const dba = await connectDba(t, t.context, 'postgres');
+  await dba.rows(`SET lock_timeout = '3s'`);
+  return dba;
+}
+
+test.serial('process_orders completes an order and settles its job', async (t) => {
+  const { id: userId } = await signUp(t.context);
+  const { rows, value } = await connect(t);
+  const [id = ''] = await insertOrders(t.context.deps, userId, 1);
+
+  t.deepEqual(await value(`SELECT process_orders(10, 'host:1')`), [id]);
+
+  t.deepEqual(await rows(orderAndJob, [id]), [{ status: 'COMPLETED', job: 'completed' }]);
+});
+
+for (const table of ['orders', 'pgboss.job']) {
+  test.serial(`process_orders passes over what is locked in ${table}`, async (t) => {
+    const { id: userId } = await signUp(t.context);
+    const { rows } = await connect(t);
+    const { value } = await connect(t);
+    const [id = ''] = await insertOrders(t.context.deps, userId, 1);
+    await rows('BEGIN');
+    await rows(`SELECT id FROM ${table} WHERE id = $1 FOR UPDATE`, [id]);
+
+    t.deepEqual(await value(`SELECT process_orders(10, 'host:1')`), []);
+
+    await rows('ROLLBACK');
+    t.deepEqual(await value(`SELECT process_orders(10, 'host:1')`), [id]);
+  });
+}
+
+test.serial('what one worker is processing no other one gets', async (t) => {
+  const { id: userId } = await signUp(t.context);
+  const one = await connect(t);
+  const other = await connect(t);
+  const [id = ''] = await insertOrders(t.context.deps, userId, 1);
+  await one.rows('BEGIN');
+
+  t.deepEqual(await one.value(`SELECT process_orders(10, 'host:1')`), [id]);
+  t.deepEqual(await other.value(`SELECT process_orders(10, 'host:2')`), []);
+
+  await one.rows('COMMIT');
+});
+
+test.serial(
+  'a claimed order and its job end together, even if the worker dies after it',
+  async (t) => {
+    const { deps } = t.context;
+    const { id: userId } = await signUp(t.context);
+    const { rows } = await connect(t);
+    const [id = ''] = await insertOrders(deps, userId, 1);
+    await take(deps, id);
+    const job = { ...(await jobOf(deps, id)), signal: new AbortController().signal };
+
+    await dieAt('after-work-commit', () => completeOrders(asWorker(deps), [job]));
+
+    t.deepEqual(await rows(orderAndJob, [id]), [{ status: 'COMPLETED', job: 'completed' }]);
+  },
+);

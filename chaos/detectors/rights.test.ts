@@ -1,0 +1,55 @@
+import { randomUUID } from 'node:crypto';
+import { signUp, test } from '../../src/testing/context.ts';
+import { connectDba } from '../../src/testing/dba.ts';
+
+const DENIED = '42501';
+
+test('a worker cannot say which table a queue is in', async (t) => {
+  const { refusal } = await connectDba(t, t.context, 'oms_worker');
+
+  const { code } = await refusal(`UPDATE pgboss.queue SET table_name = table_name`);
+
+  t.is(code, DENIED);
+});
+
+test('the API cannot insert orders', async (t) => {
+  const user = await signUp(t.context);
+  const { refusal } = await connectDba(t, t.context, 'oms_api');
+
+  const { code } = await refusal(
+    `INSERT INTO orders (id, user_id, product_name, amount) VALUES ($1, $2, 'Kettle', 1)`,
+    [randomUUID(), user.id],
+  );
+
+  t.is(code, DENIED);
+});
+
+test('a worker cannot change orders but through its doors', async (t) => {
+  const { refusal } = await connectDba(t, t.context, 'oms_worker');
+
+  t.is((await refusal(`UPDATE orders SET status = 'COMPLETED'`)).code, DENIED);
+});
+
+test('every door has a pinned search_path, and is owned by a role that owns no table', async (t) => {
+  const { rows } = await connectDba(t, t.context, 'postgres');
+
+  const doors = await rows(`
+    SELECT p.proname AS door,
+      p.proconfig::text ~ 'search_path=' AS pinned,
+      NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relowner = p.proowner AND c.relnamespace = 'public'::regnamespace)
+        AS harmless
+    FROM pg_proc AS p
+    WHERE p.prosecdef AND p.pronamespace::regnamespace::text IN ('public', 'ops', 'audit')`);
+
+  t.true(doors.length > 10);
+  t.deepEqual(
+    doors.filter(({ pinned, harmless }) => !pinned || !harmless),
+    [],
+  );
+});
+
+test('nobody may call a door who is not given it', async (t) => {
+  const { refusal } = await connectDba(t, t.context, 'oms_api');
+
+  t.is((await refusal(`SELECT process_orders(1, 'host:1')`)).code, DENIED);
+});

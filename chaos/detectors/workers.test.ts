@@ -1,0 +1,54 @@
+import { signUp, test } from '../../src/testing/context.ts';
+import { connectDba, take } from '../../src/testing/dba.ts';
+import { openFulfilment, status, withFulfilment } from '../../src/testing/fulfilment.ts';
+import { insertOrders } from '../../src/testing/orders.ts';
+import { until } from '../../src/testing/until.ts';
+import { startWorker } from '../../src/testing/workers.ts';
+import { lookUp, ownService, drain } from '../../src/testing/context.ts';
+
+const PATIENCE_MS = 12_000;
+
+test('an order is processed although Redis tells no worker of it', async (t) => {
+  const service = await ownService(t);
+  const { id: userId } = await signUp(service);
+  await startWorker(t, service);
+
+  const [id = ''] = await insertOrders(service.deps, userId, 1); // from SQL, which publishes nothing
+
+  await until(
+    'the order to be completed',
+    async () => (await lookUp(service.deps, id)).status === 'COMPLETED',
+    PATIENCE_MS,
+  );
+  t.pass();
+});
+
+test('the job of a worker that has died is taken over', async (t) => {
+  const service = await ownService(t);
+  const { id: userId } = await signUp(service);
+  const [id = ''] = await insertOrders(service.deps, userId, 1);
+  await take(service.deps, id);
+  const { rows } = await connectDba(t, service, 'postgres');
+  await rows(`UPDATE pgboss.job SET heartbeat_on = now() - interval '1 hour' WHERE id = $1`, [id]);
+  await startWorker(t, service);
+
+  await until(
+    'the order to be completed',
+    async () => (await lookUp(service.deps, id)).status === 'COMPLETED',
+    PATIENCE_MS,
+  );
+  t.pass();
+});
+
+test('the external step is called with the id of the order as Idempotency-Key', async (t) => {
+  const { url, calls } = await openFulfilment(t, status(200));
+  const { deps } = await withFulfilment(t, url);
+  const id = await (await signUp(t.context)).place();
+
+  await drain(deps, 'process-order');
+
+  t.deepEqual(
+    calls.map(({ headers }) => headers['idempotency-key']),
+    [id],
+  );
+});

@@ -1,0 +1,61 @@
+import { createServer, type ServerResponse } from 'node:http';
+import { text } from 'node:stream/consumers';
+import { setTimeout } from 'node:timers/promises';
+import { listen } from '../src/http/server.ts';
+
+export const FULFILMENT_SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
+
+const ANSWER_MS = 5;
+const REFUSE_EVERY = 37; // "not now"
+const HANG_UP_EVERY = 53; // done, and the answer is lost
+
+/** The external step, as the workers under chaos call it. */
+export type Fulfilment = {
+  url: string;
+  /** The orders that it has accepted, by the Idempotency-Key of the call; how often it was called for each. */
+  accepted: Map<string, number>;
+  calls: () => number;
+  /** Calls that were not as promised. */
+  complaints: string[];
+  close: () => Promise<void>;
+};
+
+/** Opens the external step. It accepts most calls; some it puts off, and of some the answer is lost. */
+export async function openFulfilment(): Promise<Fulfilment> {
+  const accepted = new Map<string, number>();
+  const complaints: string[] = [];
+  let calls = 0;
+
+  async function answer(response: ServerResponse, key: string, body: string): Promise<void> {
+    calls += 1;
+    const { id } = JSON.parse(body) as { id?: string };
+    if (key === '' || key !== id) complaints.push(`fulfilment of ${id} has the key ${key}`);
+    await setTimeout(ANSWER_MS);
+    if (calls % REFUSE_EVERY === 0) {
+      response.writeHead(503).end();
+      return;
+    }
+    accepted.set(key, (accepted.get(key) ?? 0) + 1);
+    if (calls % HANG_UP_EVERY === 0) response.destroy();
+    else response.writeHead(200).end();
+  }
+
+  const server = createServer((request, response) => {
+    const key = String(request.headers['idempotency-key'] ?? '');
+    text(request)
+      .then((body) => answer(response, key, body))
+      .catch(() => response.destroy()); // the worker has gone in the middle of its request
+  });
+  const port = await listen(server, 0, '127.0.0.1');
+  return {
+    url: `http://127.0.0.1:${port}/fulfil`,
+    accepted,
+    calls: () => calls,
+    complaints,
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}

@@ -1,0 +1,109 @@
+/* What is on record: the lifecycle, the trail, and what is kept for good. */
+import { detectedBy, inFunction, type Mutation } from './mutation.ts';
+
+const trail = detectedBy(
+  'trail',
+  'each step of an order leaves an event, chained to the one before',
+);
+
+export const recorded: Mutation[] = [
+  {
+    name: 'the lifecycle is not guarded',
+    edits: [
+      inFunction(
+        'orders_record_change',
+        'orders_trail',
+        'WHERE t.from_status = o.status AND t.to_status = n.status',
+        'WHERE true',
+      ),
+    ],
+    detector: detectedBy('trail', 'an order cannot go from PROCESSING to CANCELLED'),
+  },
+  {
+    name: 'changes leave no event',
+    edits: [
+      inFunction(
+        'orders_record_change',
+        'orders_trail',
+        `      WHERE n.status <> o.status
+    ) AS c`,
+        `      WHERE n.status <> o.status AND false
+    ) AS c`,
+      ),
+    ],
+    detector: trail,
+  },
+  {
+    name: 'an event is not chained to the one before',
+    edits: [
+      inFunction(
+        'orders_record_change',
+        'orders_trail',
+        `order_event_hash_v1(coalesce(c.previous, ''),`,
+        `order_event_hash_v1('',`,
+      ),
+    ],
+    detector: trail,
+  },
+  {
+    name: 'the second step of a change is not chained to its first',
+    edits: [
+      inFunction(
+        'orders_record_change',
+        'orders_trail',
+        'order_event_hash_v1(c.hash, c.id',
+        `order_event_hash_v1('', c.id`,
+      ),
+    ],
+    detector: trail,
+  },
+  {
+    name: 'every writer is trusted with who changes an order',
+    edits: [
+      inFunction(
+        'orders_guard_update',
+        'orders_guard',
+        `IF current_user <> 'oms_door' THEN`,
+        'IF false THEN',
+      ),
+    ],
+    detector: detectedBy('trail', 'who changes an order by hand cannot put it down to another'),
+  },
+  {
+    name: 'every writer is trusted with who places an order',
+    edits: [
+      inFunction(
+        'orders_guard_insert',
+        'orders_guard',
+        `IF current_user <> 'oms_placer' THEN`,
+        'IF false THEN',
+      ),
+    ],
+    detector: detectedBy('trail', 'who inserts an order by hand cannot put it down to another'),
+  },
+  {
+    name: 'orders can be deleted',
+    edits: [
+      inFunction(
+        'orders_refuse_delete',
+        'refuse_change',
+        `  RAISE EXCEPTION 'orders are kept for good: % refused', TG_OP
+    USING ERRCODE = 'OM002', HINT = 'ops.cancel_order cancels an order.';`,
+        '  RETURN NULL;',
+      ),
+    ],
+    detector: detectedBy('trail', 'an order cannot be deleted'),
+  },
+  {
+    name: 'dead letters back off without a bound',
+    edits: [
+      inFunction(
+        'job_common_10_bound_dead_letter',
+        'dead_letters',
+        'WHEN (NEW.source_name IS NOT NULL AND NEW.retry_delay_max IS NULL)',
+        'WHEN (false)',
+      ),
+    ],
+    detector: detectedBy('trail', 'a dead letter backs off no further than its queue says'),
+  },
+];

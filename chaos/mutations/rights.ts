@@ -1,0 +1,89 @@
+/* Who may do what: the doors are the only way, and nobody stands in for what they call. */
+import { detectedBy, inFunction, type Mutation } from './mutation.ts';
+
+const GRANTS = 'sql/grants.sql';
+const LAST = `INSERT INTO wanted VALUES
+  ('oms_api', 'USAGE', 'SCHEMA public', 'its doors are there'),`;
+
+const doors = detectedBy(
+  'rights',
+  'every door has a pinned search_path, and is owned by a role that owns no table',
+);
+
+export const allowed: Mutation[] = [
+  {
+    name: 'oms_worker may say which table a queue is in',
+    edits: [
+      {
+        file: GRANTS,
+        from: `'TABLE pgboss.queue (deferred_count,`,
+        to: `'TABLE pgboss.queue (table_name, deferred_count,`,
+        object: 'pgboss.queue',
+      },
+    ],
+    detector: detectedBy('rights', 'a worker cannot say which table a queue is in'),
+  },
+  {
+    name: 'oms_api may insert orders',
+    edits: [
+      {
+        file: GRANTS,
+        from: LAST,
+        to: `${LAST}
+  ('oms_api', 'INSERT', 'TABLE public.orders', 'a mutation'),`,
+        object: 'orders',
+      },
+    ],
+    detector: detectedBy('rights', 'the API cannot insert orders'),
+  },
+  {
+    name: 'oms_worker may update orders',
+    edits: [
+      {
+        file: GRANTS,
+        from: LAST,
+        to: `${LAST}
+  ('oms_worker', 'UPDATE', 'TABLE public.orders', 'a mutation'),`,
+        object: 'orders',
+      },
+    ],
+    detector: detectedBy('rights', 'a worker cannot change orders but through its doors'),
+  },
+  {
+    name: 'everybody may call process_orders',
+    edits: [
+      {
+        file: GRANTS,
+        from: LAST,
+        to: `${LAST}
+  ('PUBLIC', 'EXECUTE', 'FUNCTION public.process_orders', 'a mutation'),`,
+        object: 'process_orders',
+      },
+    ],
+    detector: detectedBy('rights', 'nobody may call a door who is not given it'),
+  },
+  {
+    name: 'a door has no pinned search_path',
+    edits: [
+      inFunction(
+        'process_orders',
+        'process_orders',
+        'SECURITY DEFINER SET search_path = public, pg_temp\n',
+        'SECURITY DEFINER\n',
+      ),
+    ],
+    detector: doors,
+  },
+  {
+    name: 'a door is owned by oms_owner',
+    edits: [
+      inFunction(
+        'settle_orders',
+        'settle_orders',
+        'ALTER FUNCTION settle_orders OWNER TO oms_door;',
+        'ALTER FUNCTION settle_orders OWNER TO oms_owner;',
+      ),
+    ],
+    detector: doors,
+  },
+];
