@@ -182,7 +182,7 @@ test('a request whose connection is cut in the middle can be retried', async (t)
 });
 
 test('a key that somebody has stored without asking for its lock is not stored twice', async (t) => {
-  const service = await ownService(t);
+  const service = await ownService(t, { INTAKE_LOCK_TIMEOUT_MS: '9000' });
   const { deps, origin } = service;
   const user = await signUp(service);
   const earlier = await user.place();
@@ -201,6 +201,28 @@ test('a key that somebody has stored without asking for its lock is not stored t
 
   t.is(reply.status, 409);
   t.is(await ordersOf(deps, user.id), 1, 'what it had placed is rolled back');
+});
+
+test('a cancellation whose key somebody has stored without its lock is not carried out', async (t) => {
+  const { deps, origin } = t.context;
+  const user = await signUp(t.context);
+  const id = await user.place();
+  const path = `/orders/${id}/cancellation`;
+
+  const cancelling = await deps.pool.transaction(async (tx) => {
+    await tx.query(sql.unsafe`SELECT FROM orders WHERE id = ${id} FOR UPDATE`);
+    const waiting = sendKeyed(user, origin, ['PUT', path], 'k');
+    await until('the request to wait', () => isAwaited(tx));
+    await tx.query(sql.unsafe`
+      INSERT INTO idempotency_keys (user_id, method, path, key, fingerprint, status, body, order_id, expires_at)
+      VALUES (${user.id}, 'PUT', ${path}, 'k', sha256(''), 200, '{}', ${id}, now() + interval '1 hour')
+    `);
+    return { waiting };
+  });
+  const reply = await cancelling.waiting;
+
+  t.is(reply.status, 409);
+  t.is((await eventsOf(deps, id)).length, 1);
 });
 
 test('replays do not get into the way of each other', async (t) => {

@@ -24,7 +24,8 @@ export async function holdableDatabase(t: ExecutionContext, databaseUrl: string)
     let isHeld: Holdable | null = null;
     const pass = (from: Socket, to: Socket, step: Holdable) => {
       from.on('data', (chunk) => {
-        if (step === 'statement' && PLACES_ORDERS.test(chunk.toString('latin1'))) isHeld ??= holding;
+        if (step === 'statement' && PLACES_ORDERS.test(chunk.toString('latin1')))
+          isHeld ??= holding;
         if (isHeld === step) held += 1;
         else to.write(chunk);
       });
