@@ -7,7 +7,7 @@ import { connectDba, type Dba } from '../testing/dba.ts';
 import { insertOrders, preparedOrder } from '../testing/orders.ts';
 import { createPlacement, placeOrders } from './placement.ts';
 
-// The database itself refuses what would strand an order, whoever tries: here it is the superuser.
+// The database itself refuses what would strand an order, whoever tries: here it is the superuser, and the owner.
 
 const INSERT_ORDER = `
   INSERT INTO orders (id, user_id, product_name, amount) VALUES ($1, $2, 'Kettle', 1)
@@ -89,18 +89,20 @@ test('an order without its job is refused also when it has moved on to PROCESSIN
 });
 
 for (const change of UNFIT) {
-  test(`an order whose job would not run as it should is refused: ${change}`, async (t) => {
-    const { rows, id, userId, refusedAtCommit } = await byHand(t);
+  for (const role of ['postgres', 'oms_owner']) {
+    test(`an order whose job would not run as it should is refused to ${role}: ${change}`, async (t) => {
+      const { rows, id, userId, refusedAtCommit } = await byHand(t, role);
 
-    await rows('BEGIN');
-    await rows(INSERT_ORDER, [id, userId]);
-    await rows(INSERT_JOB, [id]);
-    await rows(`UPDATE order_jobs SET ${change} WHERE id = $1`, [id]);
-    const { code } = await refusedAtCommit();
+      await rows('BEGIN');
+      await rows(INSERT_ORDER, [id, userId]);
+      await rows(INSERT_JOB, [id]);
+      await rows(`UPDATE order_jobs SET ${change} WHERE id = $1`, [id]);
+      const { code } = await refusedAtCommit();
 
-    t.is(code, 'OM003');
-    t.false(await isThere(t.context, id));
-  });
+      t.is(code, 'OM003');
+      t.false(await isThere(t.context, id));
+    });
+  }
 }
 
 for (const change of [...UNFIT, 'dropped']) {
@@ -170,15 +172,15 @@ test.serial('an order that is placed from SQL is completed by a worker', async (
   t.like(await lookUp(deps, id), { status: 'COMPLETED', job: 'completed' });
 });
 
-type Refusal = { code?: string; hint: string };
+type Refusal = { code: string | undefined; hint: string };
 
-/** The superuser in psql, a user, and an id for their order. */
-async function byHand(t: ExecutionContext<Context>) {
+/** Somebody in psql who has every right, a user, and an id for their order. */
+async function byHand(t: ExecutionContext<Context>, role = 'postgres') {
   const { id: userId } = await signUp(t.context);
-  const { rows } = await connectDba(t, t.context, 'postgres');
+  const { rows } = await connectDba(t, t.context, role);
   const refused = async (...statement: Parameters<Dba['rows']>): Promise<Refusal> => {
     const error = await t.throwsAsync<Error & Partial<Refusal>>(rows(...statement));
-    return { hint: '', ...error };
+    return { code: error?.code, hint: error?.hint ?? '' };
   };
   return { rows, id: randomUUIDv7(), userId, refused, refusedAtCommit: () => refused('COMMIT') };
 }
