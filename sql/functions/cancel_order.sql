@@ -75,6 +75,9 @@ BEGIN
       body = excluded.body, order_id = excluded.order_id, xact_id = excluded.xact_id,
       created_at = excluded.created_at, expires_at = excluded.expires_at
     WHERE k.expires_at <= now();
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'an Idempotency-Key was stored by somebody who does not hold its lock' USING ERRCODE = 'OM010';
+    END IF;
   END IF;
   RETURN NEXT;
 END $$;

@@ -3,6 +3,7 @@
 --
 -- One order that cannot be stored fails the whole call; the caller then tries each half. An order whose key is known
 -- fails nothing: it is left out, and the result says what its request is answered with.
+-- (SQLSTATE OM010: an order's key was stored meanwhile without its lock, and so the order is not.)
 
 -- Stores jobs and orders. Returns what all of them have in common: the transaction's own time.
 -- `batch`: an array of {id, user_id, product_name, amount, currency, metadata}. `placed_by`: NULL for the users.
@@ -123,6 +124,11 @@ BEGIN
       UNION ALL
       SELECT k.entry::json FROM jsonb_array_elements(known) AS k(entry)
     ) AS e;
+    -- Somebody who has stored a key by hand, without asking for its lock, is in the way of an order that has it.
+    IF coalesce(json_array_length(keyed), 0) < coalesce(jsonb_array_length(known), 0)
+      + (SELECT count(*) FROM jsonb_to_recordset(batch) AS r(key text) WHERE r.key IS NOT NULL) THEN
+      RAISE EXCEPTION 'an Idempotency-Key was stored by somebody who does not hold its lock' USING ERRCODE = 'OM010';
+    END IF;
   END IF;
   RETURN NEXT;
 END $$;

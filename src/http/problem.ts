@@ -53,6 +53,7 @@ const slugByConstraint: Record<string, ProblemSlug> = {
 };
 const slugBySqlState: Record<string, ProblemSlug> = {
   OM001: 'illegal-transition',
+  OM010: 'idempotency-key-in-use',
   '55P03': 'overloaded', // waited for a lock for too long
   '57014': 'overloaded', // took too long altogether
 };

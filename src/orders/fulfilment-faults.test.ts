@@ -209,10 +209,16 @@ test.serial('an order that somebody else finished meanwhile is left as it is', a
 
 test.serial('an order that an operator put back meanwhile is processed again', async (t) => {
   const { url, calls } = await openFulfilment(t, async (response, { headers }) => {
-    if (calls.length === 1)
-      await t.context.deps.pool.query(sql.unsafe`
-        UPDATE orders SET status = 'PENDING' WHERE id = ${String(headers['idempotency-key'])}
+    const orderId = String(headers['idempotency-key']);
+    if (calls.length === 1) {
+      const { pool } = t.context.deps;
+      await pool.query(sql.unsafe`
+        UPDATE pgboss.job SET heartbeat_on = now() - interval '1 hour' WHERE id = ${orderId}
       `);
+      await pool.query(
+        sql.unsafe`SELECT ops.retry_order(${orderId}, 'its worker has gone silent')`,
+      );
+    }
     response.end();
   });
   const { deps } = await withFulfilment(t, url);

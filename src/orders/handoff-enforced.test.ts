@@ -1,87 +1,143 @@
 import { randomUUIDv7 } from 'node:crypto';
+import type { ExecutionContext } from 'ava';
 import { sql } from 'slonik';
-import { z } from 'zod';
-import { drain, lookUp, ownService, signUp, test, type Context } from '../testing/context.ts';
-import { insertOrders } from '../testing/orders.ts';
 import { sqlStateOf } from '../db/errors.ts';
+import { drain, lookUp, ownService, signUp, test, type Context } from '../testing/context.ts';
+import { connectDba, type Dba } from '../testing/dba.ts';
+import { insertOrders, preparedOrder } from '../testing/orders.ts';
+import { createPlacement, placeOrders } from './placement.ts';
 
-// The database itself refuses what would strand an order, whoever tries: here it is the superuser.
+// The database itself refuses what would strand an order, whoever tries: here it is the superuser, and the owner.
+
+const INSERT_ORDER = `
+  INSERT INTO orders (id, user_id, product_name, amount) VALUES ($1, $2, 'Kettle', 1)
+`;
+const INSERT_JOB = `
+  INSERT INTO order_jobs (id, name, data, expire_seconds, retry_limit, dead_letter)
+  SELECT $1::uuid, q.name, jsonb_build_object('order_id', $1::uuid, 'xact_id', pg_current_xact_id()::text),
+    q.expire_seconds, q.retry_limit, q.dead_letter
+  FROM pgboss.queue AS q
+  WHERE q.name = 'process-order'
+`;
+
+/** What makes a job one that no worker would take, or not with the settings of its queue. */
+const UNFIT = [
+  `start_after = '2100-01-01'`,
+  `blocked = true`,
+  `state = 'active'`,
+  `state = 'completed'`,
+  `keep_until = '2000-01-01'`,
+  `expire_seconds = 3600`,
+  `retry_limit = 0`,
+  `dead_letter = NULL`,
+  `data = data || '{"xact_id": "3"}'`,
+  `data = data || '{"order_id": "another"}'`,
+];
+
+for (const [first, second] of [
+  [INSERT_ORDER, INSERT_JOB],
+  [INSERT_JOB, INSERT_ORDER],
+]) {
+  const way = first === INSERT_JOB ? 'before' : 'after';
+  test(`an order whose job is made by hand ${way} it, as it should be, is accepted`, async (t) => {
+    const { rows, id, userId } = await byHand(t);
+
+    await rows('BEGIN');
+    for (const statement of [first, second]) {
+      await rows(statement ?? '', statement === INSERT_JOB ? [id] : [id, userId]);
+    }
+    await rows('COMMIT');
+
+    t.like(await lookUp(t.context.deps, id), { status: 'PENDING', job: 'created' });
+  });
+}
 
 test('an order that is inserted without its job is refused at commit, and told how to place it', async (t) => {
-  const { id: userId } = await signUp(t.context);
-  const id = randomUUIDv7();
+  const { rows, id, userId, refusedAtCommit } = await byHand(t);
 
-  const error = await t.throwsAsync(insertAlone(t.context, id, userId));
+  await rows('BEGIN');
+  await rows(INSERT_ORDER, [id, userId]);
+  const { code, hint } = await refusedAtCommit();
 
-  t.is(sqlStateOf(error), 'OM003');
-  t.regex(hintOf(error), /place_order/);
+  t.is(code, 'OM003');
+  t.regex(hint, /place_order/);
   t.false(await isThere(t.context, id));
 });
 
-test('an order whose job was enqueued by another transaction is refused', async (t) => {
-  const { id: userId } = await signUp(t.context);
-  const id = randomUUIDv7();
-  await t.context.deps.pool.query(sql.unsafe`SELECT enqueue_order(${id}, pg_current_xact_id())`);
+test('an order whose job was made by another transaction is refused', async (t) => {
+  const { rows, id, userId, refusedAtCommit } = await byHand(t);
+  await rows(INSERT_JOB, [id]);
 
-  const error = await t.throwsAsync(insertAlone(t.context, id, userId));
+  await rows('BEGIN');
+  await rows(INSERT_ORDER, [id, userId]);
+  const { code } = await refusedAtCommit();
 
-  t.is(sqlStateOf(error), 'OM003');
+  t.is(code, 'OM003');
   t.false(await isThere(t.context, id));
 });
 
 test('an order without its job is refused also when it has moved on to PROCESSING', async (t) => {
-  const { deps } = t.context;
-  const { id: userId } = await signUp(t.context);
-  const id = randomUUIDv7();
+  const { rows, id, userId, refusedAtCommit } = await byHand(t);
 
-  const error = await t.throwsAsync(
-    deps.pool.transaction(async (tx) => {
-      await tx.query(sql.unsafe`
-        INSERT INTO orders (id, user_id, product_name, amount) VALUES (${id}, ${userId}, 'Kettle', 1)
-      `);
-      await tx.query(sql.unsafe`UPDATE orders SET status = 'PROCESSING' WHERE id = ${id}`);
-    }),
-  );
+  await rows('BEGIN');
+  await rows(INSERT_ORDER, [id, userId]);
+  await rows(`UPDATE orders SET status = 'PROCESSING' WHERE id = $1`, [id]);
+  const { code } = await refusedAtCommit();
 
-  t.is(sqlStateOf(error), 'OM003');
+  t.is(code, 'OM003');
   t.false(await isThere(t.context, id));
 });
 
-for (const change of [
-  `start_after = '2100-01-01'`,
-  `blocked = true`,
-  `state = 'active', started_on = now()`,
-  `keep_until = '2000-01-01'`,
-]) {
-  test(`an order whose job would not run is refused: ${change}`, async (t) => {
-    const { deps } = t.context;
-    const { id: userId } = await signUp(t.context);
-    const set = { ...sql.fragment`SELECT`, sql: change };
+for (const change of UNFIT) {
+  for (const role of ['postgres', 'oms_owner']) {
+    test(`an order whose job would not run as it should is refused to ${role}: ${change}`, async (t) => {
+      const { rows, id, userId, refusedAtCommit } = await byHand(t, role);
 
-    const error = await t.throwsAsync(
-      deps.pool.transaction(async (tx) => {
-        const Row = z.object({ id: z.uuid() });
-        const { id } = await tx.one(
-          sql.type(Row)`SELECT place_order(${userId}, 'Kettle', 1) AS id`,
-        );
-        await tx.query(sql.unsafe`UPDATE pgboss.job SET ${set} WHERE id = ${id}`);
-      }),
-    );
+      await rows('BEGIN');
+      await rows(INSERT_ORDER, [id, userId]);
+      await rows(INSERT_JOB, [id]);
+      await rows(`UPDATE order_jobs SET ${change} WHERE id = $1`, [id]);
+      const { code } = await refusedAtCommit();
 
-    t.is(sqlStateOf(error), 'OM003');
-  });
+      t.is(code, 'OM003');
+      t.false(await isThere(t.context, id));
+    });
+  }
 }
 
-test('an order from before transactions were recorded can be tried again when its job is gone', async (t) => {
+for (const change of [...UNFIT, 'dropped']) {
+  test.serial(
+    `placing orders notices when what it has queued is not as it should be: ${change}`,
+    async (t) => {
+      const { deps } = t.context;
+      const { id: userId } = await signUp(t.context);
+      const [order, neighbour] = [preparedOrder(userId), preparedOrder(userId)];
+      await alterJobOf(t, order.id, change);
+
+      const error = await t.throwsAsync(
+        placeOrders(
+          deps,
+          [order, neighbour].map((each) => createPlacement(each)),
+        ),
+      );
+
+      t.is(sqlStateOf(error), 'OM003');
+      for (const { id } of [order, neighbour]) {
+        t.false(await isThere(t.context, id));
+        t.false(await hasJob(t.context, id));
+      }
+    },
+  );
+}
+
+test('an order can be tried again when its job is gone', async (t) => {
   const service = await ownService(t); // where no other test has the order in hand
   const { deps } = service;
   const { id: userId } = await signUp(service);
   const [id = ''] = await insertOrders(deps, userId, 1);
   await deps.pool.transaction(async (tx) => {
-    await tx.query(sql.unsafe`SET LOCAL session_replication_role = replica`);
-    await tx.query(
-      sql.unsafe`UPDATE orders SET status = 'FAILED', xact_id = NULL WHERE id = ${id}`,
-    );
+    await tx.query(sql.unsafe`UPDATE orders SET status = 'PROCESSING' WHERE id = ${id}`);
+    await tx.query(sql.unsafe`UPDATE orders SET status = 'FAILED' WHERE id = ${id}`);
     await tx.query(sql.unsafe`DELETE FROM pgboss.job WHERE id = ${id}`);
   });
 
@@ -93,17 +149,15 @@ test('an order from before transactions were recorded can be tried again when it
 
 test('an order cannot be put back to PENDING when its job is gone', async (t) => {
   const { deps } = t.context;
-  const { id: userId } = await signUp(t.context);
+  const { rows, userId, refused } = await byHand(t);
   const [id = ''] = await insertOrders(deps, userId, 1);
-  await deps.pool.query(sql.unsafe`UPDATE orders SET status = 'PROCESSING' WHERE id = ${id}`);
-  await deps.boss.deleteJob('process-order', id);
+  await rows(`UPDATE orders SET status = 'PROCESSING' WHERE id = $1`, [id]);
+  await rows(`DELETE FROM order_jobs WHERE id = $1`, [id]);
 
-  const error = await t.throwsAsync(
-    deps.pool.query(sql.unsafe`UPDATE orders SET status = 'PENDING' WHERE id = ${id}`),
-  );
+  const { code, hint } = await refused(`UPDATE orders SET status = 'PENDING' WHERE id = $1`, [id]);
 
-  t.is(sqlStateOf(error), 'OM003');
-  t.regex(hintOf(error), /ops\.retry_order/);
+  t.is(code, 'OM003');
+  t.regex(hint, /ops\.retry_order/);
   t.like(await lookUp(deps, id), { status: 'PROCESSING' });
 });
 
@@ -118,20 +172,43 @@ test.serial('an order that is placed from SQL is completed by a worker', async (
   t.like(await lookUp(deps, id), { status: 'COMPLETED', job: 'completed' });
 });
 
-function insertAlone({ deps }: Context, id: string, userId: string) {
-  return deps.pool.query(sql.unsafe`
-    INSERT INTO orders (id, user_id, product_name, amount) VALUES (${id}, ${userId}, 'Kettle', 1)
+type Refusal = { code: string | undefined; hint: string };
+
+/** Somebody in psql who has every right, a user, and an id for their order. */
+async function byHand(t: ExecutionContext<Context>, role = 'postgres') {
+  const { id: userId } = await signUp(t.context);
+  const { rows } = await connectDba(t, t.context, role);
+  const refused = async (...statement: Parameters<Dba['rows']>): Promise<Refusal> => {
+    const error = await t.throwsAsync<Error & Partial<Refusal>>(rows(...statement));
+    return { code: error?.code, hint: error?.hint ?? '' };
+  };
+  return { rows, id: randomUUIDv7(), userId, refused, refusedAtCommit: () => refused('COMMIT') };
+}
+
+/** Changes or drops a job whenever it is inserted, until the test ends. */
+async function alterJobOf(t: ExecutionContext<Context>, id: string, change: string): Promise<void> {
+  const { rows, value } = await connectDba(t, t.context, 'postgres');
+  const table: string = await value(
+    `SELECT format('pgboss.%I', table_name) FROM pgboss.queue WHERE name = 'process-order'`,
+  );
+  const body =
+    change === 'dropped'
+      ? 'RETURN NULL;'
+      : `NEW.${change.replace(' = ', ' := ').replace('data ||', 'NEW.data ||')}; RETURN NEW;`;
+  await rows(`
+    CREATE FUNCTION alter_job() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${body} END $$
   `);
+  await rows(`
+    CREATE TRIGGER job_99_alter BEFORE INSERT ON ${table} FOR EACH ROW
+      WHEN (NEW.id = '${id}') EXECUTE FUNCTION alter_job()
+  `);
+  t.teardown(() => rows('DROP FUNCTION alter_job CASCADE'));
 }
 
 function isThere({ deps }: Context, id: string): Promise<boolean> {
   return deps.pool.exists(sql.unsafe`SELECT FROM orders WHERE id = ${id}`);
 }
 
-function hintOf(error: unknown): string {
-  for (let e = error; e instanceof Error; e = e.cause) {
-    const { hint } = e as { hint?: unknown };
-    if (typeof hint === 'string') return hint;
-  }
-  return '';
+function hasJob({ deps }: Context, id: string): Promise<boolean> {
+  return deps.pool.exists(sql.unsafe`SELECT FROM order_jobs WHERE id = ${id}`);
 }

@@ -1,15 +1,15 @@
-import { sql } from 'slonik';
+import { sql, UniqueIntegrityConstraintViolationError } from 'slonik';
 import { z } from 'zod';
-import { enqueue, JobNotCreated } from '../db/boss.ts';
+import type { QueueName } from '../../jobs/queues.ts';
 import type { Deps } from '../deps.ts';
-import { statusChannel, wakeChannel } from '../redis/hints.ts';
+import { wakeChannel } from '../redis/hints.ts';
 import { lookUp, signUp, test, withSettings, type Context } from '../testing/context.ts';
-import { preparedOrder } from '../testing/orders.ts';
+import { insertOrders, preparedOrder } from '../testing/orders.ts';
 import { subscribe } from '../testing/subscribe.ts';
 import { until } from '../testing/until.ts';
-import { placeOrders } from './orders.ts';
+import { createPlacement, placeOrders } from './placement.ts';
 
-// Nobody works in this file's database, so each job stays as it was enqueued.
+// Nobody works in this file's database, so each job stays as it was made.
 
 test('an order and its job are committed by the same transaction', async (t) => {
   const user = await signUp(t.context);
@@ -32,14 +32,16 @@ test('an order is not stored when its job is not created', async (t) => {
   const { deps } = t.context;
   const { id: userId } = await signUp(t.context);
   const [order, neighbour] = [preparedOrder(userId), preparedOrder(userId)];
-  await enqueueAlone(deps, order.id);
+  await deps.boss.insert('process-order', [{ id: order.id, data: { order_id: order.id } }]);
 
-  const error = await t.throwsAsync(placeOrders(deps, [order, neighbour]), {
-    instanceOf: JobNotCreated,
-  });
+  await t.throwsAsync(
+    placeOrders(
+      deps,
+      [order, neighbour].map((each) => createPlacement(each)),
+    ),
+    { instanceOf: UniqueIntegrityConstraintViolationError },
+  );
 
-  t.true(error.message.includes(order.id));
-  t.false(error.message.includes(neighbour.id));
   t.false(await exists(deps, order.id));
   t.false(await exists(deps, neighbour.id));
   t.false(await hasJob(deps, neighbour.id));
@@ -49,26 +51,29 @@ test('an order that is placed twice is refused the second time and keeps its one
   const { deps } = t.context;
   const { id: userId } = await signUp(t.context);
   const order = preparedOrder(userId);
-  await placeOrders(deps, [order]);
+  await placeOrders(deps, [createPlacement(order)]);
 
-  await t.throwsAsync(placeOrders(deps, [order]), { message: /unique/ });
+  await t.throwsAsync(placeOrders(deps, [createPlacement(order)]), { message: /unique/ });
 
   t.deepEqual(await lookUp(deps, order.id), { status: 'PENDING', version: 1, job: 'created' });
 });
 
-test('a job disappears with the transaction that enqueued it', async (t) => {
-  const { boss, pool } = t.context.deps;
-  const { id } = preparedOrder('');
+test('an order and its job disappear with the transaction that made them', async (t) => {
+  const { deps } = t.context;
+  const { id: userId } = await signUp(t.context);
+  let placed = '';
 
   await t.throwsAsync(
-    pool.transaction(async (tx) => {
-      await enqueue(boss, tx, 'process-order', [{ id, data: { order_id: id } }]);
+    deps.pool.transaction(async (tx) => {
+      [placed = ''] = await insertOrders({ pool: tx }, userId, 1);
       throw new Error('rolled back');
     }),
     { message: 'rolled back' },
   );
 
-  t.false(await hasJob(t.context.deps, id));
+  t.regex(placed, /^[0-9a-f-]{36}$/);
+  t.false(await exists(deps, placed));
+  t.false(await hasJob(deps, placed));
 });
 
 test('an order is placed with its job while Redis is not there at all', async (t) => {
@@ -81,62 +86,54 @@ test('an order is placed with its job while Redis is not there at all', async (t
   t.is((await lookUp(service.deps, id)).job, 'created');
 });
 
-test('a placed order wakes the workers and is announced, each once', async (t) => {
-  const service = await withSettings(t, { REDIS_PREFIX: 'announced' });
+test('a placed order wakes the workers, once', async (t) => {
+  const service = await withSettings(t, { REDIS_PREFIX: 'woken' });
   const user = await signUp(service);
-  const { messages, wakes, changes } = await hintsOf(t, service.deps);
+  const hints = await hintsOf(t, service.deps);
 
-  const id = await user.place();
-  await until('both messages', () => messages.length >= 2);
+  await user.place();
 
-  t.deepEqual(wakes(), ['process-order']);
-  t.deepEqual(changes(), [{ id, status: 'PENDING', version: 1 }]);
+  t.deepEqual(await hints.upTo('prune'), ['process-order', 'prune']);
 });
 
-test('an order whose commit fails is neither announced nor does it wake anybody', async (t) => {
+test('an order whose commit fails wakes no worker', async (t) => {
   const service = await withSettings(t, { REDIS_PREFIX: 'refused-at-commit' });
   const user = await signUp(service);
-  const { messages, wakes, changes } = await hintsOf(t, service.deps);
+  const hints = await hintsOf(t, service.deps);
   await refuseAtCommit(service.deps, 'Doomed');
 
   const doomed = await user.request('POST', '/orders', { product_name: 'Doomed', amount: 1 });
-  const id = await user.place();
-  await until('both messages', () => messages.length >= 2);
 
   t.is(doomed.status, 500);
-  t.deepEqual(wakes(), ['process-order']);
-  t.deepEqual(changes(), [{ id, status: 'PENDING', version: 1 }]);
+  t.deepEqual(await hints.upTo('prune'), ['prune']);
 });
 
 test('hints that come faster than they can be published travel together', async (t) => {
   const { deps } = await withSettings(t, { REDIS_PREFIX: 'coalesced' });
-  const { messages, wakes, changes } = await hintsOf(t, deps);
-  const orders = Array.from({ length: 500 }, (_, version) => ({
-    id: `${version}`,
-    status: 'PENDING',
-    version,
-  }));
+  const hints = await hintsOf(t, deps);
 
-  for (const order of orders) {
-    deps.hints.wake('process-order');
-    deps.hints.announce([order]);
-  }
-  await until('the last one', () => changes().length >= orders.length);
+  for (let count = 0; count < 500; count += 1) deps.hints.wake('process-order');
 
-  t.deepEqual(changes(), orders);
-  t.true(wakes().length <= 2, `${wakes().length} wake-ups`);
-  t.true(messages.length <= 4, `${messages.length} messages`);
+  const messages = await hints.upTo('prune');
+  t.is(messages[0], 'process-order');
+  t.true(messages.length <= 3, `${messages.length} messages`);
 });
 
-async function hintsOf(t: Parameters<typeof withSettings>[0], { config }: Context['deps']) {
+/** What a process tells the workers. `upTo` gives the last hint itself: once it arrives, no other is under way. */
+async function hintsOf(
+  t: Parameters<typeof withSettings>[0],
+  { config, hints }: Pick<Context['deps'], 'config' | 'hints'>,
+) {
   const url = config.REDIS_URL ?? '';
-  const messages = await subscribe(t, url, wakeChannel(config), statusChannel(config));
-  const on = (wanted: string) =>
-    messages.filter(([channel]) => channel === wanted).map(([, text]) => text);
-  const wakes = () => on(wakeChannel(config));
-  const changes = () =>
-    on(statusChannel(config)).flatMap((text) => JSON.parse(text) as Record<string, unknown>[]);
-  return { messages, wakes, changes };
+  const messages = await subscribe(t, url, wakeChannel(config));
+  const hinted = () => messages.map(([, text]) => text);
+  return {
+    async upTo(last: QueueName) {
+      hints.wake(last);
+      await until('the last hint', () => hinted().includes(last));
+      return hinted();
+    },
+  };
 }
 
 /** Lets everything succeed up to the COMMIT of an order with this name, and refuses that. */
@@ -150,12 +147,6 @@ async function refuseAtCommit({ pool }: Deps, name: string): Promise<void> {
       DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
       WHEN (NEW.product_name = ${sql.literalValue(name)}) EXECUTE FUNCTION refuse_at_commit()
   `);
-}
-
-async function enqueueAlone({ boss, pool }: Deps, id: string): Promise<void> {
-  await pool.transaction((tx) =>
-    enqueue(boss, tx, 'process-order', [{ id, data: { order_id: id } }]),
-  );
 }
 
 function exists({ pool }: Deps, id: string): Promise<boolean> {

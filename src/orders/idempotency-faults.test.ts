@@ -36,7 +36,8 @@ test('of 40 requests with one key at the same moment on two APIs, one places the
 });
 
 test('a request whose twin is in flight is told so at once, whatever its body', async (t) => {
-  const service = await ownService(t); // the lock stops everybody who places orders
+  // The lock stops everybody who places orders; the first is to wait until the others are answered.
+  const service = await ownService(t, { INTAKE_LOCK_TIMEOUT_MS: '9000' });
   const { deps, origin } = service;
   const user = await signUp(service);
 
@@ -100,7 +101,7 @@ test('an API that is killed between its commit and its answer leaves a reply for
   const other = await startApi(t, testEnvironment(database));
   const user = await signUp(t.context);
 
-  held.hold('word of commit');
+  held.hold('answer');
   const unanswered = sendKeyed(user, doomed.origin, PLACE, 'k', KETTLE).catch(() => null);
   await until('the commit', async () => held.isHeld() && (await ordersOf(deps, user.id)) === 1);
   doomed.send('SIGKILL');
@@ -113,26 +114,47 @@ test('an API that is killed between its commit and its answer leaves a reply for
   t.is(await ordersOf(deps, user.id), 1);
 });
 
-test('an API that is killed before its commit leaves nothing, and nothing in the way of the retry', async (t) => {
+test('an API that is killed before its statement arrives leaves nothing, and nothing in the way of the retry', async (t) => {
   const { database, deps } = t.context;
   const held = await holdableDatabase(t, databaseUrl(database));
   const doomed = await startApi(t, testEnvironment(database, { DATABASE_URL: held.url }));
   const other = await startApi(t, testEnvironment(database));
   const user = await signUp(t.context);
 
-  held.hold('commit');
+  held.hold('statement');
   const unanswered = sendKeyed(user, doomed.origin, PLACE, 'k', KETTLE).catch(() => null);
-  await until('the commit to be asked for', held.isHeld);
-  const inFlight = await sendKeyed(user, other.origin, PLACE, 'k', KETTLE);
+  await until('the statement to be on its way', held.isHeld);
   doomed.send('SIGKILL');
   await Promise.all([unanswered, doomed.ended]);
-  const again = await until('the lock to be gone', async () => {
+  const again = await sendKeyed(user, other.origin, PLACE, 'k', KETTLE);
+
+  t.deepEqual([again.status, again.replayed], [201, null]);
+  t.is(await ordersOf(deps, user.id), 1);
+  t.deepEqual(await keysOf(deps, user.id), ['k']);
+});
+
+test('an API that is killed while its statement is under way leaves one order, and a reply for the retry', async (t) => {
+  const { database, deps } = t.context;
+  const doomed = await startApi(t, testEnvironment(database, { INTAKE_LOCK_TIMEOUT_MS: '9000' }));
+  const other = await startApi(t, testEnvironment(database));
+  const user = await signUp(t.context);
+
+  const { unanswered, inFlight } = await deps.pool.transaction(async (tx) => {
+    await tx.query(sql.unsafe`SELECT FROM users WHERE id = ${user.id} FOR UPDATE`);
+    const waiting = sendKeyed(user, doomed.origin, PLACE, 'k', KETTLE).catch(() => null);
+    await until('the statement to wait', () => isAwaited(tx));
+    const twin = await sendKeyed(user, other.origin, PLACE, 'k', KETTLE);
+    doomed.send('SIGKILL');
+    await doomed.ended;
+    return { unanswered: await waiting, inFlight: twin };
+  });
+  const again = await until('the statement to end', async () => {
     const reply = await sendKeyed(user, other.origin, PLACE, 'k', KETTLE);
     return reply.status !== 409 && reply;
   });
 
-  t.is(inFlight.status, 409);
-  t.deepEqual([again.status, again.replayed], [201, null]);
+  t.deepEqual([unanswered, inFlight.status], [null, 409]);
+  t.deepEqual([again.status, again.replayed], [201, 'true']);
   t.is(await ordersOf(deps, user.id), 1);
   t.deepEqual(await keysOf(deps, user.id), ['k']);
 });
@@ -160,7 +182,7 @@ test('a request whose connection is cut in the middle can be retried', async (t)
 });
 
 test('a key that somebody has stored without asking for its lock is not stored twice', async (t) => {
-  const service = await ownService(t);
+  const service = await ownService(t, { INTAKE_LOCK_TIMEOUT_MS: '9000' });
   const { deps, origin } = service;
   const user = await signUp(service);
   const earlier = await user.place();
@@ -179,6 +201,28 @@ test('a key that somebody has stored without asking for its lock is not stored t
 
   t.is(reply.status, 409);
   t.is(await ordersOf(deps, user.id), 1, 'what it had placed is rolled back');
+});
+
+test('a cancellation whose key somebody has stored without its lock is not carried out', async (t) => {
+  const { deps, origin } = t.context;
+  const user = await signUp(t.context);
+  const id = await user.place();
+  const path = `/orders/${id}/cancellation`;
+
+  const cancelling = await deps.pool.transaction(async (tx) => {
+    await tx.query(sql.unsafe`SELECT FROM orders WHERE id = ${id} FOR UPDATE`);
+    const waiting = sendKeyed(user, origin, ['PUT', path], 'k');
+    await until('the request to wait', () => isAwaited(tx));
+    await tx.query(sql.unsafe`
+      INSERT INTO idempotency_keys (user_id, method, path, key, fingerprint, status, body, order_id, expires_at)
+      VALUES (${user.id}, 'PUT', ${path}, 'k', sha256(''), 200, '{}', ${id}, now() + interval '1 hour')
+    `);
+    return { waiting };
+  });
+  const reply = await cancelling.waiting;
+
+  t.is(reply.status, 409);
+  t.is((await eventsOf(deps, id)).length, 1);
 });
 
 test('replays do not get into the way of each other', async (t) => {

@@ -7,7 +7,7 @@ import { Problem } from '../http/problem.ts';
 import { drain, lookUp, ownService, signUp, test, withSettings } from '../testing/context.ts';
 import { keyedRequest, keysOf, ordersOf, sendKeyed } from '../testing/idempotency.ts';
 import { eventsOf, preparedOrder } from '../testing/orders.ts';
-import { placeOrders } from './orders.ts';
+import { createPlacement, placeOrders } from './placement.ts';
 
 const PLACE = ['POST', '/orders'] as const;
 const KETTLE = {
@@ -279,16 +279,21 @@ test('orders that are placed together each get the reply of their own key', asyn
   const { deps } = t.context;
   const [ada, bob] = await Promise.all([signUp(t.context), signUp(t.context)]);
   const orders = [ada, bob, ada, ada, bob, ada].map(({ id }) => preparedOrder(id));
-  await placeOrders(deps, [preparedOrder(ada.id)], [keyedRequest(ada.id, 'earlier')]);
-
-  const outcomes = await placeOrders(deps, orders, [
+  const earlier = createPlacement(preparedOrder(ada.id), keyedRequest(ada.id, 'earlier'));
+  await placeOrders(deps, [earlier]);
+  const requests = [
     keyedRequest(ada.id, 'new'),
     keyedRequest(bob.id, 'new'),
     keyedRequest(ada.id, 'new'),
     keyedRequest(ada.id, 'earlier'),
     undefined,
     keyedRequest(ada.id, 'earlier', 'another body'),
-  ]);
+  ];
+
+  const outcomes = await placeOrders(
+    deps,
+    orders.map((order, index) => createPlacement(order, requests[index])),
+  );
 
   t.deepEqual(
     outcomes.map((outcome) => (outcome instanceof Problem ? outcome.slug : outcome.replayed)),

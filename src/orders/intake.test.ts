@@ -104,7 +104,8 @@ test.serial('one order of 200 that cannot be stored fails alone', async (t) => {
   const answered = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   t.deepEqual(answered.map(idIn), ids(orders).toSpliced(123, 1), 'each has its own order');
   t.deepEqual(await storedWithJob(deps, user), ids(orders).toSpliced(123, 1).sort());
-  t.true(transactions() <= 1 + 2 * Math.ceil(Math.log2(200)), `${transactions()} transactions`);
+  const count = transactions();
+  t.true(count > 1 && count <= 1 + 2 * Math.ceil(Math.log2(200)), `${count} transactions`);
 });
 
 test.serial('an order whose job cannot be created fails alone', async (t) => {
@@ -271,14 +272,14 @@ async function productsOf({ pool }: Deps, { id }: User) {
   ];
 }
 
-/** A pool that counts its transactions, those that fail too. */
+/** A pool that counts the statements that place orders, each a transaction; those that fail too. */
 function countingPool({ pool }: Deps): { pool: Deps['pool']; transactions: () => number } {
   let count = 0;
-  const transaction: Deps['pool']['transaction'] = (...args) => {
+  const one: Deps['pool']['one'] = (...args) => {
     count += 1;
-    return pool.transaction(...args);
+    return pool.one(...args);
   };
-  return { pool: { ...pool, transaction }, transactions: () => count };
+  return { pool: { ...pool, one }, transactions: () => count };
 }
 
 function idIn({ body }: StoredReply): string {

@@ -1,15 +1,17 @@
-import { sql } from 'slonik';
 import { drain, lookUp, signUp, test } from '../testing/context.ts';
+import { connectDba } from '../testing/dba.ts';
 import { insertOrders } from '../testing/orders.ts';
 
 test('an order that somebody keeps locked is retried alone, and its neighbours complete', async (t) => {
   const { deps } = t.context;
   const [locked = '', ...others] = await insertOrders(deps, (await signUp(t.context)).id, 4);
 
-  const outcomes = await deps.pool.transaction(async (tx) => {
-    await tx.query(sql.unsafe`SELECT FROM orders WHERE id = ${locked} FOR UPDATE`);
-    return drain(deps, 'process-order');
-  });
+  const { rows } = await connectDba(t, t.context, 'postgres');
+
+  await rows('BEGIN');
+  await rows('SELECT FROM orders WHERE id = $1 FOR UPDATE', [locked]);
+  const outcomes = await drain(deps, 'process-order');
+  await rows('COMMIT');
 
   t.is(outcomes.filter((outcome) => outcome === 'failed').length, 1);
   for (const id of others) t.like(await lookUp(deps, id), { status: 'COMPLETED' });

@@ -47,6 +47,7 @@ export function createProcessLoop(
   }
 
   async function keepProcessing(): Promise<void> {
+    // oxlint-disable-next-line no-unmodified-loop-condition -- close() sets it
     while (more && !closed) {
       more = false;
       try {

@@ -2,14 +2,22 @@ import type { JobWithMetadata } from 'pg-boss';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Payload } from '../../jobs/queues.ts';
-import { enqueue } from '../db/boss.ts';
 import { sqlStateOf } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
-import { claim, drain, lookUp, signUp, test, type Context } from '../testing/context.ts';
+import {
+  asWorker,
+  claim,
+  drain,
+  lookUp,
+  signUp,
+  test,
+  type Context,
+  type TestDeps,
+} from '../testing/context.ts';
 import { eventsOf, jobOf, leaveOneTry, preparedOrder, deleteJobs } from '../testing/orders.ts';
 import { runBatch } from '../worker.ts';
-import { placeOrders } from './orders.ts';
-import { processOrders } from './processing.ts';
+import { createPlacement, placeOrders } from './placement.ts';
+import { completeOrders } from './processing.ts';
 
 const REFUSE = "RAISE EXCEPTION 'this one is poison'";
 
@@ -30,13 +38,14 @@ test.serial('a batch of orders is completed by one transaction, jobs and all', a
 test.serial('a job that was made by hand for an order works as well as its own', async (t) => {
   const { deps } = t.context;
   const [order_id = ''] = await placeMany(t.context, 1);
+  const { data } = await jobOf(deps, order_id);
   await deleteJobs(deps, 'process-order');
-  const job = await deps.boss.send('process-order', { order_id });
+  await deps.boss.insert('process-order', [{ id: order_id, data }]);
 
   await drain(deps, 'process-order');
 
   t.like(await lookUp(deps, order_id), { status: 'COMPLETED', version: 3 });
-  t.is((await jobOf(deps, job ?? '')).state, 'completed');
+  t.is((await jobOf(deps, order_id)).state, 'completed');
 });
 
 test.serial('one order that cannot be processed holds up none of its neighbours', async (t) => {
@@ -141,7 +150,7 @@ test.serial(
     const jobs = await claim(deps, 'process-order');
 
     const cancelled = await user.request('PUT', `/orders/${id}/cancellation`);
-    await runBatch(deps, 'process-order', jobs);
+    await runBatch(asWorker(deps), 'process-order', jobs);
 
     t.is(cancelled.status, 200);
     t.is(jobs.length, 6);
@@ -161,7 +170,7 @@ test.serial('of 200 cancelled orders, 200 stay CANCELLED', async (t) => {
   const replies = await Promise.all(
     ids.map((id) => user.request('PUT', `/orders/${id}/cancellation`)),
   );
-  await runBatch(deps, 'process-order', early);
+  await runBatch(asWorker(deps), 'process-order', early);
   const late = await drain(deps, 'process-order');
 
   t.is(early.length, 100);
@@ -184,7 +193,7 @@ test.serial(
 
     const [replies] = await Promise.all([
       Promise.all(ids.map((id) => user.request('PUT', `/orders/${id}/cancellation`))),
-      runBatch(deps, 'process-order', jobs),
+      runBatch(asWorker(deps), 'process-order', jobs),
     ]);
 
     for (const [index, id] of ids.entries()) {
@@ -203,7 +212,7 @@ test.serial('a worker that has lost its claim leaves no trace', async (t) => {
   const jobs = await claimOrders(deps);
   await deps.boss.fail('process-order', id, { message: 'heartbeat lost' });
 
-  const results = await processOrders(deps, jobs);
+  const results = await completeOrders(asWorker(deps), jobs);
   await deps.boss.complete('process-order', jobs);
 
   t.is(results[0]?.status, 'failed');
@@ -220,10 +229,10 @@ test.serial(
     await deps.boss.fail('process-order', id, { message: 'heartbeat lost' });
     const taken = await claimOrders(deps, true);
 
-    const late = await processOrders(deps, zombie);
+    const late = await completeOrders(asWorker(deps), zombie);
     const between = await lookUp(deps, id);
-    const now = await processOrders(deps, taken);
-    await processOrders(deps, zombie);
+    const now = await completeOrders(asWorker(deps), taken);
+    await completeOrders(asWorker(deps), zombie);
 
     t.deepEqual(
       taken.map((job) => job.id),
@@ -251,9 +260,9 @@ test.serial('processing an order again changes nothing', async (t) => {
   const { deps } = t.context;
   const [id = ''] = await placeMany(t.context, 1);
   const jobs = await claimOrders(deps);
-  await processOrders(deps, jobs);
+  await completeOrders(asWorker(deps), jobs);
 
-  const again = await processOrders(deps, jobs);
+  const again = await completeOrders(asWorker(deps), jobs);
 
   t.deepEqual(again, [{ id, status: 'completed' }]);
   t.deepEqual(await lookUp(deps, id), { status: 'COMPLETED', version: 3, job: 'completed' });
@@ -287,9 +296,9 @@ test.serial('a job whose order does not exist is done with and harms nobody', as
   const { deps } = t.context;
   const [id = ''] = await placeMany(t.context, 1);
   const orphan = preparedOrder('').id;
-  await deps.pool.transaction((tx) =>
-    enqueue(deps.boss, tx, 'process-order', [{ id: orphan, data: { order_id: orphan } }]),
-  );
+  await deps.boss.insert('process-order', [
+    { id: orphan, data: { order_id: orphan, xact_id: '1' } },
+  ]);
 
   const outcomes = await drain(deps, 'process-order');
 
@@ -310,7 +319,7 @@ test.serial('when it is the database that fails, the batch is not picked apart',
   const ids = [await user.place(), await user.place({ product_name: 'Unlucky', amount: 1 })];
   const jobs = await claim(deps, 'process-order');
 
-  const error = await t.throwsAsync(runBatch(deps, 'process-order', jobs));
+  const error = await t.throwsAsync(runBatch(asWorker(deps), 'process-order', jobs));
 
   t.is(sqlStateOf(error), '57P01');
   for (const id of ids) {
@@ -326,7 +335,10 @@ test.afterEach.always('nothing is left for the next test', async (t) => {
 async function placeMany(service: Service, count: number, userId?: string): Promise<string[]> {
   const user_id = userId ?? (await signUp(service)).id;
   const orders = Array.from({ length: count }, () => preparedOrder(user_id));
-  await placeOrders(service.deps, orders);
+  await placeOrders(
+    service.deps,
+    orders.map((order) => createPlacement(order)),
+  );
   return orders.map(({ id }) => id);
 }
 
@@ -345,14 +357,14 @@ function writesOf({ pool }: Deps, ids: string[]) {
   `);
 }
 
-async function claimOrders(deps: Deps, early = false) {
+async function claimOrders(deps: TestDeps, early = false) {
   return (await claim(deps, 'process-order', { early })) as JobWithMetadata<
     Payload<'process-order'>
   >[];
 }
 
 /** Fails whatever is ready, as if a worker had tried it. */
-async function giveUp(deps: Deps): Promise<void> {
+async function giveUp(deps: TestDeps): Promise<void> {
   const jobs = await claim(deps, 'process-order');
   await deps.boss.fail('process-order', jobs, { message: 'given up by the test' });
 }
@@ -373,7 +385,7 @@ async function standInTheWay({ pool }: Deps, name: string, status: string, plpgs
   const obstacle = sql.identifier([`orders_99_${name.toLowerCase()}`]);
   const body = sql.literalValue(`BEGIN ${plpgsql}; RETURN NEW; END`);
   await pool.query(sql.unsafe`
-    CREATE FUNCTION ${obstacle}() RETURNS trigger LANGUAGE plpgsql AS ${body}
+    CREATE FUNCTION ${obstacle}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS ${body}
   `);
   await pool.query(sql.unsafe`
     CREATE TRIGGER ${obstacle} BEFORE UPDATE ON orders FOR EACH ROW

@@ -1,20 +1,24 @@
 import type { ServerResponse } from 'node:http';
-import type { Job } from 'pg-boss';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import { ClaimLost } from '../db/boss.ts';
-import type { Deps } from '../deps.ts';
-import { asWorker, claim, lookUp, ownService, signUp, test } from '../testing/context.ts';
+import {
+  asWorker,
+  claim,
+  lookUp,
+  ownService,
+  signUp,
+  test,
+  type TestDeps,
+} from '../testing/context.ts';
 import { FULFILMENT_SECRET, openFulfilment, status } from '../testing/fulfilment.ts';
 import { eventsOf, jobOf } from '../testing/orders.ts';
 import { until } from '../testing/until.ts';
 import { ends, startWorker } from '../testing/workers.ts';
-import { moveOrders } from './processing.ts';
+import { claims, WORKER_NAME, type OrderJob } from './processing.ts';
 import { createSettlement } from './settlement.ts';
 
 // Each test has a database of its own: they claim whatever is ready there.
-
-type OrderJob = Job<{ order_id: string }>;
 
 test('answers that come in together are settled by one transaction, each as it was answered', async (t) => {
   const { deps } = await ownService(t);
@@ -22,20 +26,16 @@ test('answers that come in together are settled by one transaction, each as it w
   const settlement = createSettlement(asWorker(deps));
 
   const settled = await Promise.all(
-    jobs.map((job, index) =>
-      settlement.add({
-        job,
-        verdict:
-          index % 3 === 0
-            ? { status: 'COMPLETED' }
-            : index % 3 === 1
-              ? { status: 'FAILED', reason: `refused ${index}` }
-              : { status: 'PROCESSING', reason: 'not now', seconds: 600 },
-      }),
-    ),
+    jobs.map((job, index) => {
+      if (index % 3 === 0) return settlement.end(job, { status: 'COMPLETED' });
+      if (index % 3 === 1) {
+        return settlement.end(job, { status: 'FAILED', reason: `refused ${index}` });
+      }
+      return settlement.retry(job, { status: 'PROCESSING', reason: 'not now', seconds: 600 });
+    }),
   );
 
-  t.deepEqual(settled, [true, true, true, true, true, true]);
+  t.deepEqual(settled, [true, true, undefined, true, true, undefined]);
   const states = await Promise.all(jobs.map(({ id }) => lookUp(deps, id)));
   t.deepEqual(
     states.map(({ status: reached, job }) => `${reached} ${job}`),
@@ -57,7 +57,7 @@ test('an answer to an attempt that has lost its claim takes none of the others w
   const settlement = createSettlement(asWorker(deps));
 
   const settled = await Promise.allSettled(
-    jobs.map((job) => settlement.add({ job, verdict: { status: 'COMPLETED' } })),
+    jobs.map((job) => settlement.end(job, { status: 'COMPLETED' })),
   );
 
   const rejected = settled.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
@@ -125,14 +125,14 @@ test('an order is tried again when it is due, although its neighbour still waits
 });
 
 /** Orders whose call is under way: PROCESSING, and their jobs claimed. In the order of their ids. */
-async function underWay(deps: Deps, count: number): Promise<OrderJob[]> {
+async function underWay(deps: TestDeps, count: number): Promise<OrderJob[]> {
   const user = await signUp({ deps, origin: '' });
   await deps.pool.query(sql.unsafe`
     SELECT place_order(${user.id}, 'Kettle', 34.90) FROM generate_series(1, ${count})
   `);
   const jobs = (await claim(deps, 'process-order')) as OrderJob[];
-  await asWorker(deps).pool.transaction((tx) =>
-    moveOrders(tx, jobs, { from: ['PENDING'], to: 'PROCESSING' }),
-  );
+  await asWorker(deps).pool.query(sql.unsafe`
+    SELECT id FROM take_orders(${claims(jobs)}::jsonb, ${WORKER_NAME}, 1000)
+  `);
   return jobs.sort((a, b) => (a.id < b.id ? -1 : 1));
 }

@@ -2,12 +2,15 @@ import { connect, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { listen } from '../http/server.ts';
 
-/** What can be held back: a COMMIT on its way to the database, or the database's word that it is done. */
-type Holdable = 'commit' | 'word of commit';
+/** What can be held back: the statement that places orders on its way to the database, or the answer to it. */
+type Holdable = 'statement' | 'answer';
+
+/** As part of the statement's text, or of the name under which it is prepared. */
+const PLACES_ORDERS = /place[-_]orders/;
 
 /**
  * A way to Postgres on which one step can be held back for ever, so that a test can kill a process exactly
- * before or after its commit. Everything else passes as it comes.
+ * before or after its commit, which is part of the statement. Everything else passes as it comes.
  */
 export async function holdableDatabase(t: ExecutionContext, databaseUrl: string) {
   const url = new URL(databaseUrl);
@@ -16,22 +19,22 @@ export async function holdableDatabase(t: ExecutionContext, databaseUrl: string)
   let holding: Holdable | null = null;
   let held = 0;
 
-  function pass(from: Socket, to: Socket, step: Holdable): void {
-    let isHeld = false;
-    from.on('data', (chunk) => {
-      if (holding === step && chunk.includes('COMMIT\0')) isHeld = true;
-      if (isHeld) held += 1;
-      else to.write(chunk);
-    });
-    from.on('error', () => to.destroy());
-    from.on('close', () => to.destroy());
-    sockets.add(from);
-  }
-
   const server = createServer((client) => {
     const database = connect(Number(port), hostname);
-    pass(client, database, 'commit');
-    pass(database, client, 'word of commit');
+    let isHeld: Holdable | null = null;
+    const pass = (from: Socket, to: Socket, step: Holdable) => {
+      from.on('data', (chunk) => {
+        if (step === 'statement' && PLACES_ORDERS.test(chunk.toString('latin1')))
+          isHeld ??= holding;
+        if (isHeld === step) held += 1;
+        else to.write(chunk);
+      });
+      from.on('error', () => to.destroy());
+      from.on('close', () => to.destroy());
+      sockets.add(from);
+    };
+    pass(client, database, 'statement');
+    pass(database, client, 'answer');
   });
   url.host = `127.0.0.1:${await listen(server, 0, '127.0.0.1')}`;
   t.teardown(() => {

@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { sql } from 'slonik';
+import { sql, type CommonQueryMethods } from 'slonik';
 import { z } from 'zod';
 import type { QueueName } from '../../jobs/queues.ts';
 import type { Deps, WorkerDeps } from '../deps.ts';
@@ -17,8 +17,24 @@ export function preparedOrder(user_id: string, product_name = 'Kettle'): Identif
   };
 }
 
+/**
+ * The end of a statement that has inserted orders by hand: makes the jobs of those in its `placed`. What place_orders
+ * does for everybody else.
+ */
+export const andTheirJobs = sql.fragment`
+  INSERT INTO order_jobs (id, name, data, expire_seconds, retry_limit, dead_letter)
+  SELECT placed.id, q.name, jsonb_build_object('order_id', placed.id, 'xact_id', placed.xact_id::text),
+    q.expire_seconds, q.retry_limit, q.dead_letter
+  FROM placed, pgboss.queue AS q
+  WHERE q.name = 'process-order'
+`;
+
 /** Places orders from SQL, oldest first; returns their ids. */
-export async function insertOrders({ pool }: Pick<Deps, 'pool'>, userId: string, count: number) {
+export async function insertOrders(
+  { pool }: { pool: Pick<CommonQueryMethods, 'any'> },
+  userId: string,
+  count: number,
+) {
   const Row = z.object({ id: z.uuid() });
   const rows = await pool.any(sql.type(Row)`
     SELECT place_order(${userId}, 'Kettle', 34.90) AS id FROM generate_series(1, ${count})
@@ -36,7 +52,11 @@ export function eventsOf({ pool }: Pick<Deps, 'pool'>, id: string) {
 }
 
 /** The job of an order as pg-boss has it. */
-export async function jobOf({ boss }: Pick<WorkerDeps, 'boss'>, id: string, queue: QueueName = 'process-order') {
+export async function jobOf(
+  { boss }: Pick<WorkerDeps, 'boss'>,
+  id: string,
+  queue: QueueName = 'process-order',
+) {
   const [job] = await boss.findJobs<{ order_id: string }>(queue, { id });
   if (!job) throw new Error(`queue ${queue} has no job ${id}`);
   return job;
