@@ -4,7 +4,7 @@
  * So its CPU per request is the share that HTTP has in the CPU of an order.
  */
 import { startApi, withApiParts } from '../../src/api.ts';
-import { loadConfig } from '../../src/config.ts';
+import { ApiConfig, loadConfig } from '../../src/config.ts';
 import { closeDeps, openDeps } from '../../src/deps.ts';
 import type { Intake } from '../../src/orders/intake.ts';
 import { createPlacement } from '../../src/orders/placement.ts';
@@ -22,7 +22,7 @@ const intake: Intake = {
 };
 
 await runPeer(async () => {
-  const deps = await openDeps(loadConfig(), 'api');
+  const deps = await openDeps(loadConfig(ApiConfig), 'api');
   const server = await startApi({ ...withApiParts(deps), intake });
   return async () => {
     server.closeAllConnections();

@@ -3,7 +3,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { sqlStateOf } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
-import { signUp, test } from '../testing/context.ts';
+import { signUp, test, type TestDeps } from '../testing/context.ts';
 import { andTheirJobs, eventsOf, insertOrders, preparedOrder } from '../testing/orders.ts';
 import { createPlacement, placeOrders } from './placement.ts';
 import { OrderStatus } from './schema.ts';
@@ -270,7 +270,7 @@ for (const [constraint, wrong] of [
   });
 }
 
-type Place = { origin: string; deps: Deps };
+type Place = { origin: string; deps: TestDeps };
 
 async function orderThatIs(context: Place, status: OrderStatus): Promise<string> {
   const { id: userId } = await signUp(context);
