@@ -3,7 +3,6 @@ import Koa from 'koa';
 import type { ApiDeps, Deps } from './deps.ts';
 import { docsRoutes } from './docs/routes.ts';
 import { healthRoutes } from './health/routes.ts';
-import { commonHeaders } from './http/answer.ts';
 import { jsonBody } from './http/body.ts';
 import { clientAddress } from './http/client-address.ts';
 import { exactRoutes } from './http/exact-routes.ts';
@@ -41,7 +40,6 @@ function createBareApp({ config, log, metrics }: Deps): Koa<AppState> {
   const app = new Koa<AppState>();
   app.use(clientAddress(config.TRUSTED_PROXIES));
   app.use(requestLog(log, metrics)); // around the next, so that it sees how each request ended
-  app.use(commonHeaders());
   app.use(problemDetails());
   app.on('error', (err: unknown, ctx?: { state: AppState }) => {
     const about = ctx?.state.about;

@@ -151,8 +151,19 @@ test('a request id that could do harm in a log is replaced', async (t) => {
 });
 
 test('every answer carries the headers that browsers protect their users by', async (t) => {
-  for (const path of ['/livez', '/docs', '/nowhere']) {
-    const { headers } = await send(t.context.origin, 'GET', path);
+  const user = await signUp(t.context);
+  const order = { product_name: 'Kettle', amount: '1.00' };
+
+  for (const [method, path, body] of [
+    ['GET', '/livez'],
+    ['GET', '/docs'],
+    ['GET', '/nowhere'],
+    ['GET', '/orders'],
+    ['POST', '/orders', order],
+    ['POST', '/orders', {}],
+  ] as const) {
+    const { headers } = await user.request(method, path, body);
+    t.truthy(headers.get('x-request-id'), path);
     t.is(headers.get('x-content-type-options'), 'nosniff', path);
     t.is(headers.get('x-frame-options'), 'SAMEORIGIN', path);
     t.regex(headers.get('content-security-policy') ?? '', /script-src 'self'/, path);

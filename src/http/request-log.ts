@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
+import { setHeaders } from './answer.ts';
 
 /**
  * What every request carries. `about` is what each line of the log says of it; `headers` go out with any
@@ -20,9 +21,12 @@ export function requestLog(log: Logger, metrics: Metrics): Middleware<AppState> 
     const started = performance.now();
     const sent = ctx.req.headers['x-request-id'];
     const isSane = typeof sent === 'string' && REQUEST_ID.test(sent);
-    ctx.state.about = { request_id: isSane ? sent : randomUUID() };
+    const request_id = isSane ? sent : randomUUID();
+    ctx.state.about = { request_id };
+    ctx.state.headers = ['X-Request-Id', request_id];
 
     await next();
+    if (!ctx.headerSent) setHeaders(ctx);
 
     const seconds = (performance.now() - started) / 1000;
     const route = typeof ctx._matchedRoute === 'string' ? ctx._matchedRoute : 'none';
