@@ -44,6 +44,20 @@ export async function listOurs(client: Client): Promise<Ours[]> {
   return rows;
 }
 
+/** The views and functions of ours that use tables, types or functions of the queue. */
+export async function readersOfQueue(client: Client): Promise<Ours[]> {
+  const { rows } = await client.query<Ours>(`
+    ${OURS} AND EXISTS (
+      SELECT FROM pg_depend AS d
+      LEFT JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+      CROSS JOIN LATERAL pg_identify_object(d.refclassid, d.refobjid, 0) AS used
+      WHERE coalesce(r.ev_class, d.objid) = o.oid AND used.schema = 'pgboss'
+    )
+    ORDER BY id.identity
+  `);
+  return rows;
+}
+
 /** Finds a view or function by the name that a statement gives it: `ops.queues`, `ops.f(uuid)`. */
 export async function findObject(client: Client, name: string): Promise<Ours | undefined> {
   const { rows } = await client.query<Ours>(

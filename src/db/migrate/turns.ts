@@ -8,6 +8,8 @@ import { watchLocks, type Wait } from './lock-watch.ts';
 
 /** How long all attempts together may take before migrate gives up. */
 const PATIENCE_MS = 60_000;
+/** How often the first migrates of an empty database may get in each other's way. */
+const RACES_MAX = 4;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 4000;
 
@@ -42,8 +44,9 @@ export async function inTurn(
   const deadline = Date.now() + patienceMs;
   const watch = await watchLocks(databaseUrl, await pidOf(client));
   try {
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      const error = await attempt(client, work);
+    for (let tries = 0; ; tries += 1) {
+      const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS);
+      const error = await attempt(client, work, tries < RACES_MAX);
       if (error === undefined) return;
       const waited = explainWait(error, watch.lastWait());
       if (Date.now() + pauseMs > deadline) {
@@ -65,7 +68,7 @@ export async function inTurn(
 export type TurnOptions = { databaseUrl: string; log: Logger; patienceMs?: number };
 
 /** Undefined when the work is committed, or an error after which it is worth another attempt. */
-async function attempt(client: Client, work: () => Promise<void>): Promise<unknown> {
+async function attempt(client: Client, work: () => Promise<void>, mayRace: boolean) {
   const first = !(await hasBooks(client));
   try {
     await client.query(BEGIN);
@@ -74,9 +77,9 @@ async function attempt(client: Client, work: () => Promise<void>): Promise<unkno
     await work();
     await client.query('COMMIT');
     return undefined;
-  } catch (error) {
+  } catch (error: unknown) {
     await client.query('ROLLBACK').catch(() => undefined);
-    if (isLockError(error) || (first && isRace(error))) return error;
+    if (isLockError(error) || (first && mayRace && isRace(error))) return error;
     throw error;
   }
 }
