@@ -9,8 +9,8 @@ import { splitStatements } from './migrate/statements.ts';
 type Migration = { name: string; text: string; sha256: string };
 
 /**
- * Creates the two tables in which migrate keeps its own books, unless they are there. Nobody but their
- * owner may write them.
+ * Creates the two tables in which migrate keeps its own books, unless they are there. Only their owner
+ * may write them.
  */
 export async function createBooks(client: Client): Promise<void> {
   const { rows } = await client.query<{ there: boolean }>(

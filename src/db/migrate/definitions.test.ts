@@ -108,7 +108,7 @@ for (const rights of ['SELECT', 'SELECT (one)']) {
   });
 }
 
-test('a view that somebody has changed by hand is put right', async (t) => {
+test('a view that was changed by hand is put right', async (t) => {
   const { client, migrate, sources } = await withSamples(t);
   await client.query('CREATE OR REPLACE VIEW ops.sample AS SELECT 7 AS one, 8 AS two');
 
@@ -139,6 +139,10 @@ test('views and functions that are in no file any more are dropped', async (t) =
 
   const left = (await objectsOf(client)).filter((object) => /(sample|on_top|f\(\))/.test(object));
   t.deepEqual(left, []);
+  t.deepEqual(
+    await column(client, `SELECT name FROM definitions WHERE name ~ 'sample|on_top'`),
+    [],
+  );
 });
 
 test('a view that is in no file any more is kept, and named, while others use it', async (t) => {

@@ -1,7 +1,7 @@
 import { DatabaseError, type Client } from 'pg';
 import { dropObject, findObject, hasDependents, listOurs, refuseForeignRights } from './ours.ts';
 import type { Ours } from './ours.ts';
-import { checksum, readRecords, writeRecords, type Records } from './records.ts';
+import { checksum, forgetDropped, readRecords, writeRecords, type Records } from './records.ts';
 import type { Statement } from './statements.ts';
 
 const VIEW = /^CREATE\s+OR\s+REPLACE\s+(?:RECURSIVE\s+)?VIEW\s+([\w.]+)/i;
@@ -36,15 +36,18 @@ export async function dropStale(client: Client, stale: Ours[]): Promise<void> {
     if (!present) continue; // gone along with one before
     await dropObject(client, object, 'which this version no longer has', isStale);
   }
+  if (stale.length > 0) await forgetDropped(client);
 }
 
 async function replaceAll(client: Client, statements: Statement[], unchanged: Set<string>) {
   for (let dropped = 0; dropped <= statements.length; dropped += 1) {
     await client.query('SAVEPOINT definitions');
     const before = await listOurs(client);
-    const failure = await runAll(client, statements, unchanged);
+    const changed = statements.filter((statement) => !unchanged.has(viewOf(statement) ?? ''));
+    const failure = await runAll(client, changed);
     if (!failure) {
-      await recordViews(client, statements);
+      if (changed.some((statement) => viewOf(statement) !== undefined))
+        await recordViews(client, statements);
       await client.query('RELEASE SAVEPOINT definitions');
       return untouched(before, await listOurs(client), unchanged);
     }
@@ -58,13 +61,19 @@ async function replaceAll(client: Client, statements: Statement[], unchanged: Se
 
 type Failure = { statement: Statement; error: DatabaseError };
 
-async function runAll(
-  client: Client,
-  statements: Statement[],
-  unchanged: Set<string>,
-): Promise<Failure | undefined> {
+/**
+ * Runs statements in one round trip, as tables that migrations have altered stay locked meanwhile. When
+ * one fails, runs them one by one to find out which.
+ */
+async function runAll(client: Client, statements: Statement[]): Promise<Failure | undefined> {
+  try {
+    await client.query(statements.map(({ text }) => text).join('\n;\n'));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || LOCK_ERRORS.has(error.code ?? '')) throw error;
+    await client.query('ROLLBACK TO SAVEPOINT definitions');
+  }
   for (const statement of statements) {
-    if (unchanged.has(viewOf(statement) ?? '')) continue;
     try {
       await client.query(statement.text);
     } catch (error) {
@@ -97,11 +106,9 @@ async function inTheWay(client: Client, view: string | undefined, error: Databas
   return replaceable && name ? findObject(client, name) : undefined;
 }
 
-/** The same failure; the message begins with the file. One about a lock leads to another attempt. */
+/** The same failure; the message begins with the file. */
 function inFile(statement: Statement, error: DatabaseError): Error {
-  if (!LOCK_ERRORS.has(error.code ?? '')) {
-    error.message = `sql/${statement.file}: ${error.message}`;
-  }
+  error.message = `sql/${statement.file}: ${error.message}`;
   return error;
 }
 

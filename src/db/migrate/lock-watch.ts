@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { Client } from 'pg';
 
 const LOOK_EVERY_MS = 150;
+const CONNECT_TIMEOUT_MS = 5000;
 
 /** A lock that migrate waits for, and the sessions that hold it, each as a person can read it. */
 export type Wait = { lock: string; holders: string[] };
@@ -18,12 +19,14 @@ export async function watchLocks(databaseUrl: string, pid: number): Promise<Lock
   const client = new Client({
     connectionString: databaseUrl,
     application_name: 'oms-migrate-watch',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
   });
   client.on('error', () => undefined);
   const stopped = new AbortController();
   let seen: Wait | undefined;
   const watching = (async () => {
     await client.connect();
+    await client.query('SET search_path = pg_catalog, pg_temp');
     while (!stopped.signal.aborted) {
       seen = (await waitOf(client, pid)) ?? seen;
       await setTimeout(LOOK_EVERY_MS, undefined, { signal: stopped.signal });

@@ -15,7 +15,7 @@ export const OUR_ROLES = [
   'oms_auditor',
 ];
 /** Those of them that own views and functions. */
-const OWNERS = ['oms_owner', 'oms_placer', 'oms_accounts', 'oms_door', 'oms_queue'];
+export const OWNERS = ['oms_owner', 'oms_placer', 'oms_accounts', 'oms_door', 'oms_queue'];
 
 /** A view or function of ours: what a person calls it, and which version of its row is in the catalogue. */
 export type Ours = { kind: string; name: string; oid: number; version: string };

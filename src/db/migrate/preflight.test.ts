@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
-import { migrate } from '../../migrate.ts';
+import { migrate as migrateWith } from '../../migrate.ts';
 import { ReadableError } from '../../process.ts';
 import { test } from '../../testing/context.ts';
 import { connect, emptyToMigrate } from '../../testing/migrating.ts';
@@ -58,7 +58,7 @@ test('a database in another encoding is refused', async (t) => {
   t.teardown(() => onServer(`DROP DATABASE ${name} WITH (FORCE)`));
 
   const { log } = t.context.deps;
-  await t.throwsAsync(migrate(testConfig(name), log), { message: /encoding is LATIN1/ });
+  await t.throwsAsync(migrateWith(testConfig(name), log), { message: /encoding is LATIN1/ });
 });
 
 test('a connection that goes straight to the server says which process answers', async (t) => {

@@ -34,6 +34,14 @@ export async function writeRecords(client: Client, kind: string, wanted: Records
   }
 }
 
+/** Removes the records of views that are gone. */
+export async function forgetDropped(client: Client): Promise<void> {
+  await client.query(`
+    DELETE FROM public.definitions
+    WHERE starts_with(name, 'view ') AND to_regclass(substr(name, 6)) IS NULL
+  `);
+}
+
 /**
  * Over the statements that make an object and over what Postgres says that it is, so that one which was
  * changed by hand does not count as unchanged.

@@ -19,6 +19,9 @@ const TRIGGERS = `
   FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1
 `;
 
+/** Without what changes when a trigger is made again. */
+const definitions = (all: string[]) => all.map((text) => text.replace(/ \d+ \d+ /, ' '));
+
 /** A database with two triggers more than ours, and a copy of sql/ that they are in. */
 async function withSamples(t: ExecutionContext<Context>) {
   const migrating = await migratedDatabase(t);
@@ -53,7 +56,6 @@ test('a trigger whose statement changes is replaced, a constraint trigger too', 
 
 test('a trigger that is dropped, disabled or changed by hand is put right', async (t) => {
   const { client, migrate, sources, triggers } = await withSamples(t);
-  const definitions = (all: string[]) => all.map((text) => text.replace(/ \d+ \d+ /, ' '));
   const before = definitions(await triggers());
   await client.query(`
     DROP TRIGGER users_91_sample ON users;

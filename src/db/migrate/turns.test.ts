@@ -71,7 +71,7 @@ test('a lock that is held is named, with who holds it, and migrate goes on when 
 
   t.regex(
     logged[0] ?? '',
-    /^migrate waits for AccessExclusiveLock on users, held by pid \d+ \(role \w+, application a long report, idle in transaction, transaction open for \d+ s\): .*SELECT id FROM users LIMIT 1; trying again$/,
+    /^migrate waits for AccessExclusiveLock on public\.users, held by pid \d+ \(role \w+, application a long report, idle in transaction, transaction open for \d+ s\): .*SELECT id FROM users LIMIT 1; trying again$/,
   );
   t.false(logged.join().includes('\n'));
   const columns = `SELECT attname::text FROM pg_attribute WHERE attrelid = 'users'::regclass`;
@@ -92,9 +92,31 @@ test('migrate gives up in the end, names who holds the lock, and has changed not
 
   t.regex(
     error.message,
-    /gave up after 1 s, and changed nothing: it waits for AccessExclusiveLock on users, held by pid \d+ \(/,
+    /gave up after 1 s, and changed nothing: it waits for AccessExclusiveLock on public\.users, held by pid \d+ \(/,
   );
   t.deepEqual(await column(client, `SELECT to_regclass('more')::text`), [null as never]);
+});
+
+test('a function planted in schema public is not called with the rights of a superuser', async (t) => {
+  const { client, migrate } = await migratedDatabase(t);
+  // Better matches than those of pg_catalog for how roles.sql, database.sql and migrate call them.
+  await client.query(`
+    CREATE TABLE public.called (as_whom text);
+    GRANT INSERT ON public.called TO PUBLIC;
+    CREATE FUNCTION public.pg_has_role(text, text, text) RETURNS boolean LANGUAGE sql AS
+      'INSERT INTO public.called VALUES (current_user); SELECT true';
+    CREATE FUNCTION public.format(text, text) RETURNS text LANGUAGE sql AS
+      'INSERT INTO public.called VALUES (current_user); SELECT pg_catalog.format($1, $2)';
+    CREATE FUNCTION public.has_database_privilege(text, name, text) RETURNS boolean LANGUAGE sql AS
+      'INSERT INTO public.called VALUES (current_user); SELECT true';
+  `);
+
+  await migrate();
+
+  t.deepEqual(
+    await column(client, `SELECT as_whom FROM public.called WHERE as_whom !~ '^oms_'`),
+    [],
+  );
 });
 
 test('in a deadlock with a request it is migrate that gives way, and tries again', async (t) => {

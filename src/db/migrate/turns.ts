@@ -18,7 +18,7 @@ const BEGIN = `
   SET LOCAL statement_timeout = 0;
   SET LOCAL idle_in_transaction_session_timeout = 0;
   SET LOCAL client_min_messages = warning;
-  SET LOCAL search_path = public, pg_temp;
+  SET LOCAL search_path = pg_catalog, pg_temp;
 `;
 /**
  * How long a statement waits for a lock. Who may (sql/database.sql grants it) looks for deadlocks early,
@@ -32,8 +32,8 @@ const LIMIT_LOCKS = `
 `;
 
 /**
- * Runs `work` in one transaction, one migrate at a time. When a lock is not to be had, it rolls back,
- * logs which lock and who holds it, pauses, and tries again; after a minute it throws a ReadableError
+ * Runs `work` in one transaction, one migrate at a time. When a lock is not free in time, it rolls
+ * back, logs which lock and who holds it, pauses, and tries again; after a minute it throws a ReadableError
  * that names the holder. Any other error rolls back and is thrown.
  */
 export async function inTurn(
