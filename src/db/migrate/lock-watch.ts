@@ -4,7 +4,10 @@ import { Client } from 'pg';
 const LOOK_EVERY_MS = 150;
 const CONNECT_TIMEOUT_MS = 5000;
 
-/** A lock that migrate waits for, and the sessions that hold it, each as a person can read it. */
+/**
+ * A lock that migrate waits for, and the sessions that hold it, each as a person can read it: with the
+ * beginning of its query, but without a password that is in it.
+ */
 export type Wait = { lock: string; holders: string[] };
 
 /** Looks, over a connection of its own, at which lock a session waits for and who holds it. */
@@ -61,7 +64,7 @@ async function waitOf(client: Client, pid: number): Promise<Wait | undefined> {
           a.pid, coalesce(a.usename, 'unknown'), coalesce(nullif(a.application_name, ''), 'unknown'),
           coalesce(a.state, 'state unknown'),
           coalesce(round(extract(epoch FROM clock_timestamp() - a.xact_start))::text, '?'),
-          left(regexp_replace(a.query, '\\s+', ' ', 'g'), 100))
+          left(regexp_replace(regexp_replace(a.query, '(PASSWORD\\s+).*', '\\1...', 'i'), '\\s+', ' ', 'g'), 100))
       END AS holder
     FROM pg_locks AS l
     CROSS JOIN LATERAL unnest(pg_blocking_pids(l.pid)) AS b (pid)
