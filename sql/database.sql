@@ -9,7 +9,7 @@ BEGIN
      OR NOT has_database_privilege('oms_queue', current_database(), 'CREATE') THEN
     EXECUTE format('GRANT CREATE ON DATABASE %I TO oms_owner, oms_queue', current_database());
   END IF;
-  IF NOT has_schema_privilege('oms_owner', 'public', 'CREATE') THEN
+  IF NOT has_schema_privilege('oms_owner', 'public', 'CREATE WITH GRANT OPTION') THEN
     GRANT USAGE, CREATE ON SCHEMA public TO oms_owner WITH GRANT OPTION;
   END IF;
   -- Nobody needs temporary tables here, functions and operators least of all: they could stand in for what we call.
@@ -39,5 +39,10 @@ BEGIN
     WHERE n.nspname = 'public' AND acl.grantee = 0 AND acl.privilege_type = 'CREATE'
   ) THEN
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+  END IF;
+  -- For migrate, so that in a deadlock it gives way to requests (src/db/migrate/turns.ts).
+  IF NOT has_parameter_privilege('oms_owner', 'deadlock_timeout', 'SET')
+     AND (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN
+    GRANT SET ON PARAMETER deadlock_timeout TO oms_owner;
   END IF;
 END $$;

@@ -182,8 +182,8 @@ INSERT INTO wanted VALUES
   ('oms_dba', 'EXECUTE', 'FUNCTION ops.resume_queue', 'leaves a row in ops.actions'),
   ('oms_dba', 'EXECUTE', 'FUNCTION ops.release_worker', 'leaves a row in ops.actions');
 INSERT INTO wanted
-  SELECT 'oms_dba_read', 'SELECT', format('TABLE %s', oid::regclass), 'every view of schema ops'
-  FROM pg_class WHERE relnamespace::regnamespace::text = 'ops' AND relkind = 'v';
+  SELECT 'oms_dba_read', 'SELECT', format('TABLE %s', oid::regclass), 'every view of ours in schema ops'
+  FROM pg_class WHERE relnamespace::regnamespace::text = 'ops' AND relkind = 'v' AND relowner = 'oms_owner'::regrole;
 
 -- Auditors: the invariants, and the evidence behind them.
 INSERT INTO wanted VALUES
@@ -204,8 +204,8 @@ INSERT INTO wanted VALUES
   ('oms_auditor', 'EXECUTE', 'FUNCTION audit.bound_on_progress', 'part of audit.violations'),
   ('oms_auditor', 'EXECUTE', 'FUNCTION audit.events_digest', 'recomputes the heads');
 INSERT INTO wanted
-  SELECT 'oms_auditor', 'SELECT', format('TABLE %s', oid::regclass), 'every view of schema audit'
-  FROM pg_class WHERE relnamespace::regnamespace::text = 'audit' AND relkind = 'v';
+  SELECT 'oms_auditor', 'SELECT', format('TABLE %s', oid::regclass), 'every view of ours in schema audit'
+  FROM pg_class WHERE relnamespace::regnamespace::text = 'audit' AND relkind = 'v' AND relowner = 'oms_owner'::regrole;
 
 -- pg-boss reads and writes the table of a queue by its own name.
 INSERT INTO wanted

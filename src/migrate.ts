@@ -2,6 +2,7 @@ import { Client } from 'pg';
 import { pino, type Logger } from 'pino';
 import { loadConfig, MigrateConfig } from './config.ts';
 import { dropStale, replaceDefinitions } from './db/migrate/definitions.ts';
+import { OWNERS } from './db/migrate/ours.ts';
 import { checkServer } from './db/migrate/preflight.ts';
 import { upgradeQueueSchema } from './db/migrate/queue-schema.ts';
 import { updateQueues } from './db/migrate/queues.ts';
@@ -63,14 +64,15 @@ async function migrateDefinitions(client: Client, sources: Sources): Promise<voi
   const statements = (await Promise.all(files)).flat();
   await client.query('CREATE SCHEMA IF NOT EXISTS ops; CREATE SCHEMA IF NOT EXISTS audit');
   // The owners of SECURITY DEFINER functions may create only while they are given what is theirs.
-  await client.query('GRANT CREATE ON SCHEMA public, ops, audit TO oms_placer, oms_accounts, oms_door, oms_queue');
+  const creators = OWNERS.filter((owner) => owner !== 'oms_owner').join();
+  await client.query(`GRANT CREATE ON SCHEMA public, ops, audit TO ${creators}`);
   const stale = await replaceDefinitions(
     client,
     statements.filter((statement) => !isTrigger(statement)),
   );
   await updateTriggers(client, statements.filter(isTrigger));
   await dropStale(client, stale);
-  await client.query('REVOKE CREATE ON SCHEMA public, ops, audit FROM oms_placer, oms_accounts, oms_door, oms_queue');
+  await client.query(`REVOKE CREATE ON SCHEMA public, ops, audit FROM ${creators}`);
 }
 
 if (import.meta.main) {

@@ -9,8 +9,8 @@ import { splitStatements } from './migrate/statements.ts';
 type Migration = { name: string; text: string; sha256: string };
 
 /**
- * Creates the two tables in which migrate keeps its own books, unless they are there. Nobody but their
- * owner may write them.
+ * Creates the two tables in which migrate keeps its own books, unless they are there. Only their owner
+ * may write them.
  */
 export async function createBooks(client: Client): Promise<void> {
   const { rows } = await client.query<{ there: boolean }>(
@@ -33,9 +33,9 @@ export async function createBooks(client: Client): Promise<void> {
     );
     COMMENT ON TABLE  public.migrations         IS 'One row per file of sql/migrations that was applied.';
     COMMENT ON COLUMN public.migrations.sha256  IS 'Of the file: one that was applied must not change.';
-    COMMENT ON TABLE  public.definitions        IS 'One row per trigger that migrate made.';
+    COMMENT ON TABLE  public.definitions        IS 'One row per view and trigger that migrate made.';
     COMMENT ON COLUMN public.definitions.sha256 IS
-      'Of the statement in sql/functions and of what pg_get_triggerdef() said of the trigger it made.';
+      'Of the statements in sql/ that made it, and of what Postgres then said that it was.';
   `);
 }
 

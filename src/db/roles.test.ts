@@ -7,6 +7,8 @@ import { ReadableError } from '../process.ts';
 import { ownService, signUp, test, type Context } from '../testing/context.ts';
 import { eventsOf } from '../testing/orders.ts';
 import { databaseUrl, onServer, testConfig } from '../testing/template.ts';
+import { emptyToMigrate } from '../testing/migrating.ts';
+import { OWN_SOURCES, readSql } from './migrate/sources.ts';
 import { serviceUrl } from './roles.ts';
 
 /** What each role is there for. */
@@ -113,6 +115,23 @@ test('a user without the right to migrate is told what it takes', async (t) => {
   });
 
   t.regex(error.message, /^Migrating needs a superuser, or oms_owner in a database/);
+});
+
+test('a login that is no superuser, but a member of oms_owner, migrates a prepared database', async (t) => {
+  const role = `oms_test_${randomBytes(4).toString('hex')}`;
+  const { database, client } = await emptyToMigrate(t);
+  await client.query(`CREATE ROLE ${role} LOGIN PASSWORD 'somebody' IN ROLE oms_owner`);
+  t.teardown(() => onServer(`DROP ROLE ${role}`));
+  await client.query(await readSql(OWN_SOURCES, 'database.sql'));
+  const url = new URL(databaseUrl(database));
+  [url.username, url.password] = [role, 'somebody'];
+  const config = { ...testConfig(database), DATABASE_URL: url.href };
+
+  await t.notThrowsAsync(migrate(config, pino({ level: 'silent' })));
+  await t.notThrowsAsync(migrate(config, pino({ level: 'silent' })));
+
+  const { rows } = await client.query(`SELECT FROM pg_class WHERE relowner = '${role}'::regrole`);
+  t.is(rows.length, 0);
 });
 
 test('with a password a service logs in as its role, without one it takes the role on', (t) => {

@@ -36,8 +36,10 @@ export function loginUrl(databaseUrl: string, role: LoginRole, password: string)
 export type Passwords = Partial<Record<LoginRole, string>>;
 
 /**
- * Makes sure of the roles and of what they need of this database. Runs as the user of DATABASE_URL,
- * inside the caller's transaction. Throws a ReadableError when that user lacks the rights.
+ * Makes sure of the roles and of what they need of this database, inside the caller's transaction. It
+ * works as the user of DATABASE_URL, maybe a superuser, and therefore with a search_path in which others
+ * cannot create functions; when it ends, the transaction goes on as oms_owner. Throws a ReadableError
+ * when the user lacks the rights.
  */
 export async function prepareRoles(
   client: Client,
@@ -48,7 +50,7 @@ export async function prepareRoles(
     await client.query(await readSql(sources, 'roles.sql'));
     if (await ownsDatabase(client)) await client.query(await readSql(sources, 'database.sql'));
     await setPasswords(client, passwords);
-    await client.query('SET LOCAL ROLE oms_owner');
+    await client.query('SET LOCAL ROLE oms_owner; SET LOCAL search_path = public, pg_temp');
   } catch (error) {
     throw explainMissingRights(error);
   }

@@ -50,7 +50,10 @@ async function placeOne(user: User): Promise<Outcome> {
 export const COMPLETED_ONCE = 'PENDING → PROCESSING → COMPLETED';
 
 /** How many of these orders have been through which statuses. An order that is lost is in no row. */
-export async function trailsOf({ pool }: Deps, ids: string[]): Promise<Record<string, number>> {
+export async function trailsOf(
+  { pool }: Pick<Deps, 'pool'>,
+  ids: string[],
+): Promise<Record<string, number>> {
   const Row = z.object({ trail: z.string(), orders: z.number() });
   const rows = await pool.any(sql.type(Row)`
     SELECT trail, count(*) AS orders
@@ -66,7 +69,7 @@ export async function trailsOf({ pool }: Deps, ids: string[]): Promise<Record<st
 }
 
 /** Waits until no order in the whole database is open any more. */
-export async function whenAllSettled({ pool }: Deps): Promise<void> {
+export async function whenAllSettled({ pool }: Pick<Deps, 'pool'>): Promise<void> {
   const isOpen = () =>
     pool.exists(sql.unsafe`SELECT FROM orders WHERE status IN ('PENDING', 'PROCESSING')`);
   await until('the last order', async () => !(await isOpen()));

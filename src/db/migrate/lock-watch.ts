@@ -2,8 +2,12 @@ import { setTimeout } from 'node:timers/promises';
 import { Client } from 'pg';
 
 const LOOK_EVERY_MS = 150;
+const CONNECT_TIMEOUT_MS = 5000;
 
-/** A lock that migrate waits for, and the sessions that hold it, each as a person can read it. */
+/**
+ * A lock that migrate waits for, and the sessions that hold it, each as a person can read it: with the
+ * beginning of its query, but without a password that is in it.
+ */
 export type Wait = { lock: string; holders: string[] };
 
 /** Looks, over a connection of its own, at which lock a session waits for and who holds it. */
@@ -18,12 +22,14 @@ export async function watchLocks(databaseUrl: string, pid: number): Promise<Lock
   const client = new Client({
     connectionString: databaseUrl,
     application_name: 'oms-migrate-watch',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
   });
   client.on('error', () => undefined);
   const stopped = new AbortController();
   let seen: Wait | undefined;
   const watching = (async () => {
     await client.connect();
+    await client.query('SET search_path = pg_catalog, pg_temp');
     while (!stopped.signal.aborted) {
       seen = (await waitOf(client, pid)) ?? seen;
       await setTimeout(LOOK_EVERY_MS, undefined, { signal: stopped.signal });
@@ -58,7 +64,7 @@ async function waitOf(client: Client, pid: number): Promise<Wait | undefined> {
           a.pid, coalesce(a.usename, 'unknown'), coalesce(nullif(a.application_name, ''), 'unknown'),
           coalesce(a.state, 'state unknown'),
           coalesce(round(extract(epoch FROM clock_timestamp() - a.xact_start))::text, '?'),
-          left(regexp_replace(a.query, '\\s+', ' ', 'g'), 100))
+          left(regexp_replace(regexp_replace(a.query, '(PASSWORD\\s+).*', '\\1...', 'i'), '\\s+', ' ', 'g'), 100))
       END AS holder
     FROM pg_locks AS l
     CROSS JOIN LATERAL unnest(pg_blocking_pids(l.pid)) AS b (pid)

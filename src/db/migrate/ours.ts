@@ -15,7 +15,7 @@ export const OUR_ROLES = [
   'oms_auditor',
 ];
 /** Those of them that own views and functions. */
-const OWNERS = ['oms_owner', 'oms_placer', 'oms_accounts', 'oms_door', 'oms_queue'];
+export const OWNERS = ['oms_owner', 'oms_placer', 'oms_accounts', 'oms_door', 'oms_queue'];
 
 /** A view or function of ours: what a person calls it, and which version of its row is in the catalogue. */
 export type Ours = { kind: string; name: string; oid: number; version: string };
@@ -41,6 +41,20 @@ const OURS = `
 /** The views and functions of ours that are there. */
 export async function listOurs(client: Client): Promise<Ours[]> {
   const { rows } = await client.query<Ours>(`${OURS} ORDER BY id.identity`);
+  return rows;
+}
+
+/** The views and functions of ours that use tables, types or functions of the queue. */
+export async function readersOfQueue(client: Client): Promise<Ours[]> {
+  const { rows } = await client.query<Ours>(`
+    ${OURS} AND EXISTS (
+      SELECT FROM pg_depend AS d
+      LEFT JOIN pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+      CROSS JOIN LATERAL pg_identify_object(d.refclassid, d.refobjid, 0) AS used
+      WHERE coalesce(r.ev_class, d.objid) = o.oid AND used.schema = 'pgboss'
+    )
+    ORDER BY id.identity
+  `);
   return rows;
 }
 
@@ -82,26 +96,46 @@ export async function dropObject(
   }
 }
 
-/** Throws a ReadableError when a role of others has rights on a view that is about to be dropped. */
-export async function refuseForeignRights(client: Client, view: Ours, because: string) {
-  const all = [...(await dependentsOf(client, view)).filter(({ ours }) => ours), view];
+/** Whether anything else than these objects depends on one of them. */
+export async function hasDependents(client: Client, objects: Ours[]): Promise<boolean> {
+  for (const object of objects) {
+    const dependents = await dependentsOf(client, object);
+    if (dependents.some(({ oid }) => !objects.some((other) => other.oid === oid))) return true;
+  }
+  return false;
+}
+
+/**
+ * Throws a ReadableError when a role of others has rights on something that is about to be dropped: on
+ * the object, or on what of ours depends on it. That everybody may call a function is not such a right.
+ */
+export async function refuseForeignRights(client: Client, object: Ours, because: string) {
+  const all = [...(await dependentsOf(client, object)).filter(({ ours }) => ours), object];
   const { rows } = await client.query<{ name: string; role: string }>(
-    `SELECT c.oid::regclass::text AS name,
+    `SELECT id.identity AS name,
        CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END AS role
-     FROM pg_class AS c
-     LEFT JOIN pg_attribute AS t ON t.attrelid = c.oid
-     CROSS JOIN LATERAL unnest(ARRAY[c.relacl, t.attacl]) AS item
-     CROSS JOIN LATERAL aclexplode(ARRAY[item]) AS a
-     WHERE c.oid = ANY($1) AND c.relkind = 'v' AND a.grantee <> c.relowner
-       AND NOT pg_get_userbyid(a.grantee) = ANY($2)
+     FROM (
+       SELECT 'pg_class'::regclass AS classid, oid, relowner AS owner, relacl AS acl FROM pg_class
+       UNION ALL
+       SELECT 'pg_class'::regclass, c.oid, relowner, attacl
+       FROM pg_class AS c JOIN pg_attribute ON attrelid = c.oid
+       UNION ALL
+       SELECT 'pg_proc'::regclass, oid, proowner, proacl FROM pg_proc
+     ) AS o
+     CROSS JOIN LATERAL pg_identify_object(o.classid, o.oid, 0) AS id
+     CROSS JOIN LATERAL aclexplode(o.acl) AS a
+     WHERE o.oid = ANY($1) AND id.identity = ANY($2) AND a.grantee <> o.owner
+       AND NOT pg_get_userbyid(a.grantee) = ANY($3)
+       AND NOT (a.grantee = 0 AND a.privilege_type = 'EXECUTE')
      LIMIT 1`,
-    [all.map(({ oid }) => oid), OUR_ROLES],
+    [all.map(({ oid }) => oid), all.map(({ name }) => name), OUR_ROLES],
   );
   const [found] = rows;
   if (!found) return;
+  const via = found.name === object.name ? '' : `, which depends on ${object.name}`;
   throw new ReadableError(
-    `role ${found.role} has rights on ${found.name}, which has to be dropped because of ${view.name}, ` +
-      `${because}: revoke them first, and grant them again after the migration.`,
+    `role ${found.role} has rights on ${found.name}${via}, ${because}: ` +
+      'revoke them first, and grant them again after the migration.',
   );
 }
 

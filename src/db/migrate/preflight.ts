@@ -50,20 +50,29 @@ export function reasonToRefuse(facts: ServerFacts): string | undefined {
 
 async function askServer(client: Client): Promise<ServerFacts> {
   type Row = Omit<ServerFacts, 'connectedTo' | 'answeredBy'> & { pid: number };
-  const { rows } = await client.query<Row>(`
-    SELECT current_setting('server_version_num')::integer / 10000 AS version,
+  const row = await askAlone<Row>(
+    client,
+    `SELECT current_setting('server_version_num')::integer / 10000 AS version,
       current_setting('server_encoding') AS encoding,
       pg_is_in_recovery() AS standby,
       pg_backend_pid() AS pid,
       to_regclass('public.migration_checksums') IS NOT NULL OR EXISTS (
         SELECT FROM pg_attribute
         WHERE attrelid = to_regclass('public.migrations') AND attname = 'run_on'
-      ) AS unreleased
-  `);
-  const again = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-  const [row, second] = [rows[0], again.rows[0]];
-  if (!row || !second) throw new Error('SELECT without FROM gave no row');
+      ) AS unreleased`,
+  );
+  const again = await askAlone<{ pid: number }>(client, 'SELECT pg_backend_pid() AS pid');
   const { pid, ...facts } = row;
   const connectedTo = (client as { processID?: number | null }).processID ?? null;
-  return { ...facts, connectedTo, answeredBy: [pid, second.pid] };
+  return { ...facts, connectedTo, answeredBy: [pid, again.pid] };
+}
+
+/** In a transaction of its own, and without functions that others may have put into schema public. */
+async function askAlone<R extends object>(client: Client, query: string): Promise<R> {
+  await client.query('BEGIN READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp');
+  const { rows } = await client.query<R>(query);
+  await client.query('COMMIT');
+  const [row] = rows;
+  if (!row) throw new Error('SELECT without FROM gave no row');
+  return row;
 }

@@ -1,6 +1,8 @@
 import { getConstructionPlans, getMigrationPlans } from 'pg-boss';
 import type { Client } from 'pg';
 import { ReadableError } from '../../process.ts';
+import { sqlStateOf } from '../errors.ts';
+import { dropObject, readersOfQueue, refuseForeignRights } from './ours.ts';
 
 const SCHEMA = 'pgboss';
 const PARTITION = /^(job_common|j[0-9a-f]{56})$/;
@@ -15,6 +17,8 @@ const ENVELOPE = new RegExp(
     String.raw`COMMIT;(?<after>[\s\S]*)$`,
   ].join(String.raw`\s*`),
 );
+/** Something that depends on it keeps an object from being dropped or altered. */
+const USED = new Set(['2BP01', '0A000']);
 const TRANSACTION_CONTROL =
   /\b(BEGIN|COMMIT|ROLLBACK|ABORT)\s*;|\bSTART\s+TRANSACTION\b|\bpg_advisory|\bSET\s+(LOCAL\s+)?ROLE\b/i;
 
@@ -34,26 +38,56 @@ export function withoutTransaction(text: string): string {
 
 /**
  * Creates pg-boss's schema or upgrades it, inside the caller's transaction and as the current role. What
- * is in the table pgboss.bam is not executed: index builds come from pg-boss's own text. Returns false
- * when nothing was to be done.
+ * is in the table pgboss.bam is not executed: index builds come from pg-boss's own text.
  */
-export async function upgradeQueueSchema(client: Client): Promise<boolean> {
+export async function upgradeQueueSchema(client: Client): Promise<void> {
   const construction = getConstructionPlans(SCHEMA);
   const ours = Number(/pgboss\.version\(version\) VALUES \('(\d+)'\)/.exec(construction)?.[1]);
   const installed = await installedVersion(client);
-  if (installed === ours) return false;
-  if (installed !== undefined && installed > ours) {
+  if (installed === ours) return;
+  if (installed === undefined) {
+    await client.query(withoutTransaction(construction));
+    return;
+  }
+  if (installed > ours) {
     throw new ReadableError(
       `The queue's schema has version ${installed}, and this version of the service knows ${ours}: ` +
         'a newer version has migrated this database.',
     );
   }
-  const text =
-    installed === undefined
-      ? construction
-      : getMigrationPlans(SCHEMA, installed, { partitionTables: await partitionsOf(client) });
-  await client.query(withoutTransaction(text));
-  return true;
+  const partitionTables = await partitionsOf(client);
+  const plans = getMigrationPlans(SCHEMA, installed, { partitionTables });
+  await alterQueue(client, withoutTransaction(plans));
+}
+
+/**
+ * Runs a change of the queue's tables. When it meets our views and functions that use them, those are
+ * dropped first; the definitions make them again. When something of others uses those in turn, throws a
+ * ReadableError that names it.
+ */
+export async function alterQueue(client: Client, text: string): Promise<void> {
+  await client.query('SAVEPOINT queue');
+  try {
+    await client.query(text);
+  } catch (error) {
+    if (!USED.has(sqlStateOf(error) ?? '')) throw error;
+    await client.query('ROLLBACK TO SAVEPOINT queue');
+    await dropReaders(client);
+    await client.query(text);
+  }
+  await client.query('RELEASE SAVEPOINT queue');
+}
+
+async function dropReaders(client: Client): Promise<void> {
+  const because = 'which reads tables that pg-boss changes';
+  await client.query('SET LOCAL ROLE oms_owner');
+  for (;;) {
+    const [reader] = await readersOfQueue(client);
+    if (!reader) break;
+    await refuseForeignRights(client, reader, because);
+    await dropObject(client, reader, because);
+  }
+  await client.query('SET LOCAL ROLE oms_queue');
 }
 
 async function installedVersion(client: Client): Promise<number | undefined> {

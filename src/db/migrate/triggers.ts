@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Client } from 'pg';
+import { checksum, readRecords, writeRecords } from './records.ts';
 import type { Statement } from './statements.ts';
 
 const TRIGGER =
@@ -29,20 +29,20 @@ export function isTrigger({ code }: Statement): boolean {
  */
 export async function updateTriggers(client: Client, statements: Statement[]): Promise<void> {
   const wanted = wantedTriggers(statements);
-  const recorded = await recordedTriggers(client);
+  const recorded = await readRecords(client, 'trigger');
   const live = await liveTriggers(client);
   for (const trigger of wanted) {
     const present = live.get(trigger.key);
-    if (present === undefined || recorded.get(trigger.key) !== checksum(trigger, present)) {
+    const made = present && checksum(trigger.statements, present.definition);
+    if (made === undefined || recorded.get(trigger.key) !== made) {
       await makeTrigger(client, trigger, present);
-    } else if (!present.enabled) {
-      await client.query(`ALTER TABLE ${trigger.table} ENABLE TRIGGER ${trigger.name}`);
     }
   }
-  const stale = [...recorded.keys()].filter(
-    (key) => !wanted.some((trigger) => trigger.key === key),
-  );
-  for (const key of stale) await dropTrigger(client, key, live.has(key));
+  const wantedKeys = new Set(wanted.map(({ key }) => key));
+  for (const key of recorded.keys()) {
+    if (live.has(key) && !wantedKeys.has(key)) await dropTrigger(client, key);
+  }
+  await enableAndRecord(client, wanted);
 }
 
 function wantedTriggers(statements: Statement[]): Wanted[] {
@@ -60,40 +60,29 @@ function wantedTriggers(statements: Statement[]): Wanted[] {
 }
 
 async function makeTrigger(client: Client, trigger: Wanted, present: Live | undefined) {
-  const { key, name, table, constraint, statements } = trigger;
+  const { name, table, constraint, statements } = trigger;
   // A constraint trigger cannot be replaced, nor can a trigger become one.
   if (present && (present.constraint || constraint)) {
     await client.query(`DROP TRIGGER ${name} ON ${table}`);
   }
   for (const statement of statements) await client.query(statement);
-  const made = (await liveTriggers(client)).get(key);
-  if (!made) throw new Error(`trigger ${key} is not there after it was made`);
-  if (!made.enabled) await client.query(`ALTER TABLE ${table} ENABLE TRIGGER ${name}`);
-  await client.query(
-    `INSERT INTO public.definitions (name, sha256) VALUES ($1, $2)
-     ON CONFLICT (name) DO UPDATE SET sha256 = EXCLUDED.sha256`,
-    [key, checksum(trigger, made)],
-  );
 }
 
-async function dropTrigger(client: Client, key: string, present: boolean): Promise<void> {
-  const [name, ...table] = key.split('.').toReversed();
-  if (present) await client.query(`DROP TRIGGER ${name} ON ${table.toReversed().join('.')}`);
-  await client.query('DELETE FROM public.definitions WHERE name = $1', [key]);
+async function dropTrigger(client: Client, key: string): Promise<void> {
+  const dot = key.lastIndexOf('.');
+  await client.query(`DROP TRIGGER ${key.slice(dot + 1)} ON ${key.slice(0, dot)}`);
 }
 
-/** Over what made the trigger and what it is, so that one changed by hand is noticed too. */
-function checksum({ statements }: Wanted, { definition }: Live): string {
-  return createHash('sha256')
-    .update([...statements, definition].join('\n'))
-    .digest('hex');
-}
-
-async function recordedTriggers(client: Client): Promise<Map<string, string>> {
-  const { rows } = await client.query<{ name: string; sha256: string }>(
-    'SELECT name, sha256 FROM public.definitions',
-  );
-  return new Map(rows.map(({ name, sha256 }) => [name, sha256]));
+async function enableAndRecord(client: Client, wanted: Wanted[]): Promise<void> {
+  const live = await liveTriggers(client);
+  const records = new Map<string, string>();
+  for (const { key, name, table, statements } of wanted) {
+    const trigger = live.get(key);
+    if (!trigger) throw new Error(`trigger ${key} is not there after it was made`);
+    if (!trigger.enabled) await client.query(`ALTER TABLE ${table} ENABLE TRIGGER ${name}`);
+    records.set(key, checksum(statements, trigger.definition));
+  }
+  await writeRecords(client, 'trigger', records);
 }
 
 async function liveTriggers(client: Client): Promise<Map<string, Live>> {

@@ -2,31 +2,38 @@ import { setTimeout } from 'node:timers/promises';
 import { Client, DatabaseError } from 'pg';
 import type { Logger } from 'pino';
 import { ReadableError } from '../../process.ts';
+import { sqlStateOf } from '../errors.ts';
 import { explainMissingRights } from '../roles.ts';
 import { watchLocks, type Wait } from './lock-watch.ts';
 
 /** How long all attempts together may take before migrate gives up. */
 const PATIENCE_MS = 60_000;
-/**
- * How long a statement waits for a lock. Shorter than Postgres' deadlock_timeout (1 s), so that in a
- * deadlock between migrate and a request it is migrate that gives way.
- */
-const LOCK_TIMEOUT_MS = 900;
+/** How often the first migrates of an empty database may get in each other's way. */
+const RACES_MAX = 4;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 4000;
 
 const BEGIN = `
   BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-  SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS};
   SET LOCAL statement_timeout = 0;
   SET LOCAL idle_in_transaction_session_timeout = 0;
   SET LOCAL client_min_messages = warning;
-  SET LOCAL search_path = public, pg_temp;
+  SET LOCAL search_path = pg_catalog, pg_temp;
+`;
+/**
+ * How long a statement waits for a lock. Who may (sql/database.sql grants it) looks for deadlocks early,
+ * and gives up before others look after their second: so in a deadlock with a request it is migrate that
+ * gives way. An autovacuum in the way is cancelled by the same look, which the others have to wait for.
+ */
+const LIMIT_LOCKS = `
+  SELECT CASE WHEN may THEN set_config('deadlock_timeout', '300ms', true) END,
+    set_config('lock_timeout', CASE WHEN may THEN '900ms' ELSE '2s' END, true)
+  FROM (SELECT has_parameter_privilege('deadlock_timeout', 'SET') AS may) AS privilege
 `;
 
 /**
- * Runs `work` in one transaction, one migrate at a time. When a lock is not to be had, it rolls back,
- * logs which lock and who holds it, pauses, and tries again; after a minute it throws a ReadableError
+ * Runs `work` in one transaction, one migrate at a time. When a lock is not free in time, it rolls
+ * back, logs which lock and who holds it, pauses, and tries again; after a minute it throws a ReadableError
  * that names the holder. Any other error rolls back and is thrown.
  */
 export async function inTurn(
@@ -37,8 +44,9 @@ export async function inTurn(
   const deadline = Date.now() + patienceMs;
   const watch = await watchLocks(databaseUrl, await pidOf(client));
   try {
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      const error = await attempt(client, work);
+    for (let tries = 0; ; tries += 1) {
+      const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS);
+      const error = await attempt(client, work, tries < RACES_MAX);
       if (error === undefined) return;
       const waited = explainWait(error, watch.lastWait());
       if (Date.now() + pauseMs > deadline) {
@@ -60,17 +68,18 @@ export async function inTurn(
 export type TurnOptions = { databaseUrl: string; log: Logger; patienceMs?: number };
 
 /** Undefined when the work is committed, or an error after which it is worth another attempt. */
-async function attempt(client: Client, work: () => Promise<void>): Promise<unknown> {
+async function attempt(client: Client, work: () => Promise<void>, mayRace: boolean) {
   const first = !(await hasBooks(client));
   try {
     await client.query(BEGIN);
+    await client.query(LIMIT_LOCKS);
     if (!first) await takeTurn(client);
     await work();
     await client.query('COMMIT');
     return undefined;
-  } catch (error) {
+  } catch (error: unknown) {
     await client.query('ROLLBACK').catch(() => undefined);
-    if (isLockError(error) || (first && isRace(error))) return error;
+    if (isLockError(error) || (first && mayRace && isRace(error))) return error;
     throw error;
   }
 }
@@ -91,14 +100,13 @@ function isLockError(error: unknown): boolean {
   if (!(error instanceof DatabaseError)) return false;
   if (error.code === '55P03' || error.code === '40P01') return true;
   // Another database of this server is being migrated: roles belong to the whole server.
+  if (error.code === '23505') return error.schema === 'pg_catalog';
   return error.code === 'XX000' && error.message.startsWith('tuple concurrently');
 }
 
 /** Two migrates of an empty database have made the same object. */
 function isRace(error: unknown): boolean {
-  if (!(error instanceof DatabaseError)) return false;
-  if (error.code === '23505') return error.schema === 'pg_catalog';
-  return ['42P06', '42P07', '42710', '42723'].includes(error.code ?? '');
+  return ['42P06', '42P07', '42710', '42723'].includes(sqlStateOf(error) ?? '');
 }
 
 function explainWait(error: unknown, wait: Wait | undefined): string {

@@ -1,0 +1,53 @@
+import { createHash } from 'node:crypto';
+import type { Client } from 'pg';
+
+/**
+ * What migrate remembers of the views and triggers that it made, in the table definitions: replacing
+ * either locks out others until the transaction ends, so one that is as it should be is left alone.
+ */
+export type Records = Map<string, string>;
+
+/** Reads the records of one kind: `view` or `trigger`. Their keys are without the kind. */
+export async function readRecords(client: Client, kind: string): Promise<Records> {
+  const { rows } = await client.query<{ name: string; sha256: string }>(
+    `SELECT substr(name, length($1) + 2) AS name, sha256 FROM public.definitions
+     WHERE starts_with(name, $1 || ' ')`,
+    [kind],
+  );
+  return new Map(rows.map(({ name, sha256 }) => [name, sha256]));
+}
+
+/** Brings the records of one kind to what is given, and writes only what differs. */
+export async function writeRecords(client: Client, kind: string, wanted: Records): Promise<void> {
+  const present = await readRecords(client, kind);
+  for (const [name, sha256] of wanted) {
+    if (present.get(name) === sha256) continue;
+    await client.query(
+      `INSERT INTO public.definitions (name, sha256) VALUES ($1, $2)
+       ON CONFLICT (name) DO UPDATE SET sha256 = EXCLUDED.sha256`,
+      [`${kind} ${name}`, sha256],
+    );
+  }
+  for (const name of present.keys()) {
+    if (wanted.has(name)) continue;
+    await client.query('DELETE FROM public.definitions WHERE name = $1', [`${kind} ${name}`]);
+  }
+}
+
+/** Removes the records of views that are gone. */
+export async function forgetDropped(client: Client): Promise<void> {
+  await client.query(`
+    DELETE FROM public.definitions
+    WHERE starts_with(name, 'view ') AND to_regclass(substr(name, 6)) IS NULL
+  `);
+}
+
+/**
+ * Over the statements that make an object and over what Postgres says that it is, so that one which was
+ * changed by hand does not count as unchanged.
+ */
+export function checksum(statements: string[], definition: string): string {
+  return createHash('sha256')
+    .update([...statements, definition].join('\n'))
+    .digest('hex');
+}
