@@ -56,9 +56,11 @@ BEGIN
       SELECT f.id
       FROM (
         SELECT DISTINCT ON (r.user_id, r.method, r.path, r.key) r.id, r.user_id, r.method, r.path, r.key
-        FROM jsonb_to_recordset(batch) AS r(id uuid, user_id uuid, method text, path text, key text)
+        FROM ROWS FROM (
+          jsonb_to_recordset(batch) AS (id uuid, user_id uuid, method text, path text, key text)
+        ) WITH ORDINALITY AS r(id, user_id, method, path, key, place)
         WHERE r.key IS NOT NULL
-        ORDER BY r.user_id, r.method, r.path, r.key, r.id
+        ORDER BY r.user_id, r.method, r.path, r.key, r.place
       ) AS f
       WHERE pg_try_advisory_xact_lock(idempotency_lock(f.user_id, f.method, f.path, f.key))
     );

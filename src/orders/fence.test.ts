@@ -20,6 +20,8 @@ import { claims, fenced, WORKER_NAME, type OrderJob } from './processing.ts';
 
 // A worker that was silent for a while, and comes back with an attempt that is no longer its own. Whatever has become of
 // the job meanwhile, what the worker asks for is refused, and so is what it asks for in the same breath for others.
+//
+// Serial, since each test makes a database of its own.
 
 type Service = Pick<Context, 'deps' | 'origin' | 'database'>;
 type Claimed = JobWithMetadata & OrderJob;
@@ -78,7 +80,7 @@ const doors: Record<string, (service: Service, jobs: Claimed[]) => Promise<reado
 
 for (const [how, lose] of Object.entries(losses)) {
   for (const [name, door] of Object.entries(doors)) {
-    test(`${name} refuses the whole batch of a stale attempt: ${how}`, async (t) => {
+    test.serial(`${name} refuses the whole batch of a stale attempt: ${how}`, async (t) => {
       const { service, jobs } = await claimedOrders(t, 3);
       const [first, stale, last] = jobs as [Claimed, Claimed, Claimed];
       const current = await lose(service, stale, 'process-order');
@@ -98,7 +100,7 @@ for (const [how, lose] of Object.entries(losses)) {
     });
   }
 
-  test(`take_orders takes no order of a stale attempt: ${how}`, async (t) => {
+  test.serial(`take_orders takes no order of a stale attempt: ${how}`, async (t) => {
     const { service, jobs } = await claimedOrders(t, 3);
     const [first, stale, last] = jobs as [Claimed, Claimed, Claimed];
     const current = await lose(service, stale, 'process-order');
@@ -120,63 +122,76 @@ for (const [how, lose] of Object.entries(losses)) {
   });
 }
 
-test('an attempt that has taken its order cannot end it once an operator has tried it again', async (t) => {
-  const { service, jobs } = await claimedOrders(t, 1);
-  const [stale] = jobs as [Claimed];
-  await takeOrders(service, [stale]);
-  await goSilent(service, 'process-order', stale.id);
-  await retryOrder(service, stale.id);
+test.serial(
+  'an attempt that has taken its order cannot end it once an operator has tried it again',
+  async (t) => {
+    const { service, jobs } = await claimedOrders(t, 1);
+    const [stale] = jobs as [Claimed];
+    await takeOrders(service, [stale]);
+    await goSilent(service, 'process-order', stale.id);
+    await retryOrder(service, stale.id);
 
-  for (const door of Object.values(doors)) {
-    await t.throwsAsync(door(service, [stale]), { instanceOf: ClaimLost }); // nobody has claimed it yet
-  }
-
-  t.deepEqual(await lookUp(service.deps, stale.id), {
-    status: 'PENDING',
-    version: 3,
-    job: 'retry',
-  });
-});
-
-test('an attempt that was rescued is lost before another worker claims the job', async (t) => {
-  const { service, jobs } = await claimedOrders(t, 2);
-  const [stale, other] = jobs as [Claimed, Claimed];
-  await rescue(service, 'process-order', stale.id);
-
-  for (const door of Object.values(doors)) {
-    await t.throwsAsync(door(service, [other, stale]), { instanceOf: ClaimLost });
-  }
-  t.deepEqual(await takeOrders(service, [stale]), []);
-
-  t.deepEqual(await lookUp(service.deps, stale.id), {
-    status: 'PENDING',
-    version: 1,
-    job: 'retry',
-  });
-  t.deepEqual(await lookUp(service.deps, other.id), {
-    status: 'PENDING',
-    version: 1,
-    job: 'active',
-  });
-});
-
-test('an attempt cannot be passed off as another by naming other data or another count', async (t) => {
-  const { service, jobs } = await claimedOrders(t, 1);
-  const [job] = jobs as [Claimed];
-
-  for (const forged of [
-    { ...job, retryCount: job.retryCount + 1 },
-    { ...job, data: { ...job.data, xact_id: '3' } },
-    { ...job, data: { order_id: job.id } },
-  ]) {
     for (const door of Object.values(doors)) {
-      await t.throwsAsync(door(service, [forged]), { instanceOf: ClaimLost });
+      await t.throwsAsync(door(service, [stale]), { instanceOf: ClaimLost }); // nobody has claimed it yet
     }
-    t.deepEqual(await takeOrders(service, [forged]), []);
-  }
 
-  t.deepEqual(await lookUp(service.deps, job.id), { status: 'PENDING', version: 1, job: 'active' });
-});
+    t.deepEqual(await lookUp(service.deps, stale.id), {
+      status: 'PENDING',
+      version: 3,
+      job: 'retry',
+    });
+  },
+);
+
+test.serial(
+  'an attempt that was rescued is lost before another worker claims the job',
+  async (t) => {
+    const { service, jobs } = await claimedOrders(t, 2);
+    const [stale, other] = jobs as [Claimed, Claimed];
+    await rescue(service, 'process-order', stale.id);
+
+    for (const door of Object.values(doors)) {
+      await t.throwsAsync(door(service, [other, stale]), { instanceOf: ClaimLost });
+    }
+    t.deepEqual(await takeOrders(service, [stale]), []);
+
+    t.deepEqual(await lookUp(service.deps, stale.id), {
+      status: 'PENDING',
+      version: 1,
+      job: 'retry',
+    });
+    t.deepEqual(await lookUp(service.deps, other.id), {
+      status: 'PENDING',
+      version: 1,
+      job: 'active',
+    });
+  },
+);
+
+test.serial(
+  'an attempt cannot be passed off as another by naming other data or another count',
+  async (t) => {
+    const { service, jobs } = await claimedOrders(t, 1);
+    const [job] = jobs as [Claimed];
+
+    for (const forged of [
+      { ...job, retryCount: job.retryCount + 1 },
+      { ...job, data: { ...job.data, xact_id: '3' } },
+      { ...job, data: { order_id: job.id } },
+    ]) {
+      for (const door of Object.values(doors)) {
+        await t.throwsAsync(door(service, [forged]), { instanceOf: ClaimLost });
+      }
+      t.deepEqual(await takeOrders(service, [forged]), []);
+    }
+
+    t.deepEqual(await lookUp(service.deps, job.id), {
+      status: 'PENDING',
+      version: 1,
+      job: 'active',
+    });
+  },
+);
 
 /** How a worker that has claimed a dead letter loses it. */
 const letterLosses: Record<string, (service: Service, letter: Claimed) => Promise<unknown>> = {
@@ -199,7 +214,7 @@ const letterLosses: Record<string, (service: Service, letter: Claimed) => Promis
 };
 
 for (const [how, lose] of Object.entries(letterLosses)) {
-  test(`fail_orders refuses the whole batch of a stale attempt: ${how}`, async (t) => {
+  test.serial(`fail_orders refuses the whole batch of a stale attempt: ${how}`, async (t) => {
     const service = await ownService(t);
     const { id: userId } = await signUp(service);
     const orders = await insertOrders(service.deps, userId, 2);

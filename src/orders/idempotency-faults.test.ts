@@ -35,36 +35,41 @@ test('of 40 requests with one key at the same moment on two APIs, one places the
   }
 });
 
-test('a request whose twin is in flight is told so at once, whatever its body', async (t) => {
-  // The lock stops everybody who places orders; the first is to wait until the others are answered.
-  const service = await ownService(t, { INTAKE_LOCK_TIMEOUT_MS: '9000' });
-  const { deps, origin } = service;
-  const user = await signUp(service);
+// Serial are those that have a database or an API of their own.
 
-  const { placing, twins } = await deps.pool.transaction(async (tx) => {
-    await tx.query(sql.unsafe`LOCK TABLE orders IN SHARE MODE`);
-    const first = sendKeyed(user, origin, PLACE, 'k', KETTLE);
-    await until('the first to wait', () => isAwaited(tx));
-    return {
-      placing: first,
-      twins: [
-        await sendKeyed(user, origin, PLACE, 'k', KETTLE),
-        await sendKeyed(user, origin, PLACE, 'k', TEAPOT),
-      ],
-    };
-  });
-  const placed = await placing;
-  const again = await sendKeyed(user, origin, PLACE, 'k', KETTLE);
+test.serial(
+  'a request whose twin is in flight is told so at once, whatever its body',
+  async (t) => {
+    // The lock stops everybody who places orders; the first is to wait until the others are answered.
+    const service = await ownService(t, { INTAKE_LOCK_TIMEOUT_MS: '9000' });
+    const { deps, origin } = service;
+    const user = await signUp(service);
 
-  for (const twin of twins) {
-    t.is(twin.status, 409);
-    t.is(twin.headers.get('retry-after'), '1');
-    t.like(JSON.parse(twin.text), { type: '/problems/idempotency-key-in-use', status: 409 });
-  }
-  t.deepEqual([placed.status, placed.replayed], [201, null]);
-  t.is(again.text, placed.text);
-  t.is(await ordersOf(deps, user.id), 1);
-});
+    const { placing, twins } = await deps.pool.transaction(async (tx) => {
+      await tx.query(sql.unsafe`LOCK TABLE orders IN SHARE MODE`);
+      const first = sendKeyed(user, origin, PLACE, 'k', KETTLE);
+      await until('the first to wait', () => isAwaited(tx));
+      return {
+        placing: first,
+        twins: [
+          await sendKeyed(user, origin, PLACE, 'k', KETTLE),
+          await sendKeyed(user, origin, PLACE, 'k', TEAPOT),
+        ],
+      };
+    });
+    const placed = await placing;
+    const again = await sendKeyed(user, origin, PLACE, 'k', KETTLE);
+
+    for (const twin of twins) {
+      t.is(twin.status, 409);
+      t.is(twin.headers.get('retry-after'), '1');
+      t.like(JSON.parse(twin.text), { type: '/problems/idempotency-key-in-use', status: 409 });
+    }
+    t.deepEqual([placed.status, placed.replayed], [201, null]);
+    t.is(again.text, placed.text);
+    t.is(await ordersOf(deps, user.id), 1);
+  },
+);
 
 test('a cancellation whose twin is in flight is told so at once; another key waits its turn', async (t) => {
   const { deps, origin } = t.context;
@@ -159,7 +164,7 @@ test('an API that is killed while its statement is under way leaves one order, a
   t.deepEqual(await keysOf(deps, user.id), ['k']);
 });
 
-test('a request whose connection is cut in the middle can be retried', async (t) => {
+test.serial('a request whose connection is cut in the middle can be retried', async (t) => {
   const service = await ownService(t);
   const { deps, origin } = service;
   const user = await signUp(service);
@@ -181,27 +186,30 @@ test('a request whose connection is cut in the middle can be retried', async (t)
   t.is(await ordersOf(deps, user.id), 1);
 });
 
-test('a key that somebody has stored without asking for its lock is not stored twice', async (t) => {
-  const service = await ownService(t, { INTAKE_LOCK_TIMEOUT_MS: '9000' });
-  const { deps, origin } = service;
-  const user = await signUp(service);
-  const earlier = await user.place();
+test.serial(
+  'a key that somebody has stored without asking for its lock is not stored twice',
+  async (t) => {
+    const service = await ownService(t, { INTAKE_LOCK_TIMEOUT_MS: '9000' });
+    const { deps, origin } = service;
+    const user = await signUp(service);
+    const earlier = await user.place();
 
-  const placing = await deps.pool.transaction(async (tx) => {
-    await tx.query(sql.unsafe`LOCK TABLE orders IN SHARE MODE`);
-    const waiting = sendKeyed(user, origin, PLACE, 'k', KETTLE);
-    await until('the request to wait', () => isAwaited(tx));
-    await tx.query(sql.unsafe`
+    const placing = await deps.pool.transaction(async (tx) => {
+      await tx.query(sql.unsafe`LOCK TABLE orders IN SHARE MODE`);
+      const waiting = sendKeyed(user, origin, PLACE, 'k', KETTLE);
+      await until('the request to wait', () => isAwaited(tx));
+      await tx.query(sql.unsafe`
       INSERT INTO idempotency_keys (user_id, method, path, key, fingerprint, status, body, order_id, expires_at)
       VALUES (${user.id}, 'POST', '/orders', 'k', sha256(''), 201, '{}', ${earlier}, now() + interval '1 hour')
     `);
-    return { waiting };
-  });
-  const reply = await placing.waiting;
+      return { waiting };
+    });
+    const reply = await placing.waiting;
 
-  t.is(reply.status, 409);
-  t.is(await ordersOf(deps, user.id), 1, 'what it had placed is rolled back');
-});
+    t.is(reply.status, 409);
+    t.is(await ordersOf(deps, user.id), 1, 'what it had placed is rolled back');
+  },
+);
 
 test('a cancellation whose key somebody has stored without its lock is not carried out', async (t) => {
   const { deps, origin } = t.context;
@@ -225,7 +233,7 @@ test('a cancellation whose key somebody has stored without its lock is not carri
   t.is((await eventsOf(deps, id)).length, 1);
 });
 
-test('replays do not get into the way of each other', async (t) => {
+test.serial('replays do not get into the way of each other', async (t) => {
   const { deps, origin } = await withSettings(t, {});
   const user = await signUp({ deps, origin });
   const first = await sendKeyed(user, origin, PLACE, 'k', KETTLE);
