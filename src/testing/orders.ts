@@ -36,7 +36,11 @@ export function eventsOf({ pool }: Pick<Deps, 'pool'>, id: string) {
 }
 
 /** The job of an order as pg-boss has it. */
-export async function jobOf({ boss }: Pick<WorkerDeps, 'boss'>, id: string, queue: QueueName = 'process-order') {
+export async function jobOf(
+  { boss }: Pick<WorkerDeps, 'boss'>,
+  id: string,
+  queue: QueueName = 'process-order',
+) {
   const [job] = await boss.findJobs<{ order_id: string }>(queue, { id });
   if (!job) throw new Error(`queue ${queue} has no job ${id}`);
   return job;
