@@ -38,8 +38,6 @@ test.serial('an attempt that another has taken over cannot be failed', async (t)
 });
 
 test('the back-off doubles from try to try, up to the limit of its queue', (t) => {
-  const attempt = (retryCount: number) => ({ id: randomUUIDv7(), retryCount });
-
   for (const [retryCount, most] of [
     [0, 2],
     [1, 4],
@@ -47,7 +45,7 @@ test('the back-off doubles from try to try, up to the limit of its queue', (t) =
     [11, 300],
     [100, 300],
   ] as const) {
-    const seconds = backOffSeconds('process-order', attempt(retryCount));
+    const seconds = backOffSeconds('process-order', { id: randomUUIDv7(), retryCount });
     t.true(seconds >= Math.min(most / 2, 300) && seconds <= most, `${retryCount}: ${seconds} s`);
   }
 });

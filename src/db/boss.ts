@@ -2,7 +2,7 @@
  * The client of the queue, for workers. pg-boss claims, retries, dead-letters, supervises and schedules; jobs of orders
  * are made by place_orders and settled by the doors in sql/functions.
  */
-import pg from 'pg';
+import { Pool } from 'pg';
 import { PgBoss, type CommandResponse, type Db, type JobAttempt, type JobResult } from 'pg-boss';
 import type { Logger } from 'pino';
 import { sql, type DatabasePool } from 'slonik';
@@ -39,7 +39,7 @@ export function createQueue(
   log: Logger,
   { supervise = true } = {},
 ): Queue {
-  const pool = new pg.Pool({
+  const pool = new Pool({
     connectionString: config.DATABASE_URL,
     application_name: 'oms-worker-queue',
     max: config.QUEUE_POOL_SIZE_MAX,
@@ -76,7 +76,7 @@ export function createQueue(
 }
 
 /** Lends a pool to pg-boss, with what a worker may do. */
-function workerDb(pool: pg.Pool): Db {
+function workerDb(pool: Pool): Db {
   const claims = new Map<string, string>();
   return {
     async executeSql(text, values = []) {

@@ -160,7 +160,7 @@ test.serial(
 
     await deps.boss.supervise('process-order');
     const queued = await metricsOf(origin);
-    await drain(deps, 'process-order');
+    await drain({ ...deps, boss: t.context.deps.boss }, 'process-order');
     await deps.boss.supervise('process-order');
     const drained = await metricsOf(origin);
 

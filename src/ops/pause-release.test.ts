@@ -38,6 +38,46 @@ test('a queue that an operator pauses is not worked until it is resumed, on the 
   t.like(actions[0]?.before, { paused: true, by: 'oms_dba', reason: 'warehouse moves' });
 });
 
+test('a worker that claims nothing is shown for its queues with nothing in hand, and not for one that is paused', async (t) => {
+  const service = await ownService(t);
+  await startWorker(t, service);
+  const user = await signUp(service);
+  const dba = await connectDba(t, service);
+  const explain = (id: string) => dba.value('SELECT ops.explain_job($1)', [id]);
+  const shown = () =>
+    dba.rows(`SELECT pid, state, jobs, 'process-order' = ANY (queues) AS works FROM ops.workers`);
+  const whenShown = (works: boolean) =>
+    until(`a worker that ${works ? 'works' : 'lets go of'} the queue`, async () => {
+      const [row] = await shown();
+      return row?.works === works && shown();
+    });
+
+  const atWork = await whenShown(true);
+  const done = await user.place();
+  await ends(service.deps, done, 'COMPLETED');
+  await dba.value(`SELECT ops.pause_queue('process-order', 'warehouse moves')`);
+  const whilePaused = await whenShown(false);
+  const id = await user.place();
+  const waiting = await explain(id);
+  await service.deps.boss.update('process-order', undefined, { id, startAfter: 3600 });
+  await dba.value(`SELECT ops.resume_queue('process-order', 'it has moved')`);
+  const afterwards = await whenShown(true);
+  const later = await explain(id);
+  await service.deps.boss.update('process-order', undefined, { id, startAfter: 0 });
+  await ends(service.deps, id, 'COMPLETED');
+
+  const alive = { pid: process.pid, state: 'alive', jobs: 0 };
+  t.deepEqual(atWork, [{ ...alive, works: true }]);
+  t.deepEqual(whilePaused, [{ ...alive, works: false }]);
+  t.deepEqual(afterwards, [{ ...alive, works: true }]);
+  t.regex(await explain(done), /order COMPLETED\nCompleted at .* ago\), by attempt 1\.$/);
+  t.regex(waiting, /order PENDING\nPaused: oms_dba paused the queue at /);
+  t.notRegex(waiting, /No worker/);
+  t.regex(later, /order PENDING\nScheduled: it is not to start before /);
+  t.notRegex(later, /No worker|Paused/);
+  t.deepEqual(await dba.rows('SELECT job_id FROM ops.jobs WHERE worker_id IS NOT NULL'), []);
+});
+
 test('what a worker has had in hand since before a pause is shown beside what it took after it', async (t) => {
   const { promise, resolve: answer } = Promise.withResolvers<void>();
   const { calls, url } = await openFulfilment(t, async (response, call) => {

@@ -177,7 +177,11 @@ export async function signUp({
  * Works off everything that is ready in a queue, here and now, through the worker's own `runBatch`:
  * no polling, no sleeping. `early` also takes the jobs whose retry is not due yet.
  */
-export async function drain(deps: WorkerDeps, queue: QueueName, { early = false, batchSize = 100 } = {}) {
+export async function drain(
+  deps: WorkerDeps,
+  queue: QueueName,
+  { early = false, batchSize = 100 } = {},
+) {
   const outcomes: string[] = [];
   for (;;) {
     const jobs = await claim(deps, queue, { early, batchSize });
@@ -194,14 +198,22 @@ export async function drain(deps: WorkerDeps, queue: QueueName, { early = false,
 }
 
 // What pg-boss does with the outcome `deadletter` is not to be had from outside; this ends the same.
-async function useUpRetries({ pool }: Pick<Deps, 'pool'>, queue: QueueName, id: string): Promise<void> {
+async function useUpRetries(
+  { pool }: Pick<Deps, 'pool'>,
+  queue: QueueName,
+  id: string,
+): Promise<void> {
   await pool.query(sql.unsafe`
     UPDATE pgboss.job SET retry_limit = retry_count WHERE name = ${queue} AND id = ${id}
   `);
 }
 
 /** Claims jobs as a worker would, and leaves them claimed. */
-export async function claim(deps: WorkerDeps, queue: QueueName, { early = false, batchSize = 100 } = {}) {
+export async function claim(
+  deps: WorkerDeps,
+  queue: QueueName,
+  { early = false, batchSize = 100 } = {},
+) {
   const options = { includeMetadata: true, batchSize, ignoreStartAfter: early } as const;
   const jobs: JobWithMetadata[] = await deps.boss.fetch<object>(queue, options);
   for (const job of jobs) job.signal ??= new AbortController().signal;
