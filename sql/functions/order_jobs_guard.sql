@@ -39,7 +39,7 @@ BEGIN
 
   IF placed.status IN ('PENDING', 'PROCESSING') THEN
     has_job := EXISTS (
-      SELECT FROM order_jobs AS j WHERE j.name = 'process-order' AND j.id = placed.id AND j.state < 'completed'
+      SELECT FROM order_jobs AS j WHERE j.name = 'process-order' AND j.id = placed.id AND j.state < 'completed' AND NOT j.blocked
     );
     has_dead := EXISTS (
       SELECT FROM pgboss.job AS d
@@ -76,9 +76,9 @@ CREATE CONSTRAINT TRIGGER order_jobs_20_require_written AFTER INSERT
   FOR EACH ROW WHEN (current_user NOT IN ('oms_door', 'oms_placer') AND current_setting('is_superuser') = 'off')
   EXECUTE FUNCTION order_jobs_require();
 
-CREATE CONSTRAINT TRIGGER order_jobs_30_require_settled AFTER UPDATE OF state
+CREATE CONSTRAINT TRIGGER order_jobs_30_require_settled AFTER UPDATE OF state, blocked
   ON pgboss.j926fb04c4ab3cbee69d4595a350e63c2f9d66f1b28f93ba48011350b DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW WHEN ((OLD.state < 'completed') <> (NEW.state < 'completed')
+  FOR EACH ROW WHEN (((OLD.state < 'completed') <> (NEW.state < 'completed') OR NEW.blocked)
     AND current_user <> 'oms_door' AND current_setting('is_superuser') = 'off')
   EXECUTE FUNCTION order_jobs_require();
 

@@ -22,8 +22,7 @@ BEGIN
           AND (completed_on IS NULL OR isfinite(completed_on))
           AND (started_on IS NULL OR isfinite(started_on) AND started_on <= now() + interval '1 minute')
           AND (heartbeat_on IS NULL OR isfinite(heartbeat_on) AND heartbeat_on <= now() + interval '1 minute')
-        ),
-        ADD CONSTRAINT job_blocked_ck CHECK (NOT blocked)
+        )
     $add$, jobs);
   END LOOP;
 END $$;

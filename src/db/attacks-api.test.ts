@@ -7,7 +7,7 @@ import {
   type Attack,
 } from '../testing/attacks.ts';
 import { test } from '../testing/context.ts';
-import { logIn } from '../testing/logins.ts';
+import { contents, logIn } from '../testing/logins.ts';
 
 // A stolen login of the API is every customer: it places and cancels orders in their names, as the API does. What it
 // cannot do: act as a worker or a DBA, change what was ordered or recorded, read secrets.
@@ -137,3 +137,37 @@ test.serial('What the API’s login says beside an order is not stored', async (
     },
   ]);
 });
+
+// What no right in Postgres forbids a login. Each ends with its session, or is its own harm alone.
+
+test.serial(
+  'The API’s login can change its own settings and password, and so only harm itself',
+  async (t) => {
+    const client = await logIn(t, 'oms_api');
+    await client.query('BEGIN');
+
+    await t.notThrowsAsync(client.query(`ALTER ROLE oms_api SET statement_timeout = '1ms'`));
+    await t.notThrowsAsync(client.query(`ALTER ROLE oms_api PASSWORD 'mine'`));
+
+    await client.query('ROLLBACK');
+  },
+);
+
+test.serial(
+  'A key whose lock another login holds is in use, and its order is not placed',
+  async (t) => {
+    const { admin, targets } = await prepare(t);
+    const before = await contents(admin);
+    const [thief, api] = [await logIn(t, 'oms_auditor'), await logIn(t, 'oms_api')];
+    await thief.query(
+      `SELECT pg_advisory_lock(hashtextextended(concat_ws(' ', $1::text, 'POST', '/orders', 'new'), 20261127))`,
+      [targets.user],
+    );
+
+    const { rows } = await api.query(place(keyed(targets.user), 24));
+
+    t.is(rows[0]?.placed, 0);
+    t.is(rows[0]?.keyed[0].outcome, 'in-use');
+    t.deepEqual(await contents(admin), before);
+  },
+);

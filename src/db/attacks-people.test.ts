@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import {
   commonAttacks,
   prepare,
@@ -5,8 +6,10 @@ import {
   testNothingElse,
   type Attack,
 } from '../testing/attacks.ts';
+import { migrate } from '../migrate.ts';
 import { test } from '../testing/context.ts';
-import { logIn } from '../testing/logins.ts';
+import { logIn, LOGINS } from '../testing/logins.ts';
+import { testConfig } from '../testing/template.ts';
 
 const DENIED = '42501';
 
@@ -130,3 +133,44 @@ test.serial('Nobody but a DBA keeps a DBA from pausing a queue', async (t) => {
   await t.notThrowsAsync(dba.query(`SELECT ops.pause_queue('prune', 'ticket 1')`));
   await dba.query('ROLLBACK');
 });
+
+test.serial('Who only reads sees how much of the job tables and of orders is bloat', async (t) => {
+  const { admin } = await prepare(t);
+  await admin.query('ANALYZE');
+  const client = await logIn(t, 'oms_dba_read');
+
+  const { rows } = await client.query(
+    `SELECT table_name FROM ops.health
+     WHERE bloat_estimate IS NULL AND table_name ~ '^(pgboss.j[0-9a-f]{56}|public.(orders|order_events|idempotency_keys))$'`,
+  );
+
+  t.deepEqual(rows, []);
+});
+
+test.serial(
+  'No login keeps a migrate from finishing with an advisory lock, or by reading tables',
+  async (t) => {
+    await prepare(t);
+    const { database } = t.context;
+    const [first = 'oms_api'] = LOGINS;
+    const advisory = await logIn(t, first);
+    // The number under which pg-boss itself migrates.
+    await advisory.query(`SELECT pg_advisory_lock(
+    ('x' || encode(sha224((current_database() || '.pgboss.pgboss')::bytea), 'hex'))::bit(64)::bigint)`);
+    for (const role of LOGINS) {
+      const client = await logIn(t, role);
+      await client.query('BEGIN');
+      const { rows } = await client.query<{ name: string }>(`
+      SELECT format('%s.%I', n.nspname, c.relname) AS name
+      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p') AND n.nspname IN ('public', 'pgboss', 'ops', 'audit')
+        AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+    `);
+      for (const { name } of rows) await client.query(`LOCK TABLE ${name} IN ACCESS SHARE MODE`);
+    }
+
+    await t.notThrowsAsync(
+      migrate(testConfig(database), pino({ level: 'silent' }), {}, { patienceMs: 20_000 }),
+    );
+  },
+);

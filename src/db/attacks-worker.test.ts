@@ -197,7 +197,7 @@ const attacks: Attack[] = [
   [
     'block a job for good',
     (on) => `UPDATE pgboss.job SET blocked = true WHERE id = '${on.order}'`,
-    CHECK,
+    NO_JOB,
   ],
   [
     'hold a job for good',

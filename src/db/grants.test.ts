@@ -5,7 +5,7 @@ import { migrate } from '../migrate.ts';
 import { test, type Context } from '../testing/context.ts';
 import { LOGINS } from '../testing/logins.ts';
 import { connect, migratedDatabase } from '../testing/migrating.ts';
-import { databaseUrl, testConfig } from '../testing/template.ts';
+import { databaseUrl, onServer, testConfig } from '../testing/template.ts';
 import { OWN_SOURCES, readSql } from './migrate/sources.ts';
 
 type Wanted = { grantee: string; privileges: string; object: string; reason: string };
@@ -149,14 +149,15 @@ test('No function of ours, and none of the queue’s, is everybody’s', async (
 });
 
 test('A migrate leaves what a role of the deployment was given, and takes back what ours were given besides', async (t) => {
+  t.teardown(() => onServer('DROP ROLE IF EXISTS test_reporting')); // after its database
   const { database } = await migratedDatabase(t);
   const admin = await connect(t, databaseUrl(database));
   await admin.query(
-    `DO $$ BEGIN CREATE ROLE oms_test_reporting; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
+    `DO $$ BEGIN CREATE ROLE test_reporting; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
   );
   const before = await rightsOf(admin);
-  await admin.query('GRANT SELECT ON orders, ops.queues TO oms_test_reporting');
-  await admin.query('GRANT CREATE ON SCHEMA public TO oms_test_reporting');
+  await admin.query('GRANT SELECT ON orders, ops.queues TO test_reporting');
+  await admin.query('GRANT CREATE ON SCHEMA public TO test_reporting');
   const theirs = (await rightsOf(admin)).filter((right) => !before.includes(right));
   await admin.query(`
     GRANT SELECT, UPDATE ON orders TO oms_api;

@@ -56,16 +56,17 @@ export async function contents(admin: Client): Promise<Record<string, string>> {
   return Object.fromEntries(rows.map(({ what, hash }) => [what, hash]));
 }
 
+// What Postgres itself comes with has lower numbers, and takes long to read.
 const CATALOGS = [
-  'SELECT relname, relkind, relowner, relacl, relrowsecurity, reloptions, relhastriggers FROM pg_class',
+  'SELECT relname, relkind, relowner, relacl, relrowsecurity, reloptions, relhastriggers FROM pg_class WHERE oid >= 16384',
   'SELECT attrelid, attname, attacl FROM pg_attribute WHERE attrelid >= 16384',
-  'SELECT proname, proowner, proacl, prosrc, proconfig FROM pg_proc',
+  'SELECT proname, proowner, proacl, prosrc, proconfig FROM pg_proc WHERE oid >= 16384',
   'SELECT tgrelid, tgname, tgenabled, tgfoid FROM pg_trigger',
   'SELECT nspname, nspowner, nspacl FROM pg_namespace',
   'SELECT datname, datdba, datacl FROM pg_database WHERE datname = current_database()',
-  'SELECT oprname FROM pg_operator',
-  'SELECT castsource, casttarget, castfunc FROM pg_cast',
-  'SELECT typname, typacl FROM pg_type',
+  'SELECT oprname FROM pg_operator WHERE oid >= 16384',
+  'SELECT castsource, casttarget, castfunc FROM pg_cast WHERE oid >= 16384',
+  'SELECT typname, typacl FROM pg_type WHERE oid >= 16384',
   'SELECT defaclrole, defaclacl FROM pg_default_acl',
   'SELECT extname FROM pg_extension',
   'SELECT roleid, member FROM pg_auth_members',
