@@ -1,7 +1,7 @@
 /* Processing: an order and its job end together, once, by the attempt that holds the claim. */
 import { detectedBy, inFunction, type Mutation } from './mutation.ts';
 
-const PROCESS_JOBS = `WHERE j.name = 'process-order' AND j.id = due.id;`;
+const PROCESS_JOBS = 'WHERE j.row_id = due.row_id;';
 const RIGHT_CLAIM = 'does nothing for an attempt that has lost its claim';
 
 const together = detectedBy('processing', 'process_orders completes an order and settles its job');
@@ -55,9 +55,9 @@ export const processed: Mutation[] = [
       inFunction(
         'fail_orders',
         'settle_orders',
-        `j.state = 'active' AND j.retry_count = c.retry_count
+        `j.state::text = 'active' AND j.retry_count = c.retry_count
     AND`,
-        `j.state = 'active' AND`,
+        `j.state::text = 'active' AND`,
       ),
     ],
     detector: detectedBy('fences', `fail_orders ${RIGHT_CLAIM}`),
@@ -68,7 +68,7 @@ export const processed: Mutation[] = [
       inFunction(
         'holds_claim',
         'settle_orders',
-        `SELECT state = 'active' AND retry_count = claimed_retry_count AND job_data = claimed_data`,
+        `SELECT state::text = 'active' AND retry_count = claimed_retry_count AND job_data = claimed_data`,
         'SELECT true',
       ),
     ],

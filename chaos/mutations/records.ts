@@ -13,7 +13,7 @@ export const recorded: Mutation[] = [
       inFunction(
         'orders_record_change',
         'orders_trail',
-        'WHERE t.from_status = o.status AND t.to_status = n.status',
+        'WHERE t.from_status = n.changed_from AND t.to_status = n.status',
         'WHERE true',
       ),
     ],
@@ -25,10 +25,8 @@ export const recorded: Mutation[] = [
       inFunction(
         'orders_record_change',
         'orders_trail',
-        `      WHERE n.status <> o.status
-    ) AS c`,
-        `      WHERE n.status <> o.status AND false
-    ) AS c`,
+        'WHERE changed_from IS NOT NULL) AS n',
+        'WHERE changed_from IS NOT NULL AND false) AS n',
       ),
     ],
     detector: trail,
@@ -51,7 +49,7 @@ export const recorded: Mutation[] = [
       inFunction(
         'orders_record_change',
         'orders_trail',
-        'order_event_hash_v1(c.hash, c.id',
+        'order_event_hash_v1(c.previous, c.id',
         `order_event_hash_v1('', c.id`,
       ),
     ],
