@@ -19,6 +19,9 @@ DECLARE
 BEGIN
   changed := false;
   IF cancel_order.key IS NOT NULL THEN
+    IF cancel_order.method = 'POST' OR cancel_order.key_ttl_hours NOT BETWEEN 1 AND 8760 THEN
+      RAISE EXCEPTION 'a cancellation is no POST, and its key is kept for 1 to 8760 hours' USING ERRCODE = 'OM008';
+    END IF;
     IF NOT pg_try_advisory_xact_lock(idempotency_lock(
       cancel_order.user_id, cancel_order.method, cancel_order.path, cancel_order.key)) THEN
       outcome := 'in-use';

@@ -9,7 +9,7 @@
 CREATE OR REPLACE FUNCTION order_jobs_keep() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-  IF EXISTS (
+  IF current_setting('is_superuser') = 'off' AND EXISTS (
     SELECT FROM orders AS o
     WHERE o.id = CASE OLD.name WHEN 'process-order' THEN OLD.id ELSE OLD.source_root_id END
       AND o.status IN ('PENDING', 'PROCESSING')
@@ -17,6 +17,26 @@ BEGIN
     RETURN NULL;
   END IF;
   RETURN OLD;
+END $$;
+
+-- The numbers and times of a job that pg-boss writes stay within these by far. A job beyond them would never be rescued,
+-- or the views of schemas ops and audit would fail on it.
+CREATE OR REPLACE FUNCTION order_jobs_bound() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF (
+    NEW.retry_count BETWEEN 0 AND 1000000 AND NEW.retry_limit BETWEEN 0 AND 1000000
+    AND coalesce(NEW.source_retry_count, 0) BETWEEN 0 AND 1000000
+    AND NEW.expire_seconds BETWEEN 1 AND 86400 AND coalesce(NEW.heartbeat_seconds, 1) BETWEEN 1 AND 86400
+    AND isfinite(NEW.created_on) AND isfinite(NEW.start_after) AND isfinite(NEW.keep_until)
+    AND isfinite(coalesce(NEW.completed_on, now()))
+    AND isfinite(coalesce(NEW.started_on, now())) AND coalesce(NEW.started_on, now()) <= now() + interval '1 minute'
+    AND isfinite(coalesce(NEW.heartbeat_on, now())) AND coalesce(NEW.heartbeat_on, now()) <= now() + interval '1 minute'
+  ) IS NOT TRUE THEN
+    RAISE EXCEPTION 'job % of queue % has a number or a time that no job has', NEW.id, NEW.name
+      USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN NEW;
 END $$;
 
 -- At COMMIT: a job or dead letter that was written names its order, and the order's transaction; and an open order
@@ -30,6 +50,9 @@ DECLARE
   has_job  boolean;
   has_dead boolean;
 BEGIN
+  IF current_setting('is_superuser') = 'on' THEN
+    RETURN NULL;
+  END IF;
   SELECT o.* INTO placed FROM orders AS o WHERE o.id = named;
   IF TG_OP = 'INSERT' AND (placed.id IS NULL
       OR written.data ->> 'order_id' IS DISTINCT FROM placed.id::text
@@ -55,6 +78,7 @@ BEGIN
   RETURN NULL;
 END $$;
 
+COMMENT ON FUNCTION order_jobs_bound   IS 'Refuses job rows whose numbers and times no job has.';
 COMMENT ON FUNCTION order_jobs_keep    IS 'Keeps the waiting job, and the given-up dead letter, of an open order.';
 COMMENT ON FUNCTION order_jobs_require IS 'At COMMIT: refuses job rows that strand an order, or forge its end (OM003).';
 
@@ -63,42 +87,48 @@ ALTER FUNCTION order_jobs_require OWNER TO oms_door;
 
 CREATE OR REPLACE TRIGGER order_jobs_10_keep BEFORE DELETE
   ON pgboss.j926fb04c4ab3cbee69d4595a350e63c2f9d66f1b28f93ba48011350b
-  FOR EACH ROW WHEN (OLD.state IN ('created', 'retry') AND current_setting('is_superuser') = 'off')
+  FOR EACH ROW WHEN (OLD.state IN ('created', 'retry'))
   EXECUTE FUNCTION order_jobs_keep();
+
+CREATE OR REPLACE TRIGGER order_jobs_15_bound BEFORE INSERT OR UPDATE
+  ON pgboss.j926fb04c4ab3cbee69d4595a350e63c2f9d66f1b28f93ba48011350b
+  FOR EACH ROW WHEN (current_user NOT IN ('oms_door', 'oms_placer')) EXECUTE FUNCTION order_jobs_bound();
+
+CREATE OR REPLACE TRIGGER job_common_15_bound BEFORE INSERT OR UPDATE ON pgboss.job_common
+  FOR EACH ROW WHEN (current_user <> 'oms_door') EXECUTE FUNCTION order_jobs_bound();
 
 CREATE OR REPLACE TRIGGER job_common_20_keep BEFORE DELETE ON pgboss.job_common
   FOR EACH ROW WHEN (OLD.source_name = 'process-order' AND OLD.state IN ('created', 'retry', 'failed')
-    AND current_setting('is_superuser') = 'off')
+   )
   EXECUTE FUNCTION order_jobs_keep();
 
 CREATE CONSTRAINT TRIGGER order_jobs_20_require_written AFTER INSERT
   ON pgboss.j926fb04c4ab3cbee69d4595a350e63c2f9d66f1b28f93ba48011350b DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW WHEN (current_user NOT IN ('oms_door', 'oms_placer') AND current_setting('is_superuser') = 'off')
+  FOR EACH ROW WHEN (current_user NOT IN ('oms_door', 'oms_placer'))
   EXECUTE FUNCTION order_jobs_require();
 
 CREATE CONSTRAINT TRIGGER order_jobs_30_require_settled AFTER UPDATE OF state, blocked
   ON pgboss.j926fb04c4ab3cbee69d4595a350e63c2f9d66f1b28f93ba48011350b DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW WHEN (((OLD.state < 'completed') <> (NEW.state < 'completed') OR NEW.blocked)
-    AND current_user <> 'oms_door' AND current_setting('is_superuser') = 'off')
+  FOR EACH ROW WHEN (current_user <> 'oms_door' AND ((OLD.state < 'completed') <> (NEW.state < 'completed') OR NEW.blocked))
   EXECUTE FUNCTION order_jobs_require();
 
 CREATE CONSTRAINT TRIGGER order_jobs_40_require_deleted AFTER DELETE
   ON pgboss.j926fb04c4ab3cbee69d4595a350e63c2f9d66f1b28f93ba48011350b DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW WHEN (OLD.state NOT IN ('completed', 'cancelled') AND current_setting('is_superuser') = 'off')
+  FOR EACH ROW WHEN (OLD.state NOT IN ('completed', 'cancelled'))
   EXECUTE FUNCTION order_jobs_require();
 
 CREATE CONSTRAINT TRIGGER job_common_30_require_written AFTER INSERT ON pgboss.job_common
   DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW WHEN (NEW.name = 'fail-order' AND current_setting('is_superuser') = 'off')
+  FOR EACH ROW WHEN (NEW.name = 'fail-order')
   EXECUTE FUNCTION order_jobs_require();
 
 CREATE CONSTRAINT TRIGGER job_common_40_require_settled AFTER UPDATE OF state ON pgboss.job_common
   DEFERRABLE INITIALLY DEFERRED
   FOR EACH ROW WHEN (NEW.name = 'fail-order' AND NEW.state <> OLD.state AND NEW.state IN ('completed', 'cancelled')
-    AND current_user <> 'oms_door' AND current_setting('is_superuser') = 'off')
+    AND current_user <> 'oms_door')
   EXECUTE FUNCTION order_jobs_require();
 
 CREATE CONSTRAINT TRIGGER job_common_50_require_deleted AFTER DELETE ON pgboss.job_common
   DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW WHEN (OLD.name = 'fail-order' AND OLD.state = 'active' AND current_setting('is_superuser') = 'off')
+  FOR EACH ROW WHEN (OLD.name = 'fail-order' AND OLD.state = 'active')
   EXECUTE FUNCTION order_jobs_require();

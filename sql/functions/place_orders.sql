@@ -31,7 +31,7 @@ BEGIN
 END $$;
 
 -- Places a batch, for the API. `batch`: as above, and for an order whose request has a key also
--- {method, path, key, fingerprint} (fingerprint in hex). `key_ttl_hours`: for how long keys are kept; NULL when no
+-- {path, key, fingerprint} (fingerprint in hex). `key_ttl_hours`: for how long keys are kept; NULL when no
 -- order of the batch has one. No lock is waited for longer than `lock_timeout_ms`.
 --
 -- Returns one row. `placed` orders were stored at `created_at`. `keyed` has an entry for each order with a key:
@@ -50,19 +50,22 @@ BEGIN
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
 
   IF key_ttl_hours IS NOT NULL THEN
+    IF key_ttl_hours NOT BETWEEN 1 AND 8760 THEN
+      RAISE EXCEPTION 'a key is kept for 1 to 8760 hours, not %', key_ttl_hours USING ERRCODE = 'OM008';
+    END IF;
     -- Claim each key until COMMIT. Of two requests with one key in the batch, the first claims it. In a statement of
     -- its own: the next one then sees every reply that was committed before its key was claimed.
     held := ARRAY(
       SELECT f.id
       FROM (
-        SELECT DISTINCT ON (r.user_id, r.method, r.path, r.key) r.id, r.user_id, r.method, r.path, r.key
+        SELECT DISTINCT ON (r.user_id, r.path, r.key) r.id, r.user_id, r.path, r.key
         FROM ROWS FROM (
-          jsonb_to_recordset(batch) AS (id uuid, user_id uuid, method text, path text, key text)
-        ) WITH ORDINALITY AS r(id, user_id, method, path, key, place)
+          jsonb_to_recordset(batch) AS (id uuid, user_id uuid, path text, key text)
+        ) WITH ORDINALITY AS r(id, user_id, path, key, place)
         WHERE r.key IS NOT NULL
-        ORDER BY r.user_id, r.method, r.path, r.key, r.place
+        ORDER BY r.user_id, r.path, r.key, r.place
       ) AS f
-      WHERE pg_try_advisory_xact_lock(idempotency_lock(f.user_id, f.method, f.path, f.key))
+      WHERE pg_try_advisory_xact_lock(idempotency_lock(f.user_id, 'POST', f.path, f.key))
     );
     known := (
       SELECT jsonb_agg(jsonb_build_object(
@@ -74,11 +77,11 @@ BEGIN
         END,
         'status', k.status, 'headers', k.headers, 'body', k.body::text, 'order_id', k.order_id
       ))
-      FROM jsonb_to_recordset(batch) AS r(id uuid, user_id uuid, method text, path text, key text, fingerprint text)
+      FROM jsonb_to_recordset(batch) AS r(id uuid, user_id uuid, path text, key text, fingerprint text)
       LEFT JOIN LATERAL ( -- one look into the index for each request, whatever the planner believes of the table
         SELECT s.fingerprint, s.status, s.headers, s.body, s.order_id
         FROM idempotency_keys AS s
-        WHERE s.user_id = r.user_id AND s.method = r.method AND s.path = r.path AND s.key = r.key
+        WHERE s.user_id = r.user_id AND s.method = 'POST' AND s.path = r.path AND s.key = r.key
           AND s.expires_at > now()
         LIMIT 1
       ) AS k ON true
@@ -103,11 +106,11 @@ BEGIN
     WITH stored AS (
       INSERT INTO idempotency_keys AS k
         (user_id, method, path, key, fingerprint, status, headers, body, order_id, expires_at)
-      SELECT r.user_id, r.method, r.path, r.key, decode(r.fingerprint, 'hex'), 201,
+      SELECT r.user_id, 'POST', r.path, r.key, decode(r.fingerprint, 'hex'), 201,
         jsonb_build_object('Location', '/orders/' || o.id), order_json(o)::json, o.id,
         now() + make_interval(hours => key_ttl_hours)
       FROM jsonb_to_recordset(batch) AS r(
-        id uuid, user_id uuid, method text, path text, key text, fingerprint text
+        id uuid, user_id uuid, path text, key text, fingerprint text
       )
       JOIN LATERAL (SELECT * FROM orders AS s WHERE s.id = r.id LIMIT 1) AS o ON true
       WHERE r.key IS NOT NULL

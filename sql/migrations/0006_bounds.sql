@@ -1,31 +1,9 @@
--- Bounds on what services write into the queue's tables and into keys. pg-boss writes its own tables as oms_worker, and
--- stays within these by far; a worker whose login was stolen could otherwise leave behind, for long after it is locked
--- out: jobs that no supervisor comes to rescue, a queue that no supervisor looks after, numbers that the views of
--- schemas ops and audit fail on, counts of a month to come.
+-- Bounds on what workers write into the queue's tables. pg-boss writes its own tables as oms_worker, and stays within
+-- these by far; a worker whose login was stolen could otherwise leave behind, for long after it is locked out: a queue
+-- that no supervisor looks after, a worker that seems to live, counts of a month to come. The bounds of jobs are in
+-- sql/functions/order_jobs_guard.sql: a constraint on their table would cost every order its evaluation.
 --
--- Locks: each table below, while its rows are checked: the longest, the tables of jobs, about a second per million.
-
-DO $$
-DECLARE
-  jobs text;
-BEGIN
-  FOR jobs IN SELECT DISTINCT q.table_name FROM pgboss.queue AS q LOOP
-    EXECUTE format($add$
-      ALTER TABLE pgboss.%I
-        ADD CONSTRAINT job_numbers_ck CHECK (
-          retry_count BETWEEN 0 AND 1000000 AND retry_limit BETWEEN 0 AND 1000000
-          AND (source_retry_count IS NULL OR source_retry_count BETWEEN 0 AND 1000000)
-          AND expire_seconds BETWEEN 1 AND 86400 AND (heartbeat_seconds IS NULL OR heartbeat_seconds BETWEEN 1 AND 86400)
-        ),
-        ADD CONSTRAINT job_times_ck CHECK (
-          isfinite(created_on) AND isfinite(start_after) AND isfinite(keep_until)
-          AND (completed_on IS NULL OR isfinite(completed_on))
-          AND (started_on IS NULL OR isfinite(started_on) AND started_on <= now() + interval '1 minute')
-          AND (heartbeat_on IS NULL OR isfinite(heartbeat_on) AND heartbeat_on <= now() + interval '1 minute')
-        )
-    $add$, jobs);
-  END LOOP;
-END $$;
+-- Locks: each table below, for an instant: they are small.
 
 ALTER TABLE pgboss.instance
   ADD CONSTRAINT instance_heartbeat_seconds_ck CHECK (heartbeat_seconds BETWEEN 1 AND 86400),
@@ -52,8 +30,3 @@ ALTER TABLE pgboss.version
 
 ALTER TABLE pgboss.queue_stats
   ADD CONSTRAINT queue_stats_captured_on_ck CHECK (captured_on <= now() + interval '1 minute');
-
-ALTER TABLE idempotency_keys
-  ADD CONSTRAINT idempotency_keys_lifetime_ck CHECK (expires_at <= created_at + interval '8784 hours'),
-  -- The key of a POST names the order that it has placed: no other reply may stand in for that.
-  ADD CONSTRAINT idempotency_keys_reply_ck    CHECK ((method = 'POST') = (status = 201));

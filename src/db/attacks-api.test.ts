@@ -13,7 +13,18 @@ import { contents, logIn } from '../testing/logins.ts';
 // cannot do: act as a worker or a DBA, change what was ordered or recorded, read secrets.
 
 testNothingElse('The API’s login', 'oms_api', {
-  calls: ['public.place_orders', 'public.cancel_order', 'ops._percentile'],
+  calls: [
+    'public.place_orders',
+    'public.cancel_order',
+    'public.register_user',
+    'public.password_salt',
+    'public.log_in',
+    'public.refresh_session',
+    'public.end_session',
+    'public.end_all_sessions',
+    'public.find_user',
+    'ops._percentile',
+  ],
 });
 
 const place = (order: string, ttl: number | null = null) =>
@@ -30,6 +41,7 @@ const cancel = (id: string, user: string, method: string, key: string | null = n
 const NOT_NULL = '23502';
 const UNIQUE = '23505';
 const CHECK = '23514';
+const BAD = 'OM008';
 
 const attacks: Attack[] = [
   [
@@ -75,18 +87,13 @@ const attacks: Attack[] = [
   ],
   ['place what is no batch', `SELECT * FROM place_orders('7', 1000, NULL)`, '22023'],
   ['place nothing at all', 'SELECT * FROM place_orders(NULL, NULL, NULL)'],
-  ['store a reply for good', (on) => place(keyed(on.user), 1_000_000), CHECK],
-  ['store a reply for ever', (on) => place(keyed(on.user), 2_147_483_647), CHECK],
-  ['store a reply that is over', (on) => place(keyed(on.user), -1), CHECK],
-  [
-    'store the reply of a cancellation by placing an order',
-    (on) => place(keyed(on.user, '{"method": "PUT"}'), 24),
-    CHECK,
-  ],
+  ['store a reply for good', (on) => place(keyed(on.user), 1_000_000), BAD],
+  ['store a reply for ever', (on) => place(keyed(on.user), 2_147_483_647), BAD],
+  ['store a reply that is over', (on) => place(keyed(on.user), -1), BAD],
   [
     'store the reply of an order by cancelling another',
     (on) => cancel(on.order, on.user, 'POST', `'k'`),
-    CHECK,
+    BAD,
   ],
   [
     'place an order again under its key, however its id is written',

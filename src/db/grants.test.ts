@@ -91,7 +91,7 @@ test('No login owns, creates or may become anything', async (t) => {
        OR EXISTS (SELECT FROM pg_shdepend AS d WHERE d.refobjid = r.oid AND d.deptype = 'o'
          AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())))
      )`,
-    [[...LOGINS, 'oms_placer', 'oms_door']],
+    [[...LOGINS, 'oms_placer', 'oms_accounts', 'oms_door']],
   );
   const memberships = await admin.query(
     `SELECT concat(m.member::regrole, ' in ', m.roleid::regrole) AS membership
@@ -105,6 +105,7 @@ test('No login owns, creates or may become anything', async (t) => {
     [
       'oms_dba in oms_dba_read',
       'oms_dba_read in pg_read_all_stats',
+      'oms_owner in oms_accounts',
       'oms_owner in oms_door',
       'oms_owner in oms_placer',
       'oms_owner in oms_queue',
