@@ -9,7 +9,7 @@ import { armed, CRASHED, type Crash } from './arm.ts';
 
 const RESTART_DELAY_MS = 500;
 const STOP_TIMEOUT_MS = 3000;
-const READY_TIMEOUT_MS = 120_000;
+const READY_TIMEOUT_MS = 300_000; // generous: a machine with other work starts a process in a minute
 const POLL_MS = 50;
 
 /** A process of the service that is started again whenever it ends, as an orchestrator would. */

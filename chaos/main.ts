@@ -24,7 +24,7 @@ import { describeFault, schedule, workerKinds } from './schedule.ts';
 import { judge, type Findings, type Verdict } from './verdict.ts';
 
 const CALM_MS = 3000; // after the last fault, so that some order is placed after it
-const ANSWER_TIMEOUT_MS = 30_000;
+const ANSWER_TIMEOUT_MS = 45_000; // after the last fault; as generous
 const SETTLE_TIMEOUT_MS = 90_000;
 const EXIT_VIOLATIONS = 1;
 const EXIT_NOT_RUN = 2;

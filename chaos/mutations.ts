@@ -16,7 +16,7 @@ import pLimit from 'p-limit';
 import { pino } from 'pino';
 import { OWN_SOURCES } from '../src/db/migrate/sources.ts';
 import { migrate } from '../src/migrate.ts';
-import { ReadableError, exitOnFailure } from '../src/process.ts';
+import { ReadableError, exitOnFailure, explain } from '../src/process.ts';
 import { openTestServers } from '../src/testing/servers.ts';
 import {
   copyTemplate,
@@ -138,6 +138,11 @@ async function tryOut(
   }
 }
 
+/** A mutation that could not be tried fails the run, and leaves the others alone. */
+function notTried({ name }: Mutation, error: unknown): Row {
+  return { name, noticed: false, live: 'not tried', sign: explain(error), seconds: 0 };
+}
+
 function detect(detector: Detector, tree: string, template: string): Promise<Outcome> {
   if ('test' in detector) {
     return run(ava(detector.test, `--match=${detector.title}`), tree, { TEST_TEMPLATE: template });
@@ -172,7 +177,9 @@ async function tryAll(chosen: Mutation[]): Promise<Row[]> {
     return await Promise.all(
       chosen.map((mutation, number) =>
         limit(async () => {
-          const row = await tryOut(mutation, number, unmutated);
+          const row = await tryOut(mutation, number, unmutated).catch((error: unknown) =>
+            notTried(mutation, error),
+          );
           process.stdout.write(`${show(row)}\n`);
           return row;
         }),

@@ -50,13 +50,13 @@ export const allowed: Mutation[] = [
     detector: detectedBy('rights', 'a worker cannot change orders but through its doors'),
   },
   {
-    name: 'everybody may call process_orders',
+    name: 'oms_api may call process_orders',
     edits: [
       {
         file: GRANTS,
         from: LAST,
         to: `${LAST}
-  ('PUBLIC', 'EXECUTE', 'FUNCTION public.process_orders', 'a mutation'),`,
+  ('oms_api', 'EXECUTE', 'FUNCTION public.process_orders', 'a mutation'),`,
         object: 'process_orders',
       },
     ],
