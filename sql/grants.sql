@@ -58,6 +58,7 @@ INSERT INTO wanted VALUES
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_content_hash_v1', 'part of the trail'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_event_hash_v1', 'part of the trail'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_has_job', 'part of the check at COMMIT'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.is_superusers_own', 'part of what keeps jobs'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.iso_8601', 'part of cancel_order'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_json', 'part of cancel_order'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.idempotency_lock', 'part of cancel_order'),

@@ -36,7 +36,14 @@ export async function openDeps<C extends SharedConfig>(
   const log = createLogger(config, name);
   const pool = await openPool(config, log);
   const redis = openRedis(config, log);
-  const deps = { config, log, pool, redis, hints: createHints(redis, config), metrics: createMetrics() };
+  const deps = {
+    config,
+    log,
+    pool,
+    redis,
+    hints: createHints(redis, config),
+    metrics: createMetrics(),
+  };
   try {
     await requireSchema(pool);
     await whenReady(redis);

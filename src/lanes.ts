@@ -57,7 +57,12 @@ export class Lanes {
   #opening = false;
   #closed = false;
 
-  constructor(deps: Pick<WorkerDeps, 'boss' | 'log'>, queue: QueueName, options: WorkOptions, act: Acts) {
+  constructor(
+    deps: Pick<WorkerDeps, 'boss' | 'log'>,
+    queue: QueueName,
+    options: WorkOptions,
+    act: Acts,
+  ) {
     this.#deps = deps;
     this.#queue = queue;
     this.#options = options;

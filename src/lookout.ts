@@ -76,7 +76,11 @@ export async function lookOut(
     const workedMsAgo = performance.now() - calls.workedAt(queue);
     // Once after the work, and once more when all of it can be counted.
     const wantedMsAgo = workedMsAgo > LAST_COUNT_MS ? workedMsAgo - LAST_COUNT_MS : workedMsAgo;
-    return counted_late && (due_ms !== null || busy || counted_ms_ago > wantedMsAgo) && !care.rests(queue);
+    return (
+      counted_late &&
+      (due_ms !== null || busy || counted_ms_ago > wantedMsAgo) &&
+      !care.rests(queue)
+    );
   }
 
   async function follow(queue: QueueName, paused: boolean): Promise<void> {

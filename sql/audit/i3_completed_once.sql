@@ -36,7 +36,7 @@ SELECT
   jsonb_build_object(
     'problem', 'another attempt completed the job than the order',
     'version', e.version, 'to_status', e.to_status, 'job_id', e.job_id, 'attempt', e.attempt,
-    'attempt_of_the_job', j.retry_count + 1
+    'attempt_of_the_job', j.retry_count + 1::bigint
   )
 FROM pgboss.job AS j
 CROSS JOIN LATERAL (
@@ -49,7 +49,7 @@ CROSS JOIN LATERAL (
 WHERE j.name = 'process-order'
   AND j.state = 'completed'
   AND (e.to_status = 'COMPLETED' AND e.job_id IS NOT NULL OR e.to_status = 'FAILED' AND e.job_id = j.id)
-  AND (e.job_id, e.attempt) IS DISTINCT FROM (j.id, j.retry_count + 1);
+  AND (e.job_id, e.attempt) IS DISTINCT FROM (j.id, j.retry_count + 1::bigint);
 
 COMMENT ON VIEW audit.i3_completed_once IS
   'Orders that ended more than once, or not by the attempt that is on record. Empty is healthy.';

@@ -12,7 +12,7 @@ SELECT
   jsonb_build_object(
     'order_status', o.status,
     'last_progress_at', greatest(o.updated_at, j.progress_at, d.progress_at),
-    'job_state', j.state, 'attempts', j.retry_count + 1, 'dead_letter_state', d.state
+    'job_state', j.state, 'attempts', j.retry_count + 1::bigint, 'dead_letter_state', d.state
   )               AS evidence
 FROM orders AS o
 LEFT JOIN LATERAL (

@@ -17,8 +17,8 @@ SELECT
   j.order_id,
   o.status AS order_status,
   -- A job that waits has not begun its next attempt yet.
-  j.retry_count + (j.started_on IS NOT NULL)::integer AS attempt,
-  j.retry_limit + 1 AS attempts_at_most,
+  least(j.retry_count, 1000000000) + (j.started_on IS NOT NULL)::integer AS attempt,
+  least(j.retry_limit, 1000000000) + 1 AS attempts_at_most,
   CASE WHEN j.state = 'active' THEN h.host || ':' || h.pid END AS worker,
   CASE WHEN j.state = 'active' THEN h.worker_id END            AS worker_id,
   date_trunc('second', now() - j.created_on)                   AS age,
@@ -48,6 +48,6 @@ FROM (
     AND j.source_name IS DISTINCT FROM 'process-order'
 ) AS j
 LEFT JOIN public.orders AS o ON o.id = j.order_id
-LEFT JOIN ops._holds AS h ON h.queue = j.queue AND h.job_id = j.job_id AND h.attempt = j.retry_count + 1;
+LEFT JOIN ops._holds AS h ON h.queue = j.queue AND h.job_id = j.job_id AND h.attempt = j.retry_count + 1::bigint;
 
 COMMENT ON VIEW ops.jobs IS 'Every job: order, attempt, worker, age, last error. Use WHERE or LIMIT.';

@@ -2,7 +2,7 @@
 --   psql: SELECT host, pid FROM pgboss.instance AS i WHERE ops._alive(i);
 CREATE OR REPLACE FUNCTION ops._alive(process pgboss.instance) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT process.stopped_on IS NULL
-    AND process.heartbeat_on >= now() - 3 * process.heartbeat_seconds * interval '1 second'
+    AND process.heartbeat_on >= now() - 3::bigint * process.heartbeat_seconds * interval '1 second'
 $$;
 
 COMMENT ON FUNCTION ops._alive IS 'Whether a process of pg-boss''s registry lives. Internal to schema ops.';
@@ -66,7 +66,7 @@ LEFT JOIN LATERAL (
       SELECT count(*)
       FROM unnest(h.job_ids, h.attempts) AS held (job_id, attempt)
       JOIN pgboss.job AS j ON j.name = h.queue AND j.id = held.job_id
-      WHERE j.state = 'active' AND j.retry_count + 1 = held.attempt
+      WHERE j.state = 'active' AND j.retry_count + 1::bigint = held.attempt
     )
   END)::integer AS jobs, min(h.since) AS since
   FROM public.worker_holds AS h

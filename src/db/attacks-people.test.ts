@@ -152,7 +152,7 @@ test.serial(
   async (t) => {
     await prepare(t);
     const { database } = t.context;
-    const [first = 'oms_api'] = LOGINS;
+    const [first] = LOGINS;
     const advisory = await logIn(t, first);
     // The number under which pg-boss itself migrates.
     await advisory.query(`SELECT pg_advisory_lock(

@@ -73,7 +73,7 @@ for (const keyed of [false, true]) {
           { ...t.context.deps, pool },
           user.id,
           orderId,
-          keyed ? keyedRequest(user.id, orderId) : undefined,
+          keyed ? { ...keyedRequest(user.id, orderId), method: 'PUT' } : undefined,
         );
 
       const traffic = [

@@ -34,7 +34,12 @@ export type Settlement = {
 
 /** Opens the settlement of one process. Both reject with ClaimLost when another attempt has taken the job over. */
 export function createSettlement(deps: WorkerDeps): Settlement {
-  const unbounded = { lanes: 1, sizeMax: Infinity, waitingMax: Infinity, isOneToBlame: isIsolatable };
+  const unbounded = {
+    lanes: 1,
+    sizeMax: Infinity,
+    waitingMax: Infinity,
+    isOneToBlame: isIsolatable,
+  };
   const ends = createGroupCommit<Ended, boolean>({
     ...unbounded,
     commit: (ended, again) => endOrders(deps, ended, again),

@@ -196,6 +196,9 @@ test('an account that has a placeholder for a hash has no salt and no password',
 
 test('temporary tables of the caller do not stand in for ours', async (t) => {
   const { id, email } = (await register(t.context)).body;
+  await t.context.deps.pool.query(
+    sql.unsafe`GRANT TEMPORARY ON DATABASE ${sql.identifier([t.context.database])} TO oms_api`, // not by default
+  );
   const api = await connectDba(t, t.context, 'oms_api');
   const forged = `$argon2id$v=19$m=19456,t=2,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`;
   await api.rows(
