@@ -238,13 +238,10 @@ test.serial(
       taken.map((job) => job.id),
       [id],
     );
-    t.deepEqual(
-      new Map(late.map((result) => [result.id, result.status])),
-      new Map([
-        [id, 'failed'],
-        [neighbour, 'completed'],
-      ]),
-    );
+    t.deepEqual(Object.fromEntries(late.map((result) => [result.id, result.status])), {
+      [id]: 'failed',
+      [neighbour]: 'completed',
+    });
     t.deepEqual(between, { status: 'PENDING', version: 1, job: 'active' });
     t.is(now[0]?.status, 'completed');
     t.deepEqual(await lookUp(deps, id), { status: 'COMPLETED', version: 3, job: 'completed' });
