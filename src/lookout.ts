@@ -67,20 +67,12 @@ export async function lookOut(
       if (sight.paused === attached.has(queue)) await follow(queue, sight.paused);
       if (sight.due_ms !== null && !sight.paused) calls.wake(queue, sight.due_ms);
     }
-    const needy = [...sights.values()].filter((sight) => sight.lost || needsCounting(sight));
-    if (!stopped) void care.lookAfter(needy.map(({ queue }) => queue));
-  }
-
-  /** Whether the counters of a queue are old while something happens in it. */
-  function needsCounting({ queue, counted_ms_ago, counted_late, due_ms, busy }: Sight): boolean {
-    const workedMsAgo = performance.now() - calls.workedAt(queue);
-    // Once after the work, and once more when all of it can be counted.
-    const wantedMsAgo = workedMsAgo > LAST_COUNT_MS ? workedMsAgo - LAST_COUNT_MS : workedMsAgo;
-    return (
-      counted_late &&
-      (due_ms !== null || busy || counted_ms_ago > wantedMsAgo) &&
-      !care.rests(queue)
+    const needy = [...sights.values()].filter(
+      (sight) =>
+        sight.lost ||
+        (needsCounting(sight, calls.workedAt(sight.queue)) && !care.rests(sight.queue)),
     );
+    if (!stopped) void care.lookAfter(needy.map(({ queue }) => queue));
   }
 
   async function follow(queue: QueueName, paused: boolean): Promise<void> {
@@ -112,6 +104,17 @@ export async function lookOut(
     stopped = true;
     clearTimeout(timer);
   };
+}
+
+/** Whether the counters of a queue are old while something happens in it. */
+function needsCounting(
+  { counted_ms_ago, counted_late, due_ms, busy }: Sight,
+  workedAt: number,
+): boolean {
+  const workedMsAgo = performance.now() - workedAt;
+  // Once after the work, and once more when all of it can be counted.
+  const wantedMsAgo = workedMsAgo > LAST_COUNT_MS ? workedMsAgo - LAST_COUNT_MS : workedMsAgo;
+  return counted_late && (due_ms !== null || busy || counted_ms_ago > wantedMsAgo);
 }
 
 /** Has pg-boss look after queues: it gives up lost attempts, and counts. */

@@ -20,7 +20,7 @@ test('an order is processed although Redis tells no worker of it', async (t) => 
     async () => (await lookUp(service.deps, id)).status === 'COMPLETED',
     PATIENCE_MS,
   );
-  t.pass();
+  t.is((await lookUp(service.deps, id)).status, 'COMPLETED');
 });
 
 test('the job of a worker that has died is taken over', async (t) => {
@@ -37,7 +37,7 @@ test('the job of a worker that has died is taken over', async (t) => {
     async () => (await lookUp(service.deps, id)).status === 'COMPLETED',
     PATIENCE_MS,
   );
-  t.pass();
+  t.is((await lookUp(service.deps, id)).status, 'COMPLETED');
 });
 
 test('the external step is called with the id of the order as Idempotency-Key', async (t) => {

@@ -1,3 +1,4 @@
+-- Ends every session of a user.
 CREATE OR REPLACE FUNCTION end_all_sessions(user_id uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN

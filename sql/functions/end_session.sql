@@ -1,3 +1,4 @@
+-- Ends a session, by proof of its refresh token.
 CREATE OR REPLACE FUNCTION end_session(token_hash bytea) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE

@@ -1,3 +1,4 @@
+-- One account, by its id: what GET /auth/me shows. The API cannot list the accounts.
 CREATE OR REPLACE FUNCTION find_user(user_id uuid) RETURNS TABLE (id uuid, name text, email text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN

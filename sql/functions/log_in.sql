@@ -1,3 +1,5 @@
+-- The second half of a login, and the only way to start a session: by proof of the password. The API sends the hash that
+-- it has computed with password_salt; this function compares it, and stores the first refresh token of the session.
 CREATE OR REPLACE FUNCTION log_in(
   email           text,
   computed_hash   text,

@@ -1,3 +1,5 @@
+-- The first half of a login: what the API needs to hash a password the way the stored one was hashed. The hash itself
+-- never leaves the database; log_in compares.
 CREATE OR REPLACE FUNCTION password_salt(email text) RETURNS text
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN

@@ -1,3 +1,4 @@
+-- The nightly prune of refresh tokens: the worker can delete expired ones, and no other.
 CREATE OR REPLACE FUNCTION prune_refresh_tokens() RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE

@@ -1,3 +1,5 @@
+-- Exchanges a refresh token for its successor (RFC 9700, 4.14.2): rotation, reuse and lost replies, in one call. Who calls
+-- must know the token; its hash cannot be read by any service.
 CREATE OR REPLACE FUNCTION refresh_session(
   token_hash     bytea,
   successor_id   uuid,

@@ -32,7 +32,8 @@ export type Queue = { boss: PgBoss; close: (timeoutSeconds: number) => Promise<v
 
 /**
  * Creates a worker's client of the queue; `boss.start()` connects it. With `supervise: false` it looks after no queue,
- * and is not registered as a worker. It has connections of its own, because slonik refuses the multi-statement SQL that pg-boss uses.
+ * and is not registered as a worker. It has connections of its own, because slonik refuses the multi-statement SQL
+ * that pg-boss uses.
  */
 export function createQueue(
   config: Pick<Config, 'DATABASE_URL' | 'QUEUE_POOL_SIZE_MAX'>,

@@ -51,7 +51,8 @@ export function createProcessLoop(
     while (more && !closed) {
       more = false;
       try {
-        const processed = await processBatch();
+        const processed = await processBatch(deps, batchSize);
+        if (processed > 0) onWork();
         foundNothing = processed === 0;
         if (processed < batchSize) continue;
         more = true;
@@ -66,15 +67,6 @@ export function createProcessLoop(
         return;
       }
     }
-  }
-
-  async function processBatch(): Promise<number> {
-    const endTimer = deps.metrics.jobs.startTimer({ queue: 'process-order' });
-    const { length } = await processOrders(deps, batchSize);
-    if (length === 0) return 0;
-    endTimer({ outcome: 'handled' });
-    onWork();
-    return length;
   }
 
   return {
@@ -92,4 +84,15 @@ export function createProcessLoop(
       await Promise.all(running);
     },
   };
+}
+
+/** Processes a batch, and says of how many orders. */
+async function processBatch(
+  deps: Pick<Deps, 'pool' | 'log' | 'metrics'>,
+  batchSize: number,
+): Promise<number> {
+  const endTimer = deps.metrics.jobs.startTimer({ queue: 'process-order' });
+  const { length } = await processOrders(deps, batchSize);
+  if (length > 0) endTimer({ outcome: 'handled' });
+  return length;
 }
