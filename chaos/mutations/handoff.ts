@@ -3,41 +3,43 @@ import { detectedBy, inFunction, type Edit, type Mutation } from './mutation.ts'
 
 const PLACEMENT = 'src/orders/placement.ts';
 
-const INSERT_JOBS = `  INSERT INTO order_jobs (
-    id, name, data, start_after, created_on, expire_seconds, deletion_seconds, keep_until, retry_limit, retry_delay,
-    retry_backoff, retry_delay_max, policy, dead_letter, heartbeat_seconds
-  )
-  SELECT o.id, q.name,`;
+const INSERT_JOBS = `    INSERT INTO order_jobs (
+      id, name, data, start_after, created_on, expire_seconds, deletion_seconds, keep_until, retry_limit, retry_delay,
+      retry_backoff, retry_delay_max, policy, dead_letter, heartbeat_seconds
+    )
+    SELECT o.id, q.name,`;
 
-const FROM_BATCH = `  FROM pgboss.queue AS q, jsonb_to_recordset(batch) AS o(id uuid)
-  WHERE q.name = 'process-order';
+const FROM_BATCH = `    FROM pgboss.queue AS q, jsonb_to_recordset(batch) AS o(id uuid)
+    WHERE q.name = 'process-order';
 `;
 
-/** Jobs only for calls without orders, and the API makes such a call after the one that has placed them. */
+/** Jobs only for calls without a lock timeout, and the API makes such a call after the one that has placed the orders. */
 const jobsLater: Edit[] = [
   inFunction(
-    '_store_orders',
+    'place_orders',
     'place_orders',
     INSERT_JOBS,
-    `  IF placed_by = 'jobs' THEN\n${INSERT_JOBS}`,
+    `  IF lock_timeout_ms IS NULL THEN\n${INSERT_JOBS}`,
   ),
   inFunction(
-    '_store_orders',
+    'place_orders',
     'place_orders',
     FROM_BATCH,
-    `${FROM_BATCH}    RETURN now();\n  END IF;\n`,
+    `${FROM_BATCH}    RETURN;\n  END IF;\n`,
   ),
   {
     file: PLACEMENT,
     from: `  crashPoint('after-commit');\n`,
     to: `  crashPoint('after-commit');
-  await pool.query(sql.unsafe\`SELECT _store_orders(\${batchJson(placements)}::jsonb, 'jobs')\`);
+  await pool.query(
+    sql.unsafe\`SELECT FROM place_orders(\${batchJson(placements)}::jsonb, NULL, NULL)\`,
+  );
 `,
   },
 ];
 
 const noCheckOfBatches = inFunction(
-  'orders_25_require_jobs',
+  'orders_25_check_placed',
   'orders_handoff',
   `FOR EACH STATEMENT WHEN (current_user = 'oms_placer') EXECUTE`,
   `FOR EACH STATEMENT WHEN (false) EXECUTE`,
@@ -91,12 +93,12 @@ export const handedOff: Mutation[] = [
     name: 'place_orders stores a job without its order',
     edits: [
       inFunction(
-        '_store_orders',
         'place_orders',
-        `    id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
-  );`,
-        `    id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
-  ) LIMIT 1;`,
+        'place_orders',
+        `      id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
+    );`,
+        `      id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
+    ) LIMIT 1;`,
       ),
     ],
     detector: detectedBy(
@@ -108,7 +110,7 @@ export const handedOff: Mutation[] = [
     name: 'place_orders stores an order without its job',
     edits: [
       noCheckOfBatches,
-      inFunction('_store_orders', 'place_orders', FROM_BATCH, FROM_BATCH.replace(';', ' LIMIT 1;')),
+      inFunction('place_orders', 'place_orders', FROM_BATCH, FROM_BATCH.replace(';', ' LIMIT 1;')),
     ],
     detector: detectedBy(
       'placing',
@@ -129,10 +131,8 @@ export const handedOff: Mutation[] = [
       inFunction(
         'place_orders',
         'place_orders',
-        `  IF placed > 0 THEN
-    created_at`,
-        `  IF placed > 0 AND lock_timeout_ms > 0 THEN
-    created_at`,
+        `  IF placed > 0 THEN`,
+        `  IF placed > 0 AND lock_timeout_ms > 0 THEN`,
       ),
       {
         file: PLACEMENT,

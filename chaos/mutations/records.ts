@@ -73,8 +73,8 @@ export const recorded: Mutation[] = [
       inFunction(
         'orders_guard_insert',
         'orders_guard',
-        `IF current_user <> 'oms_placer' THEN`,
-        'IF false THEN',
+        `NEW.changed_by := 'role:' || session_user;`,
+        '',
       ),
     ],
     detector: detectedBy('trail', 'who inserts an order by hand cannot put it down to another'),

@@ -15,10 +15,8 @@ BEGIN
     RAISE EXCEPTION 'order % cannot be placed as %: an order starts PENDING', NEW.id, NEW.status
       USING ERRCODE = 'OM001';
   END IF;
-  IF current_user <> 'oms_placer' THEN
-    NEW.changed_by := 'role:' || session_user;
-    NEW.change_reason := NULL;
-  END IF;
+  NEW.changed_by := 'role:' || session_user;
+  NEW.change_reason := NULL;
   NEW.version := 1;
   NEW.xact_id := pg_current_xact_id();
   NEW.created_at := now();
@@ -76,13 +74,10 @@ COMMENT ON FUNCTION order_steps         IS 'How many steps of the lifecycle a ch
 COMMENT ON FUNCTION orders_guard_insert IS 'Holds a new order to what its writer may decide (OM001).';
 COMMENT ON FUNCTION orders_guard_update IS 'Keeps what was ordered (OM004), numbers the steps, and says who acts.';
 
--- Called only for rows that are not as place_orders writes them: calling it for each would cost more than it does.
+-- Not for the rows of place_orders: calling it for each would cost more than it does. They are checked all at once, after
+-- the INSERT (orders_check_placed).
 CREATE OR REPLACE TRIGGER orders_10_guard_insert BEFORE INSERT ON orders
-  FOR EACH ROW WHEN (
-    current_user <> 'oms_placer' OR NEW.status <> 'PENDING' OR NEW.version <> 1
-    OR NEW.xact_id IS DISTINCT FROM pg_current_xact_id() OR NEW.created_at <> now() OR NEW.updated_at <> now()
-    OR num_nonnulls(NEW.changed_from, NEW.change_job_id, NEW.change_attempt) > 0
-  ) EXECUTE FUNCTION orders_guard_insert();
+  FOR EACH ROW WHEN (current_user <> 'oms_placer') EXECUTE FUNCTION orders_guard_insert();
 
 CREATE OR REPLACE TRIGGER orders_10_guard_update BEFORE UPDATE ON orders
   FOR EACH ROW EXECUTE FUNCTION orders_guard_update();

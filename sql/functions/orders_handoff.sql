@@ -47,12 +47,16 @@ BEGIN
       END;
 END $$;
 
-CREATE OR REPLACE FUNCTION orders_require_jobs() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET enable_sort = off AS $$
+-- The same check, and that of orders_guard_insert, for all orders of one place_orders at once.
+CREATE OR REPLACE FUNCTION orders_check_placed() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$ -- with the planner's settings of place_orders
 DECLARE
-  without_job uuid;
+  refused record;
 BEGIN
-  SELECT n.id INTO without_job
+  SELECT n.id, (
+    n.status = 'PENDING' AND n.version = 1 AND n.xact_id = pg_current_xact_id() AND n.created_at = now()
+    AND n.updated_at = now() AND num_nonnulls(n.changed_from, n.change_job_id, n.change_attempt) = 0
+  ) AS is_new INTO refused
   FROM pgboss.queue AS q
   CROSS JOIN new_orders AS n
   LEFT JOIN LATERAL (
@@ -64,17 +68,22 @@ BEGIN
   ) AS j ON true
   WHERE q.name = 'process-order'
     AND (
-      j.id = n.id AND j.data ->> 'order_id' = n.id::text AND j.data ->> 'xact_id' = n.xact_id::text
+      n.status = 'PENDING' AND n.version = 1 AND n.xact_id = pg_current_xact_id() AND n.created_at = now()
+      AND n.updated_at = now() AND num_nonnulls(n.changed_from, n.change_job_id, n.change_attempt) = 0
+      AND j.id = n.id AND j.data ->> 'order_id' = n.id::text AND j.data ->> 'xact_id' = n.xact_id::text
       AND j.state = 'created' AND NOT j.blocked AND j.start_after <= now() AND j.keep_until > now()
       AND j.dead_letter = q.dead_letter AND j.expire_seconds = q.expire_seconds
       AND j.retry_count = 0 AND j.retry_limit = q.retry_limit
     ) IS NOT TRUE
   LIMIT 1;
-  IF FOUND THEN
-    RAISE EXCEPTION 'order % was placed without a job in queue process-order that is due', without_job
+  IF NOT FOUND THEN
+    RETURN NULL;
+  ELSIF NOT refused.is_new THEN
+    RAISE EXCEPTION 'order % was not placed as new, PENDING and of this transaction', refused.id USING ERRCODE = 'OM001';
+  ELSE
+    RAISE EXCEPTION 'order % was placed without a job in queue process-order that is due', refused.id
       USING ERRCODE = 'OM003';
   END IF;
-  RETURN NULL;
 END $$;
 
 -- Cancelling an order, by whichever way, takes its job back in the same transaction.
@@ -88,16 +97,16 @@ END $$;
 
 COMMENT ON FUNCTION order_has_job       IS 'Whether an order has a job that a worker will take.';
 COMMENT ON FUNCTION orders_require_job  IS 'At COMMIT: refuses an order that is PENDING and has no job that is due (OM003).';
-COMMENT ON FUNCTION orders_require_jobs IS 'After place_orders'' INSERT: refuses orders whose jobs are not there (OM003).';
+COMMENT ON FUNCTION orders_check_placed IS 'After place_orders'' INSERT: refuses orders whose jobs are not there (OM003).';
 COMMENT ON FUNCTION orders_cancel_job   IS 'Takes back the job of an order that was cancelled.';
 
 ALTER FUNCTION orders_require_job OWNER TO oms_door;
-ALTER FUNCTION orders_require_jobs OWNER TO oms_door;
+ALTER FUNCTION orders_check_placed OWNER TO oms_door;
 ALTER FUNCTION orders_cancel_job OWNER TO oms_door;
 
-CREATE OR REPLACE TRIGGER orders_25_require_jobs AFTER INSERT ON orders
+CREATE OR REPLACE TRIGGER orders_25_check_placed AFTER INSERT ON orders
   REFERENCING NEW TABLE AS new_orders
-  FOR EACH STATEMENT WHEN (current_user = 'oms_placer') EXECUTE FUNCTION orders_require_jobs();
+  FOR EACH STATEMENT WHEN (current_user = 'oms_placer') EXECUTE FUNCTION orders_check_placed();
 
 CREATE OR REPLACE TRIGGER orders_40_cancel_job AFTER UPDATE OF status ON orders
   FOR EACH ROW WHEN (NEW.status = 'CANCELLED' AND OLD.status <> 'CANCELLED') EXECUTE FUNCTION orders_cancel_job();

@@ -5,34 +5,10 @@
 -- fails nothing: it is left out, and the result says what its request is answered with.
 -- (SQLSTATE OM010: an order's key was stored meanwhile without its lock, and so the order is not.)
 
--- Stores jobs and orders. Returns what all of them have in common: the transaction's own time.
--- `batch`: an array of {id, user_id, product_name, amount, currency, metadata}. `placed_by`: NULL for the users.
-CREATE OR REPLACE FUNCTION _store_orders(batch jsonb, placed_by text) RETURNS timestamptz LANGUAGE plpgsql
-SET search_path = public, pg_temp AS $$
-BEGIN
-  -- Jobs first: the check after the INSERT of orders (orders_require_jobs) wants to see them. Every column that is
-  -- listed gets what pg-boss 12.38 itself would insert, every other one its default.
-  INSERT INTO order_jobs (
-    id, name, data, start_after, created_on, expire_seconds, deletion_seconds, keep_until, retry_limit, retry_delay,
-    retry_backoff, retry_delay_max, policy, dead_letter, heartbeat_seconds
-  )
-  SELECT o.id, q.name, jsonb_build_object('order_id', o.id, 'xact_id', pg_current_xact_id()::text), now(), now(),
-    q.expire_seconds, q.deletion_seconds, now() + q.retention_seconds * interval '1 second', q.retry_limit,
-    q.retry_delay, q.retry_backoff, q.retry_delay_max, q.policy, q.dead_letter, q.heartbeat_seconds
-  FROM pgboss.queue AS q, jsonb_to_recordset(batch) AS o(id uuid)
-  WHERE q.name = 'process-order';
-
-  INSERT INTO orders (id, user_id, product_name, amount, currency, metadata, changed_by)
-  SELECT o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata, placed_by
-  FROM jsonb_to_recordset(batch) AS o(
-    id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
-  );
-  RETURN now();
-END $$;
-
--- Places a batch, for the API. `batch`: as above, and for an order whose request has a key also
--- {path, key, fingerprint} (fingerprint in hex). `key_ttl_hours`: for how long keys are kept; NULL when no
--- order of the batch has one. No lock is waited for longer than `lock_timeout_ms`.
+-- Places a batch. `batch`: an array of {id, user_id, product_name, amount, currency, metadata}, and for an order whose
+-- request has a key also {path, key, fingerprint} (fingerprint in hex). `key_ttl_hours`: for how long keys are kept; NULL
+-- when no order of the batch has one. No lock is waited for longer than `lock_timeout_ms`, where that is given.
+-- `placed_by`: who is on record; NULL for each order's own user, else the caller must name its own login role.
 --
 -- Returns one row. `placed` orders were stored at `created_at`. `keyed` has an entry for each order with a key:
 -- {id, outcome, status, headers, body}, where outcome is
@@ -40,14 +16,22 @@ END $$;
 --   replayed  its key was used before for the same body: this reply was given then, and nothing is stored
 --   reused    its key was used before for another body: nothing is stored
 --   in-use    another request with its key is being worked on at this moment: nothing is stored
-CREATE OR REPLACE FUNCTION place_orders(batch jsonb, lock_timeout_ms integer, key_ttl_hours integer)
-RETURNS TABLE (placed integer, created_at text, keyed json) LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+CREATE OR REPLACE FUNCTION place_orders(
+  batch jsonb, lock_timeout_ms integer, key_ttl_hours integer, placed_by text DEFAULT NULL
+) RETURNS TABLE (placed integer, created_at text, keyed json) LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
-  known jsonb;
-  held  uuid[];
+  known   jsonb;
+  held    uuid[];
+  ignored text; -- assigned to, because an assignment is cheaper than a statement
 BEGIN
-  PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
+  IF lock_timeout_ms IS NOT NULL THEN
+    ignored := set_config('lock_timeout', lock_timeout_ms::text, true);
+  END IF;
+  IF placed_by <> 'role:' || session_user THEN
+    RAISE EXCEPTION 'role % cannot place orders as %', session_user, placed_by USING ERRCODE = 'OM008';
+  END IF;
 
   IF key_ttl_hours IS NOT NULL THEN
     IF key_ttl_hours NOT BETWEEN 1 AND 8760 THEN
@@ -99,7 +83,24 @@ BEGIN
 
   placed := jsonb_array_length(batch);
   IF placed > 0 THEN
-    created_at := iso_8601(_store_orders(batch, NULL));
+    -- Jobs first: the check after the INSERT of orders (orders_check_placed) wants to see them. Every column that is
+    -- listed gets what pg-boss 12.38 itself would insert, every other one its default.
+    INSERT INTO order_jobs (
+      id, name, data, start_after, created_on, expire_seconds, deletion_seconds, keep_until, retry_limit, retry_delay,
+      retry_backoff, retry_delay_max, policy, dead_letter, heartbeat_seconds
+    )
+    SELECT o.id, q.name, jsonb_build_object('order_id', o.id, 'xact_id', pg_current_xact_id()::text), now(), now(),
+      q.expire_seconds, q.deletion_seconds, now() + q.retention_seconds * interval '1 second', q.retry_limit,
+      q.retry_delay, q.retry_backoff, q.retry_delay_max, q.policy, q.dead_letter, q.heartbeat_seconds
+    FROM pgboss.queue AS q, jsonb_to_recordset(batch) AS o(id uuid)
+    WHERE q.name = 'process-order';
+
+    INSERT INTO orders (id, user_id, product_name, amount, currency, metadata, changed_by)
+    SELECT o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata, placed_by
+    FROM jsonb_to_recordset(batch) AS o(
+      id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
+    );
+    created_at := iso_8601(now());
   END IF;
 
   IF key_ttl_hours IS NOT NULL THEN
@@ -146,20 +147,18 @@ CREATE OR REPLACE FUNCTION place_order(
 DECLARE
   order_id uuid := uuid_v7();
 BEGIN
-  PERFORM _store_orders(
+  PERFORM FROM place_orders(
     jsonb_build_array(jsonb_build_object(
       'id', order_id, 'user_id', user_id, 'product_name', product_name, 'amount', amount::text,
       'currency', currency, 'metadata', metadata
     )),
-    'role:' || session_user
+    NULL, NULL, 'role:' || session_user
   );
   RETURN order_id;
 END $$;
 
 COMMENT ON FUNCTION place_orders  IS 'Places a batch of orders with their jobs and replies, for the API: all or none.';
 COMMENT ON FUNCTION place_order   IS 'Places an order together with its job. Returns its id.';
-COMMENT ON FUNCTION _store_orders IS 'Stores orders and their jobs. Internal to place_orders and place_order.';
 
-ALTER FUNCTION _store_orders OWNER TO oms_placer;
 ALTER FUNCTION place_orders OWNER TO oms_placer;
 ALTER FUNCTION place_order OWNER TO oms_placer;

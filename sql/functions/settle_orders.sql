@@ -73,8 +73,8 @@ BEGIN
   FROM claimed(batch) AS c
   WHERE o.id = c.id AND o.id = ANY (held) AND o.status = 'PENDING';
   RETURN QUERY
-    SELECT o.id, o.status, o.version, o.user_id, o.product_name, o.amount, o.currency, o.metadata, o.created_at,
-      o.updated_at
+    SELECT o.id, o.status, o.version, o.user_id, o.product_name::text, o.amount::numeric, o.currency::text,
+      o.metadata::jsonb, o.created_at, o.updated_at
     FROM orders AS o
     WHERE o.id = ANY (held) AND o.status = 'PROCESSING';
 END $$;

@@ -129,24 +129,6 @@ test('metadata that is equal, and spelled otherwise, is a change too', async (t)
   t.is(await refusal(deps.pool.query(update)), 'OM004');
 });
 
-for (const created_at of ['infinity', '-infinity', '0044-03-15 BC', '10000-01-01']) {
-  test(`an order of a time that no client could be told is refused: ${created_at}`, async (t) => {
-    const { deps } = t.context;
-    const user = await signUp(t.context);
-
-    const inserting = deps.pool.transaction(async (tx) => {
-      // With triggers on, it would be the time of the transaction (guard.test.ts).
-      await tx.query(sql.unsafe`SET LOCAL session_replication_role = replica`);
-      await tx.query(sql.unsafe`
-        INSERT INTO orders (id, user_id, product_name, amount, created_at)
-        VALUES (${randomUUIDv7()}, ${user.id}, 'Kettle', 1, ${created_at})
-      `);
-    });
-
-    t.is(await refusal(inserting), '23514');
-  });
-}
-
 test('a change that is not one of status leaves no event', async (t) => {
   const { deps } = t.context;
   const id = await orderThatIs(t.context, 'PENDING');
@@ -245,20 +227,20 @@ test('an operator in psql is on record with their role, and with the reason they
 });
 
 for (const [constraint, wrong] of [
-  ['orders_product_name_ck', { product_name: '' }],
-  ['orders_product_name_ck', { product_name: ' \t\n' }],
-  ['orders_product_name_ck', { product_name: 'x'.repeat(201) }],
-  ['orders_amount_ck', { amount: '0' }],
-  ['orders_amount_ck', { amount: '-1' }],
-  ['orders_amount_ck', { amount: 'NaN' }],
-  ['orders_amount_ck', { amount: 'Infinity' }],
-  ['orders_amount_ck', { amount: '1e12' }],
-  ['orders_amount_ck', { amount: '0.00001' }],
-  ['orders_currency_ck', { currency: 'usd' }],
-  ['orders_currency_ck', { currency: 'EURO' }],
-  ['orders_metadata_ck', { metadata: '[]' }],
-  ['orders_metadata_ck', { metadata: '"text"' }],
-  ['orders_metadata_ck', { metadata: 'null' }],
+  ['product_name_ck', { product_name: '' }],
+  ['product_name_ck', { product_name: ' \t\n' }],
+  ['product_name_ck', { product_name: 'x'.repeat(201) }],
+  ['money_amount_ck', { amount: '0' }],
+  ['money_amount_ck', { amount: '-1' }],
+  ['money_amount_ck', { amount: 'NaN' }],
+  ['money_amount_ck', { amount: 'Infinity' }],
+  ['money_amount_ck', { amount: '1e12' }],
+  ['money_amount_ck', { amount: '0.00001' }],
+  ['currency_code_ck', { currency: 'usd' }],
+  ['currency_code_ck', { currency: 'EURO' }],
+  ['order_metadata_ck', { metadata: '[]' }],
+  ['order_metadata_ck', { metadata: '"text"' }],
+  ['order_metadata_ck', { metadata: 'null' }],
   ['orders_user_fk', { user_id: '00000000-0000-7000-8000-000000000000' }],
 ] as const) {
   test(`the database itself refuses an order with ${JSON.stringify(wrong).slice(0, 40)}`, async (t) => {
