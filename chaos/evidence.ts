@@ -62,7 +62,8 @@ export async function readTrail(url: string, orderId: string | null): Promise<st
     return (
       (await pool.oneFirst(sql.type(z.object({ trail: z.string().nullable() }))`
       SELECT string_agg(
-        concat_ws(' ', e.to_status, '+' || round(extract(epoch FROM e.at - o.created_at), 1) || ' s', e.actor, e.attempt),
+        concat_ws(' ', e.to_status, '+' || round(extract(epoch FROM e.at - o.created_at), 1) || ' s',
+          e.actor, e.attempt),
         ', ' ORDER BY e.version) AS trail
       FROM order_events AS e JOIN orders AS o ON o.id = e.order_id
       WHERE e.order_id = ${orderId}

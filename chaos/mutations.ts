@@ -74,7 +74,7 @@ function passes(output: string, title: string): boolean {
   return output.split('\n').some((line) => /^ok \d/.test(line) && line.endsWith(title));
 }
 
-/** Makes a template that is migrated from mutated files. Says what has changed in it; throws when not all edits have. */
+/** Migrates a template from mutated files and returns the objects that changed. Throws when an edit changes nothing. */
 async function mutateTemplate(
   template: string,
   edits: Edit[],

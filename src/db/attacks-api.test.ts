@@ -97,8 +97,10 @@ const attacks: Attack[] = [
   ],
   [
     'place an order again under its key, however its id is written',
-    (on) =>
-      `SELECT * FROM place_orders(jsonb_build_array(${keyed(on.user, `{"id": "${randomUUIDv7().toUpperCase()}", "key": "known"}`)}), 1000, 24)`,
+    (on) => {
+      const again = keyed(on.user, `{"id": "${randomUUIDv7().toUpperCase()}", "key": "known"}`);
+      return `SELECT * FROM place_orders(jsonb_build_array(${again}), 1000, 24)`;
+    },
   ],
   ['cancel the order of another user', (on) => cancel(on.other, on.user, 'PUT')],
   ['cancel an order that is completed', (on) => cancel(on.done, on.user, 'PUT')],

@@ -141,7 +141,8 @@ test.serial('Who only reads sees how much of the job tables and of orders is blo
 
   const { rows } = await client.query(
     `SELECT table_name FROM ops.health
-     WHERE bloat_estimate IS NULL AND table_name ~ '^(pgboss.j[0-9a-f]{56}|public.(orders|order_events|idempotency_keys))$'`,
+     WHERE bloat_estimate IS NULL
+       AND table_name ~ '^(pgboss.j[0-9a-f]{56}|public.(orders|order_events|idempotency_keys))$'`,
   );
 
   t.deepEqual(rows, []);

@@ -87,8 +87,10 @@ test('No login owns, creates or may become anything', async (t) => {
        rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication
        OR has_database_privilege(r.oid, current_database(), 'CREATE')
        OR has_database_privilege(r.oid, current_database(), 'TEMPORARY')
-       OR EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname !~ '^pg_temp' AND has_schema_privilege(r.oid, n.oid, 'CREATE'))
-       OR EXISTS (SELECT FROM pg_tablespace AS s WHERE has_tablespace_privilege(r.oid, s.oid, 'CREATE') AND spcname <> 'pg_default')
+       OR EXISTS (SELECT FROM pg_namespace AS n
+         WHERE n.nspname !~ '^pg_temp' AND has_schema_privilege(r.oid, n.oid, 'CREATE'))
+       OR EXISTS (SELECT FROM pg_tablespace AS s
+         WHERE has_tablespace_privilege(r.oid, s.oid, 'CREATE') AND spcname <> 'pg_default')
        OR EXISTS (SELECT FROM pg_shdepend AS d WHERE d.refobjid = r.oid AND d.deptype = 'o'
          AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())))
      )`,
@@ -150,7 +152,7 @@ test('No function of ours, and none of the queue’s, is everybody’s', async (
   t.deepEqual(rows, []);
 });
 
-test('A migrate leaves what a role of the deployment was given, and takes back what ours were given besides', async (t) => {
+test('A migrate leaves the grants of other roles, and takes back additional grants of ours', async (t) => {
   t.teardown(() => onServer('DROP ROLE IF EXISTS test_reporting')); // after its database
   const { database } = await migratedDatabase(t);
   const admin = await connect(t, databaseUrl(database));

@@ -229,13 +229,14 @@ async function makeTrouble(service: Pick<Context, 'database' | 'deps'>): Promise
     `INSERT INTO pgboss.warning (type, message, data, created_on) VALUES ('slow_query', 'old', '{}', ${LONG_AGO})`,
     `INSERT INTO pgboss.instance (id, name, host, pid, version, node_version, heartbeat_seconds, supervise, schedule,
        migrate, persist_queue_stats, persist_warnings, started_on, heartbeat_on)
-     VALUES (gen_random_uuid(), 'worker', 'gone', 4711, '12', '26', 3, true, true, true, true, true, ${LONG_AGO}, ${LONG_AGO})`,
+     VALUES (gen_random_uuid(), 'worker', 'gone', 4711, '12', '26', 3, true, true, true, true, true, ${LONG_AGO},
+       ${LONG_AGO})`,
   ]) {
     await asSuperuser(service, statement);
   }
 }
 
-/** A client of the queue as a worker has it, without anything that works the queues off; and all that it complains of. */
+/** A pg-boss client with the rights of a worker, without pollers; and every error and warning it emits. */
 async function openAsWorker(t: ExecutionContext<Context>, { database }: Context) {
   const emitted: unknown[] = [];
   const config = testConfig(database, {}, 'oms_worker');

@@ -18,8 +18,8 @@ import { giveUp } from '../testing/dba.ts';
 import { insertOrders, jobOf } from '../testing/orders.ts';
 import { claims, fenced, WORKER_NAME, type OrderJob } from './processing.ts';
 
-// A worker that was silent for a while, and comes back with an attempt that is no longer its own. Whatever has become of
-// the job meanwhile, what the worker asks for is refused, and so is what it asks for in the same breath for others.
+// A worker that was silent for a while comes back with an attempt that it no longer holds. Its statement is refused,
+// in each state that the job can be in by then, and so are the other orders of the same statement.
 //
 // Serial, since each test makes a database of its own.
 

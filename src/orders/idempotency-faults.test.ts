@@ -119,7 +119,7 @@ test('an API that is killed between its commit and its answer leaves a reply for
   t.is(await ordersOf(deps, user.id), 1);
 });
 
-test('an API that is killed before its statement arrives leaves nothing, and nothing in the way of the retry', async (t) => {
+test('an API killed before its statement arrives leaves nothing, and the retry succeeds', async (t) => {
   const { database, deps } = t.context;
   const held = await holdableDatabase(t, databaseUrl(database));
   const doomed = await startApi(t, testEnvironment(database, { DATABASE_URL: held.url }));
@@ -138,7 +138,7 @@ test('an API that is killed before its statement arrives leaves nothing, and not
   t.deepEqual(await keysOf(deps, user.id), ['k']);
 });
 
-test('an API that is killed while its statement is under way leaves one order, and a reply for the retry', async (t) => {
+test('an API killed while its statement runs leaves one order, and a reply for the retry', async (t) => {
   const { database, deps } = t.context;
   const doomed = await startApi(t, testEnvironment(database, { INTAKE_LOCK_TIMEOUT_MS: '9000' }));
   const other = await startApi(t, testEnvironment(database));

@@ -11,8 +11,8 @@ import { testEnvironment } from '../testing/template.ts';
 import { until } from '../testing/until.ts';
 import { ends, startWorker } from '../testing/workers.ts';
 
-// Workers without an external step: they process orders without claiming their jobs. Each test has a database of its own,
-// and they run one by one: some wait for several workers.
+// Workers without an external step: they process orders without claiming their jobs. Each test has a database of its
+// own, and they run one by one, because some wait for several workers.
 
 const SMALL_BATCHES = { WORKER_BATCH_SIZE: '10', WORKER_CONCURRENCY: '2' };
 

@@ -58,7 +58,8 @@ export async function contents(admin: Client): Promise<Record<string, string>> {
 
 // What Postgres itself comes with has lower numbers, and takes long to read.
 const CATALOGS = [
-  'SELECT relname, relkind, relowner, relacl, relrowsecurity, reloptions, relhastriggers FROM pg_class WHERE oid >= 16384',
+  `SELECT relname, relkind, relowner, relacl, relrowsecurity, reloptions, relhastriggers
+   FROM pg_class WHERE oid >= 16384`,
   'SELECT attrelid, attname, attacl FROM pg_attribute WHERE attrelid >= 16384',
   'SELECT proname, proowner, proacl, prosrc, proconfig FROM pg_proc WHERE oid >= 16384',
   'SELECT tgrelid, tgname, tgenabled, tgfoid FROM pg_trigger',
