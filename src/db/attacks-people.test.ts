@@ -13,7 +13,7 @@ import { testConfig } from '../testing/template.ts';
 
 const DENIED = '42501';
 
-// Not ops._alive: nobody can name its argument who may not use schema pgboss.
+// Not ops._alive: a login without USAGE on schema pgboss cannot name its argument.
 const READS = ['ops._error_of', 'ops._live_bytes', 'ops._percentile', 'ops.explain_job'];
 
 testNothingElse('Who only reads', 'oms_dba_read', { calls: READS });

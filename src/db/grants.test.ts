@@ -10,7 +10,7 @@ import { OWN_SOURCES, readSql } from './migrate/sources.ts';
 
 type Wanted = { grantee: string; privileges: string; object: string; reason: string };
 
-/** Every right in the database that is not its object's owner's, as `grantee: privilege kind name(column)`. */
+/** Every right in the database, except those of owners, as `grantee: privilege kind name(column)`. */
 const RIGHTS = `
   SELECT concat(coalesce(r.rolname, 'PUBLIC'), ': ', a.privilege_type, CASE WHEN a.is_grantable THEN '*' END, ' ',
     a.what) AS right
@@ -47,7 +47,7 @@ const RIGHTS = `
   WHERE a.grantee <> a.owner
 `;
 
-/** What sql/database.sql gives, and Postgres itself. */
+/** The rights that sql/database.sql and Postgres itself grant. */
 const BESIDES = [
   'PUBLIC: CONNECT DATABASE',
   'PUBLIC: USAGE SCHEMA public',
@@ -194,7 +194,7 @@ async function rightsOf(admin: Client): Promise<string[]> {
   return rows.map(({ right }) => right).toSorted(byCodePoint);
 }
 
-/** The list in sql/grants.sql, and what it comes to: one line for each privilege, object and column. */
+/** The list in sql/grants.sql, and its expansion: one line for each privilege, object and column. */
 async function wantedRights(admin: Client): Promise<{ wanted: Wanted[]; rights: string[] }> {
   const text = await readSql(OWN_SOURCES, 'grants.sql');
   const [list] = text.split('-- From here on');
@@ -224,7 +224,7 @@ async function wantedRights(admin: Client): Promise<{ wanted: Wanted[]; rights: 
   return { wanted, rights };
 }
 
-/** The owners of functions own those, and nothing else. */
+/** The owners of functions own only functions. */
 function withoutFunctions(rows: { rolname: string }[]) {
   return rows.filter(
     ({ rolname }) => !['oms_accounts', 'oms_placer', 'oms_door'].includes(rolname),

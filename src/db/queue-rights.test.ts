@@ -15,8 +15,8 @@ import { ends } from '../testing/workers.ts';
 import { startWorkers } from '../worker.ts';
 import { createQueue } from './boss.ts';
 
-// What pg-boss does besides handing out jobs, as the role that workers log in as. A right that is missing does not
-// stop a worker: pg-boss emits an error, and goes on without. So all that it emits is collected.
+// The maintenance work of pg-boss, with the role that workers log in as. A missing right does not stop a worker:
+// pg-boss emits an error and continues. So the tests collect every error and warning.
 
 test('a worker’s client of the queue has the rights for all that it does by the clock', async (t) => {
   const service = await ownService(t);
@@ -201,7 +201,7 @@ test('a worker has no right on what is executed, pasted into statements, or set 
   }
 });
 
-/** Rows of each kind that pg-boss looks after, long overdue. */
+/** Overdue rows of each kind that pg-boss maintains. */
 async function makeTrouble(service: Pick<Context, 'database' | 'deps'>): Promise<void> {
   const { boss } = service.deps;
   const LONG_AGO = `now() - interval '400 days'`;
@@ -248,7 +248,7 @@ async function openAsWorker(t: ExecutionContext<Context>, { database }: Context)
   return { boss, emitted };
 }
 
-/** Has pg-boss's own worker look for schedules that are due, which it does every 30 s by itself. */
+/** Makes pg-boss's own worker look for due schedules now; by itself it does so every 30 s. */
 function wakeScheduler(boss: PgBoss): void {
   for (const { id, name } of boss.getWipData({ includeInternal: true })) {
     if (name.startsWith('__pgboss__')) boss.notifyWorker(id);

@@ -40,7 +40,7 @@ test('of 40 requests with one key at the same moment on two APIs, one places the
 test.serial(
   'a request whose twin is in flight is told so at once, whatever its body',
   async (t) => {
-    // The lock stops everybody who places orders; the first is to wait until the others are answered.
+    // The lock stops all placing of orders. The first request waits until the others are answered.
     const service = await ownService(t, { INTAKE_LOCK_TIMEOUT_MS: '9000' });
     const { deps, origin } = service;
     const user = await signUp(service);
@@ -245,7 +245,7 @@ test.serial('replays do not get into the way of each other', async (t) => {
   for (const { status, text } of replies) t.deepEqual([status, text], [201, first.text]);
 });
 
-/** Whether somebody waits for a lock that this transaction holds. */
+/** Whether a session waits for a lock that this transaction holds. */
 function isAwaited(tx: DatabaseTransactionConnection): Promise<boolean> {
   return tx.exists(sql.unsafe`
     SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))
