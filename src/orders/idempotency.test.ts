@@ -279,7 +279,7 @@ test('orders that are placed together each get the reply of their own key', asyn
   const { deps } = t.context;
   const [ada, bob] = await Promise.all([signUp(t.context), signUp(t.context)]);
   const prepared = [ada, bob, ada, ada, bob, ada].map(({ id }) => preparedOrder(id));
-  const orders = prepared.toReversed(); // the order of the requests, not of the ids, decides which is the first of a key
+  const orders = prepared.toReversed(); // the order of the requests decides, not the order of the ids
   const earlier = createPlacement(preparedOrder(ada.id), keyedRequest(ada.id, 'earlier'));
   await placeOrders(deps, [earlier]);
   const requests = [
