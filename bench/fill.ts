@@ -117,8 +117,9 @@ const EVENTS_SQL = `
       CASE f.status WHEN 'CANCELLED' THEN NULL ELSE 1 END AS attempt
     FROM first AS f WHERE f.version >= 2
   ), second_hashed AS (
-    SELECT s.*, order_event_hash_v1(s.previous, s.id, 2, 'PENDING', s.to_status, s.actor, NULL, s.job_id, s.attempt, s.at,
-      s.xact_id) AS hash
+    SELECT s.*, order_event_hash_v1(
+      s.previous, s.id, 2, 'PENDING', s.to_status, s.actor, NULL, s.job_id, s.attempt, s.at, s.xact_id
+    ) AS hash
     FROM second AS s
   )
   INSERT INTO order_events (order_id, version, from_status, to_status, actor, job_id, attempt, at, xact_id, hash)

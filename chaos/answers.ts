@@ -3,15 +3,15 @@ import { createServer } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { listen } from '../src/http/server.ts';
 
-/** What the processes reach Postgres through. */
+/** The proxy between the processes and Postgres. */
 export type Answers = {
   port: number;
-  /** Statements still arrive, and their answers no longer; then the connections that were open break. */
+  /** Forwards statements but drops their answers, then breaks the open connections. */
   lose: (ms: number) => Promise<void>;
   close: () => Promise<void>;
 };
 
-/** Opens a port on loopback that passes everything on to another one, until it is made to lose answers. */
+/** Opens a port on loopback that forwards to another port. On request it drops answers. */
 export async function openAnswers(postgresPort: number): Promise<Answers> {
   const open = new Set<{ client: Socket; postgres: Socket }>();
   const server = createServer({ noDelay: true }, (client) => {

@@ -1,16 +1,16 @@
 /*
- * Loaded with --import into a process that is to crash: `arm.ts?point=after-commit&pass=3&delay_ms=0` makes it kill
- * itself the third time that it passes there, or so many ms later. Says so on stderr first, synchronously.
+ * Loaded with --import into a process that must crash: `arm.ts?point=after-commit&pass=3&delay_ms=0` makes the process
+ * kill itself `delay_ms` after it passes the point for the third time. It reports this on stderr first, synchronously.
  */
 import { writeSync } from 'node:fs';
 import { armCrashPoints, type CrashPoint } from '../src/crash-point.ts';
 
 export const CRASHED = 'crash point reached';
 
-/** Where and when a process is to crash. */
+/** Where and when a process crashes. */
 export type Crash = { point: CrashPoint; pass: number; delayMs: number };
 
-/** What to import into that process. */
+/** The module that this process imports. */
 export function armed({ point, pass, delayMs }: Crash): string {
   const [module] = new URL(import.meta.url).href.split('?');
   return `${module}?point=${point}&pass=${pass}&delay_ms=${delayMs}`;

@@ -1,38 +1,38 @@
 /*
- * Customers: they place orders over HTTP, cancel some right away, and never take silence for an answer.
- * Whatever has an unknown outcome (a timeout, a broken connection, 5xx, 409 because the key is in use) is
- * sent again with the same Idempotency-Key until it is answered.
+ * Customers. They place orders over HTTP and cancel some at once. A request with an unknown outcome (a timeout, a
+ * broken connection, 5xx, or 409 because the key is in use) is sent again with the same Idempotency-Key until it is
+ * answered.
  */
 import { setTimeout } from 'node:timers/promises';
 import { createRequests, isTooLate, signUp, type Requests, type User } from './requests.ts';
 
 const LANES = 32; // enough for several orders to share a transaction
-const PAUSE_MS = 10; // leaves the cores to what is being tested
+const PAUSE_MS = 10; // leaves the cores to the service under test
 const CANCEL_EVERY = 8;
 
 /** What a customer knows of an order. */
 export type Placed = {
-  /** In the order's metadata, and in no other order's. */
+  /** A unique text in the metadata of the order. */
   marker: string;
-  /** Null when it was never acknowledged. */
+  /** Null when the order was never acknowledged. */
   id: string | null;
   sentAt: number;
   acknowledgedAt: number;
-  /** False when customers had to give up on it, or on its cancellation. */
+  /** False when a customer gave up on the order or on its cancellation. */
   isAnswered: boolean;
   /** Whether a cancellation was acknowledged. */
   cancelled: boolean;
 };
 
-/** Customers at work. */
+/** The running customers. */
 export type Clients = Pick<Requests, 'breakConnections' | 'hurry' | 'counts'> & {
-  /** Lets everybody finish what was begun, for so long at most. Resolves to all that they know. */
+  /** Lets customers finish open requests, within this time. Resolves with all that they know. */
   stop: (patienceMs: number) => Promise<Placed[]>;
-  /** Answers that no customer should ever get. */
+  /** Answers that a customer must never get. */
   complaints: string[];
 };
 
-/** Registers customers and sets them to work on the API processes at these origins. */
+/** Registers customers and lets them place orders at the API processes with these origins. */
 export async function openClients(origins: string[]): Promise<Clients> {
   const requests = createRequests(origins);
   const complaints: string[] = [];

@@ -30,7 +30,7 @@ export function openEvidence(url: string): Promise<DatabasePool> {
   return openPool({ DATABASE_URL: url, POOL_SIZE_MAX: 2 }, pino({ level: 'silent' }));
 }
 
-/** Waits until no order is open any more, but not for ever: what is open then is stranded. */
+/** Waits until no order is open, up to a limit: orders that are open after it are stranded. */
 export async function whenSettled(pool: DatabasePool, timeoutMs: number): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   const isOpen = () =>
@@ -38,7 +38,7 @@ export async function whenSettled(pool: DatabasePool, timeoutMs: number): Promis
   while ((await isOpen()) && Date.now() < deadline) await setTimeout(POLL_MS);
 }
 
-/** Every order there is, with how often its events say that it was completed and cancelled. */
+/** All orders, each with the number of its events COMPLETED and CANCELLED. */
 export async function readOrders(pool: DatabasePool): Promise<readonly Stored[]> {
   return pool.any(sql.type(StoredOrder)`
     SELECT
@@ -54,7 +54,7 @@ export async function readOrders(pool: DatabasePool): Promise<readonly Stored[]>
   `);
 }
 
-/** The trail of an order, in one line: each step, how long after the first it was, who made it and at which attempt. */
+/** The trail of an order in one line: each step, the time since the order was placed, the actor and the attempt. */
 export async function readTrail(url: string, orderId: string | null): Promise<string> {
   if (orderId === null) return 'no order';
   const pool = await openEvidence(url);
@@ -62,7 +62,8 @@ export async function readTrail(url: string, orderId: string | null): Promise<st
     return (
       (await pool.oneFirst(sql.type(z.object({ trail: z.string().nullable() }))`
       SELECT string_agg(
-        concat_ws(' ', e.to_status, '+' || round(extract(epoch FROM e.at - o.created_at), 1) || ' s', e.actor, e.attempt),
+        concat_ws(' ', e.to_status, '+' || round(extract(epoch FROM e.at - o.created_at), 1) || ' s',
+          e.actor, e.attempt),
         ', ' ORDER BY e.version) AS trail
       FROM order_events AS e JOIN orders AS o ON o.id = e.order_id
       WHERE e.order_id = ${orderId}
@@ -73,7 +74,7 @@ export async function readTrail(url: string, orderId: string | null): Promise<st
   }
 }
 
-/** How many orders shared a transaction: the mean, and the most. */
+/** How many orders shared a transaction: mean and maximum. */
 export async function readBatches(pool: DatabasePool): Promise<string> {
   const Batches = z.object({ mean: z.number(), most: z.number() });
   const { mean, most } = await pool.one(sql.type(Batches)`
@@ -83,7 +84,7 @@ export async function readBatches(pool: DatabasePool): Promise<string> {
   return `${mean} in the mean, ${most} at most`;
 }
 
-/** What the audit finds. Throws when there is no audit to ask. */
+/** The violations that the audit finds. Throws when the database has no audit. */
 export async function readViolations(pool: DatabasePool): Promise<readonly Violation[]> {
   const exists = await pool.oneFirst(sql.type(z.object({ exists: z.boolean() }))`
     SELECT to_regclass('audit.violations') IS NOT NULL AS exists

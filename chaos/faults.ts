@@ -8,10 +8,10 @@ import type { Door, Fault, Scheduled } from './schedule.ts';
 const POLL_MS = 50;
 const LOOKS = 500;
 
-/** How long a crash stays armed, and a statement is waited for. Generous: one that is not reached fails the run. */
+/** How long a crash stays armed, and how long to wait for a statement. Generous, because a miss fails the run. */
 const REACH_TIMEOUT_MS = 60_000;
 
-/** A fault and when it happened: null when a process never came to the point where it was to crash. */
+/** A fault and when it happened; null when the process never reached the crash point. */
 export type Injected = Scheduled & { happenedAt: number | null };
 
 /** Injects a fault, and waits until it is over. */
@@ -25,7 +25,7 @@ export async function inject(
   return { ...fault, happenedAt: crashedAt === undefined ? startedAt : crashedAt };
 }
 
-/** Resolves to when it took hold, where that is not at once. */
+/** Resolves with the time at which the fault took effect, if that is not at once. */
 async function act(
   { apis, workers, postgres, answers, redis }: Machine,
   clients: Clients,
@@ -72,8 +72,8 @@ function pick(processes: KeptProcess[], target: number): KeptProcess {
 }
 
 /**
- * Kills a backend while it carries out a statement that calls the door. Resolves with when that was; null when none
- * was met in time.
+ * Kills a backend while it runs a statement that calls the door. Resolves with the time of the kill, or null when no
+ * such statement was found in time.
  */
 async function killBackend(
   { url, whileUp }: Machine['postgres'],
@@ -88,7 +88,7 @@ async function killBackend(
   return null;
 }
 
-/** Watches for a moment, from inside Postgres: most statements are over in a few ms. */
+/** Watches from inside Postgres, because most statements end within a few ms. */
 function killOneBackend(url: string, door: Door, delayMs: number): Promise<boolean> {
   return withClient(url, async (client) => {
     await client.query(`SET chaos.killed = ''`);
@@ -132,7 +132,7 @@ async function cutConnections(url: string, share: number): Promise<void> {
 
 async function withClient<T>(url: string, use: (client: Client) => Promise<T>): Promise<T> {
   const client = new Client(url);
-  client.on('error', () => undefined); // what is under way is told
+  client.on('error', () => undefined); // the running query rejects
   await client.connect();
   try {
     return await use(client);

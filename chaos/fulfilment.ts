@@ -7,20 +7,20 @@ export const FULFILMENT_SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 
 const ANSWER_MS = 5;
 const REFUSE_EVERY = 37; // "not now"
-const HANG_UP_EVERY = 53; // done, and the answer is lost
+const HANG_UP_EVERY = 53; // accepted, but the answer is lost
 
-/** The external step, as the workers under chaos call it. */
+/** The external step that the workers under chaos call. */
 export type Fulfilment = {
   url: string;
-  /** The orders that it has accepted, by the Idempotency-Key of the call; how often it was called for each. */
+  /** The accepted orders, by the Idempotency-Key of the call, with the number of calls for each. */
   accepted: Map<string, number>;
   calls: () => number;
-  /** Calls that were not as promised. */
+  /** Calls that broke the documented contract. */
   complaints: string[];
   close: () => Promise<void>;
 };
 
-/** Opens the external step. It accepts most calls; some it puts off, and of some the answer is lost. */
+/** Opens the external step. It accepts most calls, postpones some, and loses the answers of some. */
 export async function openFulfilment(): Promise<Fulfilment> {
   const accepted = new Map<string, number>();
   const complaints: string[] = [];
@@ -44,7 +44,7 @@ export async function openFulfilment(): Promise<Fulfilment> {
     const key = String(request.headers['idempotency-key'] ?? '');
     text(request)
       .then((body) => answer(response, key, body))
-      .catch(() => response.destroy()); // the worker has gone in the middle of its request
+      .catch(() => response.destroy()); // the worker ended during its request
   });
   const port = await listen(server, 0, '127.0.0.1');
   return {

@@ -15,14 +15,14 @@ const POLL_MS = 50;
 /** A process of the service that is started again whenever it ends, as an orchestrator would. */
 export type KeptProcess = {
   name: string;
-  /** The ids of all processes that it has been. */
+  /** The process ids, that of each restart included. */
   pids: number[];
   kill: () => void;
-  /** Holds the process still for so long. */
+  /** Suspends the process for this time. */
   freeze: (ms: number) => Promise<void>;
-  /** Replaces it by a fresh one that crashes by itself. When it did; null if it has not within the time. */
+  /** Replaces it by a new process that crashes by itself. Returns the time of the crash, or null after the timeout. */
   crash: (crash: Crash, timeoutMs: number) => Promise<number | null>;
-  /** Resolves as soon as a process is ready. Rejects when none has become so for long. */
+  /** Resolves as soon as the process is ready. Rejects when it is not ready within five minutes. */
   ready: () => Promise<void>;
   end: () => Promise<void>;
 };
@@ -34,7 +34,7 @@ type Options = {
   env: Environment;
   /** Its log goes to this file. */
   logFile: string | undefined;
-  /** Called when it ends after it was ready, and nobody wanted that. */
+  /** Called when the process ends after it was ready, and the run did not end it. */
   onUnexpectedEnd: (what: string) => void;
 };
 
@@ -42,27 +42,30 @@ type Options = {
 type Life = {
   child: ChildProcess;
   isReady: boolean;
-  /** False from when it is told to end. */
+  /** False as soon as the run ends it. */
   isWanted: boolean;
   lastWords: string;
 };
 
+/** The crash that the next process is started with. */
+type PendingCrash = { crash?: (Crash & { reached: () => void }) | undefined };
+
 /** Starts a module and keeps it running until `end`. */
 export function keepRunning({ onUnexpectedEnd, ...options }: Options): KeptProcess {
+  const pending: PendingCrash = {};
   let restart: NodeJS.Timeout | undefined;
-  let crash: (Crash & { reached: () => void }) | undefined;
   let crashes: Promise<number | null> = Promise.resolve(null);
   let ending = false;
   const pids: number[] = [];
 
   function begin(): Life {
-    const life = launch(options, crash, () => {
+    const life = launch(options, pending.crash, () => {
       life.isWanted = false;
-      crash?.reached();
-      crash = undefined;
+      pending.crash?.reached();
+      pending.crash = undefined;
     });
     pids.push(life.child.pid ?? 0);
-    // Not 'exit': what it wrote last is read by then.
+    // Not 'exit': at 'close' its output has been read to the end.
     life.child.once('close', (code, signal) => {
       if (life.isReady && life.isWanted) {
         onUnexpectedEnd(`${options.name} ended (${signal ?? code}): ${life.lastWords}`);
@@ -70,20 +73,6 @@ export function keepRunning({ onUnexpectedEnd, ...options }: Options): KeptProce
       if (!ending) restart = setTimeout(() => (current = begin()), RESTART_DELAY_MS);
     });
     return life;
-  }
-
-  async function crashAt(wanted: Crash, timeoutMs: number): Promise<number | null> {
-    const { promise, resolve } = Promise.withResolvers<number | null>();
-    crash = { ...wanted, reached: () => resolve(Date.now()) };
-    await endLife(current, 'SIGTERM');
-    const timer = setTimeout(() => resolve(null), timeoutMs);
-    const reachedAt = await promise;
-    clearTimeout(timer);
-    if (reachedAt === null) {
-      crash = undefined;
-      await endLife(current, 'SIGKILL'); // the next one is an ordinary one again
-    }
-    return reachedAt;
   }
 
   async function ready(): Promise<void> {
@@ -102,7 +91,9 @@ export function keepRunning({ onUnexpectedEnd, ...options }: Options): KeptProce
     pids,
     kill: () => void endLife(current, 'SIGKILL'),
     freeze: (ms) => freeze(current, ms),
-    crash: (wanted, timeoutMs) => (crashes = crashes.then(() => crashAt(wanted, timeoutMs))), // one by one
+    // One by one: each replaces the process.
+    crash: (wanted, timeoutMs) =>
+      (crashes = crashes.then(() => crashAt(pending, () => current, wanted, timeoutMs))),
     ready,
     async end() {
       ending = true;
@@ -110,6 +101,26 @@ export function keepRunning({ onUnexpectedEnd, ...options }: Options): KeptProce
       await endLife(current, 'SIGKILL');
     },
   };
+}
+
+/** Replaces the process by one that crashes at the wanted point. See KeptProcess.crash. */
+async function crashAt(
+  pending: PendingCrash,
+  current: () => Life,
+  wanted: Crash,
+  timeoutMs: number,
+): Promise<number | null> {
+  const { promise, resolve } = Promise.withResolvers<number | null>();
+  pending.crash = { ...wanted, reached: () => resolve(Date.now()) };
+  await endLife(current(), 'SIGTERM');
+  const timer = setTimeout(() => resolve(null), timeoutMs);
+  const reachedAt = await promise;
+  clearTimeout(timer);
+  if (reachedAt === null) {
+    pending.crash = undefined;
+    await endLife(current(), 'SIGKILL'); // its successor does not crash
+  }
+  return reachedAt;
 }
 
 function launch(
@@ -136,7 +147,7 @@ function launch(
 async function freeze({ child }: Life, ms: number): Promise<void> {
   child.kill('SIGSTOP');
   await wait(ms);
-  child.kill('SIGCONT'); // in vain if it was killed meanwhile
+  child.kill('SIGCONT'); // no effect if it was killed meanwhile
 }
 
 function isAlive({ child }: Life): boolean {

@@ -24,30 +24,27 @@ import { APIS, type WorkerKind } from './schedule.ts';
 
 const DATABASE = 'orders';
 
-/** The real thing, all on loopback: Postgres with fsync on, Redis, API processes and workers. */
+/** A complete service on loopback: Postgres with fsync on, Redis, API processes and workers. */
 export type Machine = {
   apis: (KeptProcess & { origin: string })[];
   workers: (KeptProcess & { kind: WorkerKind })[];
   postgres: RestartablePostgres;
-  /** Between the processes and Postgres. */
+  /** The proxy between the processes and Postgres. */
   answers: Answers;
   fulfilment: Fulfilment;
   redis: { restart: (downMs: number) => Promise<void> };
-  /** Processes that ended although nobody had them ended. */
+  /** Processes that ended although the run did not end them. */
   unexpectedEnds: string[];
   close: () => Promise<void>;
 };
 
-/** Starts everything in a temporary folder. What has been started is stopped again when something fails. */
+/** Starts everything in a temporary folder. If one part does not start, those that did are stopped. */
 export async function openMachine(
   workerKinds: WorkerKind[],
   logs: string | undefined,
 ): Promise<Machine> {
   const dir = mkdtempSync(join(tmpdir(), 'oms-chaos-'));
-  const stops: (() => Promise<void> | void)[] = [
-    () => rmSync(dir, { recursive: true, force: true }),
-  ];
-  const unexpectedEnds: string[] = [];
+  const stops: (Stop | (() => void))[] = [() => rmSync(dir, { recursive: true, force: true })];
   async function close(): Promise<void> {
     for (let stop = stops.pop(); stop; stop = stops.pop()) await stop();
   }
@@ -65,40 +62,72 @@ export async function openMachine(
     const migrateConfig = loadConfig(MigrateConfig, { DATABASE_URL: postgres.url });
     await migrate(migrateConfig, pino({ level: 'silent' }), passwords);
 
-    if (logs) mkdirSync(logs, { recursive: true });
-    const keep = (module: 'api' | 'worker', number: number, settings: Environment = {}) => {
-      const name = `${module}-${number}`;
-      const role = `oms_${module}` as const;
-      const url = new URL(serviceUrl(postgres.url, role, passwords[role]));
-      url.port = String(answers.port);
-      const kept = keepRunning({
-        name,
-        module: new URL(`../src/${module}.ts`, import.meta.url),
-        cwd: dir, // where there is no .env
-        env: { ...environment(url.href, redis.url), ...settings },
-        logFile: logs && join(logs, `${name}.log`),
-        onUnexpectedEnd: (what) => unexpectedEnds.push(what),
-      });
-      stops.push(kept.end);
-      return kept;
-    };
-    const apis = [];
-    for (let number = 0; number < APIS; number += 1) {
-      const port = await freePort();
-      const origin = `http://127.0.0.1:${port}`;
-      apis.push({ ...keep('api', number, { PORT: String(port) }), origin });
-    }
-    const fulfilling = { FULFILMENT_URL: fulfilment.url, FULFILMENT_SECRET };
-    const workers = workerKinds.map((kind, number) => ({
-      ...keep('worker', number, kind === 'fulfiller' ? fulfilling : {}),
-      kind,
-    }));
-    await Promise.all([...apis, ...workers].map(({ ready }) => ready()));
-    return { apis, workers, postgres, answers, fulfilment, redis, unexpectedEnds, close };
+    const place = { dir, logs, postgres, answers, redis, fulfilment, passwords };
+    const processes = await startProcesses(place, workerKinds, (stop) => stops.push(stop));
+    return { ...processes, postgres, answers, fulfilment, redis, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** What the processes connect to, and where they run. */
+type Place = Pick<Machine, 'postgres' | 'answers' | 'fulfilment'> & {
+  dir: string;
+  logs: string | undefined;
+  redis: { url: string };
+  passwords: ReturnType<typeof servicePasswords>;
+};
+
+type Stop = () => Promise<void>;
+
+/** Starts the API processes and the workers, and waits until all are ready. */
+async function startProcesses(
+  place: Place,
+  workerKinds: WorkerKind[],
+  onStarted: (stop: Stop) => void,
+): Promise<Pick<Machine, 'apis' | 'workers' | 'unexpectedEnds'>> {
+  const unexpectedEnds: string[] = [];
+  if (place.logs) mkdirSync(place.logs, { recursive: true });
+  const keep = (module: 'api' | 'worker', number: number, settings: Environment) => {
+    const kept = keepProcess(place, module, number, settings, (what) => unexpectedEnds.push(what));
+    onStarted(kept.end);
+    return kept;
+  };
+  const apis = [];
+  for (let number = 0; number < APIS; number += 1) {
+    const port = await freePort();
+    const origin = `http://127.0.0.1:${port}`;
+    apis.push({ ...keep('api', number, { PORT: String(port) }), origin });
+  }
+  const fulfilling = { FULFILMENT_URL: place.fulfilment.url, FULFILMENT_SECRET };
+  const workers = workerKinds.map((kind, number) => ({
+    ...keep('worker', number, kind === 'fulfiller' ? fulfilling : {}),
+    kind,
+  }));
+  await Promise.all([...apis, ...workers].map(({ ready }) => ready()));
+  return { apis, workers, unexpectedEnds };
+}
+
+function keepProcess(
+  { dir, logs, postgres, answers, redis, passwords }: Place,
+  module: 'api' | 'worker',
+  number: number,
+  settings: Environment,
+  onUnexpectedEnd: (what: string) => void,
+): KeptProcess {
+  const name = `${module}-${number}`;
+  const role = `oms_${module}` as const;
+  const url = new URL(serviceUrl(postgres.url, role, passwords[role]));
+  url.port = String(answers.port);
+  return keepRunning({
+    name,
+    module: new URL(`../src/${module}.ts`, import.meta.url),
+    cwd: dir, // there is no .env
+    env: { ...environment(url.href, redis.url), ...settings },
+    logFile: logs && join(logs, `${name}.log`),
+    onUnexpectedEnd,
+  });
 }
 
 function environment(databaseUrl: string, redisUrl: string): Environment {
@@ -118,7 +147,7 @@ async function openRedis(dataDir: DataDir) {
   let current = await startRedis(program, dir);
   let restarted: Promise<void> = Promise.resolve();
 
-  /** Kills it, and starts it again with nothing in it. */
+  /** Kills Redis, and starts it again without its data. */
   function restart(downMs: number): Promise<void> {
     restarted = restarted.then(async () => {
       const exited = once(current.child, 'exit');

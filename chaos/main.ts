@@ -1,7 +1,7 @@
 /*
- * npm run chaos -- --seed N --seconds S: starts the real service, has customers place orders, injects the
- * faults that the seed stands for, and then looks for orders that were lost, doubled or stranded. Exit
- * code 0 when there are none, 1 when there are, 2 when it could not run.
+ * npm run chaos -- --seed N --seconds S: starts the service, lets customers place orders, injects the faults of the
+ * seed, and then looks for lost, doubled and stranded orders. Exit code 0 when there are none, 1 when there are some,
+ * 2 when the run failed.
  */
 import { writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -23,8 +23,8 @@ import { report } from './report.ts';
 import { describeFault, schedule, workerKinds } from './schedule.ts';
 import { judge, type Findings, type Verdict } from './verdict.ts';
 
-const CALM_MS = 3000; // after the last fault, so that some order is placed after it
-const ANSWER_TIMEOUT_MS = 45_000; // after the last fault; as generous
+const CALM_MS = 3000; // after the last fault, so that some orders are placed after it
+const ANSWER_TIMEOUT_MS = 45_000; // after the last fault; generous too
 const SETTLE_TIMEOUT_MS = 90_000;
 const EXIT_VIOLATIONS = 1;
 const EXIT_NOT_RUN = 2;
@@ -33,7 +33,7 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Runs the whole schedule. Resolves when all faults are over and everything is up again. */
+/** Runs the whole schedule. Resolves when all faults have ended and all processes are up again. */
 async function attack(machine: Machine, clients: Clients, options: Options, stop: AbortSignal) {
   const startedAt = Date.now();
   const injected = schedule(options.seed, options.seconds).map(async (fault) => {
@@ -116,7 +116,7 @@ try {
   const options = parseOptions(process.argv.slice(2));
   const verdict = await run(options, interrupt.signal);
   if (options.json) writeFileSync(options.json, `${JSON.stringify({ options, ...verdict })}\n`);
-  say(verdict.clean ? 'CLEAN' : `VIOLATED. To have it again: ${commandLine(options)}`);
+  say(verdict.clean ? 'CLEAN' : `VIOLATED. To repeat this run: ${commandLine(options)}`);
   process.exit(verdict.clean ? 0 : EXIT_VIOLATIONS);
 } catch (error) {
   const cause: unknown = interrupt.signal.aborted ? interrupt.signal.reason : error;

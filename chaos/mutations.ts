@@ -1,11 +1,11 @@
 /*
- * npm run chaos:mutations [-- WORD…]: breaks the code in one way after the other, and shows that each is noticed, by a
- * test or by a run of chaos. Each mutation has to change what runs: an object of a migrated database, or a module that
- * the API or a worker loads. Exit code 0 when all are noticed, 1 when one is not. With words, only the mutations whose
- * names contain one.
+ * npm run chaos:mutations [-- WORD…]: applies one mutation of the code after the other, and shows that a test or a
+ * run of chaos notices each. A mutation must change what runs: an object of a migrated database, or a module that the
+ * API or a worker loads. Exit code 0 when all are noticed, 1 when one is not. With words, runs only the mutations
+ * whose names contain one of them.
  *
- * All share one Postgres and one Redis. A mutation of SQL gets a copy of the migrated template, migrated once more from
- * the mutated files; a mutation of TypeScript gets a copy of the tree.
+ * All share one Postgres and one Redis. A mutation of SQL runs on a copy of the migrated template that is migrated
+ * again from the mutated files. A mutation of TypeScript runs in a copy of the tree.
  */
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
@@ -56,7 +56,7 @@ async function run(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promise
 
 const ava = (...args: string[]) => ['node_modules/ava/entrypoints/cli.js', '--tap', ...args];
 
-/** Without any mutation the same tests must pass, or else their failing would mean nothing. */
+/** The same tests must pass without a mutation. Otherwise their failure would prove nothing. */
 async function requireHealthy(chosen: Mutation[]): Promise<void> {
   const files = chosen.flatMap(({ detector }) => ('test' in detector ? detector.test : []));
   if (files.length === 0) return;
@@ -65,7 +65,7 @@ async function requireHealthy(chosen: Mutation[]): Promise<void> {
   if (code !== 0) throw new ReadableError(`without a mutation, the tests fail:\n${output}`);
   for (const { name, detector } of chosen) {
     if ('test' in detector && !passes(output, detector.title))
-      throw new ReadableError(`no test has noticed "${name}" ever: ${detector.title}`);
+      throw new ReadableError(`"${name}" has no test with this title: ${detector.title}`);
   }
   process.stdout.write(`without a mutation, all tests pass (${secondsSince(startedAt)} s)\n`);
 }
@@ -74,7 +74,7 @@ function passes(output: string, title: string): boolean {
   return output.split('\n').some((line) => /^ok \d/.test(line) && line.endsWith(title));
 }
 
-/** Makes a template that is migrated from mutated files. Says what has changed in it; throws when not all edits have. */
+/** Migrates a template from mutated files and returns the objects that changed. Throws when an edit changes nothing. */
 async function mutateTemplate(
   template: string,
   edits: Edit[],
@@ -138,7 +138,7 @@ async function tryOut(
   }
 }
 
-/** A mutation that could not be tried fails the run, and leaves the others alone. */
+/** The row of a mutation that could not be tried. It fails the run, but not the other mutations. */
 function notTried({ name }: Mutation, error: unknown): Row {
   return { name, noticed: false, live: 'not tried', sign: explain(error), seconds: 0 };
 }
@@ -151,7 +151,7 @@ function detect(detector: Detector, tree: string, template: string): Promise<Out
   return run(['chaos/main.ts', '--seed', String(seed), '--seconds', String(seconds)], tree, {});
 }
 
-/** The line that says that a mutation was noticed. */
+/** The line of the output that reports that a mutation was noticed. */
 function signOf(detector: Detector, output: string): string | undefined {
   const lines = output.split('\n');
   if ('test' in detector)

@@ -2,7 +2,7 @@ import type { Verdict } from './verdict.ts';
 
 const EXAMPLES = 5;
 
-/** The end of a run, for people. */
+/** The report at the end of a run, as text. */
 export function report(verdict: Verdict, extra: Record<string, string | number>): string {
   const kinds = Object.entries(verdict.faults).sort(([a], [b]) => a.localeCompare(b));
   const total = kinds.reduce((sum, [, count]) => sum + count, 0);

@@ -5,29 +5,29 @@ import { ReadableError } from '../src/process.ts';
 const REQUEST_TIMEOUT_MS = 5000;
 const RETRY_DELAY_MS = 100;
 
-/** Somebody who is logged in: the headers that say so. */
+/** The headers of a logged-in user. */
 export type User = { authorization: string };
 
-/** An answer to rely on. */
+/** An answer with a known outcome. */
 export type Answer = {
   status: number;
   body: { id?: string; type?: string; status?: string };
 };
 
-/** What customers send their requests with. */
+/** Sends the requests of customers. */
 export type Requests = {
-  /** Sends a request, with one Idempotency-Key, until it is answered. Null when told to give up. */
+  /** Sends a request with the same Idempotency-Key until it is answered. Returns null when the run gives up. */
   insist: (user: User, method: string, path: string, body?: object) => Promise<Answer | null>;
-  /** Cuts every connection that a request is under way on. */
+  /** Cuts every connection with an open request. */
   breakConnections: () => void;
-  /** The next so many requests wait no longer than this. */
+  /** Limits the next `requests` requests to this timeout. */
   hurry: (requests: number, timeoutMs: number) => void;
   giveUp: () => void;
-  /** Of `unknown`, `failed` were answered 500: somebody should look why. */
+  /** Counts. `failed` is the part of `unknown` that was answered 500, which needs an investigation. */
   counts: { requests: number; unknown: number; failed: number; replayed: number };
 };
 
-/** Requests go to the origins in turn, so that whoever tries again does so elsewhere. */
+/** Sends requests to the origins in turn, so that a retry goes to another one. */
 export function createRequests(origins: string[]): Requests {
   const counts = { requests: 0, unknown: 0, failed: 0, replayed: 0 };
   const underWay = new Set<AbortController>();
@@ -49,7 +49,7 @@ export function createRequests(origins: string[]): Requests {
       if (response.headers.get('idempotent-replayed') === 'true') counts.replayed += 1;
       return { status: response.status, body };
     } catch {
-      return null; // sent or not, done or not: nobody knows
+      return null; // it is unknown whether the request arrived or had an effect
     } finally {
       underWay.delete(connection);
     }
@@ -82,7 +82,7 @@ function newKey(): string {
   return `"${randomUUID()}"`;
 }
 
-/** Not that something went wrong there, nor that an earlier try is still being worked on. */
+/** Whether an answer is final: no server error, no rate limit, and no earlier attempt in progress. */
 function isDefinite({ status, body }: Answer): boolean {
   return status < 500 && status !== 429 && body.type !== '/problems/idempotency-key-in-use';
 }
@@ -92,7 +92,7 @@ export function isTooLate({ status, body }: Answer): boolean {
   return status === 409 && body.type === '/problems/order-not-cancellable';
 }
 
-/** Registers somebody new. */
+/** Registers a new user. */
 export async function signUp(origin: string): Promise<User> {
   const account = { email: `${randomUUID()}@example.test`, password: 'correct horse' };
   const post = async (path: string, body: object) => {

@@ -1,6 +1,6 @@
 /*
- * Which faults, on whom, and when: a pure function of the seed, so that a run can be had again. What the
- * faults meet is up to the machine; the same seed brings the same pressure, not the same microsecond.
+ * The faults of a run, their targets and times: a pure function of the seed, so that a run can be repeated. The state
+ * that a fault meets depends on the machine: the same seed gives the same faults, but not the same interleaving.
  */
 import { crashPoints, type CrashPoint } from '../src/crash-point.ts';
 import { createRandom, type Random } from './random.ts';
@@ -8,11 +8,11 @@ import { createRandom, type Random } from './random.ts';
 export const APIS = 2;
 export const WORKERS = 3;
 
-const SPACING_MS = 2000; // one fault so often: 60 in 120 s
+const SPACING_MS = 2000; // the time between two faults: 60 in 120 s
 const JITTER_MS = 1000;
-/** A crash comes up to so much later than a statement was sent: before, while and after Postgres carries it out. */
+/** A crash comes up to this long after a statement was sent: before, while or after Postgres runs it. */
 const STATEMENT_MS = 12;
-/** Longer than the heartbeat of 10 s, the look every 2 s and the first back-off together. */
+/** Longer than the heartbeat of 10 s, the count every 2 s and the first back-off together. */
 const TAKEOVER_MS = 15_000;
 
 /** One fault. `target` counts the processes of its kind from 0. */
@@ -36,7 +36,7 @@ export type Fault =
 export type FaultKind = Fault['kind'];
 export type Scheduled = Fault & { atMs: number };
 
-/** What a worker under chaos does: `worker` without an external step, `fulfiller` with one. */
+/** The kinds of workers: `worker` has no external step, `fulfiller` has one. */
 export type WorkerKind = 'worker' | 'fulfiller';
 
 /** Statements that change orders, each with the kind of process that sends it. */
@@ -47,13 +47,13 @@ const doors = {
 } as const;
 export type Door = (typeof doors)[keyof typeof doors][number];
 
-/** What the workers of a run do, all the same or side by side on one queue: a pure function of the seed too. */
+/** The kinds of the workers of a run, equal or mixed on one queue: also a pure function of the seed. */
 export function workerKinds(seed: number): WorkerKind[] {
   const fulfillers = [0, WORKERS, 1][seed % 3] ?? 0;
   return Array.from({ length: WORKERS }, (_, i) => (i < fulfillers ? 'fulfiller' : 'worker'));
 }
 
-/** Dealt like cards: every kind has its turn before any comes again. Crash points are many, so more often. */
+/** A shuffled deck: every kind is used once before any is used again. Crashes have several cards, one per point. */
 const deck = [
   'kill-api',
   'kill-worker',
@@ -163,7 +163,7 @@ function dealer<T>(random: Random, cards: readonly T[]): () => T {
   };
 }
 
-/** One fault in a few words; not when. */
+/** A short description of a fault, without its time. */
 export function describeFault({ kind, ...details }: Fault): string {
   const words = Object.entries(details).flatMap(([name, value]) => {
     if (name === 'atMs' || name === 'happenedAt') return [];

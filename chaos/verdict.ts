@@ -1,36 +1,36 @@
 /*
- * What became of the orders: what the customers know against what the database holds. Pure, so that the
- * harness itself can be tested.
+ * The verdict on a run: compares the orders that customers know with those in the database. Pure, so that the harness
+ * itself can be tested.
  */
 import type { Placed } from './clients.ts';
 import { describeFault, type FaultKind } from './schedule.ts';
 import type { Injected } from './faults.ts';
 
-/** An order as the database has it. */
+/** An order in the database. */
 export type Stored = {
   marker: string;
   id: string;
   status: string;
   completions: number;
   cancellations: number;
-  /** Who made its last event, as on record. */
+  /** The actor of its last event. */
   ended_by: string;
-  /** When its last event happened. */
+  /** The time of its last event. */
   changed_at: number;
 };
 
 /** One row of audit.violations. */
 export type Violation = { invariant: string; order_id: string | null; evidence: unknown };
 
-/** Everything that a run has found out. */
+/** All observations of a run. */
 export type Findings = {
   placed: Placed[];
   stored: Stored[];
   injected: Injected[];
   violations: Violation[];
-  /** Answers that no customer should get, processes that ended by themselves. */
+  /** Answers that a customer must never get, and processes that ended by themselves. */
   complaints: string[];
-  /** Workers that have an external step, as order_events names them. */
+  /** The actors in order_events of workers with an external step. */
   fulfillers: ReadonlySet<string>;
   /** The orders that the external step has accepted. */
   accepted: ReadonlySet<string>;
@@ -39,14 +39,14 @@ export type Findings = {
 export type Verdict = {
   acknowledged: number;
   cancelled: number;
-  /** Asked for again and again, also after the last fault was over, and never answered. */
+  /** Sent repeatedly, also after the last fault had ended, and never answered. */
   unanswered: string[];
   lost: string[];
   doubled: string[];
   stranded: string[];
-  /** In a final state, but not in the one that was acknowledged. */
+  /** In a final status, but not in the acknowledged one. */
   wrong: string[];
-  /** Completed by a worker with an external step, without that step. */
+  /** Completed by a worker with an external step that was not called. */
   uncalled: string[];
   violations: Violation[];
   complaints: string[];
@@ -55,14 +55,14 @@ export type Verdict = {
   recoveryMs: number;
   recoveryAfter: string;
   longestOpenMs: number;
-  /** The order that it was; null without any. */
+  /** The order with this time; null when there is none. */
   longestOpenOrder: string | null;
   longestOpenAfterKillMs: number;
   longestOpenAfterKill: string;
   clean: boolean;
 };
 
-/** Compares. An order counts as acknowledged when its 201 has arrived. */
+/** Compares the two. An order counts as acknowledged when its 201 has arrived. */
 export function judge(findings: Findings): Verdict {
   const { placed, stored, injected, violations, complaints, fulfillers, accepted } = findings;
   const byMarker = Map.groupBy(stored, ({ marker }) => marker);
@@ -104,7 +104,7 @@ function isTwice({ completions, cancellations }: Stored): boolean {
   return completions + cancellations > 1;
 }
 
-/** Final, and neither completed nor cancelled as its customer was told, by exactly that event. */
+/** Whether an order has ended otherwise than its customer was told, or not by exactly one event. */
 function isWrong({ status, completions, cancellations }: Stored, known?: Placed): boolean {
   if (status === 'PENDING' || status === 'PROCESSING') return false; // stranded instead
   if (status === 'COMPLETED') return completions !== 1 || known?.cancelled === true;
@@ -119,7 +119,7 @@ function countFaults(injected: Injected[]) {
   return { faults, notReached };
 }
 
-/** The longest time from a fault until an order that was sent after it was completed. */
+/** The longest time from a fault to the completion of an order that was sent after the fault. */
 function worstRecovery(placed: Placed[], stored: Stored[], injected: Injected[]) {
   const sentAt = new Map(placed.map((order) => [order.id, order.sentAt]));
   const completed = stored
@@ -140,7 +140,7 @@ function worstRecovery(placed: Placed[], stored: Stored[], injected: Injected[])
   return worst;
 }
 
-/** The longest that an acknowledged order has waited for its end, and which one it was. */
+/** The longest time from the acknowledgement of an order to its end, and which order it was. */
 function longestOpen(acknowledged: Placed[], stored: Stored[]) {
   const changedAt = new Map(stored.map(({ id, changed_at }) => [id, changed_at]));
   let longest = { longestOpenMs: 0, longestOpenOrder: null as string | null };
@@ -159,7 +159,7 @@ const KILLS = new Set<FaultKind>([
   'kill-backend',
 ]);
 
-/** The longest time from a kill until the end of an order that was open at that moment. */
+/** The longest time from a kill to the end of an order that was open at the kill. */
 function longestOpenAfterKill(acknowledged: Placed[], stored: Stored[], injected: Injected[]) {
   const changedAt = new Map(stored.map(({ id, changed_at }) => [id, changed_at]));
   let longest = { longestOpenAfterKillMs: 0, longestOpenAfterKill: 'nothing' };

@@ -14,7 +14,7 @@ const OrderJob = z.object({
  */
 export const queues = {
   'fail-order': queue(OrderJob, {
-    retryLimit: 100, // an order whose retries are used up must reach FAILED, whatever is in the way
+    retryLimit: 100, // an order whose retries are used up must reach FAILED, also after a long outage
     retryDelay: 1,
     retryBackoff: true,
     retryDelayMax: 60,

@@ -12,8 +12,8 @@ BEGIN
   IF NOT has_schema_privilege('oms_owner', 'public', 'CREATE WITH GRANT OPTION') THEN
     GRANT USAGE, CREATE ON SCHEMA public TO oms_owner WITH GRANT OPTION;
   END IF;
-  -- Nobody needs temporary tables here, functions and operators least of all: they could stand in for what we call.
-  -- sql/grants.sql uses some. Who may connect is up to the deployment.
+  -- No role but the owner needs temporary objects: temporary functions and operators could replace those that we call.
+  -- sql/grants.sql uses temporary tables and views. The deployment decides which roles may connect.
   IF EXISTS (
     SELECT FROM pg_database AS d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS acl
     WHERE d.datname = current_database() AND acl.grantee = 0 AND acl.privilege_type = 'TEMPORARY'

@@ -1,14 +1,14 @@
--- What each role may do in this database: all of it, and why. Every migrate runs this file last, as oms_owner: it
--- gives what is listed, and takes away what these roles, or PUBLIC, have on our objects besides. Rights that you have
--- given to roles of your own stay.
+-- All rights of each role in this database, and the reason for each. Every migrate runs this file last, as oms_owner.
+-- It grants the listed rights, and revokes all other rights of these roles and of PUBLIC on our objects. Rights that
+-- you granted to your own roles stay.
 --
 -- `object` is a SCHEMA, a TABLE (or view; with columns in parentheses only those), or a FUNCTION.
 CREATE TEMPORARY TABLE wanted (grantee text, privileges text, object text, reason text) ON COMMIT DROP;
 
--- Places orders. Owns the placing functions; nobody logs in as it.
+-- Owns the functions that place orders. It cannot log in.
 INSERT INTO wanted VALUES
   ('oms_placer', 'USAGE', 'SCHEMA public', 'its functions use our tables'),
-  ('oms_placer', 'USAGE', 'SCHEMA pgboss', 'and the settings of the queue'),
+  ('oms_placer', 'USAGE', 'SCHEMA pgboss', 'reads the settings of the queue'),
   ('oms_placer', 'SELECT', 'TABLE pgboss.queue', 'a job gets the settings of its queue'),
   ('oms_placer', 'INSERT', 'TABLE public.order_jobs', 'places jobs'),
   ('oms_placer', 'SELECT, INSERT', 'TABLE public.orders', 'places orders, and writes replies from them'),
@@ -18,7 +18,7 @@ INSERT INTO wanted VALUES
   ('oms_placer', 'EXECUTE', 'FUNCTION public.order_json', 'part of place_orders'),
   ('oms_placer', 'EXECUTE', 'FUNCTION public.idempotency_lock', 'part of place_orders');
 
--- Accounts and sessions. Owns the functions that see hashes; nobody logs in as it.
+-- Owns the functions of accounts and sessions, which read hashes. It cannot log in.
 INSERT INTO wanted VALUES
   ('oms_accounts', 'USAGE', 'SCHEMA public', 'its functions use our tables'),
   ('oms_accounts', 'SELECT, INSERT', 'TABLE public.users (id, name, email, password_hash)',
@@ -29,17 +29,17 @@ INSERT INTO wanted VALUES
   ('oms_accounts', 'UPDATE', 'TABLE public.refresh_tokens (used_at, revoked_at)',
     'rotation, revocation, and the lock of a family');
 
--- Does everything else that is behind a function. Owns those; nobody logs in as it.
+-- Owns all other functions that run with their owner's rights (doors). It cannot log in.
 INSERT INTO wanted VALUES
   ('oms_door', 'USAGE', 'SCHEMA public', 'its functions use our tables'),
-  ('oms_door', 'USAGE', 'SCHEMA pgboss', 'and those of the queue'),
-  ('oms_door', 'USAGE', 'SCHEMA ops', 'what people do is in schema ops'),
+  ('oms_door', 'USAGE', 'SCHEMA pgboss', 'its functions use the tables of the queue'),
+  ('oms_door', 'USAGE', 'SCHEMA ops', 'the actions of operators are in schema ops'),
   ('oms_door', 'SELECT', 'TABLE public.orders', 'finds what it changes'),
   ('oms_door', 'UPDATE', 'TABLE public.orders (status, changed_by, change_reason, change_job_id, change_attempt)',
-    'takes orders through their lifecycle; what was ordered stays'),
+    'moves orders through their lifecycle; their content never changes'),
   ('oms_door', 'SELECT, INSERT', 'TABLE public.order_events', 'the triggers on orders write the trail'),
   ('oms_door', 'SELECT', 'TABLE public.order_transitions', 'the lifecycle'),
-  ('oms_door', 'SELECT, INSERT', 'TABLE public.order_jobs', 'ops.retry_order makes a job again that is gone'),
+  ('oms_door', 'SELECT, INSERT', 'TABLE public.order_jobs', 'ops.retry_order makes a missing job again'),
   ('oms_door', 'UPDATE',
     'TABLE public.order_jobs (state, retry_count, retry_limit, start_after, started_on, heartbeat_on, completed_on, keep_until, expire_seconds, dead_letter, output)',
     'settles, cancels and puts back jobs'),
@@ -51,14 +51,14 @@ INSERT INTO wanted VALUES
   ('oms_door', 'SELECT', 'TABLE pgboss.instance', 'whether a worker lives'),
   ('oms_door', 'EXECUTE', 'FUNCTION pgboss.job_now', 'the time as pg-boss has it'),
   ('oms_door', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE public.idempotency_keys', 'replies to cancellations; prunes keys'),
-  ('oms_door', 'SELECT, INSERT', 'TABLE public.operator_actions', 'records what people do'),
+  ('oms_door', 'SELECT, INSERT', 'TABLE public.operator_actions', 'records the actions of operators'),
   ('oms_door', 'SELECT, INSERT, DELETE', 'TABLE public.paused_queues', 'pauses and resumes queues'),
   ('oms_door', 'SELECT, UPDATE, DELETE', 'TABLE public.worker_holds', 'releases what a dead worker holds'),
-  ('oms_door', 'SELECT', 'TABLE ops._holds', 'who has a job in hand'),
+  ('oms_door', 'SELECT', 'TABLE ops._holds', 'which worker holds a job'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_content_hash_v1', 'part of the trail'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_event_hash_v1', 'part of the trail'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_has_job', 'part of the check at COMMIT'),
-  ('oms_door', 'EXECUTE', 'FUNCTION public.is_superusers_own', 'part of what keeps jobs'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.is_superusers_own', 'part of the triggers that keep jobs'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.iso_8601', 'part of cancel_order'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_json', 'part of cancel_order'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.idempotency_lock', 'part of cancel_order'),
@@ -85,7 +85,7 @@ INSERT INTO wanted VALUES
   ('oms_door', 'EXECUTE', 'FUNCTION ops._put_back', 'part of ops.retry_order'),
   ('oms_door', 'EXECUTE', 'FUNCTION ops._restart_job', 'part of ops.redrive');
 
--- The API: through doors alone, but for what it shows to customers. It may write nothing.
+-- The API. It writes only through doors. It reads the columns that it shows to customers.
 INSERT INTO wanted VALUES
   ('oms_api', 'USAGE', 'SCHEMA public', 'its doors are there'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.place_orders', 'POST /orders'),
@@ -99,7 +99,7 @@ INSERT INTO wanted VALUES
   ('oms_api', 'EXECUTE', 'FUNCTION public.find_user', 'GET /auth/me'),
   ('oms_api', 'SELECT',
     'TABLE public.orders (id, status, version, user_id, product_name, amount, currency, metadata, created_at, updated_at)',
-    'GET /orders; not who made the newest change'),
+    'GET /orders; without the actor of the newest change'),
   ('oms_api', 'SELECT', 'TABLE public.order_events (order_id, version, from_status, to_status, actor, reason, at)',
     'GET /orders/{id}/events'),
   ('oms_api', 'SELECT', 'TABLE public.migrations', '/readyz'),
@@ -107,52 +107,53 @@ INSERT INTO wanted VALUES
   ('oms_api', 'SELECT', 'TABLE pgboss.version', '/readyz'),
   ('oms_api', 'USAGE', 'SCHEMA ops', '/metrics'),
   ('oms_api', 'SELECT', 'TABLE ops.queues', '/metrics'),
-  ('oms_api', 'EXECUTE', 'FUNCTION ops._percentile', 'a function in a view needs the right of whoever reads the view'),
+  ('oms_api', 'EXECUTE', 'FUNCTION ops._percentile', 'a view calls its functions with the rights of its reader'),
   ('oms_api', 'USAGE', 'SCHEMA audit', '/metrics'),
   ('oms_api', 'SELECT', 'TABLE audit.runs', '/metrics');
 
--- The worker: doors for orders; of the queue the rows that pg-boss's own fetch, fail and supervise write. It owns
--- nothing and creates nothing, and may not write what is executed or pasted into statements: bam, queue.table_name.
+-- The worker. It writes orders only through doors. In the queue it writes the rows that pg-boss's fetch, fail and
+-- supervise write. It owns and creates nothing. It may not write what pg-boss executes or puts into the text of
+-- statements: bam, queue.table_name.
 INSERT INTO wanted VALUES
   ('oms_worker', 'USAGE', 'SCHEMA public', 'its doors are there'),
-  ('oms_worker', 'EXECUTE', 'FUNCTION public.process_orders', 'works orders off'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.process_orders', 'processes orders without claims'),
   ('oms_worker', 'EXECUTE', 'FUNCTION public.complete_orders', 'settles claimed orders'),
   ('oms_worker', 'EXECUTE', 'FUNCTION public.take_orders', 'takes orders for their external step'),
-  ('oms_worker', 'EXECUTE', 'FUNCTION public.settle_orders', 'settles what the external step has answered'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.settle_orders', 'settles the answers of the external step'),
   ('oms_worker', 'EXECUTE', 'FUNCTION public.fail_orders', 'settles dead letters'),
-  ('oms_worker', 'EXECUTE', 'FUNCTION public.postpone_jobs', 'puts off what the external step wants later'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.postpone_jobs', 'postpones attempts when the external step asks for it'),
   ('oms_worker', 'EXECUTE', 'FUNCTION public.prune_idempotency_keys', 'the nightly prune'),
   ('oms_worker', 'EXECUTE', 'FUNCTION public.prune_refresh_tokens', 'the nightly prune'),
-  ('oms_worker', 'EXECUTE', 'FUNCTION public.prepare_queue_stats', 'tables for statistics, which it may not create'),
-  ('oms_worker', 'SELECT', 'TABLE public.migrations', 'whether the database is as it needs it'),
-  ('oms_worker', 'SELECT', 'TABLE public.paused_queues', 'takes nothing from a paused queue'),
-  ('oms_worker', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE public.worker_holds', 'shows what it has in hand'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.prepare_queue_stats', 'tables for statistics, which it may not create itself'),
+  ('oms_worker', 'SELECT', 'TABLE public.migrations', 'checks that the database is migrated'),
+  ('oms_worker', 'SELECT', 'TABLE public.paused_queues', 'takes no jobs from a paused queue'),
+  ('oms_worker', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE public.worker_holds', 'shows which jobs it holds'),
   ('oms_worker', 'USAGE', 'SCHEMA pgboss', 'the queue'),
   ('oms_worker', 'EXECUTE', 'FUNCTION pgboss.job_now', 'the time as pg-boss has it'),
-  ('oms_worker', 'SELECT', 'TABLE pgboss.version', 'whether the queue is of its version'),
+  ('oms_worker', 'SELECT', 'TABLE pgboss.version', 'checks the version of the queue'),
   ('oms_worker', 'UPDATE', 'TABLE pgboss.version (cron_on, monitor_backoff_on)',
-    'which worker does what runs by the clock'),
+    'which worker runs the schedules'),
   ('oms_worker', 'SELECT', 'TABLE pgboss.queue', 'settings of queues'),
   ('oms_worker', 'UPDATE',
     'TABLE pgboss.queue (deferred_count, blocked_count, queued_count, ready_count, active_count, failed_count, total_count, retained_count, retained_on, created_delta, completed_delta, failed_delta, delta_on, delta_seconds, wait_bins, run_bins, ready_oldest_seconds, ready_history, singletons_active, monitor_claim_on, monitor_on, maintain_on)',
-    'counts, and says when it has counted'),
+    'counts jobs, and records when it counted'),
   ('oms_worker', 'SELECT, INSERT, DELETE', 'TABLE pgboss.job', 'retries are a DELETE and an INSERT; dead letters; retention'),
   ('oms_worker', 'UPDATE',
     'TABLE pgboss.job (state, retry_count, started_on, heartbeat_on, completed_on, output)',
     'claims and settles'),
   ('oms_worker', 'UPDATE', 'TABLE pgboss.job_common (blocked, pending_dependencies)',
-    'pg-boss sets them to what they are when it completes the jobs by which it sends scheduled ones'),
+    'pg-boss writes their present values when it completes the jobs that send scheduled jobs'),
   ('oms_worker', 'SELECT, DELETE', 'TABLE pgboss.job_dependency', 'retention'),
-  ('oms_worker', 'SELECT', 'TABLE pgboss.schedule', 'what runs by the clock'),
-  ('oms_worker', 'UPDATE', 'TABLE pgboss.schedule (last_job_id)', 'which job it has sent for it'),
-  ('oms_worker', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE pgboss.instance', 'says that it is alive'),
+  ('oms_worker', 'SELECT', 'TABLE pgboss.schedule', 'the schedules'),
+  ('oms_worker', 'UPDATE', 'TABLE pgboss.schedule (last_job_id)', 'records the job that it sent for a schedule'),
+  ('oms_worker', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE pgboss.instance', 'records that it is alive'),
   ('oms_worker', 'SELECT, INSERT, DELETE', 'TABLE pgboss.warning', 'warnings, for 30 days'),
   ('oms_worker', 'SELECT, INSERT', 'TABLE pgboss.queue_stats', 'statistics'),
   ('oms_worker', 'UPDATE', 'TABLE pgboss.queue_stats (created_delta, completed_delta, failed_delta)',
-    'counts what was committed after it had counted'),
+    'adds what was committed after the count'),
   ('oms_worker', 'USAGE', 'SCHEMA ops', '/metrics'),
   ('oms_worker', 'SELECT', 'TABLE ops.queues', '/metrics'),
-  ('oms_worker', 'EXECUTE', 'FUNCTION ops._percentile', 'a function in a view needs the right of whoever reads the view'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION ops._percentile', 'a view calls its functions with the rights of its reader'),
   ('oms_worker', 'USAGE', 'SCHEMA audit', 'runs the audit by schedule, and signs the daily heads'),
   ('oms_worker', 'SELECT', 'TABLE audit.violations', 'the scheduled audit'),
   ('oms_worker', 'SELECT', 'TABLE audit.heads', 'the daily heads'),
@@ -163,10 +164,10 @@ INSERT INTO wanted VALUES
   ('oms_worker', 'EXECUTE', 'FUNCTION public.order_event_hash_v1', 'part of audit.violations'),
   ('oms_worker', 'SELECT', 'TABLE public.order_events', 'the daily heads'),
   ('oms_worker', 'SELECT', 'TABLE public.orders (id, status, updated_at, xact_id)', 'which orders the scheduled audit looks at'),
-  ('oms_worker', 'SELECT, INSERT', 'TABLE public.audit_heads', 'adds heads; nobody changes them'),
+  ('oms_worker', 'SELECT, INSERT', 'TABLE public.audit_heads', 'adds heads; they are never changed'),
   ('oms_worker', 'SELECT, INSERT, DELETE', 'TABLE public.audit_runs', 'runs are kept for 30 days');
 
--- People. What they may see is in the views; the tables behind them are not theirs to read.
+-- Operators. They read views and call functions, and have no rights on the tables.
 INSERT INTO wanted VALUES
   ('oms_dba_read', 'USAGE', 'SCHEMA ops', 'the views'),
   ('oms_dba_read', 'EXECUTE', 'FUNCTION ops._percentile', 'part of ops.queues'),
@@ -214,14 +215,14 @@ INSERT INTO wanted
   FROM wanted AS w, (SELECT DISTINCT q.table_name FROM pgboss.queue AS q) AS t
   WHERE w.object ~ '^TABLE pgboss\.job( |$)' AND w.grantee IN ('oms_worker', 'oms_auditor');
 
--- Postgres shows the statistics of a table only to those who may read it: ops._live_bytes.
+-- Postgres shows the statistics of a table only to roles that may read it; ops._live_bytes needs them.
 INSERT INTO wanted
   SELECT DISTINCT 'oms_door', 'SELECT', format('TABLE pgboss.%I', q.table_name), 'part of ops.health'
   FROM pgboss.queue AS q;
 
--- From here on: how the list becomes what the database has.
+-- From here on: the statements that apply the list.
 
--- One row per privilege, object and column, for what is wanted and for what there is.
+-- One row per privilege, object and column: first the wanted rights, then the actual ones.
 CREATE TEMPORARY VIEW wanted_rights AS
 SELECT DISTINCT w.grantee, p.privilege, o.kind, o.name, c.column_name
 FROM wanted AS w
@@ -233,7 +234,7 @@ CROSS JOIN LATERAL (SELECT m[1] AS kind, CASE m[1]
 CROSS JOIN LATERAL regexp_split_to_table(w.privileges, ', ') AS p(privilege)
 CROSS JOIN LATERAL regexp_split_to_table(coalesce(m[3], ''), ', ') AS c(column_name);
 
--- What can be granted on is a right of its own, and none is wanted.
+-- A GRANT OPTION counts as a right of its own, and is never wanted.
 CREATE TEMPORARY VIEW actual_rights AS
 SELECT coalesce(r.rolname, 'PUBLIC') AS grantee, p.privilege, a.kind, a.name, a.column_name
 FROM (
@@ -273,7 +274,7 @@ BEGIN
       CASE WHEN change.column_name <> '' THEN format(' (%I)', change.column_name) END, change.kind, change.name,
       CASE change.grantee WHEN 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(change.grantee) END);
   END LOOP;
-  -- Afterwards: a right on a table that is taken back takes those on its columns along.
+  -- GRANT after REVOKE: revoking a right on a table also revokes it on the table's columns.
   FOR change IN SELECT * FROM wanted_rights EXCEPT SELECT * FROM actual_rights ORDER BY name, grantee LOOP
     EXECUTE format('GRANT %s%s ON %s %s TO %I', change.privilege,
       CASE WHEN change.column_name <> '' THEN format(' (%I)', change.column_name) END, change.kind, change.name,

@@ -1,7 +1,7 @@
--- The roles of the whole server. Every migrate runs this file as the user of DATABASE_URL; roles that exist
--- are left as they are. A user without the right to create roles needs somebody who has it to run this file once.
+-- The roles of the whole server. Every migrate runs this file as the user of DATABASE_URL. Existing roles are not
+-- changed. If that user has no right to create roles, a user who has it must run this file once.
 --
--- Owners. Nobody logs in as one of these:
+-- Owners. Services and people do not log in as these:
 --   oms_owner     owns our tables and views; migrate works as this role
 --   oms_queue     owns the queue (schema pgboss); migrate works as this role there
 --   oms_placer    owns place_orders, and has the rights that placing needs
@@ -56,7 +56,7 @@ BEGIN
     END IF;
   END LOOP;
 
-  -- These hold for whoever logs in as the role itself.
+  -- These settings apply only to sessions that log in as the role itself.
   IF NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = 'oms_dba_read'::regrole) THEN
     ALTER ROLE oms_dba_read SET default_transaction_read_only = on;
     ALTER ROLE oms_dba_read SET statement_timeout = '30s';

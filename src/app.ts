@@ -54,7 +54,7 @@ function isOverload(error: unknown): error is Problem {
   return error instanceof Problem && error.slug === 'overloaded';
 }
 
-/** A client that hung up in the middle is nobody's failure. */
+/** Whether the client disconnected during the request, which is not an error of the service. */
 function isClientGone(error: unknown): boolean {
   const { code, type } = (error ?? {}) as { code?: unknown; type?: unknown };
   return code === 'ECONNRESET' || code === 'EPIPE' || type === 'request.aborted';

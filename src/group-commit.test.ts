@@ -24,7 +24,7 @@ function heldGroup(options: { lanes?: number; sizeMax?: number; waitingMax?: num
   return { group, batches, commit, refuse };
 }
 
-/** One turn of the event loop, after which whatever can start has started. */
+/** One turn of the event loop. After it, everything that can start has started. */
 const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
 const range = (from: number, to: number) =>

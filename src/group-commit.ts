@@ -1,22 +1,22 @@
 /*
- * Group commit: while a transaction is in flight, whatever arrives collects, and the next transaction takes
- * all of it. There is no timer and nothing to tune by load: alone, an item goes at once; under pressure, the
- * batches grow until they keep up. (DeWitt et al., "Implementation Techniques for Main Memory Database
+ * Group commit: while a transaction is in flight, arriving items collect, and the next transaction takes all of them.
+ * There is no timer and no setting that depends on load: a single item is sent at once; under load, the batches grow
+ * until they keep up. (DeWitt et al., "Implementation Techniques for Main Memory Database
  * Systems", 1984.)
  */
 import { ConnectionError } from 'slonik';
 
 export type GroupCommit<Item, Outcome> = {
   /**
-   * Has an item committed with others. Rejects with what stood in its own way, with `GroupFull` when too
-   * many are waiting, or with `Abandoned` when its caller was gone before its turn.
+   * Commits an item together with others. Rejects with the item's own error, with `GroupFull` when too many are
+   * waiting, or with `Abandoned` when its caller disconnected before its turn.
    */
   add(item: Item, caller?: Caller): Promise<Outcome>;
-  /** How many wait for a transaction to take them. */
+  /** How many items wait for a transaction. */
   waiting(): number;
 };
 
-/** Whoever is to be told; a response that is destroyed has nobody left at its other end. */
+/** The response that the result is for. It is destroyed when the client has disconnected. */
 export type Caller = { readonly destroyed: boolean };
 
 type Options<Item, Outcome> = {
@@ -27,11 +27,11 @@ type Options<Item, Outcome> = {
   /** How many items may wait; more are refused. */
   waitingMax: number;
   /**
-   * Commits items in one transaction. Says of each, in order, what became of it; throws when nothing did. `again`:
-   * they were part of a batch that failed, so what it has waited for in vain is not worth waiting for any more.
+   * Commits items in one transaction. Returns the outcome of each, in order; throws when nothing was committed.
+   * `again`: the items were part of a batch that failed, so a lock that it waited for is not worth a long wait.
    */
   commit: (items: Item[], again: boolean) => Promise<(Outcome | Error)[]>;
-  /** Whether one of several items may be to blame for what was thrown, so that halves are worth a try. */
+  /** Whether a single item can have caused the error, so that the halves of the batch are tried. */
   isOneToBlame: (error: unknown) => boolean;
 };
 
@@ -42,7 +42,7 @@ type Entry<Item, Outcome> = {
   reject: (error: unknown) => void;
 };
 
-/** Collects items for `commit`. An item that fails never takes its neighbours with it. */
+/** Collects items for `commit`. An item that fails does not make others fail. */
 export function createGroupCommit<Item, Outcome>({
   lanes,
   sizeMax,
@@ -64,7 +64,7 @@ export function createGroupCommit<Item, Outcome>({
     });
   }
 
-  // Not at once: what has arrived in the same turn of the event loop goes along.
+  // Delayed by one turn of the event loop, so that items of the same turn share a transaction.
   function startLane(): void {
     if (starting || busy >= lanes) return;
     starting = true;
@@ -77,7 +77,7 @@ export function createGroupCommit<Item, Outcome>({
   async function runLane(): Promise<void> {
     busy += 1;
     for (let batch = take(); batch.length > 0; batch = take()) {
-      if (waiting.length > 0) startLane(); // more than one transaction takes
+      if (waiting.length > 0) startLane(); // more items than one transaction takes
       await settle(batch);
     }
     busy -= 1;
@@ -89,7 +89,7 @@ export function createGroupCommit<Item, Outcome>({
   }
 
   function dropAbandoned(): void {
-    if (!waiting.some(({ caller }) => caller?.destroyed)) return; // nearly always, and at no cost
+    if (!waiting.some(({ caller }) => caller?.destroyed)) return; // the usual case
     const { gone = [], there = [] } = Object.groupBy(waiting, ({ caller }) =>
       caller?.destroyed ? 'gone' : 'there',
     );
@@ -111,7 +111,7 @@ export function createGroupCommit<Item, Outcome>({
         await settle(entries.slice(middle), true);
         return;
       }
-      // Without a connection those who wait would fare no better, and need not be kept waiting for it.
+      // Without a connection the waiting items would fail too: reject them at once.
       const isHopeless = error instanceof ConnectionError;
       const failed = isHopeless ? [...entries, ...waiting.splice(0)] : entries;
       for (const { reject } of failed) reject(error);
@@ -127,12 +127,12 @@ export function createGroupCommit<Item, Outcome>({
   return { add, waiting: () => waiting.length };
 }
 
-/** Too many wait already. Nothing was done with the item. */
+/** Too many items are waiting. The item had no effect. */
 export class GroupFull extends Error {
   override name = 'GroupFull';
 }
 
-/** The caller was gone before the item's turn. Nothing was done with it. */
+/** The caller disconnected before the item's turn. The item had no effect. */
 export class Abandoned extends Error {
   override name = 'Abandoned';
 }

@@ -4,22 +4,22 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Deps } from './deps.ts';
 
-/** Rows of workers that have been gone for so long are of no use to anybody. */
+/** Rows of workers that ended longer ago than this are deleted. */
 const KEEP_GONE_HOURS = 24;
 
 type Job = Pick<AnyJob, 'id' | 'retryCount'>;
 
-/** What is done with sooner is not worth telling: by the time anybody reads it, it is not true any more. */
+/** Do not record batches shorter than this: they have ended before an operator reads the row. */
 const SHOW_AFTER_MS = 25;
 
-/** Most hands are full again sooner, and an empty one need not be told of in between. */
+/** Do not record an empty lane before this delay: most lanes have their next batch sooner. */
 const HIDE_AFTER_MS = 100;
 
-/** What says which jobs this process has in hand. */
+/** Records which jobs this process is working on. */
 export type Holds = {
-  /** Does the work, and says meanwhile that these jobs are in hand. */
+  /** Does the work, and records meanwhile that this process holds these jobs. */
   during: <T>(queue: string, lane: string, jobs: Job[], work: () => Promise<T>) => Promise<T>;
-  /** From now on an empty hand is told of before its work counts as done: the pool is about to close. */
+  /** From now on `during` resolves only after the empty lane is recorded, because the pool is about to close. */
   close: () => void;
 };
 
@@ -33,9 +33,8 @@ type Hand = {
 };
 
 /**
- * Tells people which worker has which job in hand (table worker_holds): pg-boss records that a job is
- * active, and not by whom. A statement beside the work, which never waits for it: when it fails, that is
- * logged and the work goes on.
+ * Records which worker holds which job (table worker_holds), for operators: pg-boss records that a job is active, but
+ * not which worker runs it. The work does not wait for these statements. A failure is logged, and the work goes on.
  */
 export async function openHolds(deps: Pick<Deps, 'pool' | 'log'>): Promise<Holds> {
   const hands = new Map<string, Hand>();
@@ -54,7 +53,7 @@ export async function openHolds(deps: Pick<Deps, 'pool' | 'log'>): Promise<Holds
     }
   }
 
-  // One after the other, else two could arrive in the wrong order.
+  // One write after the other: two at once could arrive in the wrong order.
   function writeSoon(hand: Hand, delayMs: number): void {
     clearTimeout(hand.timer);
     hand.timer = setTimeout(() => {
@@ -93,7 +92,7 @@ function newHand(queue: string, lane: string): Hand {
   return { queue, lane, jobs: empty, shown: empty, writing: Promise.resolve() };
 }
 
-/** This process's row in the registry of pg-boss, which does not tell; null when it has none yet. */
+/** The id of this process in pg-boss's registry, which pg-boss does not expose; null when it has none yet. */
 async function ownId({ pool }: Pick<Deps, 'pool'>): Promise<string | null> {
   // The newest, because in a container every process before this one had the same host and pid.
   return pool.maybeOneFirst(sql.type(z.object({ id: z.guid() }))`

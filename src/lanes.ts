@@ -3,21 +3,21 @@ import type { QueueName } from '../jobs/queues.ts';
 import type { Outcome } from './db/boss.ts';
 import type { WorkerDeps } from './deps.ts';
 
-/** A lane asks for jobs when it is woken; by itself only so often, in case nobody wakes it any more. */
+/** A lane asks for jobs when it is woken. It also polls at this interval, in case a wake is missed. */
 const OWN_POLL_SECONDS = 300;
 
 type Lane = { id: string; busy: boolean; turn: number };
 
 type Acts = {
   work: (lane: number, jobs: Job[]) => Promise<Outcome[]>;
-  /** Whether more jobs can be begun now. When that changes, `goOn`. */
+  /** Whether more jobs can begin now. The owner calls `goOn` when that changes. */
   hasRoom: () => boolean;
 };
 
 /**
- * Attaches lanes to a queue, each a pg-boss worker, since it is by a worker's id that it can be woken. Only
- * one looks at a time: as long as it finds a full batch there is more, and the next one is woken. There is
- * one lane at first, and another only when all are busy, up to `localConcurrency`.
+ * Attaches lanes to a queue. Each lane is a pg-boss worker of its own, because pg-boss wakes workers by id. Only one
+ * lane looks for jobs at a time; when it finds a full batch, there may be more, and it wakes the next lane. There is
+ * one lane at first. Another is opened when all are busy, up to `localConcurrency`.
  */
 export async function openLanes(
   deps: Pick<WorkerDeps, 'boss' | 'log'>,
@@ -34,8 +34,8 @@ export async function openLanes(
 const PRIORITY_MAX = 2_147_483_647;
 
 /**
- * Has pg-boss's registry say that this process works a queue off, though it claims nothing: ops.workers and
- * ops.explain_job go by the registry.
+ * Registers this process with pg-boss as a worker of a queue, without claiming any job: ops.workers and ops.explain_job
+ * read the registry.
  */
 export async function registerWorker({ boss }: Pick<WorkerDeps, 'boss'>, queue: QueueName) {
   await boss.work(
@@ -45,7 +45,7 @@ export async function registerWorker({ boss }: Pick<WorkerDeps, 'boss'>, queue: 
   );
 }
 
-/** What works off one queue in this process. */
+/** The lanes of one queue in this process. */
 export class Lanes {
   readonly #deps: Pick<WorkerDeps, 'boss' | 'log'>;
   readonly #queue: QueueName;
@@ -69,16 +69,16 @@ export class Lanes {
     this.#act = act;
   }
 
-  /** There may be something to do: has one lane look, or the first that gets free. */
+  /** There may be jobs: lets a free lane look for them, or the first lane that becomes free. */
   wake(): void {
     this.#more = true;
     this.goOn();
   }
 
-  /** There is room again: goes on, if there is more to do. */
+  /** Wakes the next lane if there may be jobs and there is room for them. */
   goOn(): void {
     if (!this.#more || this.#closed || !this.#act.hasRoom()) return;
-    // Of those that are free, the one that was woken the longest ago: another may still be looking.
+    // The free lane that was woken the longest ago: one that was woken later may still be looking.
     const [lane] = this.#lanes.filter(({ busy }) => !busy).sort((a, b) => a.turn - b.turn);
     if (!lane) return this.#openAnother();
     this.#more = false;
@@ -86,12 +86,12 @@ export class Lanes {
     this.#deps.boss.notifyWorker(lane.id);
   }
 
-  /** Opens no further lane. Those that are there are for pg-boss to stop. */
+  /** Opens no further lanes. pg-boss stops the open ones. */
   close(): void {
     this.#closed = true;
   }
 
-  /** Opens one more lane, which looks as soon as it is there. */
+  /** Opens one more lane, which looks for jobs as soon as it is open. */
   async open(): Promise<void> {
     const { boss } = this.#deps;
     const number = this.#lanes.length;
@@ -102,7 +102,7 @@ export class Lanes {
         this.#queue,
         {
           ...this.#options,
-          localConcurrency: 1, // this one
+          localConcurrency: 1, // a lane runs one batch at a time
           pollingIntervalSeconds: OWN_POLL_SECONDS,
           perJobResults: true,
         },
@@ -128,7 +128,7 @@ export class Lanes {
     lane.busy = true;
     if (jobs.length >= (this.#options.batchSize ?? 1)) this.#more = true;
     try {
-      const working = this.#act.work(number, [...jobs]); // first, so that what it takes of the room is taken
+      const working = this.#act.work(number, [...jobs]); // before goOn, so that hasRoom counts these jobs
       this.goOn();
       const outcomes = await working;
       takeOutSettled(jobs, outcomes);
@@ -140,8 +140,8 @@ export class Lanes {
   }
 }
 
-// pg-boss settles what it finds in its batch afterwards. For a job that is settled already that is a statement
-// in vain, and next to a transaction that stays open a slow one: 100 ms after 200,000 other jobs.
+// pg-boss settles the jobs that are left in its batch array afterwards. For a job that is settled already, that
+// statement has no effect, and it is slow while another transaction stays open: 100 ms after 200,000 other jobs.
 function takeOutSettled(batch: Job[], outcomes: Outcome[]): void {
   const settled = new Set(outcomes.filter((outcome) => outcome.settled).map(({ id }) => id));
   batch.splice(0, batch.length, ...batch.filter(({ id }) => !settled.has(id)));

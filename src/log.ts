@@ -9,7 +9,7 @@ export function createLogger({ LOG_LEVEL }: Pick<Config, 'LOG_LEVEL'>, name: str
     // Last line of defence: none of these is ever passed to the log on purpose.
     redact: ['password', '*.password', 'refresh_token', '*.refresh_token', '*.authorization'],
   };
-  // Not pino's default, which writes in the background and flushes at exit: when nobody reads the log
-  // any more (EPIPE), that flush tries again for ever, and the process never ends (sonic-boom 4.2).
+  // Not pino's default, which writes in the background and flushes at exit: when the reader of the log
+  // is gone (EPIPE), that flush tries again for ever, and the process never ends (sonic-boom 4.2).
   return pino(options, pino.destination({ fd: process.stdout.fd, sync: true }));
 }

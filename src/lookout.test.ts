@@ -51,7 +51,7 @@ test('a long queue is counted less often than others', async (t) => {
   t.false(counted.includes('process-order'));
 });
 
-/** Makes process-order a queue of 1,000,000,000 jobs that was counted an hour ago, whatever a count finds. */
+/** Makes process-order look like a queue of 1,000,000,000 jobs that was counted an hour ago, also after a count. */
 async function makeLong({ deps: { pool } }: Context): Promise<void> {
   await pool.query(sql.unsafe`
     CREATE FUNCTION stay_long() RETURNS trigger LANGUAGE plpgsql AS $$

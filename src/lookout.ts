@@ -4,50 +4,50 @@ import { queues, type QueueName } from '../jobs/queues.ts';
 import { MONITOR_INTERVAL_SECONDS } from './db/boss.ts';
 import type { Deps, WorkerDeps } from './deps.ts';
 
-/** So long after work it is counted once more: pg-boss leaves out what has ended in the last 10 s. */
+/** A queue is counted once more this long after work, because pg-boss leaves out jobs that ended in the last 10 s. */
 const LAST_COUNT_MS = 12_000;
 
 /**
- * Jobs that are counted a second at most, but for what pg-boss counts by itself now and then: what counting a long
- * queue takes is work that is not done.
+ * Most jobs that are counted a second, besides the counts that pg-boss makes by itself: counting a long queue takes
+ * time from processing it.
  */
 const COUNTED_PER_SECOND = 20_000;
 
-/** What took long rests so many times as long, so that it has a tenth of the time at most. */
+/** After a slow query, wait nine times its duration, so that it uses at most 10 % of the time. */
 const REST = 9;
 
-/** A look does not rest for longer: that others wait for it is promised. */
+/** The longest pause between two looks. Capped, because documented latencies depend on it. */
 const LOOK_REST_MS_MAX = 1_000;
 
-/** What the look-out has a worker do. */
+/** What the look-out calls in a worker. */
 export type Calls = {
-  /** Nobody has paused the queue, or not any more. */
+  /** The queue is not paused, or was resumed. */
   attach: (queue: QueueName) => Promise<void>;
-  /** Somebody has paused the queue. */
+  /** The queue was paused. */
   detach: (queue: QueueName) => Promise<void>;
-  /** The queue has a job that is due, the oldest for so long. */
+  /** The queue has a due job; the oldest has been due for `dueMs`. */
   wake: (queue: QueueName, dueMs: number) => void;
-  /** When this process has begun or ended work on the queue last, by performance.now(). */
+  /** When this process last began or ended work on the queue, by performance.now(). */
   workedAt: (queue: QueueName) => number;
 };
 
-/** What can be seen of a queue from outside. */
+/** The state of a queue, as one look reads it. */
 const Sight = z.object({
   queue: z.enum(Object.keys(queues) as QueueName[]),
   paused: z.boolean(),
-  due_ms: z.number().nullable(), // for how long a job could have run; null: none can
-  lost: z.boolean(), // has one whose attempt has run out of time, or of signs of life
-  busy: z.boolean(), // jobs are active, or were when they were counted last
+  due_ms: z.number().nullable(), // how long the oldest job has been due; null: no job is due
+  lost: z.boolean(), // an active job has passed its time limit or missed its heartbeat
+  busy: z.boolean(), // jobs are active, or were ready or active at the last count
   counted_ms_ago: z.number(),
-  counted_late: z.boolean(), // longer ago than how often it should be, long as it is
+  counted_late: z.boolean(), // the last count is older than the interval for a queue of this length
 });
 type Sight = z.infer<typeof Sight>;
 
 /**
- * Looks at all queues every WORKER_POLL_SECONDS, a little less often when a look is slow, by one statement:
- * which are paused, which have a job that is due, where an attempt is lost. Keeps this process attached to
- * those that nobody has paused; has pg-boss look after the queues while there is something to look after. A
- * look that fails changes nothing. Returns how to stop.
+ * Looks at all queues every WORKER_POLL_SECONDS by one statement, a little less often when a look is slow. It finds
+ * paused queues, queues with due jobs, and lost attempts. Keeps this process attached to the queues that are not
+ * paused. Calls pg-boss's supervise for queues that have lost attempts or old counters. A look that fails changes
+ * nothing. Returns a function that stops it.
  */
 export async function lookOut(
   { pool, boss, log, config }: Pick<WorkerDeps, 'pool' | 'boss' | 'log' | 'config'>,
@@ -106,18 +106,18 @@ export async function lookOut(
   };
 }
 
-/** Whether the counters of a queue are old while something happens in it. */
+/** Whether the counters of a queue are old while its jobs change. */
 function needsCounting(
   { counted_ms_ago, counted_late, due_ms, busy }: Sight,
   workedAt: number,
 ): boolean {
   const workedMsAgo = performance.now() - workedAt;
-  // Once after the work, and once more when all of it can be counted.
+  // Count once after the work, and once more when pg-boss includes all of it (LAST_COUNT_MS).
   const wantedMsAgo = workedMsAgo > LAST_COUNT_MS ? workedMsAgo - LAST_COUNT_MS : workedMsAgo;
   return counted_late && (due_ms !== null || busy || counted_ms_ago > wantedMsAgo);
 }
 
-/** Has pg-boss look after queues: it gives up lost attempts, and counts. */
+/** Calls pg-boss's supervise for queues: it fails lost attempts, and counts jobs. */
 class QueueCare {
   readonly #deps: Pick<WorkerDeps, 'boss' | 'log'>;
   readonly #restUntil = new Map<QueueName, number>();
@@ -127,7 +127,9 @@ class QueueCare {
     this.#deps = deps;
   }
 
-  /** Each queue by itself: else all are counted, the longest as often as the busiest. Not while it is at it. */
+  /**
+   * One call per queue: a call for all would count the longest as often as the busiest. Does nothing while one runs.
+   */
   async lookAfter(needy: QueueName[]): Promise<void> {
     const { boss, log } = this.#deps;
     if (this.#busy) return;
@@ -136,21 +138,21 @@ class QueueCare {
       const started = performance.now();
       await boss
         .supervise(queue)
-        .catch((err: unknown) => log.warn({ err, queue }, 'queue not looked after'));
+        .catch((err: unknown) => log.warn({ err, queue }, 'queue not supervised'));
       const ended = performance.now();
       this.#restUntil.set(queue, ended + (ended - started) * REST);
     }
     this.#busy = false;
   }
 
-  /** Whether it was looked after not long ago, for what it took. */
+  /** Whether the pause after the last call, nine times its duration, has not ended yet. */
   rests(queue: QueueName): boolean {
     return performance.now() < (this.#restUntil.get(queue) ?? 0);
   }
 }
 
-// The first of each index range (the queue's _i14), so that it costs the same however long the queue is; unless
-// an open transaction keeps dead entries before it.
+// Reads the first entry of each index range (the queue's _i14), so the cost does not depend on the length of the queue,
+// unless an open transaction keeps dead entries before it.
 function see({ pool }: Pick<Deps, 'pool'>, watched: QueueName[]): Promise<readonly Sight[]> {
   return pool.any(sql.type(Sight)`
     SELECT q.name AS queue, p.queue IS NOT NULL AS paused,

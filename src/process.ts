@@ -45,7 +45,7 @@ export function reportReady(): void {
   process.send?.('ready');
 }
 
-/** An error whose message is the line to show, whatever has caused it. */
+/** An error whose message is shown as one line, without stack or cause. */
 export class ReadableError extends Error {
   override name = 'ReadableError';
 }

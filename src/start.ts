@@ -61,7 +61,7 @@ async function start(interrupted: AbortSignal): Promise<void> {
 
   const env: Environment = {
     ...given,
-    DATABASE_URL: given.DATABASE_URL || (await ownPostgres(dataDir)), // as somebody who may migrate
+    DATABASE_URL: given.DATABASE_URL || (await ownPostgres(dataDir)), // as a user who may migrate
     REDIS_URL: given.REDIS_URL || (await ownRedis(dataDir)),
     JWT_SECRET: given.JWT_SECRET || dataDir.secret('jwt-secret'),
     AUDIT_SIGNING_KEY_FILE: given.AUDIT_SIGNING_KEY_FILE || signingKeyFile(dataDir),

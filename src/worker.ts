@@ -18,16 +18,16 @@ import { wakeChannel } from './redis/hints.ts';
 type AnyJob = Job;
 type WorkAnything = (deps: WorkerDeps, jobs: AnyJob[]) => Promise<Outcome[]>;
 
-/** What works off one queue in this process while nobody has paused it. */
+/** This process's workers of one queue. They exist while the queue is not paused. */
 type Attached = { wake: (dueMs?: number) => void; close: () => Promise<void> };
 
-/** When this process has begun or ended work on a queue last, by performance.now(). */
+/** When this process last began or ended work on each queue, by performance.now(). */
 type WorkedAt = Map<QueueName, number>;
 
 /**
- * Attaches this process to every queue, as long as the queue is not paused, and wakes it when Redis
- * says so, or a look at the queues. Returns a function that stops the workers, and resolves when no batch of orders is
- * under way that pg-boss does not know of.
+ * Attaches this process to every queue that is not paused. Redis and the look-out (lookout.ts) wake the workers.
+ * Returns a function that stops them. It resolves when no batch without a claim is in progress; `boss.stop` waits for
+ * the claimed ones.
  */
 export async function startWorkers(deps: WorkerDeps): Promise<() => Promise<void>> {
   await prepareQueueStats(deps);
@@ -43,7 +43,7 @@ export async function startWorkers(deps: WorkerDeps): Promise<() => Promise<void
     async detach(queue) {
       const closing = attached.get(queue)?.close();
       attached.delete(queue);
-      await deps.boss.offWork(queue, { wait: false }); // what is in hand is finished
+      await deps.boss.offWork(queue, { wait: false }); // jobs that are claimed already are finished
       await closing;
     },
     wake: (queue, dueMs) => attached.get(queue)?.wake(dueMs),
@@ -58,10 +58,10 @@ export async function startWorkers(deps: WorkerDeps): Promise<() => Promise<void
   };
 }
 
-/** Counts attachments: lanes from before a pause may be at work still, and have names of their own. */
+/** Counts attachments, so that lanes from before a pause, which may still be running, keep different names. */
 let attachments = 0;
 
-/** Works a queue off by claims of pg-boss. */
+/** Processes a queue with jobs that pg-boss claims. */
 async function attachClaimed(
   deps: WorkerDeps,
   queue: QueueName,
@@ -88,7 +88,7 @@ async function attachClaimed(
   return { wake: () => lanes.wake(), close: async () => lanes.close() };
 }
 
-/** Works process-order off without claims, and by claims what stands in the way there. */
+/** Processes process-order without claims. Claims only the jobs that this way cannot process. */
 async function attachUnclaimed(
   deps: WorkerDeps,
   queue: QueueName,
@@ -97,7 +97,7 @@ async function attachUnclaimed(
 ): Promise<Attached> {
   const { WORKER_BATCH_SIZE, WORKER_CONCURRENCY } = deps.config;
   let isClaiming = false;
-  let claimed: Promise<Attached> | undefined; // opened when it is needed first, as it begins with a claim
+  let claimed: Promise<Attached> | undefined; // opened at the first fallBack, because opening it makes a claim
   const loop = createProcessLoop(deps, {
     batchSize: WORKER_BATCH_SIZE,
     concurrency: WORKER_CONCURRENCY,
@@ -125,7 +125,7 @@ async function attachUnclaimed(
   };
 }
 
-/** Hands a batch to its handler. A job whose payload does not parse goes to the dead letters at once. */
+/** Passes a batch to its handler. A job whose payload does not parse becomes a dead letter at once. */
 export async function runBatch(
   deps: WorkerDeps,
   queue: QueueName,
@@ -178,7 +178,7 @@ if (import.meta.main) {
     stopOnSignal(async () => {
       deps.log.info('worker stopping');
       await stop();
-      await queue.close(SHUTDOWN_TIMEOUT_SECONDS); // jobs in hand are finished, or returned at the timeout
+      await queue.close(SHUTDOWN_TIMEOUT_SECONDS); // claimed jobs are finished, or returned at the timeout
       await closeDeps(deps);
       if (server) await closeServer(server, SHUTDOWN_TIMEOUT_SECONDS);
       deps.log.info('worker stopped');

@@ -4,14 +4,14 @@ import { connectDba, take, type Dba } from '../../src/testing/dba.ts';
 import { insertOrders, jobOf } from '../../src/testing/orders.ts';
 import { dieAt } from './dying.ts';
 
-// Serial: process_orders takes whatever is due.
+// Serial: process_orders takes all due jobs.
 
 const orderAndJob = `
   SELECT o.status::text, j.state::text AS job
   FROM orders AS o JOIN pgboss.job AS j ON j.name = 'process-order' AND j.id = o.id
   WHERE o.id = $1`;
 
-/** Somebody whose statements do not wait for locks for long. */
+/** A session whose statements have a short lock timeout. */
 async function connect(t: Parameters<typeof connectDba>[0]): Promise<Dba> {
   const dba = await connectDba(t, t.context, 'postgres');
   await dba.rows(`SET lock_timeout = '3s'`);

@@ -1,4 +1,4 @@
-/* Who may do what: the doors are the only way, and nobody stands in for what they call. */
+/* Rights: roles act only through the doors, and no role can replace the objects that a door calls. */
 import { detectedBy, inFunction, type Mutation } from './mutation.ts';
 
 const GRANTS = 'sql/grants.sql';

@@ -1,13 +1,13 @@
 -- Cancels an order for its user, and with it (by trigger) its job. One call, one transaction.
--- `key` and what goes with it: NULL, or the request's Idempotency-Key as in place_orders.
+-- `key`, `fingerprint` and `key_ttl_hours` are NULL for a request without an Idempotency-Key; see place_orders.
 --
 -- Returns one row. `outcome` is
---   cancelled        now, or before: a repeat is harmless. `body` is the order.
---   replayed         the key was used before for the same request: `body` is the reply that was given then
---   reused, in-use   as in place_orders: nothing is done
+--   cancelled        by this call or an earlier one: a repeat is harmless. `body` is the order.
+--   replayed         the key was used before for the same request: `body` is the reply to that request
+--   reused, in-use   as in place_orders: nothing is changed
 --   not-found        this user has no such order
---   not-cancellable  a worker has taken it already; `order_status` says how far it is
--- `changed` says whether this call has cancelled it.
+--   not-cancellable  a worker has already taken the order; `order_status` is its current status
+-- `changed` is true when this call cancelled the order.
 CREATE OR REPLACE FUNCTION cancel_order(
   order_id uuid, user_id uuid, method text, path text, key text, fingerprint bytea, key_ttl_hours integer
 ) RETURNS TABLE (outcome text, changed boolean, order_status order_status, status integer, headers jsonb, body text)
@@ -79,7 +79,7 @@ BEGIN
       created_at = excluded.created_at, expires_at = excluded.expires_at
     WHERE k.expires_at <= now();
     IF NOT FOUND THEN
-      RAISE EXCEPTION 'an Idempotency-Key was stored by somebody who does not hold its lock' USING ERRCODE = 'OM010';
+      RAISE EXCEPTION 'an Idempotency-Key was stored by a session that does not hold its lock' USING ERRCODE = 'OM010';
     END IF;
   END IF;
   RETURN NEXT;

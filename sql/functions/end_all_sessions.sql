@@ -18,4 +18,4 @@ END $$;
 ALTER FUNCTION end_all_sessions OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION end_all_sessions IS
-  'Ends every session of a user, also one that is being refreshed at this moment.';
+  'Ends every session of a user, including one that is being refreshed at this moment.';

@@ -17,4 +17,4 @@ END $$;
 ALTER FUNCTION end_session OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION end_session IS
-  'Ends the session that a refresh token belongs to. Ending it twice, or one that never was, changes nothing.';
+  'Ends the session that a refresh token belongs to. A repeat, or an unknown token, changes nothing.';

@@ -1,4 +1,4 @@
--- One account, by its id: what GET /auth/me shows. The API cannot list the accounts.
+-- Finds one account by its id, for GET /auth/me. The API cannot list the accounts.
 CREATE OR REPLACE FUNCTION find_user(user_id uuid) RETURNS TABLE (id uuid, name text, email text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -12,4 +12,4 @@ END $$;
 ALTER FUNCTION find_user OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION find_user IS
-  'The account with this id, or no row. One at a time: its caller cannot list the accounts.';
+  'The account with this id, or no row. The caller cannot list the accounts.';

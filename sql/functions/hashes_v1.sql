@@ -1,7 +1,8 @@
--- How the trail is hashed, version 1. Evidence depends on these functions: they never change. Another way to hash
--- is another pair of functions, with another number. docs/audit.md says how to compute both hashes elsewhere.
+-- How the trail is hashed, version 1. Evidence depends on these functions, so they never change: a new hash gets a
+-- new pair of functions with the next version number. docs/audit.md says how to compute both hashes outside the
+-- database.
 
--- The first link of an order's chain: what was ordered, which never changes.
+-- The first link of an order's chain. It covers the order's content, which never changes.
 CREATE OR REPLACE FUNCTION order_content_hash_v1(
   id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb,
   created_at timestamptz, xact_id xid8
@@ -12,7 +13,8 @@ CREATE OR REPLACE FUNCTION order_content_hash_v1(
   )::text, 'UTF8'))
 $$;
 
--- The hash of an event: its content, chained to the event before it, or to the order for the first.
+-- The hash of an event: its content, chained to the event before it. The first event is chained to the order's
+-- content.
 CREATE OR REPLACE FUNCTION order_event_hash_v1(
   previous bytea, order_id uuid, version integer, from_status order_status, to_status order_status,
   actor text, reason text, job_id uuid, attempt integer, at timestamptz, xact_id xid8
@@ -23,5 +25,5 @@ CREATE OR REPLACE FUNCTION order_event_hash_v1(
   )::text, 'UTF8'))
 $$;
 
-COMMENT ON FUNCTION order_content_hash_v1 IS 'sha256 of what was ordered: the start of the order''s chain.';
+COMMENT ON FUNCTION order_content_hash_v1 IS 'sha256 of the content of an order: the start of its chain.';
 COMMENT ON FUNCTION order_event_hash_v1   IS 'sha256 of an event and of the hash before it.';

@@ -1,5 +1,5 @@
--- The second half of a login, and the only way to start a session: by proof of the password. The API sends the hash that
--- it has computed with password_salt; this function compares it, and stores the first refresh token of the session.
+-- The second half of a login, and the only way to start a session. The API sends the hash that it computed with
+-- password_salt. This function compares it with the stored hash, and stores the first refresh token of the session.
 CREATE OR REPLACE FUNCTION log_in(
   email           text,
   computed_hash   text,
@@ -11,7 +11,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   nonce CONSTANT bytea := uuid_send(gen_random_uuid());
 BEGIN
-  -- The prefix is required so that a placeholder such as 'none' is the hash of no password.
+  -- The prefix is required so that a stored placeholder such as 'none' matches no login.
   IF email IS NULL OR length(email) > 254
     OR computed_hash IS NULL OR NOT starts_with(computed_hash, '$argon2id$') OR length(computed_hash) > 200
   THEN
@@ -25,8 +25,8 @@ BEGIN
       USING ERRCODE = 'OM020';
   END IF;
 
-  -- The stored hash stays inside this statement: a variable that held it would be printed by
-  -- debug_print_plan, which any caller may set. The nonce makes the time of the comparison say nothing.
+  -- The stored hash stays inside this statement: debug_print_plan, which any caller may set, would print a variable
+  -- that holds it. The nonce keeps the duration of the comparison from revealing anything about the hash.
   SELECT u.id INTO user_id
   FROM users AS u
   WHERE lower(u.email) = lower(log_in.email)

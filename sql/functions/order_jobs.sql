@@ -1,7 +1,7 @@
--- The jobs of orders: queue process-order, in the table of its own that pg-boss has given it. pg-boss names that
--- table by a hash of the queue's name; this view is the one place that knows it.
--- There is one row per order, with the order's id as its id. `row_id` is where the row lies: good for as long as the
--- row is locked.
+-- The jobs of orders: queue process-order. pg-boss keeps this queue in a table of its own and names that table by a
+-- hash of the queue's name. This view and order_jobs_guard.sql are the only files that contain the name. There is one
+-- row per order, with the order's id as its id. `row_id` is the physical position of the row: valid while the row is
+-- locked.
 CREATE OR REPLACE VIEW order_jobs AS
 SELECT ctid AS row_id, id, name, data, state, priority, blocked, start_after, retry_count, retry_limit, retry_delay,
   retry_backoff, retry_delay_max, expire_seconds, heartbeat_seconds, deletion_seconds, keep_until, policy,

@@ -1,16 +1,18 @@
--- No worker can strand an order. pg-boss writes its own tables as oms_worker, and fails a job by a DELETE and an INSERT, so
--- that login has both rights; these triggers hold it to what pg-boss does with them. Superusers are not held.
+-- No worker can strand an order. pg-boss writes its own tables as oms_worker, and fails a job by a DELETE and an
+-- INSERT, so that login has both rights. These triggers limit it to what pg-boss does with them. They do not apply to
+-- superusers.
 --
--- The order's job is in the table of its own that order_jobs.sql names, its dead letters are in job_common.
+-- The order's job is in the queue's own table, which order_jobs.sql names; its dead letters are in job_common.
 
--- Whether the statement is a superuser's own: one that works as another role is held like that role.
+-- Whether a superuser runs the statement as itself. A superuser that has switched to another role (SET ROLE) is
+-- treated as that role.
 CREATE OR REPLACE FUNCTION is_superusers_own() RETURNS boolean LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT current_setting('role') = 'none' AND r.rolsuper FROM pg_roles AS r WHERE r.rolname = session_user
 $$;
 
--- While an order is open, its job that waits and its dead letter that was given up stay, whatever deletes them. pg-boss's
--- retention passes them over; its fail deletes none but active ones.
+-- While an order is open, its waiting job and its waiting or failed dead letter cannot be deleted: a DELETE skips
+-- them, and so does pg-boss's retention. The triggers do not affect pg-boss's fail, which deletes only active jobs.
 CREATE OR REPLACE FUNCTION order_jobs_keep() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -24,7 +26,7 @@ BEGIN
   RETURN OLD;
 END $$;
 
--- At COMMIT: an open order has its job still to be done, or a dead letter that is not settled.
+-- At COMMIT: an open order has a job that is not finished, or a dead letter that is not settled.
 CREATE OR REPLACE FUNCTION order_jobs_require() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -44,8 +46,8 @@ BEGIN
   RETURN NULL;
 END $$;
 
-COMMENT ON FUNCTION is_superusers_own  IS 'Whether a superuser acts, and as nobody else.';
-COMMENT ON FUNCTION order_jobs_keep    IS 'Keeps the waiting job, and the given-up dead letter, of an open order.';
+COMMENT ON FUNCTION is_superusers_own  IS 'Whether a superuser runs the statement, without SET ROLE.';
+COMMENT ON FUNCTION order_jobs_keep    IS 'Keeps the waiting job and the unsettled dead letter of an open order.';
 COMMENT ON FUNCTION order_jobs_require IS 'At COMMIT: refuses to take the last job of an open order (OM003).';
 
 ALTER FUNCTION order_jobs_keep OWNER TO oms_door;

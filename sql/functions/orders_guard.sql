@@ -1,8 +1,8 @@
--- Holds every row of orders to what its writer may decide. An order starts PENDING, what was ordered stays as it
--- was, and only the functions that are doors say who acts and why: for every other writer it is the login role.
+-- Limits what a writer of orders decides. An order starts PENDING, and its content never changes. Only the door
+-- functions set the actor and the reason of a change; for every other writer the actor is the login role.
 -- (SQLSTATE class OM is this application's; src/http/problem.ts maps it.)
 
--- How many steps of the lifecycle a change is. The trail records each.
+-- How many steps of the lifecycle a change of status takes. The trail records each step.
 CREATE OR REPLACE FUNCTION order_steps(from_status order_status, to_status order_status) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT CASE WHEN from_status = 'PENDING' AND to_status IN ('COMPLETED', 'FAILED') THEN 2 ELSE 1 END
@@ -27,8 +27,7 @@ BEGIN
   RETURN NEW;
 END $$;
 
--- Numbers the steps. Whether the lifecycle has a step is asked of all orders of a statement at once, in
--- orders_record_change.
+-- Numbers the steps. orders_record_change checks, once per statement, that the lifecycle allows them.
 CREATE OR REPLACE FUNCTION orders_guard_update() RETURNS trigger LANGUAGE plpgsql
 SET search_path = public, pg_temp AS $$
 BEGIN
@@ -59,7 +58,7 @@ BEGIN
     NEW.change_job_id := NULL;
     NEW.change_attempt := NULL;
   END IF;
-  -- A worker's attempt may take an order to its end at once: two steps, by way of PROCESSING.
+  -- A worker's attempt may end a PENDING order in one statement: that is two steps, through PROCESSING.
   NEW.version := OLD.version + order_steps(OLD.status, NEW.status);
   IF NEW.version = OLD.version + 2 AND NEW.change_attempt IS NULL THEN
     RAISE EXCEPTION 'order % cannot go from % to %', OLD.id, OLD.status, NEW.status
@@ -70,12 +69,12 @@ BEGIN
   RETURN NEW;
 END $$;
 
-COMMENT ON FUNCTION order_steps         IS 'How many steps of the lifecycle a change of status is.';
-COMMENT ON FUNCTION orders_guard_insert IS 'Holds a new order to what its writer may decide (OM001).';
-COMMENT ON FUNCTION orders_guard_update IS 'Keeps what was ordered (OM004), numbers the steps, and says who acts.';
+COMMENT ON FUNCTION order_steps         IS 'How many steps of the lifecycle a change of status takes.';
+COMMENT ON FUNCTION orders_guard_insert IS 'Limits what the writer of a new order decides (OM001).';
+COMMENT ON FUNCTION orders_guard_update IS 'Refuses a change of content (OM004), numbers the steps, records the actor.';
 
--- Not for the rows of place_orders: calling it for each would cost more than it does. They are checked all at once, after
--- the INSERT (orders_check_placed).
+-- Not called for the rows of place_orders, because a call for every row costs more than the work that it does. Their
+-- values are checked together, after the INSERT (orders_check_placed).
 CREATE OR REPLACE TRIGGER orders_10_guard_insert BEFORE INSERT ON orders
   FOR EACH ROW WHEN (current_user <> 'oms_placer') EXECUTE FUNCTION orders_guard_insert();
 

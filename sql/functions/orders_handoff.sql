@@ -1,13 +1,13 @@
--- What COMMIT checks: no order without its job. An order that is PENDING has a job that a worker will take, and the
--- job of a new order was made by the same transaction, with the settings of its queue.
+-- COMMIT refuses an order without its job. A PENDING order has a job that a worker will take. The job of a new order
+-- was made by the same transaction, with the settings of its queue.
 --
--- place_orders writes jobs first and orders second, so for its orders one check per statement is enough. For every
--- other writer, in whatever order it writes, each order is checked when the transaction commits.
+-- place_orders writes jobs first and orders second, so one check per statement is enough for its orders. Other
+-- writers may write them in either order, so each of their orders is checked when the transaction commits.
 
--- The job of an order, if it will be taken. `placed_by`: for a new order, the transaction that places it; then the job
--- is also due at once, and has the settings of its queue.
--- The primary key is asked for the first job from that id on, in its own order: only so does the planner use it while
--- it believes that the queue is empty, as it does when a connection's plan is made.
+-- Whether an order has a job that a worker will take. For a new order, `placed_by` is the transaction that places it;
+-- then the job must also be made by that transaction, and be due at once. The query reads the first job whose id is
+-- not smaller, in the order of the primary key. Without this, the planner does not use the primary key while it
+-- believes that the queue is empty, and a connection's plan is made in that state.
 CREATE OR REPLACE FUNCTION order_has_job(order_id uuid, placed_by xid8) RETURNS boolean LANGUAGE sql STABLE
 SET search_path = public, pg_temp SET enable_seqscan = off SET enable_sort = off AS $$
   SELECT EXISTS (
@@ -33,7 +33,7 @@ $$;
 CREATE OR REPLACE FUNCTION orders_require_job() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-  -- Only an order that has ended within the transaction needs no job.
+  -- An order that was ended by the same transaction needs no job.
   IF order_has_job(NEW.id, CASE TG_OP WHEN 'INSERT' THEN NEW.xact_id END) OR NOT EXISTS (
     SELECT FROM orders AS o WHERE o.id = NEW.id AND o.status IN ('PENDING', 'PROCESSING')
   ) THEN
@@ -86,7 +86,7 @@ BEGIN
   END IF;
 END $$;
 
--- Cancelling an order, by whichever way, takes its job back in the same transaction.
+-- A transaction that cancels an order also cancels its job, whichever statement it uses.
 CREATE OR REPLACE FUNCTION orders_cancel_job() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -96,9 +96,9 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION order_has_job       IS 'Whether an order has a job that a worker will take.';
-COMMENT ON FUNCTION orders_require_job  IS 'At COMMIT: refuses an order that is PENDING and has no job that is due (OM003).';
-COMMENT ON FUNCTION orders_check_placed IS 'After place_orders'' INSERT: refuses orders whose jobs are not there (OM003).';
-COMMENT ON FUNCTION orders_cancel_job   IS 'Takes back the job of an order that was cancelled.';
+COMMENT ON FUNCTION orders_require_job  IS 'At COMMIT: refuses a PENDING order without a job that a worker will take (OM003).';
+COMMENT ON FUNCTION orders_check_placed IS 'After the INSERT of place_orders: refuses orders that are not new, or have no job (OM003).';
+COMMENT ON FUNCTION orders_cancel_job   IS 'Cancels the job of an order that was cancelled.';
 
 ALTER FUNCTION orders_require_job OWNER TO oms_door;
 ALTER FUNCTION orders_check_placed OWNER TO oms_door;

@@ -1,7 +1,7 @@
--- The trail: every change of an order leaves a numbered event, chained by its hash to the one before. The triggers
--- are per statement, so one INSERT records however many orders a statement has changed.
+-- The trail: every change of an order leaves a numbered event, chained by its hash to the event before it. The
+-- triggers run once per statement, so one INSERT records all orders that a statement changed.
 --
--- SECURITY DEFINER: who changes orders needs no right to write events.
+-- SECURITY DEFINER: a role that changes orders needs no right to write events.
 
 CREATE OR REPLACE FUNCTION orders_record_placement() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -24,7 +24,7 @@ DECLARE
   xact    xid8 := pg_current_xact_id();
   refused record;
 BEGIN
-  -- Check: the lifecycle has every change. What takes two steps (order_steps) went by way of PROCESSING.
+  -- Check: the lifecycle allows every change. A change of two steps (order_steps) goes through PROCESSING.
   SELECT n.id, n.changed_from, n.status INTO refused
   FROM new_orders AS n
   WHERE n.changed_from IS NOT NULL AND order_steps(n.changed_from, n.status) = 1
@@ -37,7 +37,7 @@ BEGIN
       USING ERRCODE = 'OM001', HINT = 'TABLE order_transitions lists what is allowed.';
   END IF;
 
-  -- Record the first step of each. A hash before it that is missing is for the audit to find.
+  -- Record the first step of each. When the event before it is missing, the audit reports that.
   INSERT INTO order_events
     (order_id, version, from_status, to_status, actor, reason, job_id, attempt, at, xact_id, hash)
   SELECT c.id, c.version, c.from_status, c.to_status, c.actor, c.reason, c.job_id, c.attempt, c.at, xact,
@@ -53,7 +53,7 @@ BEGIN
     FROM (SELECT *, order_steps(changed_from, status) AS steps FROM new_orders WHERE changed_from IS NOT NULL) AS n
   ) AS c;
 
-  -- Record the second step of those that took two.
+  -- Record the second step of changes that take two.
   INSERT INTO order_events
     (order_id, version, from_status, to_status, actor, reason, job_id, attempt, at, xact_id, hash)
   SELECT c.id, c.version, 'PROCESSING', c.to_status, c.actor, c.reason, c.job_id, c.attempt, c.at, xact,
@@ -70,7 +70,7 @@ BEGIN
   RETURN NULL;
 END $$;
 
--- Only the triggers on orders write events: an INSERT by hand is no more allowed than an UPDATE.
+-- Only the triggers on orders write events. An INSERT by hand is refused, like an UPDATE.
 CREATE OR REPLACE FUNCTION order_events_refuse_insert() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -82,7 +82,7 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION orders_record_placement    IS 'Records the placement of orders in order_events.';
-COMMENT ON FUNCTION orders_record_change       IS 'Refuses changes that the lifecycle does not have (OM001), and records the others.';
+COMMENT ON FUNCTION orders_record_change       IS 'Refuses changes that the lifecycle does not allow (OM001), and records the others.';
 COMMENT ON FUNCTION order_events_refuse_insert IS 'Refuses to write events by hand (OM002).';
 
 ALTER FUNCTION orders_record_placement OWNER TO oms_door;

@@ -1,5 +1,5 @@
--- The first half of a login: what the API needs to hash a password the way the stored one was hashed. The hash itself
--- never leaves the database; log_in compares.
+-- The first half of a login: returns the parameters and the salt that the API needs to hash a password. The stored
+-- hash never leaves the database: log_in compares the two.
 CREATE OR REPLACE FUNCTION password_salt(email text) RETURNS text
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -7,7 +7,7 @@ BEGIN
     RAISE EXCEPTION 'password_salt needs an email address of at most 254 characters' USING ERRCODE = 'OM020';
   END IF;
 
-  -- A stored string that does not look exactly like this gives NULL, so no part of a hash can come along.
+  -- A stored string in any other format gives NULL, so this function cannot return a part of a hash.
   RETURN (
     SELECT substring(u.password_hash FROM
       '^([$]argon2id[$]v=19[$]m=[0-9]+,t=[0-9]+,p=[0-9]+[$][A-Za-z0-9+/]+)[$][A-Za-z0-9+/]+$')

@@ -1,21 +1,22 @@
--- Placing orders. What one call does, in one transaction: it finds the orders of the batch whose Idempotency-Key was
--- used before, and stores of all others the job, the order (triggers write its first event) and the reply.
+-- Places orders. One call, in one transaction, finds the orders of the batch whose Idempotency-Key was used before,
+-- and stores the job, the order (triggers write its first event) and the reply of all others.
 --
--- One order that cannot be stored fails the whole call; the caller then tries each half. An order whose key is known
--- fails nothing: it is left out, and the result says what its request is answered with.
--- (SQLSTATE OM010: an order's key was stored meanwhile without its lock, and so the order is not.)
+-- One order that cannot be stored fails the whole call; the caller then tries each half. An order whose key was used
+-- before does not fail the call: it is left out, and the result contains the answer to its request.
+-- (SQLSTATE OM010: another session stored the key of an order without its lock. The whole call is rolled back.)
 
 -- Places a batch. `batch`: an array of {id, user_id, product_name, amount, currency, metadata}, and for an order whose
--- request has a key also {path, key, fingerprint} (fingerprint in hex). `key_ttl_hours`: for how long keys are kept; NULL
--- when no order of the batch has one. No lock is waited for longer than `lock_timeout_ms`, where that is given.
--- `placed_by`: who is on record; NULL for each order's own user, else the caller must name its own login role.
+-- request has a key also {path, key, fingerprint} (fingerprint in hex). `key_ttl_hours`: how long keys are kept; NULL
+-- when no order of the batch has one. The call waits for a lock for at most `lock_timeout_ms`; NULL keeps the setting
+-- of the session. `placed_by`: the actor to record, which is the login role of the caller; NULL for the user of each
+-- order.
 --
 -- Returns one row. `placed` orders were stored at `created_at`. `keyed` has an entry for each order with a key:
 -- {id, outcome, status, headers, body}, where outcome is
---   placed    stored now, with this reply
---   replayed  its key was used before for the same body: this reply was given then, and nothing is stored
+--   placed    stored by this call, with this reply
+--   replayed  its key was used before for the same body: this is the reply to that request, and nothing is stored
 --   reused    its key was used before for another body: nothing is stored
---   in-use    another request with its key is being worked on at this moment: nothing is stored
+--   in-use    another request with its key is in progress: nothing is stored
 CREATE OR REPLACE FUNCTION place_orders(
   batch jsonb, lock_timeout_ms integer, key_ttl_hours integer, placed_by text DEFAULT NULL
 ) RETURNS TABLE (placed integer, created_at text, keyed json) LANGUAGE plpgsql
@@ -37,8 +38,8 @@ BEGIN
     IF key_ttl_hours NOT BETWEEN 1 AND 8760 THEN
       RAISE EXCEPTION 'a key is kept for 1 to 8760 hours, not %', key_ttl_hours USING ERRCODE = 'OM008';
     END IF;
-    -- Claim each key until COMMIT. Of two requests with one key in the batch, the first claims it. In a statement of
-    -- its own: the next one then sees every reply that was committed before its key was claimed.
+    -- Lock each key until COMMIT. Of two requests with the same key in the batch, the first gets the lock. This is a
+    -- statement of its own, so that the next one sees every reply that was committed before the key was locked.
     held := ARRAY(
       SELECT f.id
       FROM (
@@ -62,7 +63,7 @@ BEGIN
         'status', k.status, 'headers', k.headers, 'body', k.body::text, 'order_id', k.order_id
       ))
       FROM jsonb_to_recordset(batch) AS r(id uuid, user_id uuid, path text, key text, fingerprint text)
-      LEFT JOIN LATERAL ( -- one look into the index for each request, whatever the planner believes of the table
+      LEFT JOIN LATERAL ( -- one index lookup per request, independent of the planner's statistics
         SELECT s.fingerprint, s.status, s.headers, s.body, s.order_id
         FROM idempotency_keys AS s
         WHERE s.user_id = r.user_id AND s.method = 'POST' AND s.path = r.path AND s.key = r.key
@@ -83,8 +84,8 @@ BEGIN
 
   placed := jsonb_array_length(batch);
   IF placed > 0 THEN
-    -- Jobs first: the check after the INSERT of orders (orders_check_placed) wants to see them. Every column that is
-    -- listed gets what pg-boss 12.38 itself would insert, every other one its default.
+    -- Jobs first: the check after the INSERT of orders (orders_check_placed) needs them. The listed columns get the
+    -- values that pg-boss 12.38 itself inserts, all others their defaults.
     INSERT INTO order_jobs (
       id, name, data, start_after, created_on, expire_seconds, deletion_seconds, keep_until, retry_limit, retry_delay,
       retry_backoff, retry_delay_max, policy, dead_letter, heartbeat_seconds
@@ -130,16 +131,16 @@ BEGIN
       UNION ALL
       SELECT k.entry::json FROM jsonb_array_elements(known) AS k(entry)
     ) AS e;
-    -- Somebody who has stored a key by hand, without asking for its lock, is in the way of an order that has it.
+    -- Fewer entries than requests with a key: another session stored a key by hand, without its lock.
     IF coalesce(json_array_length(keyed), 0) < coalesce(jsonb_array_length(known), 0)
       + (SELECT count(*) FROM jsonb_to_recordset(batch) AS r(key text) WHERE r.key IS NOT NULL) THEN
-      RAISE EXCEPTION 'an Idempotency-Key was stored by somebody who does not hold its lock' USING ERRCODE = 'OM010';
+      RAISE EXCEPTION 'an Idempotency-Key was stored by a session that does not hold its lock' USING ERRCODE = 'OM010';
     END IF;
   END IF;
   RETURN NEXT;
 END $$;
 
--- Places an order from psql, with its job, as POST /orders does. Returns its id. On record is the login role.
+-- Places an order from psql, with its job, as POST /orders does. Returns its id. Records the login role as the actor.
 --   SELECT place_order((SELECT id FROM users WHERE email = 'ada@example.com'), 'Kettle', 34.90);
 CREATE OR REPLACE FUNCTION place_order(
   user_id uuid, product_name text, amount numeric, currency text DEFAULT 'USD', metadata jsonb DEFAULT '{}'

@@ -1,20 +1,20 @@
--- Works off jobs that are due, without claiming them: each job and its order are locked, the order is completed and
--- the job settled, all by this one statement. What commits has happened once; what does not commit never happened.
--- So a worker that is killed strands nothing, and needs nobody to rescue its jobs.
+-- Processes due jobs without claiming them. One statement locks each job and its order, completes the order and
+-- settles the job. It commits all of this or nothing, so a killed worker strands no order, and its jobs need no
+-- rescue.
 --
--- Jobs and orders that somebody else has locked are passed over, and so are jobs whose order is gone or not open. One
--- order that cannot be completed fails the whole call: the caller then claims jobs from pg-boss, which has retries and
--- dead letters, and goes on by halves (complete_orders).
+-- Skips jobs and orders that another session has locked, and jobs whose order is missing or not open. One order that
+-- cannot be completed fails the whole call. The caller then claims jobs from pg-boss, which has retries and dead
+-- letters, and completes them with complete_orders, in halves when a batch fails.
 --
--- `worker`: <host>:<pid>, for the record. Returns the orders that it has completed, with the highest priority and the
--- oldest first; fewer than `batch_size` when no more are to be had.
+-- `worker`: <host>:<pid>, for the record. Returns the completed orders, the highest priority and the oldest first.
+-- They are fewer than `batch_size` when no more are available.
 CREATE OR REPLACE FUNCTION process_orders(batch_size integer, worker text) RETURNS uuid[] LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
   order_ids uuid[];
   job_rows  tid[];
-  attempts  integer[]; -- from 1; a job that was claimed before has used up one more than its retry_count
+  attempts  integer[]; -- counted from 1; a job that was claimed before has used up retry_count + 1 attempts
 BEGIN
   SELECT array_agg(due.id), array_agg(due.row_id), array_agg(due.attempt) INTO order_ids, job_rows, attempts
   FROM (
@@ -31,7 +31,7 @@ BEGIN
     RETURN '{}';
   END IF;
 
-  -- LIMIT: so that the planner takes the rows for few, and looks each one up. Plans are made while the queue is empty.
+  -- LIMIT makes the planner expect few rows and look each one up by its key. Plans are made while the queue is empty.
   UPDATE orders AS o
   SET status = 'COMPLETED', changed_by = worker_actor(worker), change_reason = NULL, change_job_id = o.id,
     change_attempt = due.attempt
@@ -46,6 +46,6 @@ BEGIN
   RETURN order_ids;
 END $$;
 
-COMMENT ON FUNCTION process_orders IS 'Completes orders whose jobs are due, and the jobs: one statement, for the worker.';
+COMMENT ON FUNCTION process_orders IS 'Completes due jobs and their orders in one statement, for the worker.';
 
 ALTER FUNCTION process_orders OWNER TO oms_door;

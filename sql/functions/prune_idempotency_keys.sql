@@ -1,5 +1,5 @@
--- Deletes keys that have expired, the oldest first, at most so many; returns how many. A key that is being used again
--- at this moment is locked, and passed over.
+-- Deletes at most `batch_size` expired keys, the oldest first, and returns how many. Skips a key that is locked
+-- because a request is using it again.
 CREATE OR REPLACE FUNCTION prune_idempotency_keys(batch_size integer) RETURNS integer LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE

@@ -1,10 +1,10 @@
--- The nightly prune of refresh tokens: the worker can delete expired ones, and no other.
+-- The nightly prune of refresh tokens. It lets the worker delete expired tokens, and no others.
 CREATE OR REPLACE FUNCTION prune_refresh_tokens() RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   pruned integer;
 BEGIN
-  -- Never waits while it holds locks, so it is part of no deadlock. What is locked goes the next night.
+  -- Never waits while it holds locks, so it cannot deadlock. Tokens that are locked now are deleted the next night.
   DELETE FROM refresh_tokens AS t
   USING (
     SELECT e.id FROM refresh_tokens AS e WHERE e.expires_at < now() FOR UPDATE SKIP LOCKED

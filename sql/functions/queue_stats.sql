@@ -1,6 +1,7 @@
--- pg-boss keeps its statistics in a table with a partition per day, and has workers create and drop them. No worker may
--- create tables or own one: a row policy or a trigger of its own would run with the rights of whoever reads the views
--- of schema ops. So this function does it ahead of time, and pg-boss finds nothing left to do.
+-- pg-boss keeps its statistics in a table with a partition per day, and expects workers to create and drop
+-- partitions. No worker may create or own a table: a row policy or a trigger on it would run with the rights of the
+-- role that reads the views of schema ops. So this function does both ahead of time, and pg-boss finds the partitions
+-- as it needs them.
 CREATE OR REPLACE FUNCTION prepare_queue_stats() RETURNS void LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

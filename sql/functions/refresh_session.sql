@@ -1,5 +1,5 @@
--- Exchanges a refresh token for its successor (RFC 9700, 4.14.2): rotation, reuse and lost replies, in one call. Who calls
--- must know the token; its hash cannot be read by any service.
+-- Exchanges a refresh token for its successor (RFC 9700, 4.14.2): rotation, reuse and lost replies, in one call. The
+-- caller must know the token: no service can read its hash.
 CREATE OR REPLACE FUNCTION refresh_session(
   token_hash     bytea,
   successor_id   uuid,
@@ -22,9 +22,9 @@ BEGIN
       USING ERRCODE = 'OM020';
   END IF;
 
-  -- The lock is on the family's first token, so that a rotation and a revocation of one family cannot pass
-  -- each other: a successor that the revocation does not see would outlive it. The token is read after
-  -- that, in a statement of its own, which sees what was committed during the wait.
+  -- Lock the family's first token, so that a rotation and a revocation of one family run one after the other.
+  -- Otherwise a revocation could miss a new successor, which would stay valid. The token is read after that, by a
+  -- statement of its own, which sees what was committed during the wait.
   PERFORM FROM refresh_tokens AS f
   WHERE f.id = (SELECT t.family_id FROM refresh_tokens AS t WHERE t.token_hash = refresh_session.token_hash)
   FOR UPDATE;
@@ -71,4 +71,4 @@ ALTER FUNCTION refresh_session OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION refresh_session IS
   'Exchanges a refresh token for its successor. Outcomes: rotated; repeated (the reply was lost, the same successor '
-  'stands); reused (somebody used it before: the family is revoked); refused (unknown, expired or revoked).';
+  'stands); reused (the token was used before: the family is revoked); refused (unknown, expired or revoked).';

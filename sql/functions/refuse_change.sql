@@ -1,4 +1,4 @@
--- What nobody may change or delete, whatever their rights: only the owner of a table can switch its triggers off.
+-- Makes tables append-only for every role. Only the owner of a table can switch its triggers off.
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -16,7 +16,7 @@ CREATE OR REPLACE TRIGGER audit_heads_10_refuse_change BEFORE UPDATE OR DELETE O
 CREATE OR REPLACE TRIGGER order_events_10_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON order_events
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
--- Orders change, but none can be taken away: their events and keys refer to them without a foreign key.
+-- Orders change, but cannot be deleted: their events and keys refer to them without a foreign key.
 CREATE OR REPLACE FUNCTION orders_refuse_delete() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -2,14 +2,14 @@
 CREATE OR REPLACE FUNCTION register_user(id uuid, name text, email text, password_hash text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-  -- A login is as expensive as the account says, so the costs are bounded: 97 MiB, 9 passes, 9 lanes.
+  -- The stored parameters set the cost of each login, so they are bounded: 97 MiB, 9 passes, 9 lanes.
   IF id IS NULL OR password_hash IS NULL OR password_hash !~
     '^[$]argon2id[$]v=19[$]m=[1-9][0-9]{3,4},t=[1-9],p=[1-9][$][A-Za-z0-9+/]{22,64}[$][A-Za-z0-9+/]{43}$'
   THEN
     RAISE EXCEPTION 'register_user needs an id, and a password hash that is argon2id in PHC format'
       USING ERRCODE = 'OM020';
   END IF;
-  -- Checked here, because the error of a table constraint shows the whole row, and so the hash.
+  -- Checked here, because the error of a table constraint shows the whole row, including the hash.
   IF name IS NULL OR length(name) NOT BETWEEN 1 AND 200
     OR email IS NULL OR length(email) NOT BETWEEN 3 AND 254
   THEN
@@ -24,4 +24,4 @@ END $$;
 ALTER FUNCTION register_user OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION register_user IS
-  'Creates an account. An address that is taken, in whatever case, violates users_email_uq.';
+  'Creates an account. An address that is taken, compared without case, violates users_email_uq.';

@@ -1,9 +1,9 @@
--- What a worker does with jobs that it has claimed from pg-boss. Each door takes a batch, does everything or nothing,
--- and is fenced: it acts on a job only while the claim that the caller names still holds.
+-- The functions that a worker calls for jobs that it claimed from pg-boss. Each takes a batch, does everything or
+-- nothing, and is fenced: it acts on a job only while the claim that the caller names is still valid.
 --
--- The fence is the job's id, the number of the attempt, and the transaction that has made the job. pg-boss counts
--- retry_count up at each claim; a job that was deleted and made again counts from anew, but has another maker. So no
--- claim is ever mistaken for a later one.
+-- The fence is the job's id, the number of the attempt, and the transaction that made the job. pg-boss increments
+-- retry_count at each claim. A job that was deleted and made again starts at 0 again, but names another transaction
+-- in its data. So no claim is mistaken for a later one.
 
 -- The actor on record for a worker process, from its <host>:<pid>.
 CREATE OR REPLACE FUNCTION worker_actor(worker text) RETURNS text LANGUAGE plpgsql IMMUTABLE
@@ -16,17 +16,17 @@ BEGIN
   RETURN 'worker:' || worker;
 END $$;
 
--- Whether a job is still claimed by this attempt. `job_data`, `state` and `retry_count` are the job's.
--- Here and below the state is compared as text: a planner that believes that few jobs are live would otherwise read
--- all of those by their index, with the entries of jobs that have ended meanwhile, instead of a few by primary key.
+-- Whether a job is still claimed by this attempt. `job_data`, `state` and `retry_count` are those of the job. Here
+-- and below the state is compared as text. Otherwise a planner that expects few live jobs reads all of them through
+-- the index on the state, including the entries of ended jobs, instead of looking up a few by primary key.
 CREATE OR REPLACE FUNCTION holds_claim(
   state pgboss.job_state, retry_count integer, job_data jsonb, claimed_retry_count integer, claimed_data jsonb
 ) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT state::text = 'active' AND retry_count = claimed_retry_count AND job_data = claimed_data
 $$;
 
--- A batch as rows. ROWS 1: so that the planner takes them for few, and looks each job and order up by its key. Plans are
--- made while the queue is empty, and kept.
+-- A batch as rows. ROWS 1 makes the planner expect few rows and look up each job and order by its key. Plans are made
+-- while the queue is empty, and are kept.
 CREATE OR REPLACE FUNCTION claimed(batch jsonb)
 RETURNS TABLE (id uuid, retry_count integer, data jsonb, order_id uuid, status order_status, reason text)
 LANGUAGE sql IMMUTABLE ROWS 1 SET search_path = public, pg_temp AS $$
@@ -36,7 +36,7 @@ LANGUAGE sql IMMUTABLE ROWS 1 SET search_path = public, pg_temp AS $$
   )
 $$;
 
--- A batch names each job once: of two entries for one job, an UPDATE would take either.
+-- A batch names each job once: of two entries for one job, an UPDATE would apply an arbitrary one.
 CREATE OR REPLACE FUNCTION refuse_repeated_jobs(batch jsonb) RETURNS void LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -45,9 +45,9 @@ BEGIN
   END IF;
 END $$;
 
--- Takes claimed orders into PROCESSING before their external step. `batch`: an array of {id, retry_count, data}: jobs
--- as they were claimed. Returns the orders that are PROCESSING now, those of earlier attempts included. Orders that
--- are over, and jobs whose claim is lost, are not among them.
+-- Sets claimed orders to PROCESSING before their external step. `batch`: an array of {id, retry_count, data}: jobs as
+-- they were claimed. Returns the orders that are PROCESSING now, including those of earlier attempts. Leaves out
+-- orders that have ended and jobs whose claim is lost.
 CREATE OR REPLACE FUNCTION take_orders(batch jsonb, worker text, lock_timeout_ms integer)
 RETURNS TABLE (
   id uuid, status order_status, version integer, user_id uuid, product_name text, amount numeric, currency text,
@@ -79,10 +79,10 @@ BEGIN
     WHERE o.id = ANY (held) AND o.status = 'PROCESSING';
 END $$;
 
--- Ends orders that are open, and completes the jobs of those. `batch`: an array of {id, retry_count, data, status,
--- reason}: jobs as they were claimed, the order's status to be (COMPLETED or FAILED), and why. Returns the orders that
--- have ended; the others were over already, and nothing was done to them or to their jobs. A claim that is lost fails
--- the whole call (OM009).
+-- Ends open orders and completes their jobs. `batch`: an array of {id, retry_count, data, status, reason}: jobs as
+-- they were claimed, the new status of the order (COMPLETED or FAILED), and the reason. Returns the orders that this
+-- call ended. The others had ended before: they and their jobs are left unchanged. A lost claim fails the whole call
+-- (OM009).
 CREATE OR REPLACE FUNCTION settle_orders(batch jsonb, worker text, lock_timeout_ms integer) RETURNS uuid[]
 LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp
@@ -123,7 +123,7 @@ BEGIN
   RETURN ended;
 END $$;
 
--- Completes claimed orders without an external step: settle_orders, with COMPLETED for all. `batch`: an array of
+-- Completes claimed orders without an external step: calls settle_orders with COMPLETED for all. `batch`: an array of
 -- {id, retry_count, data}.
 CREATE OR REPLACE FUNCTION complete_orders(batch jsonb, worker text, lock_timeout_ms integer) RETURNS uuid[]
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -131,10 +131,10 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     (SELECT jsonb_agg(c || '{"status": "COMPLETED"}') FROM jsonb_array_elements(batch) AS c), worker, lock_timeout_ms)
 $$;
 
--- Sets orders FAILED whose jobs have used up their retries, and completes their dead letters. `batch`: an array of
--- {id, retry_count, order_id, reason}: dead letters as they were claimed. Fenced like settle_orders (the id of a dead
--- letter is never used again); a dead letter does nothing while its order's own job is still to be done (OM009).
--- Returns the orders that have ended.
+-- Sets orders to FAILED whose jobs have used up their retries, and completes their dead letters. `batch`: an array of
+-- {id, retry_count, order_id, reason}: dead letters as they were claimed. Fenced like settle_orders; the id of a dead
+-- letter is never used again. A dead letter whose order has an unfinished job fails the whole call (OM009).
+-- Returns the orders that this call ended.
 CREATE OR REPLACE FUNCTION fail_orders(batch jsonb, worker text, lock_timeout_ms integer) RETURNS uuid[]
 LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp
@@ -176,8 +176,9 @@ BEGIN
   RETURN ended;
 END $$;
 
--- Puts off the next attempts of jobs that pg-boss has failed: they start no sooner than in so many seconds. `batch`: an
--- array of {id, retry_count, seconds}: attempts that have failed. A job that has begun another attempt is left alone.
+-- Postpones the next attempts of jobs that pg-boss has failed. `batch`: an array of {id, retry_count, seconds}:
+-- failed attempts, and the least delay before the next one (at most 3600 s). Skips a job that has begun another
+-- attempt.
 CREATE OR REPLACE FUNCTION postpone_jobs(batch jsonb) RETURNS void LANGUAGE sql
 SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
@@ -191,10 +192,10 @@ COMMENT ON FUNCTION worker_actor    IS 'The actor on record for a worker <host>:
 COMMENT ON FUNCTION claimed         IS 'A batch of claimed jobs as rows.';
 COMMENT ON FUNCTION refuse_repeated_jobs IS 'Refuses a batch that names a job twice (OM008).';
 COMMENT ON FUNCTION holds_claim     IS 'Whether a job is still claimed by the attempt that a worker names.';
-COMMENT ON FUNCTION take_orders     IS 'Takes claimed orders into PROCESSING, for the worker. Returns those that are.';
+COMMENT ON FUNCTION take_orders     IS 'Sets claimed orders to PROCESSING, for the worker. Returns those that are.';
 COMMENT ON FUNCTION settle_orders   IS 'Ends open orders and completes their claimed jobs, for the worker. Refuses: OM009 claim lost.';
 COMMENT ON FUNCTION complete_orders IS 'Completes open orders and their claimed jobs, for the worker. Refuses: OM009 claim lost.';
-COMMENT ON FUNCTION postpone_jobs   IS 'Puts off the next attempts of failed jobs, for the worker.';
+COMMENT ON FUNCTION postpone_jobs   IS 'Postpones the next attempts of failed jobs, for the worker.';
 COMMENT ON FUNCTION fail_orders     IS 'Sets orders FAILED whose retries are used up, for the worker. Refuses: OM009 claim lost.';
 
 ALTER FUNCTION take_orders OWNER TO oms_door;

@@ -1,4 +1,4 @@
--- uuid v7 (RFC 9562, 5.7), which Postgres itself has from 18 on.
+-- uuid v7 (RFC 9562, 5.7). Postgres has its own from version 18.
 CREATE OR REPLACE FUNCTION uuid_v7() RETURNS uuid LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
   SELECT encode(set_bit(set_bit(
     overlay(

@@ -1,7 +1,7 @@
 -- Cancels an order that is PENDING, and with it its job.
 --   psql: SELECT ops.cancel_order('…', 'ticket 4712: the customer called');
--- One that is PROCESSING cannot be cancelled while a worker has it in hand; when none has, ops.retry_order
--- makes it PENDING first.
+-- An order that is PROCESSING cannot be cancelled while a worker processes it. When no worker does, use ops.retry_order
+-- first, which makes it PENDING.
 CREATE OR REPLACE FUNCTION ops.cancel_order(order_id uuid, reason text) RETURNS text LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

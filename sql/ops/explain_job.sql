@@ -143,7 +143,7 @@ $$;
 
 COMMENT ON FUNCTION ops._explain_ended IS 'Part of ops.explain_job: a job that is over. Internal to schema ops.';
 
--- What to say of an id that no job has: an order's, whose job is gone, or nobody's (OM005).
+-- Explains an id without a job: that of an order whose job is missing, or an unknown one (OM005).
 CREATE OR REPLACE FUNCTION ops._explain_missing(job_id uuid) RETURNS text LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

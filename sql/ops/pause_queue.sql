@@ -1,4 +1,4 @@
--- Whoever acts says why: a reason that is missing or blank is refused with OM008.
+-- Every action needs a reason: a missing or blank one is refused with OM008.
 CREATE OR REPLACE FUNCTION ops._require_reason(reason text) RETURNS void LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

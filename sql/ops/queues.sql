@@ -1,5 +1,5 @@
--- The time below which so many percent of a histogram of pg-boss lie, as its own percentile() has it: slot
--- 1 counts what took under 10 ms, each further slot ends at √2 times the one before, the last is open.
+-- A percentile of a histogram of pg-boss, computed like its own percentile(): slot 1 counts times under 10 ms, each
+-- further slot ends at √2 times the one before, the last is open.
 --   psql: SELECT ops._percentile('{0,5,3}', 95);
 CREATE OR REPLACE FUNCTION ops._percentile(bins bigint[], percent numeric) RETURNS interval
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

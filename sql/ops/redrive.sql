@@ -31,8 +31,8 @@ COMMENT ON FUNCTION ops._restart_job IS 'Starts a failed job again that belongs 
 --   psql: SELECT * FROM ops.redrive('process-order');                                  -- says what would happen
 --   psql: SELECT * FROM ops.redrive('process-order', 500, false, 'ticket 4711: warehouse API is back');
 -- For orders each one is what ops.retry_order does, with a row of its own in ops.actions; other jobs start
--- again with all their retries. One that cannot be put back stands in nobody's way: `outcome` says why.
--- The dry run does it all and takes it back, so that it says what would really happen.
+-- again with all their retries. One that cannot be put back does not stop the others: its `outcome` says why.
+-- The dry run makes all changes and rolls them back, so that its outcomes are the real ones.
 CREATE OR REPLACE FUNCTION ops.redrive(
   queue text, max_jobs integer DEFAULT 100, dry_run boolean DEFAULT true, reason text DEFAULT 'no reason given'
 ) RETURNS TABLE (job_id uuid, order_id uuid, done boolean, outcome text) LANGUAGE plpgsql

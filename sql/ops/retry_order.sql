@@ -20,8 +20,8 @@ $$;
 
 COMMENT ON FUNCTION ops._order_state IS 'An order and its jobs as JSON, for operator_actions. Internal to schema ops.';
 
--- Locks an order and its job, in the order in which workers do, and never waits: unknown is OM005, locked by
--- somebody else OM007. The job is all NULL when it is gone.
+-- Locks an order and its job, in the same order as workers, and never waits. An unknown order is OM005; a lock of
+-- another session is OM007. All columns of the job are NULL when it is missing.
 CREATE OR REPLACE FUNCTION ops._lock_order(order_id uuid, OUT placed public.orders, OUT job pgboss.job) LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -38,8 +38,8 @@ END $$;
 
 COMMENT ON FUNCTION ops._lock_order IS 'Locks an order and its job without waiting. Internal to schema ops.';
 
--- Takes back the dead letters of an order that nobody has dealt with: one that is left would set the order
--- FAILED after it was tried again. One that a worker has in hand is OM007.
+-- Cancels the open dead letters of an order: one that is left would set the order FAILED after the new attempt. A dead
+-- letter that a worker holds is OM007.
 CREATE OR REPLACE FUNCTION ops._cancel_dead_letters(order_id uuid) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -1,7 +1,7 @@
 import type { Session } from './session.ts';
 import { conditionOf, type Window } from './windows.ts';
 
-/** So many violations of one invariant are listed; the others are counted. */
+/** The most violations of one invariant that are listed; all others are only counted. */
 export const LISTED_MAX = 100;
 
 /** The invariants of audit.violations. */

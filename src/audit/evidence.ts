@@ -1,6 +1,6 @@
 /*
  * The evidence file: what an audit found, in sections. The signature is over `signed`, which names the
- * digest of each section, so that whoever checks the file can tell where it was altered.
+ * digest of each section, so that a check of the file shows which section was altered.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { rename, writeFile } from 'node:fs/promises';

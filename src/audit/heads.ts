@@ -1,7 +1,7 @@
 /*
- * Daily heads: what the trail of all orders was at the time, chained and signed. Whoever can switch off
- * triggers can rewrite an order's events with all their hashes, so that I7 finds nothing; but not a head
- * that was signed before, without the key.
+ * Daily heads: digests of the trail of all orders at that time, chained and signed. A role that can switch off triggers
+ * can rewrite an order's events with all their hashes, so that I7 finds nothing. It cannot rewrite an earlier head
+ * without the key that signed it.
  */
 import { ReadableError } from '../process.ts';
 import { canonicalJson, sha256 } from '../canonical.ts';
@@ -10,7 +10,7 @@ import type { WorkerDeps } from '../deps.ts';
 import { isSignedBy, readSigner, type PublicKeys, type Signer } from './keys.ts';
 import { openSession, type Session } from './session.ts';
 
-/** An event is written at most so long before its transaction ends; only used to read less. */
+/** The longest time between an event and the end of its transaction. Only used to read less. */
 const MARGIN_MS = 86_400_000;
 
 /** A head as audit.heads shows it. */

@@ -195,7 +195,7 @@ test.serial('I4 finds a job that was completed while its order was left open', a
 
   const { invariants, evidence } = await broken(t, id);
 
-  t.deepEqual(invariants, ['I1', 'I4']); // nobody is left to process it, either
+  t.deepEqual(invariants, ['I1', 'I4']); // no worker will process it, either
   t.like(evidence[1], { problem: 'the job is completed, its order has not ended' });
 });
 

@@ -9,11 +9,11 @@ import { throughWindows } from './pipeline.ts';
 import { openSession, type Session } from './session.ts';
 import { listedWindows } from './windows.ts';
 
-/** A run lists, and the next one watches, so many orders of one invariant at most. */
+/** The most orders of one invariant that a run lists and the next run watches. */
 const WATCHED_MAX = 10_000;
-/** The first run of all looks back so far. */
+/** How far the very first run looks back. */
 const FIRST_LOOK_BACK = '1 day';
-/** Events are written, and jobs enqueued, so long before their transaction ends, at most. */
+/** The longest time between an event or a job and the end of its transaction. */
 const MARGIN = '10 minutes';
 
 type Cursor = { started_at: string; to_xid: string };

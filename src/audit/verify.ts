@@ -21,8 +21,8 @@ const EvidenceFile = z.strictObject({
 export type Verdict = { problems: string[]; evidence: Evidence | null };
 
 /**
- * Checks an evidence file against public keys that the caller has from elsewhere; the one inside proves
- * nothing, as whoever forges the file puts in a key of their own.
+ * Checks an evidence file against public keys that the caller has from another source. The key inside the file proves
+ * nothing, because a forger can replace it.
  */
 export function verifyEvidence(file: string, keys: PublicKeys): Verdict {
   const text = readEvidence(file);

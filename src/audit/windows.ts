@@ -10,8 +10,8 @@ const LOWEST_ID = '00000000-0000-0000-0000-000000000000';
 export type Window = { from: string; to: string | null } | { ids: string[] };
 
 /**
- * Ranges that together cover every id there could be, with so many orders in each: also where no order
- * is, in case a job is.
+ * Ranges that together cover every possible id, with `size` orders in each. Ranges without orders are included, because
+ * they may contain jobs.
  */
 export async function* allWindows(session: Session, size = WINDOW_ORDERS): AsyncGenerator<Window> {
   let from = LOWEST_ID;

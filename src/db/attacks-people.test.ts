@@ -13,7 +13,7 @@ import { testConfig } from '../testing/template.ts';
 
 const DENIED = '42501';
 
-// Not ops._alive: nobody can name its argument who may not use schema pgboss.
+// Not ops._alive: a login without USAGE on schema pgboss cannot name its argument.
 const READS = ['ops._error_of', 'ops._live_bytes', 'ops._percentile', 'ops.explain_job'];
 
 testNothingElse('Who only reads', 'oms_dba_read', { calls: READS });
@@ -141,7 +141,8 @@ test.serial('Who only reads sees how much of the job tables and of orders is blo
 
   const { rows } = await client.query(
     `SELECT table_name FROM ops.health
-     WHERE bloat_estimate IS NULL AND table_name ~ '^(pgboss.j[0-9a-f]{56}|public.(orders|order_events|idempotency_keys))$'`,
+     WHERE bloat_estimate IS NULL
+       AND table_name ~ '^(pgboss.j[0-9a-f]{56}|public.(orders|order_events|idempotency_keys))$'`,
   );
 
   t.deepEqual(rows, []);

@@ -12,13 +12,13 @@ import { signUp, test } from '../testing/context.ts';
 import { logIn, loginUrl } from '../testing/logins.ts';
 import { createQueue } from './boss.ts';
 
-// A stolen login of the worker may do with orders what a worker does: complete and fail them, under the name of any
-// worker. It cannot strand one, act in the name of anybody else, or leave behind what breaks others' views.
+// A stolen login of the worker can do what a worker does: complete and fail orders, under the name of any worker. It
+// cannot strand an order, act under any other name, or leave objects that break the views of other roles.
 
 const ORDERS = 'pgboss.j926fb04c4ab3cbee69d4595a350e63c2f9d66f1b28f93ba48011350b';
 
 testNothingElse('The worker’s login', 'oms_worker', {
-  // What pg-boss writes, and the worker's own books. A DELETE is how it retries a job.
+  // The tables of pg-boss, and the worker's own records. pg-boss retries a job by a DELETE and an INSERT.
   writes: [
     'pgboss.job',
     'pgboss.job_common',

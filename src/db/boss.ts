@@ -1,6 +1,6 @@
 /*
- * The client of the queue, for workers. pg-boss claims, retries, dead-letters, supervises and schedules; jobs of orders
- * are made by place_orders and settled by the doors in sql/functions.
+ * The client of the queue, for workers. pg-boss claims, retries, dead-letters, supervises and schedules jobs.
+ * place_orders makes the jobs of orders; the door functions in sql/functions settle them.
  */
 import { Pool } from 'pg';
 import { PgBoss, type CommandResponse, type Db, type JobAttempt, type JobResult } from 'pg-boss';
@@ -9,30 +9,30 @@ import { sql, type DatabasePool } from 'slonik';
 import { queues, type QueueName } from '../../jobs/queues.ts';
 import type { Config } from '../config.ts';
 
-/** How often workers look after the queues at least; lookout.ts has them do so at once when it is needed. */
+/** How often workers supervise the queues at least. lookout.ts supervises a queue at once when it needs it. */
 const SUPERVISE_INTERVAL_SECONDS = 120;
 
 /**
- * Between two looks after a queue in which something happens, by whichever worker: how old its counters get
- * unless it is long (lookout.ts), and part of the rescue bound in the README.
+ * The time between two counts of an active queue, by all workers together: the age that its counters reach, unless the
+ * queue is long (lookout.ts), and part of the rescue bound in the README.
  */
 export const MONITOR_INTERVAL_SECONDS = 2;
 
-/** How often a worker says that it lives: silent three times, and ops.workers calls it dead. */
+/** How often a worker writes its heartbeat. ops.workers shows it as dead after three missed ones. */
 const LIFE_SIGN_INTERVAL_SECONDS = 3;
 
-/** prepare_queue_stats() drops the partitions of statistics after 7 days, so pg-boss finds none to drop. */
+/** Longer than the 7 days after which prepare_queue_stats() drops partitions, so pg-boss finds none to drop. */
 const QUEUE_STATS_RETENTION_DAYS = 30;
 
-/** A prepared claim is planned once per connection, and so for this long: the queue grows and shrinks meanwhile. */
+/** A prepared claim is planned once per connection. This bounds the age of the plan, as the queue grows and shrinks. */
 const CONNECTION_LIFETIME_SECONDS = 600;
 
 /** The client of the queue, and its connections. */
 export type Queue = { boss: PgBoss; close: (timeoutSeconds: number) => Promise<void> };
 
 /**
- * Creates a worker's client of the queue; `boss.start()` connects it. With `supervise: false` it looks after no queue,
- * and is not registered as a worker. It has connections of its own, because slonik refuses the multi-statement SQL
+ * Creates a worker's client of the queue; `boss.start()` connects it. With `supervise: false` it does not supervise
+ * queues, and is not registered as a worker. It has its own connections, because slonik refuses the multi-statement SQL
  * that pg-boss uses.
  */
 export function createQueue(
@@ -52,15 +52,15 @@ export function createQueue(
     db: workerDb(pool),
     instanceName: 'worker',
     registerInstance: supervise,
-    // Workers look after the rows of the queue; its tables are made by migrate alone, whose role owns
-    // them. A worker refuses to start on another schema version.
+    // Workers write the rows of the queue. Only migrate, whose role owns the tables, changes the schema. A worker
+    // refuses to start on another schema version.
     migrate: false,
     supervise,
     schedule: supervise,
     reindex: false,
     superviseIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,
     monitorIntervalSeconds: MONITOR_INTERVAL_SECONDS,
-    cronWorkerIntervalSeconds: 30, // how long after its minute a scheduled job may come
+    cronWorkerIntervalSeconds: 30, // how late a scheduled job may be sent
     persistQueueStats: supervise,
     queueStatRetentionDays: QUEUE_STATS_RETENTION_DAYS,
     instanceHeartbeatSeconds: LIFE_SIGN_INTERVAL_SECONDS,
@@ -76,16 +76,16 @@ export function createQueue(
   };
 }
 
-/** Lends a pool to pg-boss, with what a worker may do. */
+/** Wraps a pool for pg-boss, and adapts statements to the rights of a worker. */
 function workerDb(pool: Pool): Db {
   const claims = new Map<string, string>();
   return {
     async executeSql(text, values = []) {
-      // pg-boss creates its queue of schedules whenever it starts. migrate has made it, and no worker may.
+      // pg-boss creates its queue of schedules at each start. migrate has already made it, and no worker may.
       if (text.includes('.create_queue(')) return { rows: [] };
-      // None of our jobs waits for another one, so it is never a worker's turn to unblock any, and none has the right.
+      // None of our jobs depends on another one, so there are none to unblock, and no worker has the right.
       if (text.includes('SET flow_on =')) return { rows: [] };
-      // Planning a claim takes longer than carrying it out.
+      // Planning a claim takes longer than running it, so claims are prepared.
       if (!text.includes('FOR UPDATE OF j SKIP LOCKED')) return pool.query(text, values);
       const name = claims.get(text) ?? `claim-${claims.size}`;
       claims.set(text, name);
@@ -94,17 +94,17 @@ function workerDb(pool: Pool): Db {
   };
 }
 
-/** Makes the tables of the next days' statistics, which no worker may create itself. */
+/** Makes the partitions for the next days' statistics, which no worker may create itself. */
 export async function prepareQueueStats({ pool }: { pool: DatabasePool }): Promise<void> {
   await pool.query(sql.unsafe`SELECT prepare_queue_stats()`);
 }
 
-/** What a handler says of a job. With `settled`, its own transaction has settled it already. */
+/** The outcome that a handler reports for a job. `settled`: the handler's own transaction has settled the job. */
 export type Outcome = JobResult & { settled?: true };
 
 /**
- * Fails attempts, fenced to the claims. The next ones come after the queue's back-off; the last ones go to the dead
- * letters. Throws ClaimLost when another attempt has taken over any of them.
+ * Fails attempts, fenced to the claims. The next attempts follow after the queue's back-off; jobs without retries
+ * become dead letters. Throws ClaimLost when another attempt has taken over any of them.
  */
 export async function failJobs(
   boss: PgBoss,
@@ -125,7 +125,7 @@ export function backOffSeconds(queue: QueueName, { retryCount }: JobAttempt): nu
   return Math.min(retryDelayMax, doubled * (0.5 + Math.random() / 2));
 }
 
-/** This worker no longer holds the jobs it was working on: what it has done for them did not commit. */
+/** This worker no longer holds the jobs that it worked on: its work on them did not commit. */
 export class ClaimLost extends Error {
   override name = 'ClaimLost';
   constructor(queue: string, lost: number) {

@@ -6,11 +6,11 @@ import {
   SchemaValidationError,
 } from 'slonik';
 
-/** SQLSTATEs and socket errors of a database that is away, going away, not there, or has become read-only. */
+/** SQLSTATEs and socket errors of a database that is unreachable, shutting down, missing, or read-only. */
 const AWAY = /^(08|3D|53|57P|25006|25P03)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
 const awayErrors = [ConnectionError, BackendTerminatedError, BackendTerminatedUnexpectedlyError];
 
-/** The SQLSTATE of a database error, however deep the libraries have wrapped it. */
+/** The SQLSTATE of a database error, at any depth of its causes. */
 export function sqlStateOf(error: unknown): string | undefined {
   for (let e = error; e instanceof Error; e = e.cause) {
     const { code } = e as { code?: unknown };
@@ -20,22 +20,22 @@ export function sqlStateOf(error: unknown): string | undefined {
 }
 
 /**
- * Whether one row of several may be to blame: bad or unreadable data, a broken constraint, a refusing trigger,
- * or a lock that was waited for for as long as it may.
+ * Whether one row of several can have caused the error: bad or unreadable data, a violated constraint, a trigger that
+ * refuses, or a lock timeout.
  */
 export function isRowError(error: unknown): boolean {
-  // The second stands for 22P02, and has lost its SQLSTATE on the way.
+  // InvalidInputError stands for 22P02; slonik drops its SQLSTATE.
   if (error instanceof SchemaValidationError || error instanceof InvalidInputError) return true;
   return /^(22|23|OM|P0|55P03)/.test(sqlStateOf(error) ?? '');
 }
 
 /**
- * What a batch has waited for in vain, its parts wait for no longer than this: else those who share the batch with
- * one locked row would wait as long as it may take, time and again, until that row is found.
+ * How long the parts of a batch wait for a lock after the batch has timed out. With the full timeout, the other rows of
+ * the batch would wait for it again at each halving until the locked row is found.
  */
 export const LOCK_TIMEOUT_AGAIN_MS = 20;
 
-/** Whether the database is away, or has gone away in the middle. */
+/** Whether the database is unreachable, or became so during a query. */
 export function isDatabaseAway(error: unknown): boolean {
   for (let e = error; e instanceof Error; e = e.cause) {
     const { code } = e as { code?: unknown };

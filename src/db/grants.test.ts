@@ -10,7 +10,7 @@ import { OWN_SOURCES, readSql } from './migrate/sources.ts';
 
 type Wanted = { grantee: string; privileges: string; object: string; reason: string };
 
-/** Every right in the database that is not its object's owner's, as `grantee: privilege kind name(column)`. */
+/** Every right in the database, except those of owners, as `grantee: privilege kind name(column)`. */
 const RIGHTS = `
   SELECT concat(coalesce(r.rolname, 'PUBLIC'), ': ', a.privilege_type, CASE WHEN a.is_grantable THEN '*' END, ' ',
     a.what) AS right
@@ -47,7 +47,7 @@ const RIGHTS = `
   WHERE a.grantee <> a.owner
 `;
 
-/** What sql/database.sql gives, and Postgres itself. */
+/** The rights that sql/database.sql and Postgres itself grant. */
 const BESIDES = [
   'PUBLIC: CONNECT DATABASE',
   'PUBLIC: USAGE SCHEMA public',
@@ -87,8 +87,10 @@ test('No login owns, creates or may become anything', async (t) => {
        rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication
        OR has_database_privilege(r.oid, current_database(), 'CREATE')
        OR has_database_privilege(r.oid, current_database(), 'TEMPORARY')
-       OR EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname !~ '^pg_temp' AND has_schema_privilege(r.oid, n.oid, 'CREATE'))
-       OR EXISTS (SELECT FROM pg_tablespace AS s WHERE has_tablespace_privilege(r.oid, s.oid, 'CREATE') AND spcname <> 'pg_default')
+       OR EXISTS (SELECT FROM pg_namespace AS n
+         WHERE n.nspname !~ '^pg_temp' AND has_schema_privilege(r.oid, n.oid, 'CREATE'))
+       OR EXISTS (SELECT FROM pg_tablespace AS s
+         WHERE has_tablespace_privilege(r.oid, s.oid, 'CREATE') AND spcname <> 'pg_default')
        OR EXISTS (SELECT FROM pg_shdepend AS d WHERE d.refobjid = r.oid AND d.deptype = 'o'
          AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())))
      )`,
@@ -150,7 +152,7 @@ test('No function of ours, and none of the queue’s, is everybody’s', async (
   t.deepEqual(rows, []);
 });
 
-test('A migrate leaves what a role of the deployment was given, and takes back what ours were given besides', async (t) => {
+test('A migrate leaves the grants of other roles, and takes back additional grants of ours', async (t) => {
   t.teardown(() => onServer('DROP ROLE IF EXISTS test_reporting')); // after its database
   const { database } = await migratedDatabase(t);
   const admin = await connect(t, databaseUrl(database));
@@ -192,7 +194,7 @@ async function rightsOf(admin: Client): Promise<string[]> {
   return rows.map(({ right }) => right).toSorted(byCodePoint);
 }
 
-/** The list in sql/grants.sql, and what it comes to: one line for each privilege, object and column. */
+/** The list in sql/grants.sql, and its expansion: one line for each privilege, object and column. */
 async function wantedRights(admin: Client): Promise<{ wanted: Wanted[]; rights: string[] }> {
   const text = await readSql(OWN_SOURCES, 'grants.sql');
   const [list] = text.split('-- From here on');
@@ -222,7 +224,7 @@ async function wantedRights(admin: Client): Promise<{ wanted: Wanted[]; rights: 
   return { wanted, rights };
 }
 
-/** The owners of functions own those, and nothing else. */
+/** The owners of functions own only functions. */
 function withoutFunctions(rows: { rolname: string }[]) {
   return rows.filter(
     ({ rolname }) => !['oms_accounts', 'oms_placer', 'oms_door'].includes(rolname),

@@ -9,8 +9,7 @@ import { splitStatements } from './migrate/statements.ts';
 type Migration = { name: string; text: string; sha256: string };
 
 /**
- * Creates the two tables in which migrate keeps its own books, unless they are there. Only their owner
- * may write them.
+ * Creates the two tables in which migrate records its work, unless they exist. Only their owner may write them.
  */
 export async function createBooks(client: Client): Promise<void> {
   const { rows } = await client.query<{ there: boolean }>(
@@ -39,12 +38,12 @@ export async function createBooks(client: Client): Promise<void> {
   `);
 }
 
-/** A migration that was applied has been edited since, or is gone, or a new one comes too late. */
+/** An applied migration was edited or removed, or a new one sorts before an applied one. */
 export class MigrationEdited extends ReadableError {
   override name = 'MigrationEdited';
 }
 
-/** The name of the newest migration that this version of the service comes with. */
+/** The name of the newest migration of this version of the service. */
 export async function newestMigration(): Promise<string> {
   const names = await sqlFiles(OWN_SOURCES, 'migrations');
   return names.at(-1)?.replace(/\.sql$/, '') ?? '';
@@ -52,7 +51,7 @@ export async function newestMigration(): Promise<string> {
 
 /**
  * The migrations that this database does not have yet, in order. Throws MigrationEdited when an
- * applied file has changed or is gone, or when a new file sorts before an applied one. Reads only.
+ * applied file was changed or removed, or when a new file sorts before an applied one. Reads only.
  */
 export async function missingMigrations(client: Client, sources: Sources): Promise<Migration[]> {
   const files = await readMigrations(sources);
@@ -95,7 +94,7 @@ export async function applyMigrations(
   }
 }
 
-/** All of a migrate is one transaction: a file that ended it would commit half of it. */
+/** A migrate is one transaction: a file that ended the transaction would commit half of it. */
 function refuseTransactionControl(name: string, text: string): void {
   const control = /^(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|PREPARE\s+TRANSACTION)\b/i;
   const found = splitStatements(name, text).find(({ code }) => control.test(code));

@@ -5,10 +5,10 @@ import type { Config } from '../config.ts';
 import { isDatabaseAway } from './errors.ts';
 import { limitWaiting } from './waiting.ts';
 
-/** Also how long a request waits for a connection while all are in use, before it is told to come back. */
+/** Also how long a request waits for a connection while all are in use, before it is answered 503. */
 const CONNECTION_TIMEOUT_MS = 5_000;
 
-/** Opens the pool that all of our own SQL runs on. Rejects when the database is away; survives it later. */
+/** Opens the pool of all our own SQL. Rejects when the database is unreachable; survives a later outage. */
 export async function openPool(
   config: Pick<Config, 'DATABASE_URL' | 'POOL_SIZE_MAX'>,
   log: Logger,
@@ -23,17 +23,18 @@ export async function openPool(
     captureStackTrace: false,
     interceptors: [validateRows],
     typeParsers,
-    // Instead of DISCARD ALL after each use, a round trip: all we ever set is local to a transaction.
+    // Without slonik's DISCARD ALL after each use, which costs a round trip: all our settings are local to a
+    // transaction.
     resetConnection: async () => undefined,
   });
-  // slonik tells of every refused statement here too; those are answered where they were made.
+  // slonik also emits every refused statement here. Those are handled by their callers.
   pool.on('error', (err) => {
     if (isDatabaseAway(err)) log.error({ err }, 'database connection failed');
   });
   return limitWaiting(pool, CONNECTION_TIMEOUT_MS);
 }
 
-/** Holds each row to the schema in `sql.type(schema)`; slonik itself only carries the schema along. */
+/** Validates each row with the schema in `sql.type(schema)`. slonik itself does not use the schema. */
 const validateRows: Interceptor = {
   name: 'validate-rows',
   transformRow({ resultParser }, query, row) {

@@ -15,8 +15,8 @@ import { ends } from '../testing/workers.ts';
 import { startWorkers } from '../worker.ts';
 import { createQueue } from './boss.ts';
 
-// What pg-boss does besides handing out jobs, as the role that workers log in as. A right that is missing does not
-// stop a worker: pg-boss emits an error, and goes on without. So all that it emits is collected.
+// The maintenance work of pg-boss, with the role that workers log in as. A missing right does not stop a worker:
+// pg-boss emits an error and continues. So the tests collect every error and warning.
 
 test('a worker’s client of the queue has the rights for all that it does by the clock', async (t) => {
   const service = await ownService(t);
@@ -201,7 +201,7 @@ test('a worker has no right on what is executed, pasted into statements, or set 
   }
 });
 
-/** Rows of each kind that pg-boss looks after, long overdue. */
+/** Overdue rows of each kind that pg-boss maintains. */
 async function makeTrouble(service: Pick<Context, 'database' | 'deps'>): Promise<void> {
   const { boss } = service.deps;
   const LONG_AGO = `now() - interval '400 days'`;
@@ -229,13 +229,14 @@ async function makeTrouble(service: Pick<Context, 'database' | 'deps'>): Promise
     `INSERT INTO pgboss.warning (type, message, data, created_on) VALUES ('slow_query', 'old', '{}', ${LONG_AGO})`,
     `INSERT INTO pgboss.instance (id, name, host, pid, version, node_version, heartbeat_seconds, supervise, schedule,
        migrate, persist_queue_stats, persist_warnings, started_on, heartbeat_on)
-     VALUES (gen_random_uuid(), 'worker', 'gone', 4711, '12', '26', 3, true, true, true, true, true, ${LONG_AGO}, ${LONG_AGO})`,
+     VALUES (gen_random_uuid(), 'worker', 'gone', 4711, '12', '26', 3, true, true, true, true, true, ${LONG_AGO},
+       ${LONG_AGO})`,
   ]) {
     await asSuperuser(service, statement);
   }
 }
 
-/** A client of the queue as a worker has it, without anything that works the queues off; and all that it complains of. */
+/** A pg-boss client with the rights of a worker, without pollers; and every error and warning it emits. */
 async function openAsWorker(t: ExecutionContext<Context>, { database }: Context) {
   const emitted: unknown[] = [];
   const config = testConfig(database, {}, 'oms_worker');
@@ -247,7 +248,7 @@ async function openAsWorker(t: ExecutionContext<Context>, { database }: Context)
   return { boss, emitted };
 }
 
-/** Has pg-boss's own worker look for schedules that are due, which it does every 30 s by itself. */
+/** Makes pg-boss's own worker look for due schedules now; by itself it does so every 30 s. */
 function wakeScheduler(boss: PgBoss): void {
   for (const { id, name } of boss.getWipData({ includeInternal: true })) {
     if (name.startsWith('__pgboss__')) boss.notifyWorker(id);

@@ -11,7 +11,7 @@ import { emptyToMigrate } from '../testing/migrating.ts';
 import { OWN_SOURCES, readSql } from './migrate/sources.ts';
 import { serviceUrl } from './roles.ts';
 
-/** What each role is there for. */
+/** The purpose of each role. */
 const permissions: Record<string, string[]> = {
   oms_api: [
     'SELECT id FROM orders LIMIT 1',

@@ -6,20 +6,20 @@ import { scramVerifier } from './scram.ts';
 
 const INSUFFICIENT_PRIVILEGE = '42501';
 
-/** The roles that processes work as. What each may do is in sql/grants.sql. */
+/** The roles of processes. sql/grants.sql lists the rights of each. */
 export type ServiceRole = 'oms_owner' | 'oms_queue' | 'oms_api' | 'oms_worker';
 
-/** The roles that migrate can give a password: those of processes, and that of DBAs. */
+/** The roles that migrate can give a password: those of processes, and the role of DBAs. */
 export type LoginRole = ServiceRole | 'oms_dba';
 
-/** The same database, working as a role that the URL's user is a member of. */
+/** The same database, with SET ROLE to a role that the URL's user is a member of. */
 export function asRole(databaseUrl: string, role: ServiceRole): string {
   const url = new URL(databaseUrl);
   url.searchParams.set('options', `-c role=${role}`);
   return url.href;
 }
 
-/** The same database for a service: logged in as its role, or without a password taking it on. */
+/** The same database for a service: logged in as its role, or with SET ROLE when there is no password. */
 export function serviceUrl(databaseUrl: string, role: ServiceRole, password?: string): string {
   return password === undefined ? asRole(databaseUrl, role) : loginUrl(databaseUrl, role, password);
 }
@@ -32,14 +32,13 @@ export function loginUrl(databaseUrl: string, role: LoginRole, password: string)
   return url.href;
 }
 
-/** Passwords of roles that are to log in. */
+/** Passwords of the roles that log in. */
 export type Passwords = Partial<Record<LoginRole, string>>;
 
 /**
- * Makes sure of the roles and of what they need of this database, inside the caller's transaction. It
- * works as the user of DATABASE_URL, maybe a superuser, and therefore with a search_path in which others
- * cannot create functions; when it ends, the transaction goes on as oms_owner. Throws a ReadableError
- * when the user lacks the rights.
+ * Creates or updates the roles and their rights on this database, inside the caller's transaction. It runs as the
+ * user of DATABASE_URL, which may be a superuser, and therefore with a search_path in which others cannot create
+ * functions. The transaction continues as oms_owner. Throws a ReadableError when the user lacks the rights.
  */
 export async function prepareRoles(
   client: Client,
@@ -56,7 +55,7 @@ export async function prepareRoles(
   }
 }
 
-/** What it takes to migrate, when that is what an error is about; any other error as it is. */
+/** Explains which rights migrate needs when an error is about missing rights. Returns any other error unchanged. */
 export function explainMissingRights(error: unknown): unknown {
   if (sqlStateOf(error) !== INSUFFICIENT_PRIVILEGE) return error;
   return new ReadableError(
@@ -66,7 +65,7 @@ export function explainMissingRights(error: unknown): unknown {
   );
 }
 
-// A session that is open stays open: Postgres asks for the password only at the beginning.
+// Open sessions are not affected: Postgres checks the password only at login.
 async function setPasswords(client: Client, passwords: Passwords): Promise<void> {
   for (const [role, password] of Object.entries(passwords)) {
     const verifier = client.escapeLiteral(scramVerifier(password));

@@ -1,14 +1,14 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { ReadableError } from '../process.ts';
 
-/** What Postgres uses too, and the least that RFC 7677 allows. */
+/** The default of Postgres, and the minimum of RFC 7677. */
 const ITERATIONS = 4096;
 const SALT_BYTES = 16;
 
 /**
- * What Postgres stores of a password: enough to check it, not enough to log in. Sent instead of the
- * password, so that the password never reaches the log of a server. RFC 5802, RFC 7677. Throws when the
- * password holds a control character.
+ * The verifier that Postgres stores for a password: enough to check the password, not enough to log in. Sent instead of
+ * the password, so that the password never reaches the server's log. RFC 5802, RFC 7677. Throws when the password
+ * contains a control character.
  */
 export function scramVerifier(password: string, salt: Buffer = randomBytes(SALT_BYTES)): string {
   const salted = pbkdf2Sync(prepared(password), salt, ITERATIONS, 32, 'sha256');

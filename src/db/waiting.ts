@@ -15,9 +15,9 @@ const methods = [
 ] as const;
 
 /**
- * A pool whose connections are waited for no longer than this; after that it is a ConnectionError, and
- * nothing is done. slonik 49 knows no such limit, and when the database goes away while the pool is used
- * up, it forgets whoever is in the queue until a connection has been made again.
+ * Limits how long callers wait for a connection of a pool. After the timeout the call throws a ConnectionError, without
+ * any effect. slonik 49 has no such limit: when the database goes away while all connections are in use, queued callers
+ * wait until a connection can be made again.
  */
 export function limitWaiting(pool: DatabasePool, timeoutMs: number): DatabasePool {
   async function connect<T>(act: (connection: DatabasePoolConnection) => Promise<T>): Promise<T> {
@@ -28,7 +28,7 @@ export function limitWaiting(pool: DatabasePool, timeoutMs: number): DatabasePoo
       reject(new ConnectionError(`no connection within ${timeoutMs} ms`));
     }, timeoutMs);
     const acted = pool.connect(async (connection) => {
-      if (!waiting) return undefined as T; // nobody is there any more to have it
+      if (!waiting) return undefined as T; // the caller has already got an error
       clearTimeout(timer);
       return act(connection);
     });

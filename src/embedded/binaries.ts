@@ -83,7 +83,7 @@ function fingerprint(folder: string): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** Whatever umask the packages were installed under. */
+/** Makes a folder readable for all users, independent of the umask of the installation. */
 function openToAll(folder: string): void {
   chmodSync(folder, 0o755);
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {

@@ -43,7 +43,7 @@ function takeLock(lock: string, dir: string): void {
       `${dir} is in use by process ${holder}; stop it, or set DATA_DIR to another folder`,
     );
   }
-  // Left behind by a process that was killed. One made since we looked is somebody's, and stays.
+  // Removes the lock of a killed process. A lock that another process has made since the check stays.
   if (found !== null) rmSync(lock, { force: true });
   try {
     writeFileSync(lock, `${process.pid} ${startTime(process.pid)}\n`, { flag: 'wx' });
@@ -74,6 +74,6 @@ function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'; // alive, and somebody else's
+    return (error as NodeJS.ErrnoException).code === 'EPERM'; // alive, and owned by another user
   }
 }

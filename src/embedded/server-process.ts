@@ -80,13 +80,13 @@ export function dyingWithUs(signal: 'INT' | 'TERM'): string[] {
 }
 
 /**
- * Where to look for a free port. Those from 32768 on are handed out to whoever connects: one that is free now
- * may be somebody's in a moment.
+ * The range in which to look for a free port. The system assigns ports from 32768 on to outgoing connections, so a free
+ * one may be taken at any moment.
  */
 const PORTS = { from: 20_000, to: 32_000 };
 const TRIES = 20;
 
-/** A port of the loopback interface that nobody listens on right now. */
+/** A port of the loopback interface that is free now. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < TRIES; tries += 1) {
     const port = randomInt(PORTS.from, PORTS.to);

@@ -57,7 +57,7 @@ for (const [what, how, downMs] of outages) {
   );
 }
 
-/** An API and a worker as processes, on a Postgres that nobody else uses. */
+/** An API and a worker as processes, on a Postgres of their own. */
 async function startService(t: Parameters<typeof startApi>[0]) {
   const dataDir = takeDataDir(temporaryFolder(t));
   const postgres = await startRestartablePostgres(dataDir, 'orders', FAST_AND_FORGETFUL);

@@ -21,9 +21,8 @@ type Claims = z.infer<typeof Claims>;
 const VERIFIED_TOKENS_MAX = 10_000;
 
 /**
- * Lets a request through that carries a valid access token, and tells whose it is. Else 401. A token that
- * was found valid is not verified again while it lasts: whatever could be said against it, its signature,
- * kind and audience, does not change, and its expiry is looked at each time.
+ * Accepts a request with a valid access token and sets its user; answers 401 otherwise. A token that was valid once is
+ * not verified again while it lasts: its signature, kind and audience do not change. Its expiry is checked each time.
  */
 export function authenticate(config: Pick<Config, 'JWT_SECRET'>): Middleware<Authenticated> {
   const options: jwt.Options & { complete: true } = {

@@ -64,7 +64,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
  */
 const WORTH_SCREENING = /[\d.]{16}|\d[eE]|__proto__|\\/;
 
-/** Screened whatever is in it: only so much text can be nested so deep that nothing could walk through it. */
+/** Longer texts are always screened: only a long text can be nested too deep for a recursive walk. */
 const LONG_TEXT = 4000;
 
 function parseJson(bytes: Buffer): unknown {

@@ -1,7 +1,7 @@
 /*
  * Safe retries (draft-ietf-httpapi-idempotency-key-header-07): a client names a request with a key of its
  * own making, and may send it again until it has seen a reply. The first time has the effect; every other
- * time gets the same reply, whatever has become of the order since. This file is the HTTP side: reading the
+ * time gets the same reply, independent of the order's status now. This file is the HTTP side: reading the
  * header. src/orders/idempotency.ts commits the reply together with the effect.
  *
  * A key is good for one user, method and path, and for one body there. Bodies are compared in a canonical

@@ -102,7 +102,7 @@ function jsonPointer(path: PropertyKey[]): string {
   return path.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
-/** Outermost middleware: whatever is thrown below becomes one `application/problem+json` body. */
+/** Outermost middleware: turns every error thrown below into one `application/problem+json` body. */
 export function problemDetails(): Middleware {
   return async (ctx, next) => {
     try {
@@ -122,7 +122,7 @@ export function problemDetails(): Middleware {
   };
 }
 
-// 501 is a method that nobody knows: the client's mistake, whatever its number says.
+// 501 is an unknown method: a mistake of the client, although its number is that of a server error.
 function isOurFault(status: number): boolean {
   return status >= 500 && status !== 501;
 }

@@ -7,8 +7,8 @@ import type { AppState } from './request-log.ts';
 const WINDOW_SECONDS = 60;
 
 /**
- * Allows so many requests a minute under one key; the next gets 429 with Retry-After. All processes
- * count together on Redis. While it is away, each counts on its own. 0 switches the limit off.
+ * Allows `points` requests a minute for one key; the next gets 429 with Retry-After. All processes share a count on
+ * Redis. While Redis is away, each counts on its own. 0 switches the limit off.
  */
 export function rateLimit<State extends AppState>(
   { redis, config }: Pick<Deps, 'redis' | 'config'>,

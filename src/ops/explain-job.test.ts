@@ -205,7 +205,7 @@ test('of an id that neither a job nor an order has, nothing is said', async (t) 
   t.is(code, 'OM005');
 });
 
-/** A service on whose register a living worker is, which works nothing; and somebody who asks, and only reads. */
+/** A service with a registered live worker that processes nothing, and a read-only psql session. */
 async function withWorker(t: ExecutionContext<Context>) {
   const service = await ownService(t);
   const user = await signUp(service);

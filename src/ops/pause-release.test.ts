@@ -38,7 +38,7 @@ test('a queue that an operator pauses is not worked until it is resumed, on the 
   t.like(actions[0]?.before, { paused: true, by: 'oms_dba', reason: 'warehouse moves' });
 });
 
-test('a worker that claims nothing is shown for its queues with nothing in hand, and not for one that is paused', async (t) => {
+test('a worker without a claim is shown for its queues with no jobs, and not for a paused queue', async (t) => {
   const service = await ownService(t);
   await startWorker(t, service);
   const user = await signUp(service);

@@ -3,7 +3,7 @@ import { drain, lookUp, ownService, signUp, test, type Context } from '../testin
 import { connectDba, failOrder, giveUp, lock } from '../testing/dba.ts';
 import { jobOf } from '../testing/orders.ts';
 
-// Each test has a database of its own, since redrive takes whatever it finds in a queue.
+// Each test has a database of its own, because redrive takes all failed jobs of a queue.
 
 const REDRIVE = 'SELECT * FROM ops.redrive($1, $2, $3, $4)';
 const ACTIONS = `SELECT who, action, order_id, queue, reason FROM ops.actions WHERE action = 'redrive'`;

@@ -6,7 +6,7 @@ import { connectDba, failOrder, giveUp, hold, lock, registerWorker, take } from 
 import { createSettlement } from '../orders/settlement.ts';
 import { eventsOf, jobOf } from '../testing/orders.ts';
 
-// Nobody works in this file's database but the tests, each on its own orders.
+// No worker runs in this file's database. Each test uses its own orders.
 
 const RETRY = 'SELECT ops.retry_order($1, $2)';
 const ACTIONS = `

@@ -7,7 +7,7 @@ import { jobOf } from '../testing/orders.ts';
 import { until } from '../testing/until.ts';
 import { ends, startWorker } from '../testing/workers.ts';
 
-// All of it is read with the rights of somebody who may only look.
+// All views are read with the rights of a read-only role.
 const READER = 'oms_dba_read';
 
 test('ops.queues tells depth, rate and times of a queue from what the workers count', async (t) => {
@@ -110,7 +110,7 @@ test('ops.jobs does not name a worker whose attempt is over', async (t) => {
   const id = await (await signUp(t.context)).place();
   await take(deps, id);
   await hold(deps, await registerWorker(deps), id, 1);
-  await take(deps, id); // by somebody else, after the first was given up
+  await take(deps, id); // by another worker, after the first attempt was given up
   const dba = await connectDba(t, t.context, READER);
 
   const [row] = await dba.rows('SELECT * FROM ops.jobs WHERE job_id = $1', [id]);

@@ -5,7 +5,7 @@ import { lookUp, signUp, test } from '../testing/context.ts';
 import { eventsOf } from '../testing/orders.ts';
 import { until } from '../testing/until.ts';
 
-// Nobody works in this file's database, so an order is only ever where its test has put it.
+// No worker runs in this file's database, so only its test changes the status of an order.
 
 test('a customer cancels an order that nobody has taken yet, and its job with it', async (t) => {
   const user = await signUp(t.context);
@@ -142,7 +142,7 @@ async function move({ pool }: Deps, id: string, status: string): Promise<void> {
   await pool.query(sql.unsafe`UPDATE orders SET status = ${status} WHERE id = ${id}`);
 }
 
-/** Whether somebody waits for a lock that this transaction holds. */
+/** Whether a session waits for a lock that this transaction holds. */
 function isAwaited(tx: DatabaseTransactionConnection): Promise<boolean> {
   return tx.exists(sql.unsafe`
     SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))

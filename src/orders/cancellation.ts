@@ -16,9 +16,9 @@ const Cancelled = z.object({
 });
 
 /**
- * Cancels a PENDING order, and by a trigger its job, by one statement (sql/functions/cancel_order.sql). A repeat finds
- * it cancelled and succeeds; anything later is refused. A request that was answered before gets the same reply,
- * whatever the order is now.
+ * Cancels a PENDING order by one statement (sql/functions/cancel_order.sql); a trigger cancels its job. Cancelling a
+ * cancelled order succeeds. An order in any later status is refused. A request that was answered before gets the same
+ * reply, independent of the order's status now.
  */
 export async function cancelOrder(
   { pool, config, metrics }: Pick<ApiDeps, 'pool' | 'config' | 'metrics'>,

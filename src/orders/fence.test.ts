@@ -18,15 +18,15 @@ import { giveUp } from '../testing/dba.ts';
 import { insertOrders, jobOf } from '../testing/orders.ts';
 import { claims, fenced, WORKER_NAME, type OrderJob } from './processing.ts';
 
-// A worker that was silent for a while, and comes back with an attempt that is no longer its own. Whatever has become of
-// the job meanwhile, what the worker asks for is refused, and so is what it asks for in the same breath for others.
+// A worker that was silent for a while comes back with an attempt that it no longer holds. Its statement is refused,
+// in each state that the job can be in by then, and so are the other orders of the same statement.
 //
 // Serial, since each test makes a database of its own.
 
 type Service = Pick<Context, 'deps' | 'origin' | 'database'>;
 type Claimed = JobWithMetadata & OrderJob;
 
-/** How a worker loses a claim to another one: that one's claim. */
+/** The ways to lose a claim to another worker. Each returns that worker's claim. */
 type Loss = (service: Service, job: Claimed, queue: QueueName) => Promise<Claimed>;
 
 const losses: Record<string, Loss> = {
@@ -53,7 +53,7 @@ const losses: Record<string, Loss> = {
   },
 };
 
-/** The doors that a worker calls with claims, by name. Each throws, or returns the orders that it has changed. */
+/** The doors that a worker calls with claims, by name. Each throws, or returns the orders that it changed. */
 const doors: Record<string, (service: Service, jobs: Claimed[]) => Promise<readonly string[]>> = {
   complete_orders: (service, jobs) =>
     call(
@@ -132,7 +132,7 @@ test.serial(
     await retryOrder(service, stale.id);
 
     for (const door of Object.values(doors)) {
-      await t.throwsAsync(door(service, [stale]), { instanceOf: ClaimLost }); // nobody has claimed it yet
+      await t.throwsAsync(door(service, [stale]), { instanceOf: ClaimLost }); // not claimed again yet
     }
 
     t.deepEqual(await lookUp(service.deps, stale.id), {
@@ -275,7 +275,7 @@ async function claimAgain({ deps }: Service, queue: QueueName, id: string): Prom
   return job;
 }
 
-/** Makes the worker that has a job in hand one that was not heard of for an hour. */
+/** Sets the last heartbeat of the worker that holds a job to an hour ago. */
 async function goSilent({ deps }: Service, queue: QueueName, id: string): Promise<void> {
   await deps.pool.query(sql.unsafe`
     UPDATE pgboss.job SET heartbeat_on = now() - interval '1 hour', started_on = now() - interval '1 hour'
@@ -283,7 +283,7 @@ async function goSilent({ deps }: Service, queue: QueueName, id: string): Promis
   `);
 }
 
-/** Has pg-boss take a job back from a worker that has gone silent. */
+/** Makes pg-boss release the job of a worker without a heartbeat. */
 async function rescue(service: Service, queue: QueueName, id: string): Promise<void> {
   await goSilent(service, queue, id);
   await service.deps.boss.supervise(queue);

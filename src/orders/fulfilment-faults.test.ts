@@ -7,7 +7,7 @@ import { eventsOf, jobOf, deleteJobs } from '../testing/orders.ts';
 import { until } from '../testing/until.ts';
 import { runBatch } from '../worker.ts';
 
-// Every test is serial: each claims whatever is ready in the one queue of this file's database.
+// Every test is serial: each claims all ready jobs of the one queue in this file's database.
 
 const CHUNK = Buffer.alloc(64 * 1024, 'x');
 

@@ -11,7 +11,7 @@ import {
 import { eventsOf, jobOf, leaveOneTry, deleteJobs } from '../testing/orders.ts';
 import { parseRetryAfter } from './fulfilment.ts';
 
-// Every test is serial: each claims whatever is ready in the one queue of this file's database.
+// Every test is serial: each claims all ready jobs of the one queue in this file's database.
 
 test.serial('an order that is fulfilled is completed, and every step is on record', async (t) => {
   for (const code of [200, 201, 202, 204]) {

@@ -1,7 +1,7 @@
 /*
  * The external step: with FULFILMENT_URL set, each order is POSTed there between PROCESSING and
- * COMPLETED. No transaction is open meanwhile. The call happens at least once, and carries the
- * order's id as Idempotency-Key; its effect on the database happens once, fenced to the attempt.
+ * COMPLETED. No transaction is open during the call. The call happens at least once, and carries the
+ * order's id as Idempotency-Key. Its effect on the database happens once, fenced to the attempt.
  */
 import pLimit, { type LimitFunction } from 'p-limit';
 import { sql } from 'slonik';
@@ -26,13 +26,13 @@ const RETRIABLE = new Set([408, 409, 425, 429]);
 const RETRY_AFTER_SECONDS_MAX = 3600;
 const REASON_LENGTH_MAX = 300;
 
-/** What the other side said. `retry_after_seconds` is set when it asked for a pause. */
+/** The outcome of a call. `retry_after_seconds` is set when the answer has a Retry-After. */
 type Answer =
   | { outcome: 'accepted' }
   | { outcome: 'refused'; reason: string }
   | { outcome: 'retry'; reason: string; retry_after_seconds?: number };
 
-/** What the lanes of a process share: how many calls may be under way, and who settles the answers. */
+/** The state that the lanes of a process share: the limit on calls, and the settlement of the answers. */
 type Desk = {
   limit: LimitFunction;
   settlement: Settlement;
@@ -42,7 +42,7 @@ type Desk = {
 
 const desks = new WeakMap<WorkerDeps['pool'], Desk>();
 
-// By the pool, which a process has one of: deps are copied for every batch.
+// Keyed by the pool, because a process has exactly one; deps are copied for every batch.
 function deskOf(deps: WorkerDeps): Desk {
   const desk = desks.get(deps.pool) ?? {
     limit: pLimit(deps.config.FULFILMENT_CONCURRENCY),
@@ -55,8 +55,8 @@ function deskOf(deps: WorkerDeps): Desk {
 }
 
 /**
- * Says whether this process can take more orders, and calls back when that may have changed. A slow answer
- * keeps the lane that has claimed the order, and nobody else.
+ * Returns a function that says whether this process can take more orders; `onRoom` is called when that may have
+ * changed. A slow answer blocks only the lane that claimed the order.
  */
 export function roomForOrders(deps: WorkerDeps, onRoom: () => void): () => boolean {
   const desk = deskOf(deps);
@@ -64,7 +64,7 @@ export function roomForOrders(deps: WorkerDeps, onRoom: () => void): () => boole
   return () => desk.inHand < deps.config.FULFILMENT_CONCURRENCY;
 }
 
-/** Works off a batch by way of FULFILMENT_URL, with bounded concurrency in the whole process. */
+/** Processes a batch through FULFILMENT_URL. The concurrency is bounded for the whole process. */
 export async function fulfilOrders(deps: WorkerDeps, jobs: OrderJob[]): Promise<Outcome[]> {
   const desk = deskOf(deps);
   desk.inHand += jobs.length;
@@ -93,7 +93,7 @@ async function takeBatch(deps: WorkerDeps, jobs: OrderJob[]) {
   return { orders, results };
 }
 
-/** Commits the orders as PROCESSING. Cancelled and finished ones are not among those it returns. */
+/** Commits the orders as PROCESSING and returns them, without those that are cancelled or finished. */
 async function takeIntoProcessing(
   { pool }: WorkerDeps,
   jobs: OrderJob[],
@@ -121,14 +121,14 @@ async function fulfilOrder(
   try {
     if (verdict.status === 'PROCESSING') {
       log.warn({ reason: verdict.reason }, 'fulfilment to be retried');
-      // A worker that has to stop has given the job back already.
+      // A worker that is stopping has already returned the job to the queue.
       if (!job.signal.aborted) await settlement.retry(job, verdict);
       return failed(job, verdict.reason);
     }
     if (await settlement.end(job, verdict)) return settled(job);
-    return nothingToDo(job); // the order has ended meanwhile
+    return nothingToDo(job); // the order has already ended
   } catch (err) {
-    // Rolled back. Whoever took the job over decides on it now, or pg-boss retries it.
+    // Rolled back. The attempt that took the job over settles it now, or pg-boss retries it.
     log.warn({ err, claim_lost: err instanceof ClaimLost }, 'fulfilment not recorded');
     return { id: job.id, status: 'failed', output: err };
   }
@@ -144,7 +144,7 @@ function verdictOn(job: OrderJob, answer: Answer): End | Retry {
   if (answer.outcome === 'refused') return { status: 'FAILED', reason };
   const { retry_after_seconds: pause } = answer;
   if (pause === undefined) return { status: 'PROCESSING', reason };
-  // Never sooner than without the header.
+  // Not sooner than the back-off without the header.
   const seconds = Math.max(pause, backOffSeconds('process-order', job));
   return { status: 'PROCESSING', reason, seconds };
 }
@@ -179,8 +179,8 @@ async function requestFulfilment(
 
 async function readAnswer(response: Response): Promise<Answer> {
   const { status, headers, ok } = response;
-  // Read also when it is not needed, so that the connection can be used again. It is the status that
-  // decides: a body that breaks off or never comes does not take it back.
+  // Always read the body, so that the connection can be reused. Only the status decides: a body that breaks off or
+  // never arrives does not change the outcome.
   const words = await beginningOf(response).catch(() => '');
   const reason = `fulfilment answered ${status} ${words}`.trimEnd();
   if (ok) return { outcome: 'accepted' };
@@ -190,7 +190,7 @@ async function readAnswer(response: Response): Promise<Answer> {
   return { outcome: 'retry', reason, ...(pause !== undefined && { retry_after_seconds: pause }) };
 }
 
-/** The first words of a body, however long it is. */
+/** The beginning of a body, at most REASON_LENGTH_MAX characters. */
 async function beginningOf(response: Response): Promise<string> {
   const reader = response.body?.getReader();
   if (!reader) return '';

@@ -4,7 +4,7 @@ import { lookUp, signUp, test, type Context } from '../testing/context.ts';
 import { connectDba } from '../testing/dba.ts';
 import { insertOrders } from '../testing/orders.ts';
 
-// What nobody may make up about an order, or take away, not even the owner of its table.
+// The facts about an order that no role may forge or remove, not even the owner of the table.
 
 const ROLES = ['postgres', 'oms_owner'];
 

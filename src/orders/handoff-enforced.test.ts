@@ -7,7 +7,7 @@ import { connectDba, type Dba } from '../testing/dba.ts';
 import { insertOrders, preparedOrder } from '../testing/orders.ts';
 import { createPlacement, placeOrders } from './placement.ts';
 
-// The database itself refuses what would strand an order, whoever tries: here it is the superuser, and the owner.
+// The database refuses every statement that would strand an order, for any role: here the superuser and the owner.
 
 const INSERT_ORDER = `
   INSERT INTO orders (id, user_id, product_name, amount) VALUES ($1, $2, 'Kettle', 1)
@@ -20,7 +20,7 @@ const INSERT_JOB = `
   WHERE q.name = 'process-order'
 `;
 
-/** What makes a job one that no worker would take, or not with the settings of its queue. */
+/** Changes that make a job unavailable to workers, or give it other settings than its queue. */
 const UNFIT = [
   `start_after = '2100-01-01'`,
   `blocked = true`,
@@ -131,7 +131,7 @@ for (const change of [...UNFIT, 'dropped']) {
 }
 
 test('an order can be tried again when its job is gone', async (t) => {
-  const service = await ownService(t); // where no other test has the order in hand
+  const service = await ownService(t); // no other test works on its orders
   const { deps } = service;
   const { id: userId } = await signUp(service);
   const [id = ''] = await insertOrders(deps, userId, 1);
@@ -161,7 +161,7 @@ test('an order cannot be put back to PENDING when its job is gone', async (t) =>
   t.like(await lookUp(deps, id), { status: 'PROCESSING' });
 });
 
-// Serial, and so before the others: it works off whatever is queued.
+// Serial, and so before the others: it processes all queued jobs.
 test.serial('an order that is placed from SQL is completed by a worker', async (t) => {
   const { deps } = t.context;
   const { id: userId } = await signUp(t.context);
@@ -174,7 +174,7 @@ test.serial('an order that is placed from SQL is completed by a worker', async (
 
 type Refusal = { code: string | undefined; hint: string };
 
-/** Somebody in psql who has every right, a user, and an id for their order. */
+/** A superuser's psql session, a user, and an id for the user's order. */
 async function byHand(t: ExecutionContext<Context>, role = 'postgres') {
   const { id: userId } = await signUp(t.context);
   const { rows } = await connectDba(t, t.context, role);

@@ -9,7 +9,7 @@ import { subscribe } from '../testing/subscribe.ts';
 import { until } from '../testing/until.ts';
 import { createPlacement, placeOrders } from './placement.ts';
 
-// Nobody works in this file's database, so each job stays as it was made.
+// No worker runs in this file's database, so each job stays as it was made.
 
 test('an order and its job are committed by the same transaction', async (t) => {
   const user = await signUp(t.context);
@@ -119,7 +119,7 @@ test('hints that come faster than they can be published travel together', async 
   t.true(messages.length <= 3, `${messages.length} messages`);
 });
 
-/** What a process tells the workers. `upTo` gives the last hint itself: once it arrives, no other is under way. */
+/** The hints that a process sends to workers. `upTo` sends the last one itself: all others arrive before it. */
 async function hintsOf(
   t: Parameters<typeof withSettings>[0],
   { config, hints }: Pick<Context['deps'], 'config' | 'hints'>,
@@ -136,7 +136,7 @@ async function hintsOf(
   };
 }
 
-/** Lets everything succeed up to the COMMIT of an order with this name, and refuses that. */
+/** Makes only the COMMIT of an order with this name fail. */
 async function refuseAtCommit({ pool }: Deps, name: string): Promise<void> {
   await pool.query(sql.unsafe`
     CREATE FUNCTION refuse_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -40,7 +40,7 @@ test('of 40 requests with one key at the same moment on two APIs, one places the
 test.serial(
   'a request whose twin is in flight is told so at once, whatever its body',
   async (t) => {
-    // The lock stops everybody who places orders; the first is to wait until the others are answered.
+    // The lock stops all placing of orders. The first request waits until the others are answered.
     const service = await ownService(t, { INTAKE_LOCK_TIMEOUT_MS: '9000' });
     const { deps, origin } = service;
     const user = await signUp(service);
@@ -119,7 +119,7 @@ test('an API that is killed between its commit and its answer leaves a reply for
   t.is(await ordersOf(deps, user.id), 1);
 });
 
-test('an API that is killed before its statement arrives leaves nothing, and nothing in the way of the retry', async (t) => {
+test('an API killed before its statement arrives leaves nothing, and the retry succeeds', async (t) => {
   const { database, deps } = t.context;
   const held = await holdableDatabase(t, databaseUrl(database));
   const doomed = await startApi(t, testEnvironment(database, { DATABASE_URL: held.url }));
@@ -138,7 +138,7 @@ test('an API that is killed before its statement arrives leaves nothing, and not
   t.deepEqual(await keysOf(deps, user.id), ['k']);
 });
 
-test('an API that is killed while its statement is under way leaves one order, and a reply for the retry', async (t) => {
+test('an API killed while its statement runs leaves one order, and a reply for the retry', async (t) => {
   const { database, deps } = t.context;
   const doomed = await startApi(t, testEnvironment(database, { INTAKE_LOCK_TIMEOUT_MS: '9000' }));
   const other = await startApi(t, testEnvironment(database));
@@ -245,7 +245,7 @@ test.serial('replays do not get into the way of each other', async (t) => {
   for (const { status, text } of replies) t.deepEqual([status, text], [201, first.text]);
 });
 
-/** Whether somebody waits for a lock that this transaction holds. */
+/** Whether a session waits for a lock that this transaction holds. */
 function isAwaited(tx: DatabaseTransactionConnection): Promise<boolean> {
   return tx.exists(sql.unsafe`
     SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))

@@ -230,7 +230,7 @@ test('a request over the limit stores nothing; a retry of one under it counts to
 });
 
 test('a transaction that cannot commit leaves no key, and the retry places the order', async (t) => {
-  const service = await ownService(t); // where nobody waits for the lock that a trigger is made under
+  const service = await ownService(t); // making a trigger locks the table, and no other test waits for it here
   const { origin, deps } = service;
   const user = await signUp(service);
   await deps.pool.query(sql.unsafe`
@@ -279,7 +279,7 @@ test('orders that are placed together each get the reply of their own key', asyn
   const { deps } = t.context;
   const [ada, bob] = await Promise.all([signUp(t.context), signUp(t.context)]);
   const prepared = [ada, bob, ada, ada, bob, ada].map(({ id }) => preparedOrder(id));
-  const orders = prepared.toReversed(); // which request of a key is the first is not for the ids to say
+  const orders = prepared.toReversed(); // the order of the requests decides, not the order of the ids
   const earlier = createPlacement(preparedOrder(ada.id), keyedRequest(ada.id, 'earlier'));
   await placeOrders(deps, [earlier]);
   const requests = [

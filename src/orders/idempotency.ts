@@ -1,7 +1,7 @@
 /*
- * The database side of safe retries is in sql/functions: place_orders and cancel_order look a request's key up, have
- * their effect, and store the reply, in one transaction. A key that is being worked on is known by an advisory lock
- * that ends with the transaction: no request waits for it, and a crash leaves nothing to clean up.
+ * The database side of safe retries is in sql/functions: place_orders and cancel_order look up a request's key, do
+ * their work, and store the reply, in one transaction. While a request with a key is in progress, its transaction
+ * holds an advisory lock. No request waits for this lock, and a crash leaves nothing to clean up.
  */
 import { sql } from 'slonik';
 import { z } from 'zod';
@@ -11,7 +11,7 @@ import { Problem } from '../http/problem.ts';
 
 const PRUNE_BATCH_SIZE = 10_000;
 
-/** What became of a request with an Idempotency-Key: its reply, new or from before, or why it has none. */
+/** The result of a request with an Idempotency-Key: its reply, new or stored, or the reason why it has none. */
 export const Keyed = z.object({
   id: z.string(),
   outcome: z.enum(['placed', 'replayed', 'reused', 'in-use']),
@@ -21,7 +21,7 @@ export const Keyed = z.object({
   order_id: z.string().nullable(),
 });
 
-/** The reply or the refusal that such a request is answered with. */
+/** The reply to such a request, or the problem that it is refused with. */
 export function outcomeOf({ outcome, status, headers, body, order_id }: z.infer<typeof Keyed>) {
   if (outcome === 'in-use') return new Problem('idempotency-key-in-use');
   if (outcome === 'reused') return new Problem('idempotency-key-reused');
@@ -31,7 +31,7 @@ export function outcomeOf({ outcome, status, headers, body, order_id }: z.infer<
   return { status, headers, body, order_id, replayed: outcome === 'replayed' } satisfies Reply;
 }
 
-/** Deletes keys that have expired, some at a time, each time in a transaction; returns how many. */
+/** Deletes expired keys in batches, each in a transaction of its own; returns how many were deleted. */
 export async function pruneIdempotencyKeys(
   { pool }: Pick<Deps, 'pool'>,
   batchSize = PRUNE_BATCH_SIZE,

@@ -91,7 +91,7 @@ test.serial('one order of 200 that cannot be stored fails alone', async (t) => {
   const { deps } = await ownService(t);
   const user = await signUp({ deps, origin: '' });
   const orders = Array.from({ length: 200 }, () => preparedOrder(user.id));
-  orders[123] = preparedOrder(randomUUIDv7()); // of nobody
+  orders[123] = preparedOrder(randomUUIDv7()); // of an unknown user
   const { pool, transactions } = countingPool(deps);
   const intake = createIntake({ ...deps, pool });
 
@@ -219,8 +219,8 @@ function twoUsers(service: Pick<Context, 'deps' | 'origin'>): Promise<[User, Use
 }
 
 /**
- * Has an order of a user sent, and keeps the transaction that takes it from going on: it waits for the
- * user's row, which a session of the test has locked.
+ * Sends an order of a user and blocks its transaction: it waits for the user's row, which a session of the test has
+ * locked.
  */
 async function holdUpOrderOf(t: ExecutionContext, database: string, user: User) {
   const client = new Client(databaseUrl(database));
@@ -238,7 +238,7 @@ async function holdUpOrderOf(t: ExecutionContext, database: string, user: User) 
   return { blocked, release: () => client.query('COMMIT') };
 }
 
-/** Waits until so many orders wait for a transaction, as the API's metrics have it. */
+/** Waits until this many orders wait for a transaction, according to the API's metrics. */
 async function waitingAt(origin: string, count: number): Promise<void> {
   await until(`${count} orders to wait`, async () => {
     const metrics = await (await fetch(`${origin}/metrics`)).text();

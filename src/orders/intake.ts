@@ -9,15 +9,15 @@ import { Problem } from '../http/problem.ts';
 import { createPlacement, placeOrders, type IdentifiedOrder, type Placement } from './placement.ts';
 import type { NewOrder } from './schema.ts';
 
-/** How orders come in: those that arrive together are placed by one statement. */
+/** Places orders: those that arrive together are placed by one statement. */
 export type Intake = {
   /** Resolves with the reply once it is committed with the order and its job; see `placeOrder`. */
   place(order: IdentifiedOrder, request?: KeyedRequest, caller?: Caller): Promise<Reply>;
-  /** How many orders wait for a statement to take them. */
+  /** How many orders wait for a statement. */
   waiting(): number;
 };
 
-/** Opens the intake of an API process. Nothing has to be closed: it is empty once every request is answered. */
+/** Creates the intake of an API process. It needs no close: it is empty when every request is answered. */
 export function createIntake(deps: Pick<ApiDeps, 'config' | 'pool' | 'hints' | 'metrics'>): Intake {
   const { config, metrics } = deps;
   const group = createGroupCommit<Placement, Reply>({
@@ -31,7 +31,7 @@ export function createIntake(deps: Pick<ApiDeps, 'config' | 'pool' | 'hints' | '
       metrics.intakeBatch.observe(placements.length);
       return outcomes;
     },
-    // A lock that does not come is most likely on one user's row, and should cost nobody else more than the wait.
+    // A lock timeout is most likely caused by one user's row. Other orders are delayed by it, but do not fail.
     isOneToBlame: isRowError,
   });
   return {
@@ -44,9 +44,9 @@ export function createIntake(deps: Pick<ApiDeps, 'config' | 'pool' | 'hints' | '
 }
 
 /**
- * Stores a PENDING order together with the job that will process it, and the reply if the request has a
- * key: all or none. A request that was answered before gets the same reply, and places nothing. Refused as
- * `overloaded` when too many are waiting; not tried any more once the caller has hung up.
+ * Stores a PENDING order, its job, and the reply if the request has a key: all or none. A request that was answered
+ * before gets the same reply, and places nothing. Throws the problem `overloaded` when too many orders are waiting.
+ * Waiting orders whose client has disconnected are dropped.
  */
 export function placeOrder(
   { intake }: { intake: Intake },

@@ -6,12 +6,12 @@ import { insertOrders, preparedOrder } from '../testing/orders.ts';
 import { runBatch } from '../worker.ts';
 import { createPlacement, placeOrders } from './placement.ts';
 
-// Our functions make jobs by INSERT. Each column has to be what pg-boss's own insert puts there: those that a later
-// version of pg-boss adds are compared too, since the columns come from the catalogue.
+// Our functions make jobs by INSERT. Each column must equal the one of pg-boss's own insert. The columns come from the
+// catalogue, so the test also compares those that a later version of pg-boss adds.
 
 type Columns = Record<string, unknown>;
 
-/** Columns that differ by nature, as what they should have in common. */
+/** Columns whose values differ by nature, replaced by an expression that must be equal. */
 const BY_NATURE: Record<string, string> = {
   id: `(j.id::text ~ '^[0-9a-f-]{36}$')`,
   data: `replace(replace(j.data::text, j.id::text, 'its id'), j.data ->> 'xact_id', 'its transaction')`,

@@ -7,13 +7,13 @@ import { Problem } from '../http/problem.ts';
 import { Keyed, outcomeOf } from './idempotency.ts';
 import type { NewOrder } from './schema.ts';
 
-/** An order that has its id and its user, and is not stored yet. */
+/** A new order with its id and its user, not stored yet. */
 export type IdentifiedOrder = NewOrder & { id: string; user_id: string };
 
 /** An order to be placed, and the Idempotency-Key of its request, if it has one. */
 export type Placement = {
   id: string;
-  /** The order as JSON, up to what the database adds: it is sent to place_orders and answered with. */
+  /** The order as JSON without its closing brace: place_orders gets it with the key added, the reply with the times. */
   json: string;
   request: KeyedRequest | undefined;
 };
@@ -34,8 +34,8 @@ const Placed = z.object({
 
 /**
  * Stores orders, their jobs and the replies of those with a key, by one statement: all or none
- * (sql/functions/place_orders.sql). Says for each, in order, what its request is answered or refused with; a key that
- * is refused leaves the other orders alone. No lock is waited for longer than `lockTimeoutMs`.
+ * (sql/functions/place_orders.sql). Returns the reply or the problem for each, in order. A refused key does not affect
+ * the other orders. The statement waits for a lock for at most `lockTimeoutMs`.
  */
 export async function placeOrders(
   { config, pool, hints, metrics }: Pick<ApiDeps, 'config' | 'pool' | 'hints' | 'metrics'>,

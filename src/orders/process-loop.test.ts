@@ -11,8 +11,8 @@ import { testEnvironment } from '../testing/template.ts';
 import { until } from '../testing/until.ts';
 import { ends, startWorker } from '../testing/workers.ts';
 
-// Workers without an external step: they process orders without claiming their jobs. Each test has a database of its own,
-// and they run one by one: some wait for several workers.
+// Workers without an external step: they process orders without claiming their jobs. Each test has a database of its
+// own, and they run one by one, because some wait for several workers.
 
 const SMALL_BATCHES = { WORKER_BATCH_SIZE: '10', WORKER_CONCURRENCY: '2' };
 
@@ -196,7 +196,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   );
 }
 
-/** Keeps the ids of all jobs of orders that become active from now on, for however short a time. */
+/** Records the ids of all jobs of orders that become active from now on, even for a short time. */
 async function watchClaims(
   t: ExecutionContext<Context>,
   service: Pick<Context, 'database'>,
@@ -218,7 +218,7 @@ async function watchClaims(
     (await rows('SELECT id FROM was_active ORDER BY id')).map(({ id }) => String(id));
 }
 
-/** From now on, an order of this name that is to be completed meets some plpgsql first. */
+/** From now on, runs plpgsql before an order of this name is completed. */
 async function onCompletionOf({ rows }: Dba, name: string, plpgsql: string): Promise<void> {
   await rows(`
     CREATE FUNCTION on_completion() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -231,7 +231,7 @@ async function onCompletionOf({ rows }: Dba, name: string, plpgsql: string): Pro
   `);
 }
 
-/** How many orders are open, and how often one was completed. */
+/** The number of open orders, and of completions. */
 function counts({ deps: { pool } }: Pick<Context, 'deps'>) {
   return pool.one(sql.type(z.object({ open: z.int(), completions: z.int() }))`
     SELECT

@@ -1,17 +1,17 @@
 /*
- * Works off queue process-order without claims, when there is no external step: each call of process_orders takes a
- * batch that is due, completes it and settles the jobs, in one statement. Nothing is ever left active, so there is
+ * Processes queue process-order without claims, when there is no external step. Each call of process_orders takes a
+ * batch of due jobs, completes the orders and settles the jobs, in one statement. No job is left active, so there is
  * nothing to rescue when a worker is killed.
  *
- * One call at a time as long as calls come back with less than a full batch; another one beside it while they come back
- * full, up to `concurrency`. What process_orders cannot do is left to claims (`fallBack`): a batch in which one order
- * cannot be completed, and a job that stays due because its order is gone or locked for long.
+ * One call runs at a time while calls return less than a full batch. After each full batch another call starts beside
+ * it, up to `concurrency`. Jobs that process_orders cannot process are claimed instead (`fallBack`): a batch in which
+ * one order cannot be completed, and a job that stays due because its order is missing or locked for long.
  */
 import { isRowError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 import { processOrders } from './processing.ts';
 
-/** A job that has been due for so long while calls find nothing to do is one that they pass over. */
+/** When calls find no job although one has been due for this long, they are skipping that job. */
 const PASSED_OVER_MS = 5_000;
 
 type Options = {
@@ -19,19 +19,19 @@ type Options = {
   concurrency: number;
   /** Called around each batch that was not empty. */
   onWork: () => void;
-  /** Has a batch claimed from pg-boss and worked off. When that is done, `wake`. */
+  /** Claims a batch from pg-boss and processes it. The caller calls `wake` when that is done. */
   fallBack: () => void;
 };
 
-/** What works off process-order in one worker. */
+/** The loop that processes process-order in one worker. */
 export type ProcessLoop = {
-  /** There may be something to do. `dueMs`: for how long the oldest job has been due, where that is known. */
+  /** There may be due jobs. `dueMs`: how long the oldest job has been due, if that is known. */
   wake(dueMs?: number): void;
-  /** Begins no further batch, and resolves when those under way have ended. */
+  /** Begins no further batch, and resolves when the running ones have ended. */
   close(): Promise<void>;
 };
 
-/** Creates the loop, which begins at the first wake. */
+/** Creates the loop. It starts at the first `wake`. */
 export function createProcessLoop(
   deps: Pick<Deps, 'pool' | 'log' | 'metrics'>,
   { batchSize, concurrency, onWork, fallBack }: Options,
@@ -86,7 +86,7 @@ export function createProcessLoop(
   };
 }
 
-/** Processes a batch, and says of how many orders. */
+/** Processes a batch. Returns the number of orders. */
 async function processBatch(
   deps: Pick<Deps, 'pool' | 'log' | 'metrics'>,
   batchSize: number,

@@ -23,7 +23,7 @@ const REFUSE = "RAISE EXCEPTION 'this one is poison'";
 
 type Service = Pick<Context, 'deps' | 'origin'>;
 
-// Every test is serial: each claims whatever is ready in the one queue of this file's database.
+// Every test is serial: each claims all ready jobs of the one queue in this file's database.
 
 test.serial('a batch of orders is completed by one transaction, jobs and all', async (t) => {
   const { deps } = t.context;
@@ -360,7 +360,7 @@ async function claimOrders(deps: TestDeps, early = false) {
   >[];
 }
 
-/** Fails whatever is ready, as if a worker had tried it. */
+/** Fails all ready jobs, as if a worker had tried them. */
 async function giveUp(deps: TestDeps): Promise<void> {
   const jobs = await claim(deps, 'process-order');
   await deps.boss.fail('process-order', jobs, { message: 'given up by the test' });
@@ -377,7 +377,7 @@ async function placeForHandmadeUser({ pool }: Deps): Promise<string> {
   return (await pool.one(sql.type(Row)`SELECT place_order(${userId}, 'Kettle', 34.90) AS id`)).id;
 }
 
-/** From now on, an order of this name that is to reach this status meets some plpgsql first. */
+/** From now on, runs plpgsql before an order of this name reaches this status. */
 async function standInTheWay({ pool }: Deps, name: string, status: string, plpgsql: string) {
   const obstacle = sql.identifier([`orders_99_${name.toLowerCase()}`]);
   const body = sql.literalValue(`BEGIN ${plpgsql}; RETURN NEW; END`);

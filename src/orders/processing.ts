@@ -1,7 +1,7 @@
 /*
- * How a worker takes orders to their end inside the database. What does it are the doors in sql/functions; each call is
- * one statement and one transaction. Orders without an external step are processed without a claim (process-loop.ts);
- * what stands in the way there, and what has used up its retries, comes here as jobs that pg-boss has claimed.
+ * How a worker ends orders in the database. It calls the door functions in sql/functions; each call is one statement
+ * and one transaction. Orders without an external step are processed without a claim (process-loop.ts). Jobs that
+ * this way cannot process, and jobs that have used up their retries, arrive here as jobs that pg-boss has claimed.
  */
 import { hostname } from 'node:os';
 import type { Job, JobAttempt, JobWithMetadata } from 'pg-boss';
@@ -12,26 +12,26 @@ import { ClaimLost, type Outcome } from '../db/boss.ts';
 import { isRowError, LOCK_TIMEOUT_AGAIN_MS, sqlStateOf } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 
-/** A claimed job of process-order. Its data are part of the fence: they name the transaction that made it. */
+/** A claimed job of process-order. Its data is part of the fence: it names the transaction that made the job. */
 export type OrderJob = Job<{ order_id: string }>;
 
-/** A dead letter of process-order: it also carries what became of the job that it was. */
+/** A dead letter of process-order. It carries the retry count and the last error of the original job. */
 export type ExhaustedJob = JobWithMetadata<{ order_id: string }>;
 
 const OrderIds = z.object({ order_ids: z.array(z.guid()) });
 
-/** Another transaction that has locked one order should not hold up a batch for longer than this. */
+/** How long a batch waits for a lock, for example on an order that another transaction has locked. */
 const LOCK_TIMEOUT_MS = 1000;
 
 /** How order_events names this process, after "worker:". */
 export const WORKER_NAME = `${hostname()}:${process.pid}`;
 
-/** SQLSTATE of the doors: the claim of a job is lost. */
+/** The SQLSTATE with which the door functions report a lost claim. */
 const CLAIM_LOST = 'OM009';
 
 /**
- * Completes up to so many orders whose jobs are due, and the jobs, without claiming them. Returns the orders. Throws
- * when one of them cannot be completed; then none is.
+ * Completes up to `batchSize` orders whose jobs are due, and the jobs, without claiming them. Returns the ids of the
+ * orders. Throws when one of them cannot be completed; then none is.
  */
 export async function processOrders(
   deps: Pick<Deps, 'pool' | 'log' | 'metrics'>,
@@ -47,7 +47,7 @@ export async function processOrders(
   return order_ids;
 }
 
-/** Completes claimed orders with their jobs. One that cannot be completed leaves the others alone. */
+/** Completes claimed orders with their jobs. An order that cannot be completed does not affect the others. */
 export function completeOrders(deps: Deps, jobs: OrderJob[]): Promise<Outcome[]> {
   return togetherOrApart(deps, jobs, async (some, again) => {
     const { order_ids } = await fenced(deps.pool, some.length, (pool) =>
@@ -80,14 +80,14 @@ export function failExhaustedOrders(deps: Deps, jobs: ExhaustedJob[]): Promise<O
   });
 }
 
-/** Claimed jobs as the doors want them. */
+/** Claimed jobs as the JSON argument of the door functions. */
 export function claims(jobs: OrderJob[]): string {
   return JSON.stringify(
     jobs.map(({ id, retryCount, data }) => ({ id, retry_count: retryCount, data })),
   );
 }
 
-/** How long a door waits for a lock; `again`: a batch that these were part of has waited in vain. */
+/** How long a door waits for a lock. `again`: a larger batch with these jobs has already timed out. */
 export function lockTimeoutMs(again: boolean): number {
   return again ? LOCK_TIMEOUT_AGAIN_MS : LOCK_TIMEOUT_MS;
 }
@@ -109,9 +109,9 @@ export async function fenced<T>(
 }
 
 /**
- * Does something to a batch in one go, all or nothing. When one order stands in the way, each half gets one, and
- * so on: only that one fails, at the cost of O(log n) more. `transact` says which attempts it has settled, and is
- * told when it is asked again for some of a batch.
+ * Runs a transaction for a whole batch, all or nothing. When one order makes it fail, runs one for each half, and so
+ * on: only that order fails, at the cost of O(log n) further transactions. `transact` returns the attempts that it
+ * settled; its argument `again` is true for a part of a batch that failed.
  */
 export async function togetherOrApart<J extends OrderJob>(
   deps: Pick<Deps, 'log'>,
@@ -144,7 +144,7 @@ function reasonOf({ sourceRetryCount, sourceOutput }: ExhaustedJob): string {
 /** Log drivers break lines at 16 kB. */
 const IDS_PER_LINE = 250;
 
-/** Counts and logs orders that have ended, in few lines: a line each was the largest part of a worker's time. */
+/** Counts and logs ended orders, many per line: one line per order took the largest part of a worker's time. */
 export function recordFinished(
   { log, metrics }: Pick<Deps, 'log' | 'metrics'>,
   orderIds: readonly string[],
@@ -157,25 +157,25 @@ export function recordFinished(
   }
 }
 
-/** The attempts whose orders a door has changed: those, and only those, it has settled. */
+/** The attempts whose orders a door has changed. A door settles exactly these. */
 export function attemptsFor<J extends OrderJob>(jobs: J[], orderIds: readonly string[]): J[] {
   const changed = new Set(orderIds);
   return jobs.filter(({ data }) => changed.has(data.order_id));
 }
 
-/** What is said of a job that a door has settled. */
+/** The outcome of a job that a door has settled. */
 export function settled({ id }: JobAttempt): Outcome {
   return { id, status: 'completed', settled: true };
 }
 
-/** What is said of a job whose order wants nothing done: for pg-boss to complete, if it is active still. */
+/** The outcome of a job whose order needs no work: pg-boss completes the job if it is still active. */
 export function nothingToDo({ id }: JobAttempt): Outcome {
   return { id, status: 'completed' };
 }
 
 /**
- * Whether one order alone can have caused it: then a second look at each is worth it. A lost connection is no order's
- * fault, and the whole batch is retried.
+ * Whether a single order can have caused the error; then the parts of the batch are tried. Other errors, such as a lost
+ * connection, fail the whole batch, which is retried.
  */
 export function isIsolatable(error: unknown): boolean {
   return error instanceof ClaimLost || isRowError(error);

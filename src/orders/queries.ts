@@ -26,7 +26,7 @@ export function listOrders(
   `);
 }
 
-/** One order of the user. Another user's order is as absent as one that never was. */
+/** One order of the user. Throws order-not-found also for the order of another user. */
 export async function findOrder(
   { pool }: Pick<Deps, 'pool'>,
   userId: string,
@@ -39,7 +39,7 @@ export async function findOrder(
   return order;
 }
 
-/** Everything that happened to an order of the user, oldest first. */
+/** All events of an order of the user, oldest first. */
 export async function listEvents(deps: Pick<Deps, 'pool'>, userId: string, id: string) {
   await findOrder(deps, userId, id);
   return deps.pool.any(sql.type(OrderEvent)`

@@ -16,13 +16,13 @@ import { createPlacement, placeOrders, type Placement } from './placement.ts';
 import { completeOrders, processOrders, type OrderJob } from './processing.ts';
 import { createSettlement } from './settlement.ts';
 
-// Counted are the messages on the way to Postgres, on one connection: each step of an order is one round trip, and its
+// The tests count the messages to Postgres on one connection: each step of an order is one round trip, and its
 // statement is parsed once per connection.
 
 const PREPARES = { trips: 1, parses: 1, binds: 1 };
 const PREPARED = { trips: 1, parses: 0, binds: 1 };
 
-// Serial: the steps of a worker take whatever is ready in this file's database.
+// Serial: the steps of a worker take all ready jobs in this file's database.
 
 for (const [what, count, keyed] of [
   ['one order', 1, false],

@@ -17,7 +17,7 @@ import {
   type Order,
 } from './schema.ts';
 
-/** The user's own orders. Each route stands beside the seed's alias for it, and shares its limit. */
+/** The user's own orders. Each route has an alias from the original API, which shares its limit. */
 export function orderRoutes(deps: ApiDeps) {
   const { config } = deps;
   const router = new Router<Keyed>({ prefix: '/orders' });
@@ -59,7 +59,7 @@ export function orderRoutes(deps: ApiDeps) {
     ctx.body = { events: await listEvents(deps, ctx.state.userId, orderId(ctx)) };
   });
 
-  // A cancellation is a thing one puts on an order, not a verb: repeating the PUT changes nothing.
+  // A cancellation is a resource of the order: repeating the PUT changes nothing.
   const cancel = async (ctx: RouterContext<Keyed>) => {
     answer(ctx, await cancelOrder(deps, ctx.state.userId, orderId(ctx), ctx.state.keyed));
   };
@@ -79,7 +79,7 @@ function orderId(ctx: RouterContext<Keyed>): string {
   return id;
 }
 
-/** A full page may have a next one; whether it is empty is found out there. */
+/** The cursor after a full page. The next page may be empty. */
 function nextCursor(orders: readonly Order[], limit: number): string | null {
   const last = orders.at(-1);
   return last && orders.length === limit ? cursorAfter(last) : null;

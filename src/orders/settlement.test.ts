@@ -18,7 +18,7 @@ import { ends, startWorker } from '../testing/workers.ts';
 import { claims, WORKER_NAME, type OrderJob } from './processing.ts';
 import { createSettlement } from './settlement.ts';
 
-// Each test has a database of its own: they claim whatever is ready there.
+// Each test has a database of its own, because it claims all ready jobs there.
 
 test('answers that come in together are settled by one transaction, each as it was answered', async (t) => {
   const { deps } = await ownService(t);
@@ -124,7 +124,7 @@ test('an order is tried again when it is due, although its neighbour still waits
   t.is(await ends(service.deps, kept, 'COMPLETED'), 'COMPLETED');
 });
 
-/** Orders whose call is under way: PROCESSING, and their jobs claimed. In the order of their ids. */
+/** Orders during their external call: PROCESSING, with claimed jobs. Sorted by id. */
 async function underWay(deps: TestDeps, count: number): Promise<OrderJob[]> {
   const user = await signUp({ deps, origin: '' });
   await deps.pool.query(sql.unsafe`

@@ -1,7 +1,7 @@
 /*
- * Settles what the external step has answered: answers that come in together by one statement, those that come in
- * meanwhile by the next. Each is fenced to the attempt that asked, and one that cannot be settled leaves its neighbours
- * alone.
+ * Settles the answers of the external step. Answers that arrive together are settled by one statement; those that
+ * arrive while it runs are settled by the next. Each is fenced to its attempt. An answer that cannot be settled does
+ * not affect the others.
  */
 import { sql } from 'slonik';
 import { z } from 'zod';
@@ -21,18 +21,18 @@ import {
 /** How an order ends. */
 export type End = { status: 'COMPLETED' } | { status: 'FAILED'; reason: string };
 
-/** Why an attempt is to be made again. `seconds`: no sooner than in so many. */
+/** Why an attempt is repeated. `seconds`: the least delay before the next one. */
 export type Retry = { status: 'PROCESSING'; reason: string; seconds?: number };
 
-/** Settles answers. There are never more of them than the process has jobs in hand. */
+/** Settles answers. There are never more of them than claimed jobs in the process. */
 export type Settlement = {
-  /** Ends an order and completes its job. Resolves with false when the order was over already: nothing was done. */
+  /** Ends an order and completes its job. Resolves with false when the order had already ended: nothing changed. */
   end(job: OrderJob, end: End): Promise<boolean>;
-  /** Fails the attempt now: the last one of its batch may be answered much later. pg-boss retries it. */
+  /** Fails the attempt now: the rest of its batch may finish much later. pg-boss retries it. */
   retry(job: OrderJob, retry: Retry): Promise<void>;
 };
 
-/** Opens the settlement of one process. Both reject with ClaimLost when another attempt has taken the job over. */
+/** Creates the settlement of a process. Both functions reject with ClaimLost when another attempt holds the job. */
 export function createSettlement(deps: WorkerDeps): Settlement {
   const unbounded = {
     lanes: 1,

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { ownService, signUp, test } from '../testing/context.ts';
 import { insertOrders } from '../testing/orders.ts';
 
-// What triggers do is planned once per connection, most often while the queue is empty, and must not become
-// slower with each order that is queued from then on. Counted are the rows that are read, not the time.
+// The statements in triggers are planned once per connection, mostly while the queue is empty. They must not become
+// slower as the queue grows. The tests count the rows that are read, not the time.
 
 test('with many orders queued, a change of one reads no job, and its cancellation only its own', async (t) => {
   const service = await ownService(t);
@@ -12,7 +12,7 @@ test('with many orders queued, a change of one reads no job, and its cancellatio
   const user = await signUp(service);
 
   const [reads, cancelled] = await deps.pool.connect(async (connection) => {
-    await connection.query(sql.unsafe`VACUUM (ANALYZE)`); // the planner takes the queue for empty
+    await connection.query(sql.unsafe`VACUUM (ANALYZE)`); // now the planner believes that the queue is empty
     for (const id of await insertOrders(deps, user.id, 8)) {
       await connection.query(sql.unsafe`UPDATE orders SET status = 'CANCELLED' WHERE id = ${id}`);
     }

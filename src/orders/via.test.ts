@@ -15,8 +15,8 @@ import { connectDba } from '../testing/dba.ts';
 import { insertOrders } from '../testing/orders.ts';
 import { claims, completeOrders, WORKER_NAME, type OrderJob } from './processing.ts';
 
-// A worker's one statement takes an order two steps, by way of PROCESSING. Nobody else's does: who acts, why and by
-// which way comes from the login role and the arguments of the doors, and not from anything that a session can set.
+// One statement of a worker takes an order two steps, through PROCESSING. No other statement can: the actor, the
+// reason and the steps come from the login role and the arguments of the doors, not from settings of the session.
 
 const SETTINGS = {
   'oms.actor': 'user:somebody-else',
@@ -111,7 +111,7 @@ test('what a DBA has set changes nothing about what place_order and ops.cancel_o
   );
 });
 
-/** Somebody in psql who has set everything that once said who acts, and an order. */
+/** A psql session with all settings that once named the actor, and an order. */
 async function psqlWithSettings(t: Parameters<typeof connectDba>[0], role: string) {
   const { deps }: Pick<Context, 'deps'> = t.context;
   const [id = ''] = await insertOrders(deps, (await signUp(t.context)).id, 1);

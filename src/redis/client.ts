@@ -7,8 +7,8 @@ const SOCKET_TIMEOUT_MS = 800;
 const RECONNECT_DELAY_MS_MAX = 1000;
 
 /**
- * Connects to Redis so that nobody ever waits for it: without a live connection each command fails at
- * once, with a hung one after 400 ms, and reconnecting goes on in the background for ever. Logs one
+ * Connects to Redis so that no caller waits for it: without a live connection each command fails at once, with a hung
+ * one after 400 ms. The client reconnects in the background without a limit. Logs one
  * line when Redis goes away and one when it is back. Without REDIS_URL there is no client.
  */
 export function openRedis(config: Pick<Config, 'REDIS_URL'>, log: Logger): Redis | null {

@@ -189,7 +189,7 @@ async function connect(t: ExecutionContext, url: string) {
   return opened;
 }
 
-/** Waits until the client has tried so many times to connect again. */
+/** Waits until the client has tried `count` times to connect again. */
 async function attempts(redis: Redis, count: number): Promise<void> {
   let seen = 0;
   redis.on('reconnecting', () => (seen += 1));
@@ -216,7 +216,7 @@ function listen(t: ExecutionContext, redis: Redis): string[] {
   return heard;
 }
 
-/** How many have heard it; nobody while Redis is away. */
+/** Publishes a message. Returns the number of receivers, 0 while Redis is away. */
 function publish(redis: Redis, text: string): Promise<number> {
   return redis.publish('news', text).catch(() => 0);
 }

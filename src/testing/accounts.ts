@@ -5,18 +5,18 @@ export const PASSWORD = 'correct horse battery';
 
 type Service = Pick<Context, 'origin'>;
 
-/** An address that nobody else in the run signs up with. */
+/** An email address that is unique in the run. */
 export function newEmail(): string {
   return `${randomBytes(6).toString('hex')}@example.test`;
 }
 
-/** Registers through the front door. What is passed replaces what would be sent. */
+/** Registers through the API. The members of `account` replace the defaults. */
 export function register({ origin }: Service, account: object = {}): Promise<Reply> {
   const body = { name: 'Ada', email: newEmail(), password: PASSWORD, ...account };
   return send(origin, 'POST', '/auth/register', { body });
 }
 
-/** Logs in; the reply as it came. */
+/** Logs in. Returns the unchanged reply. */
 export function logIn({ origin }: Service, email: string, password = PASSWORD): Promise<Reply> {
   return send(origin, 'POST', '/auth/login', { body: { email, password } });
 }
@@ -33,12 +33,12 @@ export async function startedSession(service: Service) {
   };
 }
 
-/** The refresh token that a reply sets as cookie; empty when it takes the cookie away. */
+/** The refresh token that a reply sets as cookie; empty when the reply removes the cookie. */
 export function refreshTokenOf({ headers }: Pick<Reply, 'headers'>): string {
   return /^refresh_token=([^;]*)/.exec(headers.getSetCookie()[0] ?? '')?.[1] ?? '';
 }
 
-/** Asks for a new access token, with the refresh token in a cookie as a browser has it. */
+/** Requests a new access token, with the refresh token in a cookie like a browser. */
 export function refresh({ origin }: Service, refreshToken: string): Promise<Reply> {
   const headers = { cookie: `refresh_token=${refreshToken}` };
   return send(origin, 'POST', '/auth/refresh', { headers });

@@ -5,7 +5,7 @@ import { giveUp } from './dba.ts';
 import { contents, logIn, LOGINS, type Login } from './logins.ts';
 import { databaseUrl } from './template.ts';
 
-/** What there is to attack. */
+/** The targets of attacks. */
 export type Targets = {
   database: string;
   user: string;
@@ -13,7 +13,7 @@ export type Targets = {
   order: string;
   /** PENDING, of another user. */
   other: string;
-  /** PROCESSING-bound no more: its retries are used up, and `letter` is its dead letter. */
+  /** An order whose retries are used up; `letter` is its dead letter. */
   givenUp: string;
   letter: string;
   /** COMPLETED. */
@@ -21,18 +21,18 @@ export type Targets = {
 };
 
 /**
- * One attack: what the login would achieve, how, and the SQLSTATE that refuses it. Without a SQLSTATE the statement
- * is allowed, and must have no effect.
+ * One attack: its aim, its statement, and the SQLSTATE that refuses it. Without a SQLSTATE the statement is allowed,
+ * and must have no effect.
  */
 export type Attack = [goal: string, statement: string | ((on: Targets) => string), code?: string];
 
 const DENIED = '42501';
-/** A view that nobody can write, and what is no table, are refused before rights are looked at. */
+/** Postgres refuses views that cannot be written, and objects that are not tables, before it checks rights. */
 const REFUSALS = new Set([DENIED, '55000', '42809']);
-/** Refused, for whatever reason, or without effect. */
+/** Refused with any SQLSTATE, or without effect. */
 const EITHER = 'either';
 
-/** Registers one test for each attack: it is refused, and nothing in the database has changed. */
+/** Registers one test for each attack: it is refused, and the database has not changed. */
 export function testAttacks(who: string, role: Login, attacks: Attack[]): void {
   for (const [goal, statement, code] of attacks) {
     test.serial(`${who} cannot ${goal}`, async (t) => {
@@ -54,7 +54,7 @@ export function testAttacks(who: string, role: Login, attacks: Attack[]): void {
   }
 }
 
-/** Registers tests that a login writes no table, but those named, and calls no function, but those named. */
+/** Registers tests that a login can write only the named tables, and call only the named functions. */
 export function testNothingElse(
   who: string,
   role: Login,
@@ -97,7 +97,7 @@ export function testNothingElse(
   });
 }
 
-/** What every login tries that wants to be somebody else, or to have something run as somebody else. */
+/** Attacks of every login: to act as another role, or to make another role run its code. */
 export function commonAttacks(role: Login): Attack[] {
   const others = ['oms_owner', 'oms_queue', 'oms_placer', 'oms_door', 'postgres', ...LOGINS];
   const inherited = role === 'oms_dba' ? ['oms_dba_read'] : [];

@@ -15,7 +15,7 @@ export type Found = {
 
 type Rows = Record<string, unknown>[];
 
-/** Runs one statement as the superuser whom no role and no right stops. */
+/** Runs one statement as the superuser, who has every right. */
 export async function asSuperuser(
   { database }: Pick<Context, 'database'>,
   statement: string,
@@ -24,7 +24,7 @@ export async function asSuperuser(
   return withSuperuser(database, async (client) => (await client.query(statement, values)).rows);
 }
 
-/** Changes what no one may change: with every trigger switched off, foreign keys included. */
+/** Makes forbidden changes: switches off every trigger, including foreign keys. */
 export async function tamper(
   { database }: Pick<Context, 'database'>,
   ...statements: [text: string, values?: unknown[]][]
@@ -37,7 +37,7 @@ export async function tamper(
   });
 }
 
-/** What the audit's views say of one order, or of all. */
+/** The violations that the audit finds, of one order or of all. */
 export async function violations(
   service: Pick<Context, 'database'>,
   orderId?: string,
@@ -63,8 +63,8 @@ async function withSuperuser<T>(database: string, work: (client: Client) => Prom
 }
 
 /**
- * Waits until every transaction has ended that there is now on the server, those of other tests included:
- * so long does the audit put off what they might still change.
+ * Waits until every transaction that is open now on the server has ended, including those of other tests. Until then
+ * the audit postpones the rows that they might still change.
  */
 export async function allEnded(service: Pick<Context, 'database'>): Promise<void> {
   const [now] = await asSuperuser(service, 'SELECT pg_current_xact_id()::text AS xid');
@@ -73,7 +73,7 @@ export async function allEnded(service: Pick<Context, 'database'>): Promise<void
   await until('transactions to end that were open', ended, 60_000);
 }
 
-/** An Ed25519 key of a test's own, as openssl would write it. */
+/** An Ed25519 key for one test, in the format of openssl. */
 export function makeKey(folder: string, name = 'audit-key.pem') {
   const { privateKey } = generateKeyPairSync('ed25519');
   const keyFile = join(folder, name);

@@ -26,7 +26,7 @@ type Rule = { title: string; check: (run: Run) => Promise<void> };
 
 /** The server has broken a rule. */
 class Broken extends Error {}
-/** Whether it keeps the rules cannot be told. */
+/** The check could not determine whether the server keeps the rules. */
 class Untold extends Error {}
 
 const PLACE: Target = ['POST', '/orders'];
@@ -162,7 +162,7 @@ const rules: Rule[] = [
   },
 ];
 
-/** Whether a worker or the cancellation is faster is not ours to say, and both change the order. */
+/** The worker or the cancellation may be first, and both change the order. */
 async function cancelIfInTime(user: User, placed: Reply): Promise<void> {
   const { status } = await user.send(cancellationOf(placed));
   expect(status === 200 || status === 409, `a cancellation was answered ${status}`);
@@ -226,7 +226,7 @@ function expectProblem(reply: Reply, status: number): void {
   expect(parse(reply.text).status === status, 'the problem named another status');
 }
 
-/** How many orders there are of this body, which is nobody else's. */
+/** How many orders have this body, which is unique to the caller. */
 async function expectOrders(user: User, body: { product_name: string }, count: number) {
   const { orders } = parse((await user.send(['GET', '/orders?limit=100'])).text);
   if (!Array.isArray(orders)) throw new Broken('GET /orders did not list orders');
@@ -242,7 +242,7 @@ function parse(text: string): Record<string, unknown> {
   }
 }
 
-/** Sends a request, and sends it again when a limit was reached: a request over the limit did nothing. */
+/** Sends a request, and repeats it after a 429: a request over the limit has no effect. */
 async function send(url: string, init: RequestInit): Promise<Reply> {
   for (let waits = 0; ; waits += 1) {
     const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);

@@ -18,7 +18,7 @@ import { signAccessToken } from '../users/access-token.ts';
 import { runBatch } from '../worker.ts';
 import { copyTemplate, onServer, testConfig } from './template.ts';
 
-/** What a test works with: the parts of an API and of a worker. */
+/** The parts of an API and of a worker, for tests. */
 export type TestDeps = ApiDeps & WorkerDeps & Deps<Config>;
 
 /**
@@ -42,7 +42,7 @@ test.after.always(async (t) => {
   await onServer(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
 });
 
-/** Pools that work as oms_worker, for what a worker would do in a test. */
+/** Pools that work as oms_worker, for the worker's part of a test. */
 const workerPools = new WeakMap<PgBoss, DatabasePool>();
 
 /** Opens an API on a free port, in this process. */
@@ -63,7 +63,7 @@ export async function openService(config: Config): Promise<Omit<Context, 'databa
   return { deps, server, origin: `http://127.0.0.1:${portOf(server)}` };
 }
 
-/** How to close what only the API of a service holds. */
+/** For each API, a function that closes the connections that only it holds. */
 const closers = new WeakMap<Server, () => Promise<void>>();
 
 export async function closeService({
@@ -78,7 +78,7 @@ export async function closeService({
   await closers.get(server)?.();
 }
 
-/** The same dependencies, with a pool that may do what a worker may. */
+/** The same dependencies, with a pool that has the rights of a worker. */
 export function asWorker(deps: WorkerDeps): WorkerDeps {
   return { ...deps, pool: workerPools.get(deps.boss) ?? deps.pool };
 }
@@ -90,7 +90,7 @@ export async function withSettings(t: ExecutionContext<Context>, settings: Recor
   return { database, ...service };
 }
 
-/** A second API on the same dependencies but for those named, for one test. */
+/** A second API on the same dependencies, except the given ones, for one test. */
 export async function withDeps(t: ExecutionContext<Context>, replaced: Partial<TestDeps>) {
   const parts = { ...t.context.deps, ...replaced };
   const deps = { ...parts, intake: createIntake(parts) };
@@ -127,10 +127,10 @@ export type Reply = {
   status: number;
   type: string | null;
   headers: Headers;
-  body: any; // eslint-disable-line -- tests look into whatever came
+  body: any; // eslint-disable-line -- tests read members of any reply
 };
 
-/** Sends a request. A body that is a string goes as it is, anything else as JSON. */
+/** Sends a request. A string body is sent unchanged, any other body as JSON. */
 export async function send(
   origin: string,
   method: string,
@@ -149,7 +149,7 @@ export async function send(
   return { status: response.status, type, headers: response.headers, body: parsed };
 }
 
-/** A new user, so that tests in one file can run at the same time without meeting. */
+/** A new user, so that tests in one file can run at the same time without sharing orders. */
 export async function signUp({
   deps,
   origin,
@@ -174,8 +174,8 @@ export async function signUp({
 }
 
 /**
- * Works off everything that is ready in a queue, here and now, through the worker's own `runBatch`:
- * no polling, no sleeping. `early` also takes the jobs whose retry is not due yet.
+ * Processes all ready jobs of a queue at once, through the worker's own `runBatch`: no polling, no sleeping. `early`
+ * also takes the jobs whose retry is not due yet.
  */
 export async function drain(
   deps: WorkerDeps,
@@ -197,7 +197,7 @@ export async function drain(
   }
 }
 
-// What pg-boss does with the outcome `deadletter` is not to be had from outside; this ends the same.
+// pg-boss does not export its handling of the outcome `deadletter`; this has the same result.
 async function useUpRetries(
   { pool }: Pick<Deps, 'pool'>,
   queue: QueueName,
@@ -208,7 +208,7 @@ async function useUpRetries(
   `);
 }
 
-/** Claims jobs as a worker would, and leaves them claimed. */
+/** Claims jobs like a worker, and leaves them claimed. */
 export async function claim(
   deps: WorkerDeps,
   queue: QueueName,

@@ -10,15 +10,15 @@ import { asWorker, type Context } from './context.ts';
 import { jobOf, leaveOneTry } from './orders.ts';
 import { databaseUrl } from './template.ts';
 
-type Row = Record<string, any>; // eslint-disable-line -- tests look into whatever came
+type Row = Record<string, any>; // eslint-disable-line -- tests read columns of any query
 
-/** Somebody in psql. */
+/** A session like that of a person in psql. */
 export type Dba = {
   /** The rows of a statement. */
   rows: (text: string, values?: unknown[]) => Promise<Row[]>;
   /** The one value of the one row of a statement. */
   value: (text: string, values?: unknown[]) => Promise<any>; // eslint-disable-line -- likewise
-  /** The SQLSTATE and the words with which a statement is refused; fails when it is not. */
+  /** The SQLSTATE and the message of a refused statement; fails when it is not refused. */
   refusal: (
     text: string,
     values?: unknown[],
@@ -57,7 +57,7 @@ export async function take({ pool }: Deps, id: string, queue: QueueName = 'proce
   `);
 }
 
-/** Uses up the retries of an order's job; its dead letter's id. Nobody deals with that one yet. */
+/** Uses up the retries of an order's job. Returns the id of its dead letter, which is not claimed yet. */
 export async function giveUp(deps: Deps, id: string, message = 'out of stock'): Promise<string> {
   await leaveOneTry(deps, id);
   await take(deps, id);
@@ -68,7 +68,7 @@ export async function giveUp(deps: Deps, id: string, message = 'out of stock'): 
   `);
 }
 
-/** Takes an order to FAILED, the way it goes when its retries are used up. */
+/** Takes an order to FAILED through used-up retries. */
 export async function failOrder(deps: Deps, id: string, message?: string): Promise<string> {
   const letter = await giveUp(deps, id, message);
   await take(deps, letter, 'fail-order');
@@ -76,7 +76,7 @@ export async function failOrder(deps: Deps, id: string, message?: string): Promi
   return letter;
 }
 
-/** Puts a worker process on pg-boss's register that was last heard of some time ago. Its id. */
+/** Adds a worker with an old heartbeat to pg-boss's registry. Returns its id. */
 export async function registerWorker(
   { pool }: Deps,
   { silentSeconds = 0, pid = 4711, queues = ['process-order'] } = {},
@@ -90,7 +90,7 @@ export async function registerWorker(
   `);
 }
 
-/** Says that a worker has a job in hand at an attempt, as workers do. */
+/** Records that a worker holds a job at an attempt, as workers do. */
 export async function hold({ pool }: Deps, worker: string, job: string, attempt = 1) {
   await pool.query(sql.unsafe`
     INSERT INTO worker_holds (worker_id, lane, queue, job_ids, attempts)

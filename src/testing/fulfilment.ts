@@ -9,7 +9,7 @@ export const FULFILMENT_SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 type Call = { method: string | undefined; headers: IncomingHttpHeaders; body: string };
 type Answer = (response: ServerResponse, call: Call) => unknown;
 
-/** Somebody who fulfils orders: keeps each call, and answers it as the test likes. */
+/** A server for the external step: keeps each call, and answers it as the test decides. */
 export async function openFulfilment(t: ExecutionContext<Context>, answer: Answer) {
   const calls: Call[] = [];
   const server = createServer((request, response) => {
@@ -34,7 +34,7 @@ export function withFulfilment(
   return withSettings(t, { FULFILMENT_URL: url, FULFILMENT_SECRET, ...settings });
 }
 
-/** Answers with a status, and nothing more to say than a word or two. */
+/** Answers with a status and a short text. */
 export function status(
   code: number,
   headers: Record<string, string> = {},

@@ -2,15 +2,15 @@ import { connect, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { listen } from '../http/server.ts';
 
-/** What can be held back: the statement that places orders on its way to the database, or the answer to it. */
+/** The step that can be held back: the statement that places orders, or its answer. */
 type Holdable = 'statement' | 'answer';
 
-/** As part of the statement's text, or of the name under which it is prepared. */
+/** Part of the statement's text, or of the name under which it is prepared. */
 const PLACES_ORDERS = /place[-_]orders/;
 
 /**
- * A way to Postgres on which one step can be held back for ever, so that a test can kill a process exactly
- * before or after its commit, which is part of the statement. Everything else passes as it comes.
+ * A proxy to Postgres that can hold back one step for ever, so that a test can kill a process just before or just after
+ * its commit, which is part of the statement. Everything else passes unchanged.
  */
 export async function holdableDatabase(t: ExecutionContext, databaseUrl: string) {
   const url = new URL(databaseUrl);

@@ -7,7 +7,7 @@ import type { signUp } from './context.ts';
 
 type User = Pick<Awaited<ReturnType<typeof signUp>>, 'token'>;
 
-/** A reply as bytes, with what a client can tell of a replay. */
+/** A reply as bytes, with the header that marks a replay. */
 export type KeyedReply = {
   status: number;
   text: string;
@@ -17,7 +17,7 @@ export type KeyedReply = {
   headers: Headers;
 };
 
-/** Sends a request under a key, or without one; the reply's body is left as it came. */
+/** Sends a request with or without a key. The body of the reply is not parsed. */
 export async function sendKeyed(
   { token }: User,
   origin: string,
@@ -40,7 +40,7 @@ export async function sendKeyed(
   return { status, text: await response.text(), location, type, replayed, headers };
 }
 
-/** A request under a key as the domain takes it. */
+/** A request with a key, as the domain functions take it. */
 export function keyedRequest(user_id: string, key: string, body?: unknown): KeyedRequest {
   const fingerprint = fingerprintOf(body);
   return { user_id, method: 'POST', path: '/orders', key, fingerprint };
@@ -60,7 +60,7 @@ export function keysOf({ pool }: Deps, userId: string): Promise<readonly string[
   `);
 }
 
-/** Makes every key of a user one that expired a moment ago. */
+/** Makes every key of a user expire a moment ago. */
 export async function expireKeys({ pool }: Deps, userId: string): Promise<void> {
   await pool.query(sql.unsafe`
     UPDATE idempotency_keys

@@ -5,14 +5,14 @@ import type { Deps } from '../deps.ts';
 import type { signUp } from './context.ts';
 import { until } from './until.ts';
 
-const PAUSE_MS = 5; // the load is there to meet a fault, not to take the cores from other tests
+const PAUSE_MS = 5; // enough load to meet a fault, without taking the cores from other tests
 
 type User = Awaited<ReturnType<typeof signUp>>;
 
-/** What became of one request: its status, or 0 when the connection broke. */
+/** The result of one request: its status, or 0 when the connection broke. */
 export type Outcome = { status: number; id: string | undefined; sentAt: number; tookMs: number };
 
-/** Places orders without end, several at a time, until stopped. */
+/** Places orders, several at a time, until stopped. */
 export function placeSteadily(t: ExecutionContext, users: User[], lanes = 8) {
   const outcomes: Outcome[] = [];
   const stopping = new AbortController();
@@ -49,7 +49,7 @@ async function placeOne(user: User): Promise<Outcome> {
 
 export const COMPLETED_ONCE = 'PENDING → PROCESSING → COMPLETED';
 
-/** How many of these orders have been through which statuses. An order that is lost is in no row. */
+/** The number of these orders for each sequence of statuses. A lost order is in no row. */
 export async function trailsOf(
   { pool }: Pick<Deps, 'pool'>,
   ids: string[],
@@ -68,7 +68,7 @@ export async function trailsOf(
   return Object.fromEntries(rows.map(({ trail, orders }) => [trail, orders]));
 }
 
-/** Waits until no order in the whole database is open any more. */
+/** Waits until no order in the database is open. */
 export async function whenAllSettled({ pool }: Pick<Deps, 'pool'>): Promise<void> {
   const isOpen = () =>
     pool.exists(sql.unsafe`SELECT FROM orders WHERE status IN ('PENDING', 'PROCESSING')`);

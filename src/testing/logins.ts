@@ -14,14 +14,14 @@ export async function createLogins(): Promise<void> {
   for (const role of LOGINS) await onServer(`ALTER ROLE ${role} LOGIN PASSWORD '${PASSWORD}'`);
 }
 
-/** The URL of a database for one who has a role's password. */
+/** The URL of a database with the password of a role. */
 export function loginUrl(role: Login, database: string): string {
   const url = new URL(databaseUrl(database));
   [url.username, url.password] = [role, PASSWORD];
   return url.href;
 }
 
-/** Logs in with the role's own password: nothing leads back to the superuser, as RESET ROLE would. */
+/** Logs in with the role's own password, so that RESET ROLE does not lead back to the superuser. */
 export async function logIn(
   t: ExecutionContext<Context>,
   role: Login,
@@ -35,8 +35,8 @@ export async function logIn(
 }
 
 /**
- * What an attack must leave as it was: a hash of the rows of each table, and of the definitions, owners and
- * rights of everything in the database.
+ * The state that an attack must not change: a hash of the rows of each table, and of the definitions, owners and rights
+ * of all objects in the database.
  */
 export async function contents(admin: Client): Promise<Record<string, string>> {
   const { rows: tables } = await admin.query<{ name: string }>(`
@@ -56,9 +56,10 @@ export async function contents(admin: Client): Promise<Record<string, string>> {
   return Object.fromEntries(rows.map(({ what, hash }) => [what, hash]));
 }
 
-// What Postgres itself comes with has lower numbers, and takes long to read.
+// Postgres's own objects have lower oids. They are left out, because reading them takes long.
 const CATALOGS = [
-  'SELECT relname, relkind, relowner, relacl, relrowsecurity, reloptions, relhastriggers FROM pg_class WHERE oid >= 16384',
+  `SELECT relname, relkind, relowner, relacl, relrowsecurity, reloptions, relhastriggers
+   FROM pg_class WHERE oid >= 16384`,
   'SELECT attrelid, attname, attacl FROM pg_attribute WHERE attrelid >= 16384',
   'SELECT proname, proowner, proacl, prosrc, proconfig FROM pg_proc WHERE oid >= 16384',
   'SELECT tgrelid, tgname, tgenabled, tgfoid FROM pg_trigger',

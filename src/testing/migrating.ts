@@ -11,7 +11,7 @@ import { copyTemplate, onServer, testConfig } from './template.ts';
 
 type T = ExecutionContext<Context>;
 
-/** A database to migrate, a superuser's connection to it, and what migrate has logged. */
+/** A database to migrate, a superuser's connection to it, and the log lines of migrate. */
 export type Migrating = Awaited<ReturnType<typeof toMigrate>>;
 
 /** A database that nothing has been migrated in, for one test. */
@@ -91,7 +91,7 @@ export async function column(client: Client, query: string): Promise<string[]> {
   return rows.map(([value]) => value);
 }
 
-/** Every object of ours and of the queue, with what changes when it is made anew or altered. */
+/** All objects of ours and of the queue, each with values that change when it is made again or altered. */
 export async function objectsOf(client: Client): Promise<string[]> {
   return column(
     client,

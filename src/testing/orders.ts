@@ -5,7 +5,7 @@ import type { QueueName } from '../../jobs/queues.ts';
 import type { Deps, WorkerDeps } from '../deps.ts';
 import type { IdentifiedOrder } from '../orders/placement.ts';
 
-/** An order as the domain takes it, with its id and its user. */
+/** An order for the domain functions, with its id and its user. */
 export function preparedOrder(user_id: string, product_name = 'Kettle'): IdentifiedOrder {
   return {
     id: randomUUIDv7(),
@@ -18,8 +18,8 @@ export function preparedOrder(user_id: string, product_name = 'Kettle'): Identif
 }
 
 /**
- * The end of a statement that has inserted orders by hand: makes the jobs of those in its `placed`. What place_orders
- * does for everybody else.
+ * The end of a statement that inserts orders by hand: makes the jobs of the orders in its `placed`. place_orders does
+ * this for all other callers.
  */
 export const andTheirJobs = sql.fragment`
   INSERT INTO order_jobs (id, name, data, expire_seconds, retry_limit, dead_letter)
@@ -39,19 +39,19 @@ export async function insertOrders(
   const rows = await pool.any(sql.type(Row)`
     SELECT place_order(${userId}, 'Kettle', 34.90) AS id FROM generate_series(1, ${count})
   `);
-  return rows.map(({ id }) => id).sort(); // several of one millisecond are in no order
+  return rows.map(({ id }) => id).sort(); // ids of the same millisecond are not sorted
 }
 
 const Event = z.object({ to_status: z.string(), actor: z.string(), reason: z.string().nullable() });
 
-/** The trail of an order, straight from the table. */
+/** The trail of an order, read from the table. */
 export function eventsOf({ pool }: Pick<Deps, 'pool'>, id: string) {
   return pool.any(sql.type(Event)`
     SELECT to_status, actor, reason FROM order_events WHERE order_id = ${id} ORDER BY version
   `);
 }
 
-/** The job of an order as pg-boss has it. */
+/** The job of an order, read from pg-boss's table. */
 export async function jobOf(
   { boss }: Pick<WorkerDeps, 'boss'>,
   id: string,
@@ -62,12 +62,12 @@ export async function jobOf(
   return job;
 }
 
-/** Leaves the job of an order no retry: its next try is the last one. */
+/** Leaves the job of an order no retries: its next attempt is the last one. */
 export async function leaveOneTry({ boss }: Pick<WorkerDeps, 'boss'>, id: string): Promise<void> {
   await boss.update('process-order', undefined, { id, retryLimit: 0 });
 }
 
-/** Empties a queue. Not through pg-boss, which would truncate its table: no worker may do that. */
+/** Empties a queue. Not through pg-boss, which truncates the table: no worker has that right. */
 export async function deleteJobs({ pool }: Pick<Deps, 'pool'>, queue: QueueName): Promise<void> {
   await pool.query(sql.unsafe`DELETE FROM pgboss.job WHERE name = ${queue}`);
 }

@@ -1,6 +1,6 @@
 /*
- * The service's own programs as real processes, for tests that stop, freeze and kill them. Whatever a
- * test starts here is killed when it ends, by its pid, and with it all that it has started in turn.
+ * The service's own programs as real processes, for tests that stop, freeze and kill them. At the end of a test, each
+ * process that it started here is killed by its pid, together with all descendants.
  */
 import { fork } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
@@ -74,7 +74,7 @@ export function startProgram(t: ExecutionContext, program: Program, settings: Se
   };
   t.teardown(async () => {
     running.descendants();
-    // Itself first: it would start again what it sees end.
+    // The process itself first: otherwise it restarts children that end.
     if (running.isRunning()) kill(pid);
     await ended;
     for (const one of started) kill(one);
@@ -83,7 +83,7 @@ export function startProgram(t: ExecutionContext, program: Program, settings: Se
   return running;
 }
 
-/** Starts `npm start`'s program, and waits for its welcome. */
+/** Starts the program of `npm start`, and waits for its welcome message. */
 export async function startEverything(t: ExecutionContext, settings: Settings): Promise<Running> {
   const program = startProgram(t, 'start', settings);
   await whenReady(program, () => program.stdout().includes('Ctrl-C stops everything'));
@@ -104,7 +104,7 @@ export async function startApi(
   return { ...api, origin: `http://127.0.0.1:${String(api.logged('api listening')[0]?.port)}` };
 }
 
-/** Starts a worker process, and waits until it works. */
+/** Starts a worker process, and waits until it is ready. */
 export async function startWorker(t: ExecutionContext, settings: Settings): Promise<Running> {
   const worker = startProgram(t, 'worker', {
     ...inRole(settings, 'oms_worker'),
@@ -114,7 +114,7 @@ export async function startWorker(t: ExecutionContext, settings: Settings): Prom
   return worker;
 }
 
-/** A service works with the rights of its role, whoever the test itself logs in as. */
+/** A service works with the rights of its role, independent of the test's own login. */
 function inRole(settings: Settings, role: ServiceRole): Settings {
   const { DATABASE_URL } = settings;
   return DATABASE_URL ? { ...settings, DATABASE_URL: asRole(DATABASE_URL, role) } : settings;
@@ -125,7 +125,7 @@ async function whenReady({ isRunning, stderr }: Running, isReady: () => boolean)
   if (!isReady()) throw new Error(`a program did not start: ${stderr()}`);
 }
 
-/** A Redis of the test's own, to be killed and frozen. */
+/** A Redis for one test, which may kill and freeze it. */
 export async function ownRedis(t: ExecutionContext, port?: number): Promise<EmbeddedRedis> {
   const redis = await startRedis(requireRedis(), temporaryFolder(t), port);
   t.teardown(async () => {
@@ -135,14 +135,14 @@ export async function ownRedis(t: ExecutionContext, port?: number): Promise<Embe
   return redis;
 }
 
-/** A folder that is gone after the test. */
+/** A folder that is removed after the test. */
 export function temporaryFolder(t: ExecutionContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'oms-test-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** Whether a process exists and is more than an entry that nobody has collected. */
+/** Whether a process exists and is not a zombie. */
 export function isAlive(pid: number): boolean {
   return parentAndState(pid)?.state.match(/[^ZX]/) != null;
 }
@@ -162,7 +162,7 @@ export function environmentOf(pid: number): Record<string, string> {
   return Object.fromEntries(variables.map((variable) => variable.split(/=(.*)/s)));
 }
 
-/** The commands of processes that work in a folder, or were told of it. Redis hides its arguments. */
+/** The commands of processes that run in a folder, or have it in their arguments. Redis hides its arguments. */
 export function commandsIn(folder: string): string[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   const commands = pids.map((name) => [commandOf(Number(name)), workingFolderOf(name)]);

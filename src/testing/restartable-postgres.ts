@@ -4,13 +4,13 @@ import type { DataDir } from '../embedded/data-dir.ts';
 import { ensureDatabase, startPostgresIn } from '../embedded/postgres.ts';
 import { freePort } from '../embedded/server-process.ts';
 
-/** A Postgres that can be made to go away, and comes back at the same address. */
+/** A Postgres that a test can restart at the same address. */
 export type RestartablePostgres = {
-  /** Of the superuser. */
+  /** The URL of the superuser. */
   url: string;
-  /** Fast: connections are cut, and everything is written. Immediate: it has to recover from its log. */
+  /** Fast: cuts connections and writes everything. Immediate: the next start recovers from the WAL. */
   restart: (how: 'fast' | 'immediate', downMs?: number) => Promise<void>;
-  /** Does something while nobody restarts it. */
+  /** Runs a function while no restart is in progress. */
   whileUp: <T>(act: () => Promise<T>) => Promise<T>;
   stop: () => Promise<void>;
 };
@@ -29,7 +29,7 @@ export async function startRestartablePostgres(
 
   function whileUp<T>(act: () => Promise<T>): Promise<T> {
     const acted = queue.then(act);
-    queue = acted.catch(() => undefined); // whoever asked is told
+    queue = acted.catch(() => undefined); // the caller gets the rejection
     return acted;
   }
   const restart = (how: 'fast' | 'immediate', downMs = 0) =>

@@ -56,7 +56,7 @@ await exitOnFailure(async () => {
   }
 });
 
-/** Runs ava and counts; prints what failed in full, and of what passed one line. */
+/** Runs ava and counts the tests. Prints failures in full, and one line for each passed test. */
 async function runTests([program = '', ...args]: string[]): Promise<Tally> {
   const tally = { passed: 0, failed: 0 };
   let planned = 0;
@@ -69,7 +69,7 @@ async function runTests([program = '', ...args]: string[]): Promise<Tally> {
     if (!/^(TAP version|# |1\.\.\d|---|\.\.\.$)/.test(line)) process.stdout.write(`${line}\n`);
   }
   const code = await exited;
-  // A crash outside any test is a failure too, and so is each test that it kept from reporting.
+  // A crash outside any test is a failure too, and so is each test that did not report because of it.
   tally.failed += Math.max(planned - tally.passed - tally.failed, 0);
   if (code !== 0 && tally.failed === 0) tally.failed = 1;
   return tally;

@@ -6,13 +6,13 @@ import { takeDataDir } from '../embedded/data-dir.ts';
 import { startPostgresIn } from '../embedded/postgres.ts';
 import { findRedis, startRedis } from '../embedded/redis.ts';
 
-/** The servers that a test run needs, and how to be rid of them again. */
+/** The servers that a test run needs, and a function that stops them. */
 export type TestServers = { databaseUrl: string; redisUrl: string; stop: () => Promise<void> };
 
-// A test run does not outlive a power cut, so nothing waits for the disk.
+// A test run need not survive a power cut, so nothing waits for the disk.
 export const FAST_AND_FORGETFUL = ['fsync=off', 'full_page_writes=off', 'max_connections=300'];
 
-/** Takes the servers named in TEST_DATABASE_URL and TEST_REDIS_URL, and starts those not named. */
+/** Uses the servers named in TEST_DATABASE_URL and TEST_REDIS_URL, and starts those that are not named. */
 export async function openTestServers(): Promise<TestServers> {
   const dir = mkdtempSync(join(tmpdir(), 'oms-test-'));
   const stops: (() => Promise<void>)[] = [];
@@ -39,7 +39,7 @@ async function ownRedis(dir: string, stops: (() => Promise<void>)[]): Promise<st
   return redis.url;
 }
 
-/** The Redis program; installed when this is Debian and we are root. Else one line says what to do. */
+/** The path of Redis. Installs it as root on Debian; elsewhere throws one line that says what to do. */
 export function requireRedis(): string {
   const found = findRedis();
   if (found) return found;

@@ -1,7 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import { Redis } from 'ioredis';
 
-/** What has been published on some channels since, as pairs of channel and text, oldest first. */
+/** The messages on some channels since the call, as pairs of channel and text, oldest first. */
 export async function subscribe(t: ExecutionContext, url: string, ...channels: string[]) {
   const messages: [channel: string, text: string][] = [];
   const redis = new Redis(url);

@@ -1,8 +1,8 @@
 const POLL_MS = 10;
 
 /**
- * Waits for something that happens elsewhere: in another process, or at the far end of a socket. It gives up
- * late, since a test says whether a thing happens, and how fast a busy machine is it does not know.
+ * Waits for an event in another process or at the other end of a socket. The timeout is long, because a test checks
+ * whether the event happens, not how fast a busy machine is.
  */
 export async function until<T>(
   what: string,

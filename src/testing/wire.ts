@@ -2,20 +2,20 @@ import { connect, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { listen } from '../http/server.ts';
 
-/** What went over a connection: round trips, and statements that were parsed and bound. */
+/** The traffic of a connection: round trips, and statements that were parsed and bound. */
 export type Traffic = { trips: number; parses: number; binds: number };
 
-/** A way to Postgres on which messages are counted. */
+/** A proxy to Postgres that counts messages. */
 export type Wire = {
   url: string;
-  /** What goes to the database until a step is done, over all connections. */
+  /** The messages to the database during a step, over all connections. */
   during: (step: () => Promise<unknown>) => Promise<Traffic>;
 };
 
-/** Frontend messages: Query and Sync are what the client waits for an answer to. */
+/** Frontend messages. The client waits for the answer to Query and to Sync. */
 const COUNTED: Record<string, keyof Traffic> = { Q: 'trips', S: 'trips', P: 'parses', B: 'binds' };
 
-/** Opens a way to Postgres on which messages are counted, until the test ends. */
+/** Opens a proxy to Postgres that counts messages, until the test ends. */
 export async function openWire(t: ExecutionContext, databaseUrl: string): Promise<Wire> {
   const url = new URL(databaseUrl);
   const { hostname, port } = url;
@@ -57,7 +57,7 @@ export async function openWire(t: ExecutionContext, databaseUrl: string): Promis
 }
 
 /**
- * Counts the messages of one connection. The first has a length and no type; from then on each has a type of one
+ * Counts the messages of one connection. The first message has a length and no type. Each later one has a type of one
  * byte, and a length that includes itself.
  */
 function createCounter(total: Traffic): (chunk: Buffer) => void {

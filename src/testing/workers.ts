@@ -6,7 +6,7 @@ import { startWorkers } from '../worker.ts';
 import { lookUp, type Context } from './context.ts';
 import { until } from './until.ts';
 
-/** A worker in this process that runs as it does in production, until the test ends. Its parts. */
+/** Runs a worker in this process as in production, until the test ends. Returns its parts. */
 export async function startWorker(
   t: ExecutionContext<Context>,
   { deps: { config } }: Pick<Context, 'deps'>,

@@ -14,7 +14,7 @@ const COOKIE = 'refresh_token';
 
 type Ctx = ParameterizedContext<AppState>;
 
-/** Accounts and sessions. Limits count by address here, since nobody is logged in yet. */
+/** Accounts and sessions. Limits count by address here, because these requests have no user yet. */
 export function userRoutes(deps: ApiDeps) {
   const { config } = deps;
   const router = new Router<AppState>({ prefix: '/auth' });

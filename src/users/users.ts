@@ -4,7 +4,7 @@ import type { ApiDeps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
 import { User, type NewUser } from './schema.ts';
 
-/** Creates an account. Two with the same address, in whatever case, end as `email-taken`. */
+/** Creates an account. Throws `email-taken` for a known address, compared without case. */
 export async function register({ pool, passwords }: ApiDeps, input: NewUser): Promise<User> {
   const user = { id: randomUUIDv7(), name: input.name, email: input.email };
   const passwordHash = await passwords.hash(input.password);

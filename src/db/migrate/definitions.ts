@@ -5,7 +5,7 @@ import { checksum, forgetDropped, readRecords, writeRecords, type Records } from
 import type { Statement } from './statements.ts';
 
 const VIEW = /^CREATE\s+OR\s+REPLACE\s+(?:RECURSIVE\s+)?VIEW\s+([\w.]+)/i;
-/** The server says which function is in the way; the command is the same in every language. */
+/** The server's hint names the function to drop. This command in it is not translated. */
 const DROP_FIRST = /DROP (?:FUNCTION|PROCEDURE) (.+?\))/;
 const CHANGED_VIEW = new Set(['42P16', '42804']);
 const CHANGED_FUNCTION = '42P13';
@@ -15,25 +15,24 @@ const CALLED = /(\w+)\(/;
 const LOCK_ERRORS = new Set(['55P03', '40P01']);
 
 /**
- * Runs the definitions of views and functions, which replaces them in place: what depends on them stays.
- * A view that is as its statement made it is left alone. One whose columns change, or a function whose
- * result changes, cannot be replaced: it is dropped first, with those of ours that depend on it, and
- * made again. When something of others depends on it, throws a ReadableError that names both. Returns
- * what is ours and was not among the definitions.
+ * Runs the definitions of views and functions. They are replaced in place, so that dependent objects stay. Skips views
+ * that are unchanged since their statement made them. A view whose columns change, or a function whose result changes,
+ * cannot be replaced: it is dropped first, with our objects that depend on it, and all are made again. When a foreign
+ * object depends on it, throws a ReadableError that names both. Returns our objects that no definition makes.
  */
 export async function replaceDefinitions(client: Client, statements: Statement[]): Promise<Ours[]> {
   const stale = await replaceAll(client, statements, await unchangedViews(client, statements));
   if (!(await hasDependents(client, stale))) return stale;
-  // A view that was left alone still calls a function that its own text would no longer find.
+  // A skipped view still calls a function that its own text would no longer find: run all definitions.
   return replaceAll(client, statements, new Set());
 }
 
-/** Drops what `replaceDefinitions` has returned, unless something depends on it. */
+/** Drops the objects that `replaceDefinitions` returned. Throws when a foreign object depends on one. */
 export async function dropStale(client: Client, stale: Ours[]): Promise<void> {
   const isStale = ({ oid }: Ours) => stale.some((object) => object.oid === oid);
   for (const object of stale) {
     const present = (await listOurs(client)).some(({ oid }) => oid === object.oid);
-    if (!present) continue; // gone along with one before
+    if (!present) continue; // dropped together with an earlier one
     await dropObject(client, object, 'which this version no longer has', isStale);
   }
   if (stale.length > 0) await forgetDropped(client);
@@ -62,8 +61,8 @@ async function replaceAll(client: Client, statements: Statement[], unchanged: Se
 type Failure = { statement: Statement; error: DatabaseError };
 
 /**
- * Runs statements in one round trip, as tables that migrations have altered stay locked meanwhile. When
- * one fails, runs them one by one to find out which.
+ * Runs statements in one round trip, because tables that migrations have altered stay locked until the end. When one
+ * fails, runs them one by one to find it.
  */
 async function runAll(client: Client, statements: Statement[]): Promise<Failure | undefined> {
   try {
@@ -84,7 +83,7 @@ async function runAll(client: Client, statements: Statement[]): Promise<Failure 
   return undefined;
 }
 
-/** Drops what kept a statement from being carried out; throws what is another failure. */
+/** Drops the object that made a statement fail. Throws the failure when it has another cause. */
 async function dropInTheWay(client: Client, { statement, error }: Failure): Promise<void> {
   const view = viewOf(statement);
   const because = view ? 'whose columns change' : 'whose result or parameters change';
@@ -97,7 +96,7 @@ async function dropInTheWay(client: Client, { statement, error }: Failure): Prom
 async function inTheWay(client: Client, view: string | undefined, error: DatabaseError) {
   const { code = '', hint = '', message } = error;
   if (code === AMBIGUOUS_CALL) {
-    // Until the end there is a function with the old parameters as well.
+    // The function with the old parameters still exists until stale objects are dropped.
     const name = CALLED.exec(message)?.[1] ?? '';
     return (await listOurs(client)).find((ours) => CALLED.exec(ours.name)?.[1] === name);
   }
@@ -106,13 +105,13 @@ async function inTheWay(client: Client, view: string | undefined, error: Databas
   return replaceable && name ? findObject(client, name) : undefined;
 }
 
-/** The same failure; the message begins with the file. */
+/** Adds the file to the beginning of the message. */
 function inFile(statement: Statement, error: DatabaseError): Error {
   error.message = `sql/${statement.file}: ${error.message}`;
   return error;
 }
 
-/** Replacing an object writes a new version of its row, even when nothing about it changes. */
+/** The objects that no statement replaced: replacing writes a new version of the row, even without a change. */
 function untouched(before: Ours[], after: Ours[], unchanged: Set<string>): Ours[] {
   const versions = new Map(before.map(({ oid, version }) => [oid, version]));
   return after.filter(
@@ -125,7 +124,7 @@ function viewOf({ code }: Statement): string | undefined {
   return name === undefined || name.includes('.') ? name : `public.${name}`;
 }
 
-/** The views that are as their statements made them. */
+/** The views that are unchanged since their statements made them. */
 async function unchangedViews(client: Client, statements: Statement[]): Promise<Set<string>> {
   const recorded = await readRecords(client, 'view');
   const current = await currentViews(client, statements);

@@ -5,14 +5,14 @@ const LOOK_EVERY_MS = 150;
 const CONNECT_TIMEOUT_MS = 5000;
 
 /**
- * A lock that migrate waits for, and the sessions that hold it, each as a person can read it: with the
- * beginning of its query, but without a password that is in it.
+ * A lock that migrate waits for, and readable descriptions of the sessions that hold it. Each has the beginning of the
+ * session's query, without any password in it.
  */
 export type Wait = { lock: string; holders: string[] };
 
-/** Looks, over a connection of its own, at which lock a session waits for and who holds it. */
+/** Watches, over its own connection, which lock a session waits for and which sessions hold it. */
 export type LockWatch = {
-  /** What the session was last seen waiting for; forgets it. */
+  /** Returns the last wait that was seen, once. */
   lastWait: () => Wait | undefined;
   stop: () => Promise<void>;
 };

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { ReadableError } from '../../process.ts';
 
-/** Every role of sql/roles.sql. Rights of others on our views are not ours to drop. */
+/** Every role of sql/roles.sql. migrate never drops rights of other roles on our views. */
 export const OUR_ROLES = [
   'oms_owner',
   'oms_queue',
@@ -14,10 +14,10 @@ export const OUR_ROLES = [
   'oms_dba',
   'oms_auditor',
 ];
-/** Those of them that own views and functions. */
+/** The roles of these that own views and functions. */
 export const OWNERS = ['oms_owner', 'oms_placer', 'oms_accounts', 'oms_door', 'oms_queue'];
 
-/** A view or function of ours: what a person calls it, and which version of its row is in the catalogue. */
+/** A view or function of ours: its readable name, and the version of its row in the catalogue. */
 export type Ours = { kind: string; name: string; oid: number; version: string };
 
 const OURS = `
@@ -38,7 +38,7 @@ const OURS = `
   )
 `;
 
-/** The views and functions of ours that are there. */
+/** All views and functions of ours in the database. */
 export async function listOurs(client: Client): Promise<Ours[]> {
   const { rows } = await client.query<Ours>(`${OURS} ORDER BY id.identity`);
   return rows;
@@ -74,8 +74,8 @@ export async function findObject(client: Client, name: string): Promise<Ours | u
 }
 
 /**
- * Drops an object, and before it those of ours that depend on it and that `mayDrop` agrees to. Never
- * cascades: when anything else depends on it, throws a ReadableError that names it.
+ * Drops an object, and before it our dependent objects that `mayDrop` accepts. Never cascades: when another object
+ * depends on it, throws a ReadableError that names that object.
  */
 export async function dropObject(
   client: Client,
@@ -96,7 +96,7 @@ export async function dropObject(
   }
 }
 
-/** Whether anything else than these objects depends on one of them. */
+/** Whether an object outside this list depends on one in it. */
 export async function hasDependents(client: Client, objects: Ours[]): Promise<boolean> {
   for (const object of objects) {
     const dependents = await dependentsOf(client, object);
@@ -106,8 +106,8 @@ export async function hasDependents(client: Client, objects: Ours[]): Promise<bo
 }
 
 /**
- * Throws a ReadableError when a role of others has rights on something that is about to be dropped: on
- * the object, or on what of ours depends on it. That everybody may call a function is not such a right.
+ * Throws a ReadableError when a foreign role has rights on an object that is about to be dropped: this object, or one
+ * of ours that depends on it. EXECUTE for PUBLIC, the default of functions, does not count.
  */
 export async function refuseForeignRights(client: Client, object: Ours, because: string) {
   const all = [...(await dependentsOf(client, object)).filter(({ ours }) => ours), object];
@@ -141,7 +141,7 @@ export async function refuseForeignRights(client: Client, object: Ours, because:
 
 type Dependent = Ours & { ours: boolean };
 
-/** What depends on an object, directly or not: the last of a chain comes first. */
+/** The objects that depend on an object, directly or indirectly. The most distant ones come first. */
 async function dependentsOf(client: Client, { oid, kind }: Ours): Promise<Dependent[]> {
   const { rows } = await client.query<Dependent>(
     `WITH RECURSIVE chain (classid, oid, depth) AS (
@@ -150,7 +150,7 @@ async function dependentsOf(client: Client, { oid, kind }: Ours): Promise<Depend
        SELECT d.classid, d.oid, c.depth + 1
        FROM chain AS c
        CROSS JOIN LATERAL (
-         -- A rule stands for its view.
+         -- A dependency of a rule counts for its view.
          SELECT CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass END AS classid,
            coalesce(r.ev_class, d.objid) AS oid
          FROM pg_depend AS d

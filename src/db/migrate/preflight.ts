@@ -3,12 +3,12 @@ import { ReadableError } from '../../process.ts';
 
 const OLDEST_SERVER = 15;
 
-/** What a migrate wants to know of the server before it touches anything. */
+/** The facts about the server that migrate checks before it changes anything. */
 export type ServerFacts = {
   version: number;
   encoding: string;
   standby: boolean;
-  /** The process that the connection was opened to, as the server said at startup. */
+  /** The server process of the connection, as the server reported at startup. */
   connectedTo: number | null;
   /** The processes that answered two statements one after the other. */
   answeredBy: [number, number];
@@ -21,7 +21,7 @@ export async function checkServer(client: Client): Promise<void> {
   if (reason !== undefined) throw new ReadableError(reason);
 }
 
-/** Why a migrate is refused, or undefined when nothing is in its way. */
+/** Why migrate refuses this server, or undefined when it does not. */
 export function reasonToRefuse(facts: ServerFacts): string | undefined {
   const [first, second] = facts.answeredBy;
   if (facts.version < OLDEST_SERVER) {
@@ -67,7 +67,7 @@ async function askServer(client: Client): Promise<ServerFacts> {
   return { ...facts, connectedTo, answeredBy: [pid, again.pid] };
 }
 
-/** In a transaction of its own, and without functions that others may have put into schema public. */
+/** Runs a query in its own transaction, with a search_path that excludes functions of others in schema public. */
 async function askAlone<R extends object>(client: Client, query: string): Promise<R> {
   await client.query('BEGIN READ ONLY; SET LOCAL search_path = pg_catalog, pg_temp');
   const { rows } = await client.query<R>(query);

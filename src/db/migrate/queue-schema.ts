@@ -7,7 +7,7 @@ import { dropObject, readersOfQueue, refuseForeignRights } from './ours.ts';
 const SCHEMA = 'pgboss';
 const PARTITION = /^(job_common|j[0-9a-f]{56})$/;
 
-// How pg-boss wraps what it runs as one: plans.transaction(), with the lock of plans.locked().
+// The frame that pg-boss puts around a transaction: plans.transaction(), with the lock of plans.locked().
 const ENVELOPE = new RegExp(
   [
     String.raw`^\s*BEGIN;`,
@@ -17,15 +17,15 @@ const ENVELOPE = new RegExp(
     String.raw`COMMIT;(?<after>[\s\S]*)$`,
   ].join(String.raw`\s*`),
 );
-/** Something that depends on it keeps an object from being dropped or altered. */
+/** SQLSTATEs of a DROP or ALTER that fails because another object depends on the target. */
 const USED = new Set(['2BP01', '0A000']);
 const TRANSACTION_CONTROL =
   /\b(BEGIN|COMMIT|ROLLBACK|ABORT)\s*;|\bSTART\s+TRANSACTION\b|\bpg_advisory|\bSET\s+(LOCAL\s+)?ROLE\b/i;
 
 /**
- * Text of pg-boss as it can run inside a transaction of ours: without its BEGIN, time limits, advisory
- * lock and COMMIT. Index builds that would follow the COMMIT come along, without CONCURRENTLY. Throws
- * when anything that ends a transaction is left, so that an upgrade that does otherwise is noticed.
+ * Rewrites SQL of pg-boss so that it runs inside our transaction: without its BEGIN, time limits, advisory lock and
+ * COMMIT. Keeps index builds that follow the COMMIT, without CONCURRENTLY. Throws when the rest still contains
+ * transaction control, so that a pg-boss upgrade with other SQL is noticed.
  */
 export function withoutTransaction(text: string): string {
   const { body, after = '' } = ENVELOPE.exec(text)?.groups ?? {};
@@ -37,8 +37,8 @@ export function withoutTransaction(text: string): string {
 }
 
 /**
- * Creates pg-boss's schema or upgrades it, inside the caller's transaction and as the current role. What
- * is in the table pgboss.bam is not executed: index builds come from pg-boss's own text.
+ * Creates pg-boss's schema or upgrades it, inside the caller's transaction and as the current role. Does not execute
+ * the contents of table pgboss.bam: index builds come from pg-boss's own SQL.
  */
 export async function upgradeQueueSchema(client: Client): Promise<void> {
   const construction = getConstructionPlans(SCHEMA);
@@ -61,9 +61,8 @@ export async function upgradeQueueSchema(client: Client): Promise<void> {
 }
 
 /**
- * Runs a change of the queue's tables. When it meets our views and functions that use them, those are
- * dropped first; the definitions make them again. When something of others uses those in turn, throws a
- * ReadableError that names it.
+ * Runs a change of the queue's tables. When our views and functions that use them prevent it, drops those first; the
+ * definitions make them again. When a foreign object depends on one of those, throws a ReadableError that names it.
  */
 export async function alterQueue(client: Client, text: string): Promise<void> {
   await client.query('SAVEPOINT queue');
@@ -99,7 +98,7 @@ async function installedVersion(client: Client): Promise<number | undefined> {
   return Number(version.rows[0]?.version);
 }
 
-/** Tables of single queues. Their names become part of statements, so each has to look like one. */
+/** The tables of single queues. Their names become part of statements, so their format is checked. */
 async function partitionsOf(client: Client) {
   const { rows } = await client.query<{ tableName: string; policy: string }>(
     'SELECT table_name AS "tableName", policy FROM pgboss.queue WHERE partition ORDER BY name',

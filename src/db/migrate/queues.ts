@@ -4,18 +4,17 @@ import type { Client } from 'pg';
 import { queues, schedules } from '../../../jobs/queues.ts';
 import { withoutTransaction } from './queue-schema.ts';
 
-/** pg-boss's own queue, through which scheduled jobs come. Its workers may not create queues. */
+/** pg-boss's own queue, through which it sends scheduled jobs. Made here, because workers may not create queues. */
 const SCHEDULER_QUEUE = '__pgboss__send-it';
 
 /**
- * Brings queues and schedules to what jobs/queues.ts says, inside the caller's transaction. Writes only
- * what differs.
+ * Updates queues and schedules to match jobs/queues.ts, inside the caller's transaction. Writes only differences.
  */
 export async function updateQueues(
   client: Client,
   { heartbeatSeconds }: { heartbeatSeconds: number },
 ): Promise<void> {
-  // Never started: it only lends us its statements.
+  // Never started: only its statements are used.
   const boss = new PgBoss({ db: lend(client), migrate: false, supervise: false, schedule: false });
   const wanted = Object.entries(queues);
   const names = [SCHEDULER_QUEUE, ...wanted.map(([name]) => name)];

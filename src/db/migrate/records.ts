@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import type { Client } from 'pg';
 
 /**
- * What migrate remembers of the views and triggers that it made, in the table definitions: replacing
- * either locks out others until the transaction ends, so one that is as it should be is left alone.
+ * Checksums of the views and triggers that migrate made, in the table definitions. Replacing either locks out other
+ * sessions until the transaction ends, so unchanged ones are skipped.
  */
 export type Records = Map<string, string>;
 
-/** Reads the records of one kind: `view` or `trigger`. Their keys are without the kind. */
+/** Reads the records of one kind: `view` or `trigger`. The keys do not contain the kind. */
 export async function readRecords(client: Client, kind: string): Promise<Records> {
   const { rows } = await client.query<{ name: string; sha256: string }>(
     `SELECT substr(name, length($1) + 2) AS name, sha256 FROM public.definitions
@@ -17,7 +17,7 @@ export async function readRecords(client: Client, kind: string): Promise<Records
   return new Map(rows.map(({ name, sha256 }) => [name, sha256]));
 }
 
-/** Brings the records of one kind to what is given, and writes only what differs. */
+/** Replaces the records of one kind. Writes only differences. */
 export async function writeRecords(client: Client, kind: string, wanted: Records): Promise<void> {
   const present = await readRecords(client, kind);
   for (const [name, sha256] of wanted) {
@@ -34,7 +34,7 @@ export async function writeRecords(client: Client, kind: string, wanted: Records
   }
 }
 
-/** Removes the records of views that are gone. */
+/** Removes the records of views that no longer exist. */
 export async function forgetDropped(client: Client): Promise<void> {
   await client.query(`
     DELETE FROM public.definitions
@@ -43,8 +43,8 @@ export async function forgetDropped(client: Client): Promise<void> {
 }
 
 /**
- * Over the statements that make an object and over what Postgres says that it is, so that one which was
- * changed by hand does not count as unchanged.
+ * A checksum of the statements that make an object and of its definition in Postgres. An object that was changed by
+ * hand therefore does not count as unchanged.
  */
 export function checksum(statements: string[], definition: string): string {
   return createHash('sha256')

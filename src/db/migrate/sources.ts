@@ -1,10 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { definitions } from '../definitions.ts';
 
-/** Where the SQL is that a migrate runs: a folder like sql/, and the order of its definitions. */
+/** The SQL that migrate runs: a folder like sql/, and the order of its definitions. */
 export type Sources = { dir: URL; definitions: readonly string[] };
 
-/** What this version of the service comes with. */
+/** The SQL of this version of the service. */
 export const OWN_SOURCES: Sources = { dir: new URL('../../../sql/', import.meta.url), definitions };
 
 /** Reads a file of the folder. */

@@ -1,7 +1,7 @@
 /** One statement of an SQL file, with the comment above it. */
 export type Statement = { file: string; text: string; code: string };
 
-// Comments, quoted text and bodies are skipped, so that only a `;` between statements counts.
+// Skips comments, quoted text and bodies, so that only a `;` between statements counts.
 const TOKENS = new RegExp(
   [
     String.raw`--[^\n]*`,
@@ -18,8 +18,8 @@ const TOKENS = new RegExp(
 const LEADING_COMMENTS = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)+/;
 
 /**
- * Splits an SQL file into its statements. The `END` of a `BEGIN ATOMIC` body has to begin its line.
- * What follows the last `;` is a statement too, unless it is only comments.
+ * Splits an SQL file into its statements. The `END` of a `BEGIN ATOMIC` body must begin its line. The text after the
+ * last `;` is a statement too, unless it contains only comments.
  */
 export function splitStatements(file: string, sql: string): Statement[] {
   const ends = [...sql.matchAll(TOKENS)].filter(([token]) => token === ';');

@@ -6,7 +6,7 @@ const TRIGGER =
   /^CREATE\s+(?:OR\s+REPLACE\s+)?(?<constraint>CONSTRAINT\s+)?TRIGGER\s+(?<name>\w+)\s[\s\S]*?\sON\s+(?<table>[\w.]+)/i;
 const COMMENT = /^COMMENT\s+ON\s+TRIGGER\s+(?<name>\w+)\s+ON\s+(?<table>[\w.]+)/i;
 
-/** A trigger as the files want it: the statement that makes it, and its comment if it has one. */
+/** A trigger of the files: the statement that makes it, and its comment if it has one. */
 type Wanted = {
   key: string;
   name: string;
@@ -14,7 +14,7 @@ type Wanted = {
   constraint: boolean;
   statements: string[];
 };
-/** A trigger as it is; `definition` is what Postgres makes of it. */
+/** A trigger in the database; `definition` is the text that Postgres shows for it. */
 type Live = { key: string; enabled: boolean; constraint: boolean; definition: string };
 
 /** Whether a statement makes a trigger, or comments on one. */
@@ -23,9 +23,9 @@ export function isTrigger({ code }: Statement): boolean {
 }
 
 /**
- * Makes the triggers that are missing, disabled, or other than their statement says, and drops those of
- * ours that no statement makes. Leaves the others alone, because every statement about a trigger locks
- * its table until the transaction ends.
+ * Makes the triggers that are missing, disabled, or different from their statement, and drops our triggers that no
+ * statement makes. Skips all others, because every statement about a trigger locks its table until the transaction
+ * ends.
  */
 export async function updateTriggers(client: Client, statements: Statement[]): Promise<void> {
   const wanted = wantedTriggers(statements);

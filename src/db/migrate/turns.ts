@@ -21,9 +21,9 @@ const BEGIN = `
   SET LOCAL search_path = pg_catalog, pg_temp;
 `;
 /**
- * How long a statement waits for a lock. Who may (sql/database.sql grants it) looks for deadlocks early,
- * and gives up before others look after their second: so in a deadlock with a request it is migrate that
- * gives way. An autovacuum in the way is cancelled by the same look, which the others have to wait for.
+ * How long a statement waits for a lock. With the right to set it (sql/database.sql grants it), migrate checks for
+ * deadlocks after 300 ms and gives up after 900 ms, before other sessions check after 1 s. So in a deadlock with a
+ * request, migrate is the one that gives up. The same check cancels an autovacuum that holds the lock.
  */
 const LIMIT_LOCKS = `
   SELECT CASE WHEN may THEN set_config('deadlock_timeout', '300ms', true) END,
@@ -64,10 +64,10 @@ export async function inTurn(
   }
 }
 
-/** How turns are taken: on which database, where waits are logged, and for how long. */
+/** The database to migrate, where waits are logged, and how long to try. */
 export type TurnOptions = { databaseUrl: string; log: Logger; patienceMs?: number };
 
-/** Undefined when the work is committed, or an error after which it is worth another attempt. */
+/** Resolves with undefined when the work is committed, or with an error after which another attempt can succeed. */
 async function attempt(client: Client, work: () => Promise<void>, mayRace: boolean) {
   const first = !(await hasBooks(client));
   try {
@@ -85,8 +85,8 @@ async function attempt(client: Client, work: () => Promise<void>, mayRace: boole
 }
 
 /**
- * Waits until no other migrate runs. Only the owner of this table can take a lock on it that is in the
- * way: no other login can hold this one against us, as it could an advisory lock.
+ * Waits until no other migrate runs. Only the owner of this table can take a conflicting lock on it. Any login could
+ * hold an advisory lock, and so block migrate.
  */
 async function takeTurn(client: Client): Promise<void> {
   try {
@@ -104,7 +104,7 @@ function isLockError(error: unknown): boolean {
   return error.code === 'XX000' && error.message.startsWith('tuple concurrently');
 }
 
-/** Two migrates of an empty database have made the same object. */
+/** Whether two migrates of an empty database have made the same object. */
 function isRace(error: unknown): boolean {
   return ['42P06', '42P07', '42710', '42723'].includes(sqlStateOf(error) ?? '');
 }
