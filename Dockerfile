@@ -17,7 +17,7 @@ COPY sql sql
 COPY jobs jobs
 COPY src src
 ENV HOST=0.0.0.0 \
-    NODE_OPTIONS="--max-old-space-size=384 --max-semi-space-size=16"
+    NODE_OPTIONS="--max-old-space-size=384 --max-semi-space-size=32"
 USER node
 EXPOSE 8000
 CMD ["node", "src/api.ts"]

@@ -13,7 +13,7 @@ const FROM_BATCH = `    FROM pgboss.queue AS q, jsonb_to_recordset(batch) AS o(i
     WHERE q.name = 'process-order';
 `;
 
-/** Jobs only for calls without a lock timeout, and the API makes such a call after the one that has placed the orders. */
+/** Makes jobs only in calls without a lock timeout, and has the API send such a call after its own. */
 const jobsLater: Edit[] = [
   inFunction(
     'place_orders',
@@ -21,12 +21,7 @@ const jobsLater: Edit[] = [
     INSERT_JOBS,
     `  IF lock_timeout_ms IS NULL THEN\n${INSERT_JOBS}`,
   ),
-  inFunction(
-    'place_orders',
-    'place_orders',
-    FROM_BATCH,
-    `${FROM_BATCH}    RETURN;\n  END IF;\n`,
-  ),
+  inFunction('place_orders', 'place_orders', FROM_BATCH, `${FROM_BATCH}    RETURN;\n  END IF;\n`),
   {
     file: PLACEMENT,
     from: `  crashPoint('after-commit');\n`,

@@ -99,7 +99,15 @@ export function testNothingElse(
 
 /** Attacks of every login: to act as another role, or to make another role run its code. */
 export function commonAttacks(role: Login): Attack[] {
-  const others = ['oms_owner', 'oms_queue', 'oms_placer', 'oms_accounts', 'oms_door', 'postgres', ...LOGINS];
+  const others = [
+    'oms_owner',
+    'oms_queue',
+    'oms_placer',
+    'oms_accounts',
+    'oms_door',
+    'postgres',
+    ...LOGINS,
+  ];
   const inherited = role === 'oms_dba' ? ['oms_dba_read'] : [];
   const schemas = ['public', 'pgboss', 'ops', 'audit', 'pg_catalog'];
   return [
