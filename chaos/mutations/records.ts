@@ -73,8 +73,10 @@ export const recorded: Mutation[] = [
       inFunction(
         'orders_guard_insert',
         'orders_guard',
-        `NEW.changed_by := 'role:' || session_user;`,
-        '',
+        `  NEW.changed_by := 'role:' || session_user;
+  NEW.change_reason := NULL;
+  NEW.version := 1;`,
+        '  NEW.version := 1;',
       ),
     ],
     detector: detectedBy('trail', 'who inserts an order by hand cannot put it down to another'),
