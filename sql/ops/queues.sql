@@ -21,10 +21,10 @@ $$;
 COMMENT ON FUNCTION ops._percentile IS 'A percentile of a wait or run histogram of pg-boss. Internal to schema ops.';
 
 -- How each queue is doing.   psql: TABLE ops.queues;
--- From the counters that pg-boss keeps, so that it costs the same however long the queue or its history;
--- the workers refresh them every 2 s while something happens (with 1,000,000 queued every 50 s), else every
--- minute, and counted_ago grows when no worker is there to do it. Rates and times are of the last 5 minutes; wait is from when a job could have
--- run, run is the attempt that ended it.
+-- From the counters that pg-boss keeps, so that it costs the same however long the queue or its history. The workers
+-- refresh them every 2 s while something happens (every 50 s with 1,000,000 queued), else every 120 s; counted_ago
+-- grows while no worker runs. Rates and times are of the last 5 minutes. wait starts when a job could have run; run is
+-- the attempt that ended it.
 CREATE OR REPLACE VIEW ops.queues AS
 SELECT
   q.name            AS queue,

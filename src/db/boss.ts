@@ -14,7 +14,7 @@ const SUPERVISE_INTERVAL_SECONDS = 120;
 
 /**
  * The time between two counts of an active queue, by all workers together: the age that its counters reach, unless the
- * queue is long (lookout.ts), and part of the rescue bound in the README.
+ * queue is long (lookout.ts).
  */
 export const MONITOR_INTERVAL_SECONDS = 2;
 

@@ -11,7 +11,7 @@ import { until } from '../testing/until.ts';
 
 // Each test has a database of its own, since its workers would take the jobs of all the others.
 
-/** What the README states: heartbeat 10 s, looked for every 2 s, back-off 1–2 s, poll 1 s. */
+/** What the README states: heartbeat 10 s, looked for every second, back-off 1–2 s, poll 1 s. */
 const RESCUE_MS_MAX = 15_000;
 /** Without an external step nothing is claimed, so the next look finds what a killed worker was at. */
 const TAKE_OVER_MS_MAX = 3_000;
