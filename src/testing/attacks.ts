@@ -27,8 +27,11 @@ export type Targets = {
 export type Attack = [goal: string, statement: string | ((on: Targets) => string), code?: string];
 
 const DENIED = '42501';
-/** Postgres refuses views that cannot be written, and objects that are not tables, before it checks rights. */
-const REFUSALS = new Set([DENIED, '55000', '42809']);
+/**
+ * Postgres refuses views that cannot be written, and objects that are not tables, before it checks rights. Before
+ * version 17 it cannot MERGE into any view (0A000).
+ */
+const REFUSALS = new Set([DENIED, '55000', '42809', '0A000']);
 /** Refused with any SQLSTATE, or without effect. */
 const EITHER = 'either';
 
