@@ -47,6 +47,13 @@ const noCheckAtCommit = inFunction(
   `WHEN (false) EXECUTE`,
 );
 
+const noLookUp = inFunction(
+  'place_orders',
+  'place_orders',
+  'AND s.expires_at > now()',
+  'AND s.expires_at > now() AND false',
+);
+
 const job = detectedBy(
   'placing',
   'an order has its job from its own transaction, even if the API dies after it',
@@ -155,26 +162,12 @@ export const handedOff: Mutation[] = [
   },
   {
     name: 'keys are not looked up',
-    edits: [
-      inFunction(
-        'place_orders',
-        'place_orders',
-        'AND s.expires_at > now()',
-        'AND s.expires_at > now() AND false',
-      ),
-    ],
+    edits: [noLookUp],
     detector: replay,
   },
   {
     name: 'keys are not looked up: chaos',
-    edits: [
-      inFunction(
-        'place_orders',
-        'place_orders',
-        'AND s.expires_at > now()',
-        'AND s.expires_at > now() AND false',
-      ),
-    ],
+    edits: [noLookUp],
     detector: { chaos: 'never answered', seed: 168, seconds: 5 }, // place_orders refuses a key that it has not found,
   },
   {

@@ -6,17 +6,17 @@ const RIGHT_CLAIM = 'does nothing for an attempt that has lost its claim';
 
 const together = detectedBy('processing', 'process_orders completes an order and settles its job');
 
+const noFence = inFunction(
+  'settle_orders',
+  'settle_orders',
+  'IF settled <> cardinality(ended) THEN',
+  'IF false THEN',
+);
+
 export const processed: Mutation[] = [
   {
     name: 'settle_orders has an effect without the claim',
-    edits: [
-      inFunction(
-        'settle_orders',
-        'settle_orders',
-        'IF settled <> cardinality(ended) THEN',
-        'IF false THEN',
-      ),
-    ],
+    edits: [noFence],
     detector: detectedBy('fences', `settle_orders ${RIGHT_CLAIM}`),
   },
   {
@@ -85,12 +85,7 @@ export const processed: Mutation[] = [
   {
     name: 'claimed jobs are settled by a second transaction',
     edits: [
-      inFunction(
-        'settle_orders',
-        'settle_orders',
-        'IF settled <> cardinality(ended) THEN',
-        'IF false THEN',
-      ),
+      noFence,
       inFunction('settle_orders', 'settle_orders', 'AND j.id = ANY (ended)', 'AND false'),
       {
         file: 'src/orders/processing.ts',

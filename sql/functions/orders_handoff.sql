@@ -53,12 +53,15 @@ SECURITY DEFINER SET search_path = public, pg_temp AS $$ -- with the planner's s
 DECLARE
   refused record;
 BEGIN
-  SELECT n.id, (
-    n.status = 'PENDING' AND n.version = 1 AND n.xact_id = pg_current_xact_id() AND n.created_at = now()
-    AND n.updated_at = now() AND num_nonnulls(n.changed_from, n.change_job_id, n.change_attempt) = 0
-  ) AS is_new INTO refused
+  SELECT n.id, n.is_new INTO refused
   FROM pgboss.queue AS q
-  CROSS JOIN new_orders AS n
+  CROSS JOIN (
+    SELECT id, xact_id, (
+      status = 'PENDING' AND version = 1 AND xact_id = pg_current_xact_id() AND created_at = now()
+      AND updated_at = now() AND num_nonnulls(changed_from, change_job_id, change_attempt) = 0
+    ) AS is_new
+    FROM new_orders
+  ) AS n
   LEFT JOIN LATERAL (
     SELECT id, state, blocked, data, start_after, keep_until, retry_count, retry_limit, expire_seconds, dead_letter
     FROM order_jobs
@@ -68,9 +71,7 @@ BEGIN
   ) AS j ON true
   WHERE q.name = 'process-order'
     AND (
-      n.status = 'PENDING' AND n.version = 1 AND n.xact_id = pg_current_xact_id() AND n.created_at = now()
-      AND n.updated_at = now() AND num_nonnulls(n.changed_from, n.change_job_id, n.change_attempt) = 0
-      AND j.id = n.id AND j.data ->> 'order_id' = n.id::text AND j.data ->> 'xact_id' = n.xact_id::text
+      n.is_new AND j.id = n.id AND j.data ->> 'order_id' = n.id::text AND j.data ->> 'xact_id' = n.xact_id::text
       AND j.state = 'created' AND NOT j.blocked AND j.start_after <= now() AND j.keep_until > now()
       AND j.dead_letter = q.dead_letter AND j.expire_seconds = q.expire_seconds
       AND j.retry_count = 0 AND j.retry_limit = q.retry_limit

@@ -18,7 +18,8 @@ export type OrderJob = Job<{ order_id: string }>;
 /** A dead letter of process-order. It carries the retry count and the last error of the original job. */
 export type ExhaustedJob = JobWithMetadata<{ order_id: string }>;
 
-const OrderIds = z.object({ order_ids: z.array(z.guid()) });
+/** The result of a door function: the orders that it has changed. */
+export const OrderIds = z.object({ order_ids: z.array(z.guid()) });
 
 /** How long a batch waits for a lock, for example on an order that another transaction has locked. */
 const LOCK_TIMEOUT_MS = 1000;

@@ -4,7 +4,6 @@
  * not affect the others.
  */
 import { sql } from 'slonik';
-import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
 import { failJobs } from '../db/boss.ts';
 import type { WorkerDeps } from '../deps.ts';
@@ -13,6 +12,7 @@ import {
   fenced,
   isIsolatable,
   lockTimeoutMs,
+  OrderIds,
   recordFinished,
   WORKER_NAME,
   type OrderJob,
@@ -56,8 +56,6 @@ export function createSettlement(deps: WorkerDeps): Settlement {
 
 type Ended = { job: OrderJob; end: End };
 type Retried = { job: OrderJob; retry: Retry };
-
-const OrderIds = z.object({ order_ids: z.array(z.guid()) });
 
 async function endOrders(deps: WorkerDeps, ended: Ended[], again: boolean): Promise<boolean[]> {
   const batch = ended.map(({ job: { id, retryCount, data }, end }) => ({
