@@ -13,11 +13,9 @@ export function withApiParts(deps: Deps<ApiConfig>): ApiDeps {
 }
 
 /** Serves the HTTP API until it is stopped. */
-export async function startApi(deps: ApiDeps): Promise<Server> {
+export function startApi(deps: ApiDeps): Promise<Server> {
   const { PORT, HOST } = deps.config;
-  const server = await serve(createApp(deps), PORT, HOST);
-  deps.log.info({ port: portOf(server), host: HOST }, 'api listening');
-  return server;
+  return serve(createApp(deps), PORT, HOST);
 }
 
 if (import.meta.main) {
@@ -31,6 +29,7 @@ if (import.meta.main) {
       await closeDeps(deps);
       deps.log.info('api stopped');
     }, config.SHUTDOWN_TIMEOUT_SECONDS);
+    deps.log.info({ port: portOf(server), host: config.HOST }, 'api listening');
     reportReady();
   });
 }

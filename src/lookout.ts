@@ -14,7 +14,7 @@ const LAST_COUNT_MS = 12_000;
 const COUNTED_PER_SECOND = 20_000;
 
 /** After a slow query, wait nine times its duration, so that it uses at most 10 % of the time. */
-const REST = 9;
+export const REST = 9;
 
 /** The longest pause between two looks. Capped, because documented latencies depend on it. */
 const LOOK_REST_MS_MAX = 1_000;

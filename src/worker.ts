@@ -174,7 +174,6 @@ if (import.meta.main) {
     const stop = await startWorkers(deps);
     const server =
       WORKER_PORT === undefined ? null : await serve(createWorkerApp(deps), WORKER_PORT, HOST);
-    deps.log.info({ worker_port: WORKER_PORT }, 'worker started');
     stopOnSignal(async () => {
       deps.log.info('worker stopping');
       await stop();
@@ -183,6 +182,7 @@ if (import.meta.main) {
       if (server) await closeServer(server, SHUTDOWN_TIMEOUT_SECONDS);
       deps.log.info('worker stopped');
     }, SHUTDOWN_TIMEOUT_SECONDS);
+    deps.log.info({ worker_port: WORKER_PORT }, 'worker started');
     reportReady();
   });
 }

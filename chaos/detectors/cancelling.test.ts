@@ -47,7 +47,7 @@ test.serial('an order that has ended cannot be cancelled', async (t) => {
   const user = await signUp(t.context);
   const { rows } = await connectDba(t, t.context, 'postgres');
   const id = await user.place();
-  await rows(`SELECT process_orders(1000, 'host:1')`);
+  await rows(`SELECT order_ids FROM process_orders(1000, 'host:1')`);
 
   const reply = await user.request('PUT', `/orders/${id}/cancellation`);
 

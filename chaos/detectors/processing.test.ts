@@ -23,7 +23,7 @@ test.serial('process_orders completes an order and settles its job', async (t) =
   const { rows, value } = await connect(t);
   const [id = ''] = await insertOrders(t.context.deps, userId, 1);
 
-  t.deepEqual(await value(`SELECT process_orders(10, 'host:1')`), [id]);
+  t.deepEqual(await value(`SELECT order_ids FROM process_orders(10, 'host:1')`), [id]);
 
   t.deepEqual(await rows(orderAndJob, [id]), [{ status: 'COMPLETED', job: 'completed' }]);
 });
@@ -37,10 +37,10 @@ for (const table of ['orders', 'pgboss.job']) {
     await rows('BEGIN');
     await rows(`SELECT id FROM ${table} WHERE id = $1 FOR UPDATE`, [id]);
 
-    t.deepEqual(await value(`SELECT process_orders(10, 'host:1')`), []);
+    t.deepEqual(await value(`SELECT order_ids FROM process_orders(10, 'host:1')`), []);
 
     await rows('ROLLBACK');
-    t.deepEqual(await value(`SELECT process_orders(10, 'host:1')`), [id]);
+    t.deepEqual(await value(`SELECT order_ids FROM process_orders(10, 'host:1')`), [id]);
   });
 }
 
@@ -51,8 +51,8 @@ test.serial('what one worker is processing no other one gets', async (t) => {
   const [id = ''] = await insertOrders(t.context.deps, userId, 1);
   await one.rows('BEGIN');
 
-  t.deepEqual(await one.value(`SELECT process_orders(10, 'host:1')`), [id]);
-  t.deepEqual(await other.value(`SELECT process_orders(10, 'host:2')`), []);
+  t.deepEqual(await one.value(`SELECT order_ids FROM process_orders(10, 'host:1')`), [id]);
+  t.deepEqual(await other.value(`SELECT order_ids FROM process_orders(10, 'host:2')`), []);
 
   await one.rows('COMMIT');
 });

@@ -51,5 +51,5 @@ test('every door has a pinned search_path, and is owned by a role that owns no t
 test('nobody may call a door who is not given it', async (t) => {
   const { refusal } = await connectDba(t, t.context, 'oms_api');
 
-  t.is((await refusal(`SELECT process_orders(1, 'host:1')`)).code, DENIED);
+  t.is((await refusal(`SELECT order_ids FROM process_orders(1, 'host:1')`)).code, DENIED);
 });

@@ -7,7 +7,7 @@ test.serial('each step of an order leaves an event, chained to the one before', 
   const { rows } = await connectDba(t, t.context, 'postgres');
   const [id = ''] = await insertOrders(t.context.deps, userId, 1);
 
-  await rows(`SELECT process_orders(1000, 'host:1')`);
+  await rows(`SELECT order_ids FROM process_orders(1000, 'host:1')`);
 
   t.deepEqual(
     (

@@ -6,29 +6,38 @@
 -- cannot be completed fails the whole call. The caller then claims jobs from pg-boss, which has retries and dead
 -- letters, and completes them with complete_orders, in halves when a batch fails.
 --
--- `worker`: <host>:<pid>, for the record. Returns the completed orders, the highest priority and the oldest first.
--- They are fewer than `batch_size` when no more are available.
-CREATE OR REPLACE FUNCTION process_orders(batch_size integer, worker text) RETURNS uuid[] LANGUAGE plpgsql
+-- `worker`: <host>:<pid>, for the record. `created_from`: only jobs that were created then or later are searched. While
+-- a transaction stays open, vacuum cannot remove the index entries of the jobs that were completed since, and a search
+-- of all jobs reads them all.
+--
+-- Returns one row. `order_ids`: the completed orders, the highest priority and the oldest first; they are fewer than
+-- `batch_size` when no more are available. `created_until`: when the last of their jobs was created.
+CREATE OR REPLACE FUNCTION process_orders(
+  batch_size integer, worker text, created_from timestamptz DEFAULT '-infinity'
+) RETURNS TABLE (order_ids uuid[], created_until timestamptz) LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
-  order_ids uuid[];
-  job_rows  tid[];
-  attempts  integer[]; -- counted from 1; a job that was claimed before has used up retry_count + 1 attempts
+  job_rows tid[];
+  attempts integer[]; -- counted from 1; a job that was claimed before has used up retry_count + 1 attempts
 BEGIN
-  SELECT array_agg(due.id), array_agg(due.row_id), array_agg(due.attempt) INTO order_ids, job_rows, attempts
+  SELECT array_agg(due.id), array_agg(due.row_id), array_agg(due.attempt), max(due.created_on)
+  INTO order_ids, job_rows, attempts, created_until
   FROM (
-    SELECT j.id, j.row_id, j.retry_count + CASE WHEN j.started_on IS NULL THEN 1 ELSE 2 END AS attempt
+    SELECT j.id, j.row_id, j.created_on, j.retry_count + CASE WHEN j.started_on IS NULL THEN 1 ELSE 2 END AS attempt
     FROM order_jobs AS j
     JOIN orders AS o ON o.id = j.id
-    WHERE j.state < 'active' AND NOT j.blocked AND j.start_after <= now() AND o.status IN ('PENDING', 'PROCESSING')
+    WHERE j.state < 'active' AND NOT j.blocked AND j.start_after <= now() AND j.created_on >= created_from
+      AND o.status IN ('PENDING', 'PROCESSING')
     ORDER BY j.priority DESC, j.created_on
     LIMIT batch_size
     FOR UPDATE OF j SKIP LOCKED
     FOR NO KEY UPDATE OF o SKIP LOCKED
   ) AS due;
   IF order_ids IS NULL THEN
-    RETURN '{}';
+    order_ids := '{}';
+    RETURN NEXT;
+    RETURN;
   END IF;
 
   -- LIMIT makes the planner expect few rows and look each one up by its key. Plans are made while the queue is empty.
@@ -43,7 +52,7 @@ BEGIN
     retry_count = due.attempt - 1
   FROM (SELECT row_id, attempt FROM unnest(job_rows, attempts) AS u(row_id, attempt) LIMIT batch_size) AS due
   WHERE j.row_id = due.row_id;
-  RETURN order_ids;
+  RETURN NEXT;
 END $$;
 
 COMMENT ON FUNCTION process_orders IS 'Completes due jobs and their orders in one statement, for the worker.';

@@ -92,7 +92,7 @@ const names: Attack[] = [
     (on) => `BEGIN; ${claim(on.order)} ${settle(claimed(on.order), name)} COMMIT`,
     ODD,
   ],
-  [`work off orders in the name of ${goal}`, `SELECT process_orders(10, ${name})`, ODD],
+  [`work off orders in the name of ${goal}`, `SELECT order_ids FROM process_orders(10, ${name})`, ODD],
 ]);
 
 const attacks: Attack[] = [
@@ -143,7 +143,7 @@ const attacks: Attack[] = [
   ['complete an order that is completed', (on) => settle(claimed(on.done))],
   ['complete what is no batch', `SELECT settle_orders('7', 'a:1', 1000)`, '22023'],
   ['complete nothing at all', 'SELECT complete_orders(NULL, NULL, NULL)'],
-  ['work off less than nothing', `SELECT process_orders(-1, 'a:1')`, '2201W'],
+  ['work off less than nothing', `SELECT order_ids FROM process_orders(-1, 'a:1')`, '2201W'],
 
   [
     'delete the job of an open order',

@@ -19,7 +19,7 @@ const permissions: Record<string, string[]> = {
     'TABLE ops.queues',
   ],
   oms_worker: [
-    `SELECT process_orders(0, 'a-worker:1')`,
+    `SELECT order_ids FROM process_orders(0, 'a-worker:1')`,
     'SELECT state FROM pgboss.job LIMIT 1 FOR UPDATE',
     'TABLE audit.violations',
   ],

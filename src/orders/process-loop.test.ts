@@ -153,6 +153,31 @@ test.serial(
   },
 );
 
+test.serial('an order that is committed late, after a slow search, is found', async (t) => {
+  const service = await ownService(t, { WORKER_POLL_SECONDS: '0.5' });
+  const { deps } = service;
+  const late = await connectDba(t, service, 'postgres');
+  const psql = await connectDba(t, service, 'postgres');
+  await onCompletionOf(psql, 'Slow', 'PERFORM pg_sleep(1)');
+  const user = await signUp(service);
+  await late.rows('BEGIN');
+  const id = await late.value(`SELECT place_order($1, 'Late', 1)`, [user.id]);
+  const slow = await user.place({ product_name: 'Slow', amount: 1 });
+  // As if it had been placed a minute later.
+  await psql.rows(
+    `UPDATE order_jobs SET created_on = created_on + interval '1 minute' WHERE id = $1`,
+    [slow],
+  );
+
+  await startWorker(t, service);
+  await ends(deps, slow, 'COMPLETED');
+  await late.rows('COMMIT');
+  await ends(deps, id, 'COMPLETED');
+
+  t.is((await counts(service)).completions, 2);
+  await auditIsClean(t, service);
+});
+
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   test.serial(
     `a worker that gets a ${signal} while it is busy loses nothing, and strands nothing`,

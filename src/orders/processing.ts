@@ -30,22 +30,26 @@ export const WORKER_NAME = `${hostname()}:${process.pid}`;
 /** The SQLSTATE with which the door functions report a lost claim. */
 const CLAIM_LOST = 'OM009';
 
+/** The result of process_orders. `created_until`: when the last of the jobs was created; null without any. */
+const Processed = OrderIds.extend({ created_until: z.string().nullable() });
+
 /**
- * Completes up to `batchSize` orders whose jobs are due, and the jobs, without claiming them. Returns the ids of the
- * orders. Throws when one of them cannot be completed; then none is.
+ * Completes up to `batchSize` orders whose jobs are due, and the jobs, without claiming them. Searches only jobs that
+ * were created at `createdFrom` or later. Throws when one of the orders cannot be completed; then none is.
  */
 export async function processOrders(
   deps: Pick<Deps, 'pool' | 'log' | 'metrics'>,
   batchSize: number,
-): Promise<readonly string[]> {
-  const processing = deps.pool.one(sql.prepared('process-orders', OrderIds)`
-    SELECT process_orders(${batchSize}, ${WORKER_NAME}) AS order_ids
+  createdFrom = '-infinity',
+): Promise<z.infer<typeof Processed>> {
+  const processing = deps.pool.one(sql.prepared('process-orders', Processed)`
+    SELECT order_ids, created_until FROM process_orders(${batchSize}, ${WORKER_NAME}, ${createdFrom})
   `);
   crashPoint('statement-sent');
-  const { order_ids } = await processing;
+  const processed = await processing;
   crashPoint('after-work-commit');
-  recordFinished(deps, order_ids, 'COMPLETED');
-  return order_ids;
+  recordFinished(deps, processed.order_ids, 'COMPLETED');
+  return processed;
 }
 
 /** Completes claimed orders with their jobs. An order that cannot be completed does not affect the others. */

@@ -116,7 +116,7 @@ test.serial('processing a batch of orders without a claim is one round trip', as
   const { deps, wire } = await workerOnWire(t);
   await placeFor(t, 40);
   const processed: number[] = [];
-  const process = async () => processed.push((await processOrders(deps, 20)).length);
+  const process = async () => processed.push((await processOrders(deps, 20)).order_ids.length);
 
   t.deepEqual([await wire.during(process), await wire.during(process)], [PREPARES, PREPARED]);
   t.deepEqual(processed, [20, 20]);

@@ -260,7 +260,7 @@ async function makeTargets(t: ExecutionContext<Context>) {
   const bob = await signUp(t.context);
   const kettle = { product_name: 'Kettle', amount: '34.90' };
   const done = await ada.place();
-  await admin.query(`SELECT process_orders(1, 'a-worker:1')`);
+  await admin.query(`SELECT order_ids FROM process_orders(1, 'a-worker:1')`);
   const givenUp = await ada.place();
   const letter = await giveUp(t.context.deps, givenUp);
   const reply = await ada.request('POST', '/orders', kettle, { 'idempotency-key': 'known' });
