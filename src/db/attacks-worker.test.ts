@@ -92,7 +92,11 @@ const names: Attack[] = [
     (on) => `BEGIN; ${claim(on.order)} ${settle(claimed(on.order), name)} COMMIT`,
     ODD,
   ],
-  [`work off orders in the name of ${goal}`, `SELECT order_ids FROM process_orders(10, ${name})`, ODD],
+  [
+    `work off orders in the name of ${goal}`,
+    `SELECT order_ids FROM process_orders(10, ${name})`,
+    ODD,
+  ],
 ]);
 
 const attacks: Attack[] = [
