@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { QueueName } from '../../jobs/queues.ts';
 import type { Config } from '../config.ts';
@@ -14,10 +15,13 @@ export function wakeChannel(config: Pick<Config, 'REDIS_PREFIX'>): string {
   return `${config.REDIS_PREFIX}:wake`;
 }
 
+/** The pause after a publish: each one costs Redis, this process and every worker as much as a small order. */
+const PAUSE_MS = 5;
+
 /**
- * Publishes hints on Redis, coalesced: while one publish is under way, further hints collect for the
- * next. Never throws and never makes the caller wait. Without Redis it does nothing, and keeps nothing:
- * the hints of an outage would be stale, and in the way of fresh ones.
+ * Publishes hints on Redis, coalesced: the first at once, further ones together after a pause. Never throws and never
+ * makes the caller wait. Without Redis it does nothing, and keeps nothing: the hints of an outage would be stale, and
+ * in the way of fresh ones.
  */
 export function createHints(redis: Redis | null, config: Pick<Config, 'REDIS_PREFIX'>): Hints {
   const channel = wakeChannel(config);
@@ -26,11 +30,11 @@ export function createHints(redis: Redis | null, config: Pick<Config, 'REDIS_PRE
 
   async function publish(connection: Redis): Promise<void> {
     while (connection.status === 'ready' && queues.size > 0) {
-      const pipeline = connection.pipeline();
-      for (const queue of queues) pipeline.publish(channel, queue);
+      const publishes = Array.from(queues, (queue) => connection.publish(channel, queue));
       queues.clear();
-      await pipeline.exec().catch(() => undefined); // the outage is logged by the connection
+      await Promise.allSettled(publishes); // the outage is logged by the connection
       crashPoint('after-publish');
+      await setTimeout(PAUSE_MS);
     }
     queues.clear();
     publishing = false;
