@@ -24,6 +24,13 @@ export const kept: Mutation[] = [
   FOR SHARE;`,
         'd.retry_count >= d.retry_limit);',
       ),
+      inFunction(
+        'order_jobs_require',
+        'order_jobs_guard',
+        `AND NOT j.blocked
+  FOR SHARE;`,
+        'AND NOT j.blocked;',
+      ),
     ],
     detector: detectedBy(
       'jobs',
