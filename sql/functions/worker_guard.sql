@@ -2,8 +2,8 @@
 -- oms_worker, so that login has the rights. These triggers refuse rows that pg-boss never writes: each of them would
 -- stop all workers, or hide a job from them. Which statements pg-boss 12.38 has for them is in its dist/plans.js.
 --
--- The triggers on jobs do not call a function for the doors or for a row that is right: their WHEN is the check. They
--- do not apply to superusers, nor to the owners of the tables, who can drop them.
+-- The triggers on jobs call no function for the doors, nor for an UPDATE that is right: the WHEN is the check. None
+-- applies to superusers, nor to the owners of the tables, who can drop it.
 
 CREATE OR REPLACE FUNCTION worker_guard_refuse() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -14,6 +14,29 @@ BEGIN
   RAISE EXCEPTION 'pg-boss writes no such row into %: a time that is infinite or in the future, or a number out of range',
       TG_TABLE_NAME
     USING ERRCODE = 'OM008';
+END $$;
+
+-- The check of pgboss.queue, version and instance, by the names of their columns. A WHEN that named the columns would
+-- keep pg-boss from changing them when it upgrades its schema.
+CREATE OR REPLACE FUNCTION worker_guard_row() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  odd record;
+BEGIN
+  SELECT c.key, c.value INTO odd
+  FROM jsonb_each_text(to_jsonb(NEW)) AS c
+  WHERE CASE
+    WHEN c.key ~ '_(on|since)$' THEN NOT isfinite(c.value::timestamptz) OR c.value::timestamptz > now()
+      + CASE c.key WHEN 'monitor_backoff_on' THEN interval '61 minutes' -- pg-boss backs off for an hour at most
+        ELSE interval '1 minute' END
+    WHEN c.key ~ '_count$' THEN c.value::bigint NOT BETWEEN 0 AND 1000000000
+    WHEN c.key = 'heartbeat_seconds' AND TG_TABLE_NAME = 'instance' THEN c.value::bigint NOT BETWEEN 1 AND 60
+  END
+  LIMIT 1;
+  IF FOUND AND NOT is_superusers_own() THEN
+    RAISE EXCEPTION 'pg-boss writes no % = % into %', odd.key, odd.value, TG_TABLE_NAME USING ERRCODE = 'OM008';
+  END IF;
+  RETURN NULL;
 END $$;
 
 -- Admits a job that pg-boss's fail, schedule or send makes. STABLE, so that its queries see the jobs as they were
@@ -81,10 +104,12 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION worker_guard_refuse  IS 'Refuses a row that pg-boss does not write (OM008).';
+COMMENT ON FUNCTION worker_guard_row     IS 'Refuses infinite or future times and odd counts in a row of pg-boss (OM008).';
 COMMENT ON FUNCTION worker_guard_insert  IS 'Refuses a job that pg-boss does not make (OM008).';
 COMMENT ON FUNCTION audit_heads_continue IS 'Refuses a head that does not continue the newest one (OM008).';
 
 ALTER FUNCTION worker_guard_refuse OWNER TO oms_door;
+ALTER FUNCTION worker_guard_row OWNER TO oms_door;
 ALTER FUNCTION worker_guard_insert OWNER TO oms_door;
 ALTER FUNCTION audit_heads_continue OWNER TO oms_door;
 
@@ -107,33 +132,14 @@ CREATE OR REPLACE TRIGGER job_91_guard_update
   ))
   EXECUTE FUNCTION worker_guard_refuse();
 
-CREATE OR REPLACE TRIGGER queue_90_guard_update AFTER UPDATE ON pgboss.queue
-  FOR EACH ROW WHEN (current_user NOT IN ('oms_owner', 'oms_queue') AND (
-    greatest(NEW.monitor_on, NEW.monitor_claim_on, NEW.maintain_on, NEW.retained_on, NEW.delta_on)
-      > now() + interval '1 minute'
-    OR least(NEW.monitor_on, NEW.monitor_claim_on, NEW.maintain_on, NEW.retained_on, NEW.delta_on) = '-infinity'
-    OR greatest(NEW.deferred_count, NEW.blocked_count, NEW.queued_count, NEW.ready_count, NEW.active_count,
-      NEW.failed_count, NEW.total_count, NEW.retained_count) > 1000000000
-    OR least(NEW.deferred_count, NEW.blocked_count, NEW.queued_count, NEW.ready_count, NEW.active_count,
-      NEW.failed_count, NEW.total_count, NEW.retained_count) < 0
-  ))
-  EXECUTE FUNCTION worker_guard_refuse();
+CREATE OR REPLACE TRIGGER queue_90_guard AFTER UPDATE ON pgboss.queue
+  FOR EACH ROW WHEN (current_user NOT IN ('oms_owner', 'oms_queue')) EXECUTE FUNCTION worker_guard_row();
 
--- pg-boss backs off for an hour at most.
-CREATE OR REPLACE TRIGGER version_90_guard_update AFTER UPDATE ON pgboss.version
-  FOR EACH ROW WHEN (current_user NOT IN ('oms_owner', 'oms_queue') AND (
-    NEW.cron_on > now() + interval '1 minute' OR NEW.monitor_backoff_on > now() + interval '61 minutes'
-    OR least(NEW.cron_on, NEW.monitor_backoff_on) = '-infinity'
-  ))
-  EXECUTE FUNCTION worker_guard_refuse();
+CREATE OR REPLACE TRIGGER version_90_guard AFTER UPDATE ON pgboss.version
+  FOR EACH ROW WHEN (current_user NOT IN ('oms_owner', 'oms_queue')) EXECUTE FUNCTION worker_guard_row();
 
 CREATE OR REPLACE TRIGGER instance_90_guard AFTER INSERT OR UPDATE ON pgboss.instance
-  FOR EACH ROW WHEN (current_user NOT IN ('oms_owner', 'oms_queue') AND (
-    greatest(NEW.started_on, NEW.heartbeat_on, NEW.stopped_on, NEW.crash_restarts_since) > now() + interval '1 minute'
-    OR least(NEW.started_on, NEW.heartbeat_on, NEW.stopped_on, NEW.crash_restarts_since) = '-infinity'
-    OR NEW.heartbeat_seconds NOT BETWEEN 1 AND 60
-  ))
-  EXECUTE FUNCTION worker_guard_refuse();
+  FOR EACH ROW WHEN (current_user NOT IN ('oms_owner', 'oms_queue')) EXECUTE FUNCTION worker_guard_row();
 
 CREATE OR REPLACE TRIGGER worker_holds_90_guard AFTER INSERT OR UPDATE ON worker_holds
   FOR EACH ROW WHEN (current_user <> 'oms_owner' AND (NEW.since > now() + interval '1 minute' OR NEW.since = '-infinity'))
