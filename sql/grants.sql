@@ -51,6 +51,7 @@ INSERT INTO wanted VALUES
   ('oms_door', 'SELECT', 'TABLE pgboss.instance', 'whether a worker lives'),
   ('oms_door', 'EXECUTE', 'FUNCTION pgboss.job_now', 'the time as pg-boss has it'),
   ('oms_door', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE public.idempotency_keys', 'replies to cancellations; prunes keys'),
+  ('oms_door', 'SELECT', 'TABLE public.audit_heads', 'a new head continues the newest one'),
   ('oms_door', 'SELECT, INSERT', 'TABLE public.operator_actions', 'records the actions of operators'),
   ('oms_door', 'SELECT, INSERT, DELETE', 'TABLE public.paused_queues', 'pauses and resumes queues'),
   ('oms_door', 'SELECT, UPDATE, DELETE', 'TABLE public.worker_holds', 'releases what a dead worker holds'),
@@ -58,7 +59,7 @@ INSERT INTO wanted VALUES
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_content_hash_v1', 'part of the trail'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_event_hash_v1', 'part of the trail'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_has_job', 'part of the check at COMMIT'),
-  ('oms_door', 'EXECUTE', 'FUNCTION public.is_superusers_own', 'part of the triggers that keep jobs'),
+  ('oms_door', 'EXECUTE', 'FUNCTION public.is_superusers_own', 'part of the triggers that keep jobs and guard rows'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.iso_8601', 'part of cancel_order'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_json', 'part of cancel_order'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.idempotency_lock', 'part of cancel_order'),
@@ -165,7 +166,9 @@ INSERT INTO wanted VALUES
   ('oms_worker', 'SELECT', 'TABLE public.order_events', 'the daily heads'),
   ('oms_worker', 'SELECT', 'TABLE public.orders (id, status, updated_at, xact_id)', 'which orders the scheduled audit looks at'),
   ('oms_worker', 'SELECT, INSERT', 'TABLE public.audit_heads', 'adds heads; they are never changed'),
-  ('oms_worker', 'SELECT, INSERT, DELETE', 'TABLE public.audit_runs', 'runs are kept for 30 days');
+  ('oms_worker', 'SELECT, DELETE', 'TABLE public.audit_runs', 'runs are kept for 30 days'),
+  ('oms_worker', 'INSERT', 'TABLE public.audit_runs (started_at, finished_at, to_xid, orders, violations, watched)',
+    'adds runs; the newest one has the highest id');
 
 -- Operators. They read views and call functions, and have no rights on the tables.
 INSERT INTO wanted VALUES

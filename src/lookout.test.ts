@@ -37,6 +37,35 @@ test('a worker lets go of a queue that is paused while it runs', async (t) => {
   t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
 });
 
+test('a worker starts and works although rows of the queue hold infinite times and odd counts', async (t) => {
+  const service = await ownService(t);
+  const user = await signUp(service);
+  const { pool, boss } = service.deps;
+  await boss.insert('sign-head', [{ data: {} }]);
+  await pool.query(sql.unsafe`
+    UPDATE pgboss.job SET start_after = '-infinity', keep_until = 'infinity' WHERE name = 'sign-head'
+  `);
+  await pool.query(sql.unsafe`
+    UPDATE pgboss.queue SET monitor_on = 'infinity', total_count = 2147483647, retained_count = -1
+  `);
+
+  await startWorker(t, service);
+
+  t.is(await ends(service.deps, await user.place(), 'COMPLETED'), 'COMPLETED');
+});
+
+test('an order is processed whose job has counted more attempts than an integer holds', async (t) => {
+  const service = await ownService(t);
+  const id = await (await signUp(service)).place();
+  await service.deps.pool.query(sql.unsafe`
+    UPDATE pgboss.job SET retry_count = 2147483647, started_on = now() WHERE id = ${id}
+  `);
+
+  await startWorker(t, service);
+
+  t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
+});
+
 test('a long queue is counted less often than others', async (t) => {
   const service = await ownService(t);
   const user = await signUp(service);

@@ -152,21 +152,26 @@ class QueueCare {
 }
 
 // Reads the first entry of each index range (the queue's _i14), so the cost does not depend on the length of the queue,
-// unless an open transaction keeps dead entries before it.
+// unless an open transaction keeps dead entries before it. An infinite time or a count that is out of range in one row
+// does not fail the look: a job counts as due for a year at most, and such a count as none.
 function see({ pool }: Pick<Deps, 'pool'>, watched: QueueName[]): Promise<readonly Sight[]> {
   return pool.any(sql.type(Sight)`
     SELECT q.name AS queue, p.queue IS NOT NULL AS paused,
       CASE WHEN least(fresh.start_after, retry.start_after) <= now()
-        THEN (extract(epoch FROM now() - least(fresh.start_after, retry.start_after)) * 1000)::float8
+        THEN (extract(epoch FROM
+          now() - greatest(least(fresh.start_after, retry.start_after), now() - interval '1 year')) * 1000)::float8
       END AS due_ms,
       active.lost,
       active.jobs > 0 OR q.ready_count > 0 OR q.active_count > 0 AS busy,
-      coalesce(extract(epoch FROM now() - q.monitor_on) * 1000, 1e12)::float8 AS counted_ms_ago,
-      coalesce(q.monitor_on < now() - interval '1 second' * greatest(
+      coalesce(extract(epoch FROM now() - counted.at) * 1000, 1e12)::float8 AS counted_ms_ago,
+      coalesce(counted.at < now() - interval '1 second' * greatest(
         ${MONITOR_INTERVAL_SECONDS},
-        (q.total_count - coalesce(q.retained_count, 0)) / ${COUNTED_PER_SECOND} -- live ones
+        (q.total_count::bigint - coalesce(q.retained_count, 0)) / ${COUNTED_PER_SECOND} -- live ones
       ), true) AS counted_late
     FROM pgboss.queue AS q
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN isfinite(q.monitor_on) AND q.monitor_on < now() + interval '1 minute' THEN q.monitor_on END AS at
+    ) AS counted
     LEFT JOIN paused_queues AS p ON p.queue = q.name
     LEFT JOIN LATERAL (
       SELECT j.start_after FROM pgboss.job AS j

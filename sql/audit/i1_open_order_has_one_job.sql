@@ -1,7 +1,7 @@
 -- I1: every open order has exactly one live job.   psql: TABLE audit.i1_open_order_has_one_job;
 --
 -- Live is a process-order job that is yet to be settled or, once its retries are used up, the dead letter
--- that will set the order FAILED. Each open order looks its job up by key, so the view costs what is open.
+-- that will set the order FAILED. A blocked one is not: no worker takes it. Each open order looks its job up by key, so the view costs what is open.
 CREATE OR REPLACE VIEW audit.i1_open_order_has_one_job AS
 SELECT
   'I1'::text       AS invariant,
@@ -17,12 +17,12 @@ FROM orders AS o
 CROSS JOIN LATERAL (
   SELECT count(*) AS live
   FROM pgboss.job AS j
-  WHERE j.name = 'process-order' AND j.id = o.id AND j.state < 'completed'
+  WHERE j.name = 'process-order' AND j.id = o.id AND j.state < 'completed' AND NOT j.blocked
 ) AS job
 LEFT JOIN (
   SELECT j.data ->> 'order_id' AS order_id, count(*) AS live
   FROM pgboss.job AS j
-  WHERE j.name = 'fail-order' AND j.state < 'completed'
+  WHERE j.name = 'fail-order' AND j.state < 'completed' AND NOT j.blocked
   GROUP BY j.data ->> 'order_id'
 ) AS dead ON dead.order_id = o.id::text
 WHERE o.status IN ('PENDING', 'PROCESSING')

@@ -1,6 +1,7 @@
 -- No worker can strand an order. pg-boss writes its own tables as oms_worker, and fails a job by a DELETE and an
--- INSERT, so that login has both rights. These triggers limit it to what pg-boss does with them. They do not apply to
--- superusers.
+-- INSERT, so that login has both rights. These triggers refuse to take the last job of an open order;
+-- worker_guard.sql limits which jobs and dead letters that login can make, and how it can change them. Neither applies
+-- to superusers.
 --
 -- The order's job is in the queue's own table, which order_jobs.sql names; its dead letters are in job_common.
 
@@ -26,29 +27,45 @@ BEGIN
   RETURN OLD;
 END $$;
 
--- At COMMIT: an open order has a job that is not finished, or a dead letter that is not settled.
+-- At COMMIT: an open order has a job that a worker will take, or a dead letter that a worker will take or that has
+-- used up its own tries. A new dead letter is the only one of its order, and takes the place of the job.
+--
+-- What the order is left with is locked FOR SHARE until the transaction ends. So of two transactions that each take one
+-- of two, the second one waits and is refused, and so is a REPEATABLE READ one that does not see the other's change.
 CREATE OR REPLACE FUNCTION order_jobs_require() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  order_id uuid := CASE OLD.name WHEN 'process-order' THEN OLD.id ELSE OLD.source_root_id END;
+  job      record := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
+  order_id uuid   := CASE job.name WHEN 'process-order' THEN job.id ELSE job.source_root_id END;
+  jobs     integer;
+  letters  integer;
 BEGIN
-  IF EXISTS (
+  IF is_superusers_own() OR NOT EXISTS (
     SELECT FROM orders AS o WHERE o.id = order_id AND o.status IN ('PENDING', 'PROCESSING')
-  ) AND NOT EXISTS (
-    SELECT FROM order_jobs AS j WHERE j.id = order_id AND j.state < 'completed' AND NOT j.blocked
-  ) AND NOT EXISTS (
-    SELECT FROM pgboss.job AS d
-    WHERE d.name = 'fail-order' AND d.source_root_id = order_id AND d.state NOT IN ('completed', 'cancelled')
-  ) AND NOT is_superusers_own() THEN
+  ) THEN
+    RETURN NULL;
+  END IF;
+  PERFORM FROM order_jobs AS j
+  WHERE j.id = order_id AND j.data ->> 'order_id' = order_id::text AND j.state < 'completed' AND NOT j.blocked
+  FOR SHARE;
+  GET DIAGNOSTICS jobs = ROW_COUNT;
+  PERFORM FROM pgboss.job AS d
+  WHERE d.name = 'fail-order' AND d.source_root_id = order_id AND d.data ->> 'order_id' = order_id::text
+    AND NOT d.blocked AND (d.state < 'completed' OR d.state = 'failed' AND d.retry_count >= d.retry_limit)
+  FOR SHARE;
+  GET DIAGNOSTICS letters = ROW_COUNT;
+  IF jobs + letters = 0 THEN
     RAISE EXCEPTION 'order % would have no job, so that no worker would ever process it', order_id
       USING ERRCODE = 'OM003';
+  ELSIF TG_OP = 'INSERT' AND jobs + letters > 1 THEN
+    RAISE EXCEPTION 'order % would have a dead letter beside another job', order_id USING ERRCODE = 'OM003';
   END IF;
   RETURN NULL;
 END $$;
 
 COMMENT ON FUNCTION is_superusers_own  IS 'Whether a superuser runs the statement, without SET ROLE.';
 COMMENT ON FUNCTION order_jobs_keep    IS 'Keeps the waiting job and the unsettled dead letter of an open order.';
-COMMENT ON FUNCTION order_jobs_require IS 'At COMMIT: refuses to take the last job of an open order (OM003).';
+COMMENT ON FUNCTION order_jobs_require IS 'At COMMIT: refuses to take the last job of an open order, or to give it a second one (OM003).';
 
 ALTER FUNCTION order_jobs_keep OWNER TO oms_door;
 ALTER FUNCTION order_jobs_require OWNER TO oms_door;
@@ -72,10 +89,14 @@ CREATE OR REPLACE TRIGGER job_common_20_keep BEFORE DELETE ON pgboss.job_common
 
 CREATE CONSTRAINT TRIGGER job_common_30_require_settled AFTER UPDATE OF state ON pgboss.job_common
   DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW WHEN (OLD.source_name = 'process-order' AND current_user <> 'oms_door' AND NEW.state IN ('completed', 'cancelled'))
+  FOR EACH ROW WHEN (OLD.source_name = 'process-order' AND current_user <> 'oms_door' AND NEW.state > 'active')
   EXECUTE FUNCTION order_jobs_require();
 
 CREATE CONSTRAINT TRIGGER job_common_40_require_deleted AFTER DELETE ON pgboss.job_common
   DEFERRABLE INITIALLY DEFERRED
   FOR EACH ROW WHEN (OLD.source_name = 'process-order' AND OLD.state NOT IN ('completed', 'cancelled'))
   EXECUTE FUNCTION order_jobs_require();
+
+CREATE CONSTRAINT TRIGGER job_common_50_require_inserted AFTER INSERT ON pgboss.job_common
+  DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW WHEN (NEW.source_name = 'process-order') EXECUTE FUNCTION order_jobs_require();

@@ -24,7 +24,8 @@ BEGIN
   SELECT array_agg(due.id), array_agg(due.row_id), array_agg(due.attempt), max(due.created_on)
   INTO order_ids, job_rows, attempts, created_until
   FROM (
-    SELECT j.id, j.row_id, j.created_on, j.retry_count + CASE WHEN j.started_on IS NULL THEN 1 ELSE 2 END AS attempt
+    SELECT j.id, j.row_id, j.created_on,
+      least(j.retry_count, 1000000000) + CASE WHEN j.started_on IS NULL THEN 1 ELSE 2 END AS attempt
     FROM order_jobs AS j
     JOIN orders AS o ON o.id = j.id
     WHERE j.state < 'active' AND NOT j.blocked AND j.start_after <= now() AND j.created_on >= created_from

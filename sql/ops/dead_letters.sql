@@ -9,7 +9,7 @@ SELECT
   o.status                   AS order_status,
   j.state                    AS handled,
   least(j.source_retry_count, 1000000000) + 1   AS attempts,
-  date_trunc('second', now() - j.created_on) AS age,
+  CASE WHEN isfinite(j.created_on) THEN date_trunc('second', now() - j.created_on) END AS age,
   ops._error_of(j.source_output) AS last_error
 FROM (SELECT DISTINCT q.dead_letter FROM pgboss.queue AS q WHERE q.dead_letter IS NOT NULL) AS dlq
 CROSS JOIN LATERAL (

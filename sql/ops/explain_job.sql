@@ -1,6 +1,7 @@
--- A point in time as people read it: when, and how far from now.
+-- A point in time as people read it: when, and how far from now. An infinite time has no distance.
 CREATE OR REPLACE FUNCTION ops._at(moment timestamptz) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT to_char(moment, 'YYYY-MM-DD HH24:MI:SS TZ') || CASE
+    WHEN NOT isfinite(moment) THEN format('%s', moment)
     WHEN moment > clock_timestamp() THEN format(' (in %s)', date_trunc('second', moment - clock_timestamp()))
     ELSE format(' (%s ago)', date_trunc('second', clock_timestamp() - moment))
   END
@@ -41,7 +42,8 @@ CREATE OR REPLACE FUNCTION ops._explain_active(job pgboss.job) RETURNS text LANG
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   holder   record;
-  lost_at  timestamptz := job.heartbeat_on + job.heartbeat_seconds * interval '1 second';
+  lost_at  timestamptz := CASE WHEN isfinite(job.heartbeat_on)
+    THEN job.heartbeat_on + job.heartbeat_seconds * interval '1 second' END;
   -- How often living workers look for jobs whose heartbeat is lost: superviseIntervalSeconds in src/db/boss.ts.
   look     interval := interval '2 seconds';
   who      text;

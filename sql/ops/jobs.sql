@@ -21,7 +21,7 @@ SELECT
   least(j.retry_limit, 1000000000) + 1 AS attempts_at_most,
   CASE WHEN j.state = 'active' THEN h.host || ':' || h.pid END AS worker,
   CASE WHEN j.state = 'active' THEN h.worker_id END            AS worker_id,
-  date_trunc('second', now() - j.created_on)                   AS age,
+  CASE WHEN isfinite(j.created_on) THEN date_trunc('second', now() - j.created_on) END AS age,
   j.start_after,
   j.started_on   AS started_at,
   j.heartbeat_on AS heartbeat_at,

@@ -35,7 +35,7 @@ SELECT
   q.deferred_count  AS deferred,
   q.failed_count    AS failed,
   -- What was the oldest when it was counted has aged since.
-  CASE WHEN q.ready_count > 0
+  CASE WHEN q.ready_count > 0 AND isfinite(q.monitor_on)
     THEN date_trunc('second', q.ready_oldest_seconds * interval '1 second' + (now() - q.monitor_on))
   END               AS oldest_ready,
   round(60.0 * recent.completed / nullif(recent.seconds, 0), 1) AS completed_per_minute,
@@ -46,7 +46,7 @@ SELECT
   ops._percentile(bins.runs, 50)  AS run_p50,
   ops._percentile(bins.runs, 95)  AS run_p95,
   ops._percentile(bins.runs, 99)  AS run_p99,
-  date_trunc('second', now() - q.monitor_on) AS counted_ago
+  CASE WHEN isfinite(q.monitor_on) THEN date_trunc('second', now() - q.monitor_on) END AS counted_ago
 FROM pgboss.queue AS q
 LEFT JOIN public.paused_queues AS p ON p.queue = q.name
 CROSS JOIN LATERAL (

@@ -79,9 +79,13 @@ BEGIN
     SELECT h.host, h.pid, h.alive INTO holder
     FROM ops._holds AS h
     WHERE h.queue = 'process-order' AND h.job_id = job.id AND h.attempt = job.retry_count + 1;
-    IF coalesce(holder.alive, job.heartbeat_on + job.heartbeat_seconds * interval '1 second' > now(), true) THEN
+    -- A worker that has not said that it holds the job lives as long as the job's own times say. An infinite or a
+    -- missing time says nothing.
+    IF coalesce(holder.alive, isfinite(job.heartbeat_on)
+      AND job.heartbeat_on + job.heartbeat_seconds * interval '1 second' > now(), isfinite(job.started_on)
+      AND job.started_on + job.expire_seconds * interval '1 second' > now(), false) THEN
       RAISE EXCEPTION 'job % is in hand of a living worker%', job.id,
-          coalesce(format(' (%s:%s)', holder.host, holder.pid), '')
+          CASE WHEN holder.host IS NULL THEN '' ELSE format(' (%s:%s)', holder.host, holder.pid) END
         USING ERRCODE = 'OM007', HINT = 'Nothing was changed. SELECT ops.explain_job(job_id) says since when.';
     END IF;
   END IF;

@@ -1,8 +1,10 @@
--- Whether a process lives, as far as it is known: as pg-boss has it, one that missed three signs of life is dead.
+-- Whether a process lives, as far as it is known: as pg-boss has it, one that missed three signs of life is dead. One
+-- that has a heartbeat in the future is not known to live.
 --   psql: SELECT host, pid FROM pgboss.instance AS i WHERE ops._alive(i);
 CREATE OR REPLACE FUNCTION ops._alive(process pgboss.instance) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT process.stopped_on IS NULL
-    AND process.heartbeat_on >= now() - 3::bigint * process.heartbeat_seconds * interval '1 second'
+    AND process.heartbeat_on BETWEEN now() - 3::bigint * process.heartbeat_seconds * interval '1 second'
+      AND now() + interval '1 minute'
 $$;
 
 COMMENT ON FUNCTION ops._alive IS 'Whether a process of pg-boss''s registry lives. Internal to schema ops.';
@@ -38,9 +40,10 @@ SELECT
   w.pid,
   w.state,
   w.started_at,
-  date_trunc('milliseconds', now() - w.heartbeat_on) AS heartbeat_ago,
+  -- Postgres before 17 does not subtract infinite times.
+  CASE WHEN isfinite(w.heartbeat_on) THEN date_trunc('milliseconds', now() - w.heartbeat_on) END AS heartbeat_ago,
   coalesce(holds.jobs, 0)                            AS jobs,
-  date_trunc('milliseconds', now() - holds.since)    AS holding_for,
+  CASE WHEN isfinite(holds.since) THEN date_trunc('milliseconds', now() - holds.since) END AS holding_for,
   w.queues
 FROM (
   SELECT

@@ -17,6 +17,7 @@ export const definitions: readonly string[] = [
   'functions/process_orders.sql',
   'functions/dead_letters.sql',
   'functions/order_jobs_guard.sql',
+  'functions/worker_guard.sql',
   'functions/prune_idempotency_keys.sql',
   'functions/queue_stats.sql',
   'functions/register_user.sql',

@@ -1,0 +1,156 @@
+-- What the worker's login may write into the tables that it shares with the other workers. pg-boss writes them as
+-- oms_worker, so that login has the rights. These triggers refuse rows that pg-boss never writes: each of them would
+-- stop all workers, or hide a job from them. Which statements pg-boss 12.38 has for them is in its dist/plans.js.
+--
+-- The triggers on jobs call no function for the doors, nor for an UPDATE that is right: the WHEN is the check. None
+-- applies to superusers, nor to the owners of the tables, who can drop it.
+
+CREATE OR REPLACE FUNCTION worker_guard_refuse() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  IF is_superusers_own() THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION 'pg-boss writes no such row into %: a time that is infinite or in the future, or a number out of range',
+      TG_TABLE_NAME
+    USING ERRCODE = 'OM008';
+END $$;
+
+-- The check of pgboss.queue, version and instance, by the names of their columns. A WHEN that named the columns would
+-- keep pg-boss from changing them when it upgrades its schema.
+CREATE OR REPLACE FUNCTION worker_guard_row() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  odd record;
+BEGIN
+  SELECT c.key, c.value INTO odd
+  FROM jsonb_each_text(to_jsonb(NEW)) AS c
+  WHERE CASE
+    WHEN c.key ~ '_(on|since)$' THEN NOT isfinite(c.value::timestamptz) OR c.value::timestamptz > now()
+      + CASE c.key WHEN 'monitor_backoff_on' THEN interval '61 minutes' -- pg-boss backs off for an hour at most
+        ELSE interval '1 minute' END
+    WHEN c.key ~ '_count$' THEN c.value::bigint NOT BETWEEN 0 AND 1000000000
+    WHEN c.key = 'heartbeat_seconds' AND TG_TABLE_NAME = 'instance' THEN c.value::bigint NOT BETWEEN 1 AND 60
+  END
+  LIMIT 1;
+  IF FOUND AND NOT is_superusers_own() THEN
+    RAISE EXCEPTION 'pg-boss writes no % = % into %', odd.key, odd.value, TG_TABLE_NAME USING ERRCODE = 'OM008';
+  END IF;
+  RETURN NULL;
+END $$;
+
+-- Admits a job that pg-boss's fail, schedule or send makes. STABLE, so that its queries see the jobs as they were
+-- before the statement: fail deletes a job and inserts it again, and its dead letter, in one statement.
+CREATE OR REPLACE FUNCTION worker_guard_insert() RETURNS trigger LANGUAGE plpgsql STABLE
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  settled CONSTANT text[] := '{state,output,start_after,completed_on,heartbeat_on}'; -- what fail changes
+  earlier pgboss.job;
+  source  pgboss.job;
+  q       pgboss.queue;
+  fits    boolean;
+BEGIN
+  SELECT j.* INTO earlier FROM pgboss.job AS j WHERE j.name = NEW.name AND j.id = NEW.id;
+  IF FOUND THEN
+    fits := earlier.state = 'active' AND to_jsonb(NEW) - settled = to_jsonb(earlier) - settled
+      AND NEW.heartbeat_on IS NULL
+      AND NEW.start_after BETWEEN least(earlier.start_after, now()) AND now() + interval '1 hour'
+      AND (
+        NEW.state = 'retry' AND NEW.retry_count < NEW.retry_limit AND NEW.completed_on IS NULL
+        OR NEW.state = 'failed' AND NEW.completed_on = now()
+      );
+  ELSE
+    SELECT s.* INTO q FROM pgboss.queue AS s WHERE s.name = NEW.name;
+    fits := NEW.state = 'created' AND NEW.retry_count = 0 AND NEW.pending_dependencies = 0
+      AND NOT NEW.blocked AND NOT NEW.blocking
+      AND num_nonnulls(NEW.started_on, NEW.heartbeat_on, NEW.completed_on, NEW.output) = 0
+      AND NEW.created_on = now() AND NEW.start_after BETWEEN now() AND now() + interval '1 hour'
+      AND NEW.keep_until BETWEEN now() AND NEW.start_after + q.retention_seconds * interval '1 second'
+      AND (NEW.retry_limit, NEW.retry_delay, NEW.retry_backoff, NEW.expire_seconds, NEW.deletion_seconds)
+        = (q.retry_limit, q.retry_delay, q.retry_backoff, q.expire_seconds, q.deletion_seconds)
+      AND coalesce(NEW.retry_delay_max, q.retry_delay_max) IS NOT DISTINCT FROM q.retry_delay_max
+      AND NEW.heartbeat_seconds IS NOT DISTINCT FROM q.heartbeat_seconds;
+    IF num_nonnulls(NEW.source_name, NEW.source_id, NEW.source_root_id, NEW.source_retry_count) > 0 THEN
+      SELECT j.* INTO source FROM pgboss.job AS j WHERE j.name = NEW.source_name AND j.id = NEW.source_id;
+      fits := fits AND source.state = 'active' AND NEW.name = source.dead_letter AND NEW.data = source.data
+        AND NEW.priority = source.priority AND NEW.source_retry_count = source.retry_count
+        AND NEW.source_root_id = coalesce(source.source_root_id, source.id);
+    ELSE -- place_orders makes the jobs of orders, and a job of fail-order is a dead letter
+      fits := fits AND NEW.name NOT IN ('process-order', 'fail-order') AND NEW.priority = 0
+        AND NEW.policy = q.policy AND NEW.dead_letter IS NOT DISTINCT FROM q.dead_letter;
+    END IF;
+  END IF;
+  IF fits IS NOT TRUE AND NOT is_superusers_own() THEN
+    RAISE EXCEPTION 'pg-boss makes no such job in queue %', coalesce(NEW.name, 'NULL') USING ERRCODE = 'OM008';
+  END IF;
+  RETURN NEW;
+END $$;
+
+-- A new head continues the newest one, and covers only transactions that have ended.
+CREATE OR REPLACE FUNCTION audit_heads_continue() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  IF (
+    SELECT count(*) = 0 AND NEW.number = 1 AND NEW.from_xid = '0'
+      OR bool_or(h.number = NEW.number - 1 AND h.to_xid = NEW.from_xid)
+    FROM (SELECT number, to_xid FROM audit_heads ORDER BY number DESC LIMIT 1) AS h
+  ) AND NEW.to_xid <= pg_snapshot_xmin(pg_current_snapshot())
+    AND isfinite(NEW.created_at) AND NEW.created_at <= now() + interval '1 minute'
+    OR is_superusers_own() THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION 'head % does not continue the newest one, or covers transactions that have not ended', NEW.number
+    USING ERRCODE = 'OM008';
+END $$;
+
+COMMENT ON FUNCTION worker_guard_refuse  IS 'Refuses a row that pg-boss does not write (OM008).';
+COMMENT ON FUNCTION worker_guard_row     IS 'Refuses infinite or future times and odd counts in a row of pg-boss (OM008).';
+COMMENT ON FUNCTION worker_guard_insert  IS 'Refuses a job that pg-boss does not make (OM008).';
+COMMENT ON FUNCTION audit_heads_continue IS 'Refuses a head that does not continue the newest one (OM008).';
+
+ALTER FUNCTION worker_guard_refuse OWNER TO oms_door;
+ALTER FUNCTION worker_guard_row OWNER TO oms_door;
+ALTER FUNCTION worker_guard_insert OWNER TO oms_door;
+ALTER FUNCTION audit_heads_continue OWNER TO oms_door;
+
+CREATE OR REPLACE TRIGGER job_90_guard_insert BEFORE INSERT ON pgboss.job
+  FOR EACH ROW WHEN (current_user NOT IN ('oms_placer', 'oms_door', 'oms_owner', 'oms_queue'))
+  EXECUTE FUNCTION worker_guard_insert();
+
+-- A claimed job has the times from which supervise sees that it is lost. The number of the attempt only grows. A job
+-- that is over stays as it is, and no other one has the time from which retention counts.
+CREATE OR REPLACE TRIGGER job_91_guard_update
+  AFTER UPDATE OF state, retry_count, started_on, heartbeat_on, completed_on, blocked, pending_dependencies ON pgboss.job
+  FOR EACH ROW WHEN (current_user NOT IN ('oms_door', 'oms_placer', 'oms_owner', 'oms_queue') AND (
+    greatest(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) > now() + interval '1 minute'
+    OR least(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) = '-infinity'
+    OR NEW.retry_count < OLD.retry_count OR NEW.retry_count > NEW.retry_limit
+    OR NEW.state = 'active' AND (NEW.started_on IS NULL OR NEW.heartbeat_on IS NULL)
+    OR NEW.state < 'completed' AND NEW.completed_on IS NOT NULL
+    OR OLD.state > 'active' AND NEW.state <> OLD.state
+    OR NEW.blocked <> OLD.blocked OR NEW.pending_dependencies <> OLD.pending_dependencies
+  ))
+  EXECUTE FUNCTION worker_guard_refuse();
+
+CREATE OR REPLACE TRIGGER queue_90_guard AFTER UPDATE ON pgboss.queue
+  FOR EACH ROW WHEN (current_user NOT IN ('oms_owner', 'oms_queue')) EXECUTE FUNCTION worker_guard_row();
+
+CREATE OR REPLACE TRIGGER version_90_guard AFTER UPDATE ON pgboss.version
+  FOR EACH ROW WHEN (current_user NOT IN ('oms_owner', 'oms_queue')) EXECUTE FUNCTION worker_guard_row();
+
+CREATE OR REPLACE TRIGGER instance_90_guard AFTER INSERT OR UPDATE ON pgboss.instance
+  FOR EACH ROW WHEN (current_user NOT IN ('oms_owner', 'oms_queue')) EXECUTE FUNCTION worker_guard_row();
+
+CREATE OR REPLACE TRIGGER worker_holds_90_guard AFTER INSERT OR UPDATE ON worker_holds
+  FOR EACH ROW WHEN (current_user <> 'oms_owner' AND (NEW.since > now() + interval '1 minute' OR NEW.since = '-infinity'))
+  EXECUTE FUNCTION worker_guard_refuse();
+
+CREATE OR REPLACE TRIGGER audit_heads_90_continue BEFORE INSERT ON audit_heads
+  FOR EACH ROW WHEN (current_user <> 'oms_owner') EXECUTE FUNCTION audit_heads_continue();
+
+CREATE OR REPLACE TRIGGER audit_runs_90_guard AFTER INSERT ON audit_runs
+  FOR EACH ROW WHEN (current_user <> 'oms_owner' AND (
+    greatest(NEW.started_at, NEW.finished_at) > now() + interval '1 minute'
+    OR least(NEW.started_at, NEW.finished_at) = '-infinity'
+  ))
+  EXECUTE FUNCTION worker_guard_refuse();
