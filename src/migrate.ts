@@ -32,6 +32,7 @@ export async function migrate(
   const databaseUrl = config.DATABASE_URL;
   const client = new Client({ connectionString: databaseUrl, application_name: 'oms-migrate' });
   client.on('error', (err) => log.error({ err }, 'database connection failed'));
+  client.on('notice', ({ message }) => log.warn(message)); // WARNINGs only: inTurn hides NOTICEs
   await client.connect();
   try {
     await checkServer(client);
