@@ -1,13 +1,13 @@
 import { Client } from 'pg';
 import { pino, type Logger } from 'pino';
 import { loadConfig, MigrateConfig } from './config.ts';
-import { dropStale, replaceDefinitions } from './db/migrate/definitions.ts';
+import { areCurrent, dropStale, replaceDefinitions } from './db/migrate/definitions.ts';
 import { OWNERS } from './db/migrate/ours.ts';
 import { checkServer } from './db/migrate/preflight.ts';
 import { upgradeQueueSchema } from './db/migrate/queue-schema.ts';
 import { updateQueues } from './db/migrate/queues.ts';
 import { OWN_SOURCES, readSql, type Sources } from './db/migrate/sources.ts';
-import { splitStatements } from './db/migrate/statements.ts';
+import { splitStatements, type Statement } from './db/migrate/statements.ts';
 import { isTrigger, updateTriggers } from './db/migrate/triggers.ts';
 import { inTurn } from './db/migrate/turns.ts';
 import { applyMigrations, createBooks, missingMigrations } from './db/migrations.ts';
@@ -42,7 +42,7 @@ export async function migrate(
       const missing = await missingMigrations(client, sources);
       await migrateQueue(client, config);
       await applyMigrations(client, missing, log);
-      await migrateDefinitions(client, sources);
+      await migrateDefinitions(client, await readDefinitions(sources));
       await client.query(await readSql(sources, 'grants.sql'));
     });
   } finally {
@@ -58,21 +58,24 @@ async function migrateQueue(client: Client, config: MigrateConfig): Promise<void
   await client.query('SET LOCAL ROLE oms_owner');
 }
 
-async function migrateDefinitions(client: Client, sources: Sources): Promise<void> {
+async function readDefinitions(sources: Sources): Promise<Statement[]> {
   const files = sources.definitions.map(async (path) =>
     splitStatements(path, await readSql(sources, path)),
   );
-  const statements = (await Promise.all(files)).flat();
+  return (await Promise.all(files)).flat();
+}
+
+async function migrateDefinitions(client: Client, statements: Statement[]): Promise<void> {
   await client.query('CREATE SCHEMA IF NOT EXISTS ops; CREATE SCHEMA IF NOT EXISTS audit');
+  const triggers = statements.filter(isTrigger);
+  const others = statements.filter((statement) => !isTrigger(statement));
+  if (await areCurrent(client, others)) return updateTriggers(client, triggers);
   // The owners of SECURITY DEFINER functions may create only while they are given what is theirs.
   const creators = OWNERS.filter((owner) => owner !== 'oms_owner').join();
   await client.query(`GRANT CREATE ON SCHEMA public, ops, audit TO ${creators}`);
-  const stale = await replaceDefinitions(
-    client,
-    statements.filter((statement) => !isTrigger(statement)),
-  );
-  await updateTriggers(client, statements.filter(isTrigger));
-  await dropStale(client, stale);
+  const replaced = await replaceDefinitions(client, others);
+  await updateTriggers(client, triggers);
+  await dropStale(client, others, replaced);
   await client.query(`REVOKE CREATE ON SCHEMA public, ops, audit FROM ${creators}`);
 }
 
