@@ -8,6 +8,7 @@ import { upgradeQueueSchema } from './db/migrate/queue-schema.ts';
 import { updateQueues } from './db/migrate/queues.ts';
 import { OWN_SOURCES, readSql, type Sources } from './db/migrate/sources.ts';
 import { splitStatements, type Statement } from './db/migrate/statements.ts';
+import { refuseTakenNames } from './db/migrate/taken-names.ts';
 import { isTrigger, updateTriggers } from './db/migrate/triggers.ts';
 import { inTurn } from './db/migrate/turns.ts';
 import { applyMigrations, createBooks, missingMigrations } from './db/migrations.ts';
@@ -38,11 +39,13 @@ export async function migrate(
     await checkServer(client);
     await inTurn(client, { databaseUrl, log, ...turnOptions }, async () => {
       await prepareRoles(client, passwords, sources); // from here on as oms_owner
+      const definitions = await readDefinitions(sources);
+      await refuseTakenNames(client, definitions, sources);
       await createBooks(client);
       const missing = await missingMigrations(client, sources);
       await migrateQueue(client, config);
       await applyMigrations(client, missing, log);
-      await migrateDefinitions(client, await readDefinitions(sources));
+      await migrateDefinitions(client, definitions);
       await client.query(await readSql(sources, 'grants.sql'));
     });
   } finally {
