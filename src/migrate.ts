@@ -12,7 +12,7 @@ import { refuseTakenNames } from './db/migrate/taken-names.ts';
 import { isTrigger, updateTriggers } from './db/migrate/triggers.ts';
 import { inTurn } from './db/migrate/turns.ts';
 import { applyMigrations, createBooks, missingMigrations } from './db/migrations.ts';
-import { prepareRoles, type Passwords } from './db/roles.ts';
+import { givenPasswords, prepareRoles, type Passwords } from './db/roles.ts';
 import { exitOnFailure } from './process.ts';
 
 /** What a test gives instead: another folder of SQL, less patience with locks. */
@@ -86,11 +86,7 @@ if (import.meta.main) {
   await exitOnFailure(async () => {
     const config = loadConfig(MigrateConfig);
     const log = pino({ name: 'migrate', level: config.LOG_LEVEL });
-    await migrate(config, log, {
-      ...(config.API_DATABASE_PASSWORD && { oms_api: config.API_DATABASE_PASSWORD }),
-      ...(config.WORKER_DATABASE_PASSWORD && { oms_worker: config.WORKER_DATABASE_PASSWORD }),
-      ...(config.DBA_DATABASE_PASSWORD && { oms_dba: config.DBA_DATABASE_PASSWORD }),
-    });
+    await migrate(config, log, givenPasswords(config));
     log.info('database is up to date');
   });
 }
