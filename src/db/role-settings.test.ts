@@ -2,7 +2,7 @@ import type { ExecutionContext } from 'ava';
 import { pino } from 'pino';
 import { takeDataDir } from '../embedded/data-dir.ts';
 import { ensureDatabase, startPostgresIn } from '../embedded/postgres.ts';
-import { migrate } from '../migrate.ts';
+import { migrate as migrateWith } from '../migrate.ts';
 import { test, type Context } from '../testing/context.ts';
 import { loginUrl } from '../testing/logins.ts';
 import { column, connect, migratedDatabase } from '../testing/migrating.ts';
@@ -81,8 +81,8 @@ async function ownServer(t: ExecutionContext<Context>) {
   const config = { ...testConfig('orders'), DATABASE_URL: postgres.url('orders') };
   const logged: string[] = [];
   const log = pino({ level: 'warn' }, { write: (line) => logged.push(JSON.parse(line).msg) });
-  await migrate(config, log);
+  await migrateWith(config, log);
   t.deepEqual(logged, []);
   const client = await connect(t, config.DATABASE_URL);
-  return { client, logged, again: () => migrate(config, log) };
+  return { client, logged, again: () => migrateWith(config, log) };
 }

@@ -144,8 +144,8 @@ async function setPasswords(client: Client, passwords: Passwords): Promise<void>
     } catch (error) {
       if (sqlStateOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
       throw new ReadableError(
-        `The user of DATABASE_URL may not set the password of ${role}. npm start needs the password that the role has ` +
-          `in ${settingOf(role)}; npm run migrate needs none.`,
+        `The user of DATABASE_URL may not set the password of ${role}. npm start needs the password that the ` +
+          `role has in ${settingOf(role)}; npm run migrate needs none.`,
         { cause: error },
       );
     }

@@ -96,6 +96,8 @@ async function namesInMigrations(sources: Sources): Promise<string[]> {
   const creating = texts
     .flatMap((text) => splitStatements('', text))
     .filter(({ code }) => /^CREATE\b/i.test(code));
-  const names = creating.flatMap(({ code }) => [...code.matchAll(IN_MIGRATION)]);
-  return ['migrations', 'definitions', ...names.map(([, name = '']) => name)];
+  const names = creating.flatMap(({ code }) =>
+    Array.from(code.matchAll(IN_MIGRATION), ([, name = '']) => name),
+  );
+  return ['migrations', 'definitions', ...names];
 }
