@@ -40,6 +40,18 @@ BEGIN
   ) THEN
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;
   END IF;
+  -- Large objects and messages in the WAL take space, and any login may write them, a read-only one too. Only a superuser
+  -- may change that.
+  IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+    FOR extra IN
+      SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', p.oid::regprocedure) AS statement
+      FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS acl
+      WHERE p.pronamespace = 'pg_catalog'::regnamespace AND acl.grantee = 0 AND p.proname IN
+        ('lo_create', 'lo_creat', 'lo_from_bytea', 'lo_import', 'lo_put', 'lowrite', 'pg_logical_emit_message')
+    LOOP
+      EXECUTE extra.statement;
+    END LOOP;
+  END IF;
   -- For migrate, so that in a deadlock it gives way to requests (src/db/migrate/turns.ts).
   IF NOT has_parameter_privilege('oms_owner', 'deadlock_timeout', 'SET')
      AND (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN

@@ -283,6 +283,16 @@ BEGIN
       CASE WHEN change.column_name <> '' THEN format(' (%I)', change.column_name) END, change.kind, change.name,
       change.grantee);
   END LOOP;
+
+  -- Row policies can hide rows from the functions and the audit.
+  FOR change IN
+    SELECT c.oid::regclass AS name FROM pg_class AS c
+    WHERE c.relrowsecurity AND c.relnamespace::regnamespace::text IN ('public', 'pgboss', 'ops', 'audit')
+      AND pg_get_userbyid(c.relowner) IN ('oms_owner', 'oms_queue')
+    ORDER BY 1
+  LOOP
+    RAISE WARNING 'row security is enabled on %, which no table of the service needs', change.name;
+  END LOOP;
 END $$;
 
 DROP VIEW wanted_rights, actual_rights;

@@ -1,5 +1,6 @@
--- The roles of the whole server. Every migrate runs this file as the user of DATABASE_URL. Existing roles are not
--- changed. If that user has no right to create roles, a user who has it must run this file once.
+-- The roles of the whole server. Every migrate runs this file as the user of DATABASE_URL. Existing roles stay as they
+-- are, but their settings are removed. If that user has no right to create roles, a user who has it must run this file
+-- once.
 --
 -- Owners. Services and people do not log in as these:
 --   oms_owner     owns our tables and views; migrate works as this role
@@ -15,7 +16,8 @@
 --   oms_dba       those, and the functions that act: each leaves a row in ops.actions
 --   oms_auditor   schema audit, and the evidence it is made from; read-only
 --
--- What each may do in a database is in sql/grants.sql. None can log in yet. For a person:
+-- What each may do in a database is in sql/grants.sql. Settings of these roles are removed; to change one for all sessions
+-- of a database, use ALTER DATABASE. None can log in yet. For a person:
 --   CREATE ROLE ada LOGIN PASSWORD '…' IN ROLE oms_dba;
 -- and, as settings are not inherited, for one who only reads:
 --   ALTER ROLE ada SET default_transaction_read_only = on;
@@ -24,13 +26,27 @@
 --   ALTER ROLE oms_api LOGIN PASSWORD '…';
 DO $$
 DECLARE
-  wanted  text;
-  granted text;
-BEGIN
-  FOREACH wanted IN ARRAY ARRAY[
+  roles   CONSTANT text[] := ARRAY[
     'oms_owner', 'oms_queue', 'oms_placer', 'oms_accounts', 'oms_door', 'oms_api', 'oms_worker', 'oms_dba_read',
     'oms_dba', 'oms_auditor'
-  ] LOOP
+  ];
+  -- migrate, as oms_owner, works as the other owners too. No service role is a member of any role, and no owner
+  -- is a member of a service role.
+  -- pg_read_all_stats shows whose transaction keeps vacuum from its work: ops.cleanup_blockers.
+  members CONSTANT text[] := ARRAY[
+    ['oms_queue', 'oms_owner'],
+    ['oms_placer', 'oms_owner'],
+    ['oms_accounts', 'oms_owner'],
+    ['oms_door', 'oms_owner'],
+    ['oms_dba_read', 'oms_dba'],
+    ['pg_read_all_stats', 'oms_dba_read']
+  ];
+  wanted  text;
+  member  text[];
+  found   record;
+  removed text[] := '{}';
+BEGIN
+  FOREACH wanted IN ARRAY roles LOOP
     IF to_regrole(wanted) IS NULL THEN
       BEGIN
         EXECUTE format('CREATE ROLE %I', wanted);
@@ -40,21 +56,40 @@ BEGIN
     END IF;
   END LOOP;
 
-  -- migrate, as oms_owner, works as the other owners too. No service role is a member of any role, and no owner
-  -- is a member of a service role.
-  -- pg_read_all_stats shows whose transaction keeps vacuum from its work: ops.cleanup_blockers.
-  FOR granted, wanted IN VALUES
-    ('oms_queue', 'oms_owner'),
-    ('oms_placer', 'oms_owner'),
-    ('oms_accounts', 'oms_owner'),
-    ('oms_door', 'oms_owner'),
-    ('oms_dba_read', 'oms_dba'),
-    ('pg_read_all_stats', 'oms_dba_read')
-  LOOP
-    IF NOT pg_has_role(wanted, granted, 'MEMBER') THEN
-      EXECUTE format('GRANT %I TO %I', granted, wanted);
+  FOREACH member SLICE 1 IN ARRAY members LOOP
+    IF NOT pg_has_role(member[2], member[1], 'MEMBER') THEN
+      EXECUTE format('GRANT %I TO %I', member[1], member[2]);
     END IF;
   END LOOP;
+
+  -- Any login may set most settings for its own role (ALTER ROLE … SET). They would stay after a theft and a new
+  -- password, so they are removed. Those that only a superuser can set stay.
+  FOR found IN
+    SELECT r.rolname, d.datname, split_part(c.setting, '=', 1) AS name
+    FROM pg_db_role_setting AS s
+    JOIN pg_roles AS r ON r.oid = s.setrole AND r.rolname = ANY (roles)
+    LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
+    CROSS JOIN unnest(s.setconfig) AS c(setting)
+    WHERE (s.setdatabase = 0 OR d.datname = current_database())
+      AND NOT (r.rolname IN ('oms_dba_read', 'oms_auditor')
+        AND split_part(c.setting, '=', 1) IN ('default_transaction_read_only', 'statement_timeout'))
+      AND EXISTS (
+        SELECT FROM pg_settings AS p
+        WHERE p.name = split_part(c.setting, '=', 1) AND p.context IN ('user', 'backend')
+      )
+    ORDER BY 1, 2, 3
+  LOOP
+    BEGIN
+      EXECUTE format('ALTER ROLE %I %s RESET %I', found.rolname, 'IN DATABASE ' || quote_ident(found.datname), found.name);
+      removed := removed || format('%s of %s', found.name, found.rolname);
+    EXCEPTION WHEN insufficient_privilege THEN
+      RAISE WARNING 'role % has the setting %, which only a superuser can remove: ALTER ROLE % % RESET %',
+        found.rolname, found.name, found.rolname, coalesce('IN DATABASE ' || quote_ident(found.datname), ''), found.name;
+    END;
+  END LOOP;
+  IF removed <> '{}' THEN
+    RAISE WARNING 'settings of roles were removed: %', array_to_string(removed, ', ');
+  END IF;
 
   -- These settings apply only to sessions that log in as the role itself.
   IF NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = 'oms_dba_read'::regrole) THEN
@@ -65,4 +100,28 @@ BEGIN
     ALTER ROLE oms_auditor SET default_transaction_read_only = on;
     ALTER ROLE oms_auditor SET statement_timeout = '10min';
   END IF;
+
+  -- What gives a role more than sql/grants.sql lists may be on purpose, so it stays, and is shown.
+  FOR found IN
+    SELECT rolname, array_to_string(ARRAY[
+      CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolcreaterole THEN 'CREATEROLE' END,
+      CASE WHEN rolcreatedb THEN 'CREATEDB' END, CASE WHEN rolreplication THEN 'REPLICATION' END,
+      CASE WHEN rolbypassrls THEN 'BYPASSRLS' END], ', ') AS attributes
+    FROM pg_roles
+    WHERE rolname = ANY (roles) AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)
+    ORDER BY 1
+  LOOP
+    RAISE WARNING 'role % is %, which no role of the service needs', found.rolname, found.attributes;
+  END LOOP;
+  FOR found IN
+    SELECT DISTINCT m.member::regrole AS member, m.roleid::regrole AS granted
+    FROM pg_auth_members AS m
+    WHERE pg_get_userbyid(m.member) = ANY (roles) AND NOT EXISTS (
+      SELECT FROM generate_subscripts(members, 1) AS i
+      WHERE members[i][1] = pg_get_userbyid(m.roleid) AND members[i][2] = pg_get_userbyid(m.member)
+    )
+    ORDER BY 1, 2
+  LOOP
+    RAISE WARNING 'role % is a member of %, which sql/roles.sql does not list', found.member, found.granted;
+  END LOOP;
 END $$;

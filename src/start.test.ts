@@ -2,10 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import type { ExecutionContext } from 'ava';
 import { Client } from 'pg';
 import { readPublicKeys } from './audit/keys.ts';
-import { freePort } from './embedded/server-process.ts';
 import { listen } from './http/server.ts';
 import { logIn, PASSWORD, startedSession } from './testing/accounts.ts';
 import { send, test } from './testing/context.ts';
@@ -13,11 +11,12 @@ import {
   commandOf,
   commandsIn,
   environmentOf,
+  freshSettings,
   isAlive,
+  pidOf,
   startEverything,
   startProgram,
   temporaryFolder,
-  type Running,
 } from './testing/processes.ts';
 import { databaseUrl } from './testing/template.ts';
 import { until } from './testing/until.ts';
@@ -325,18 +324,7 @@ test.serial(
   },
 );
 
-/** A folder that only we can enter, with nothing in it yet, and a free port. No server is given. */
-async function freshSettings(t: ExecutionContext) {
-  const port = await freePort();
-  const settings = { DATA_DIR: join(temporaryFolder(t), 'data'), PORT: String(port) };
-  return { settings, origin: `http://127.0.0.1:${port}` };
-}
-
 /** The lines of the welcome that are there to be pasted into a shell. */
 function suggestedCommands(screen: string): string {
   return screen.split('see it COMPLETED:')[1]?.split('Look at the queue')[0] ?? '';
-}
-
-function pidOf(started: Running, command: string): number | undefined {
-  return started.descendants().find((pid) => commandOf(pid).includes(command));
 }

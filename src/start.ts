@@ -20,7 +20,7 @@ import {
   type Environment,
 } from './config.ts';
 import { takeDataDir, type DataDir } from './embedded/data-dir.ts';
-import { loginUrl, serviceUrl, type Passwords } from './db/roles.ts';
+import { givenPasswords, loginUrl, passwordsToSet, type Passwords } from './db/roles.ts';
 import { ensureDatabase, servicePasswords, startPostgresIn } from './embedded/postgres.ts';
 import { findRedis, startRedis } from './embedded/redis.ts';
 import { freePort } from './embedded/server-process.ts';
@@ -72,15 +72,19 @@ async function start(interrupted: AbortSignal): Promise<void> {
 
   interrupted.throwIfAborted();
   say('Bringing the database up to date …');
-  // Our own Postgres lets each service log in as its role. Elsewhere that is not ours to arrange: there
-  // they log in as we do, and take the role on.
-  const passwords: Passwords = given.DATABASE_URL ? {} : servicePasswords(dataDir);
-  await migrate(config, pino({ name: 'migrate', level: 'warn' }), passwords);
+  const { oms_dba, ...services } = servicePasswords(dataDir);
+  const isOwn = !given.DATABASE_URL;
+  const passwords = { ...services, ...(isOwn && { oms_dba }), ...givenPasswords(config) };
+  const toSet = isOwn
+    ? passwords
+    : await passwordsToSet(config.DATABASE_URL, services, givenPasswords(config));
+  await migrate(config, pino({ name: 'migrate', level: 'warn' }), toSet);
   interrupted.throwIfAborted();
   await startProcesses(env, config, passwords);
   interrupted.throwIfAborted();
-  const { oms_dba: password } = passwords;
-  const dbaUrl = password && loginUrl(config.DATABASE_URL, 'oms_dba', password);
+  const dbaUrl = isOwn
+    ? loginUrl(config.DATABASE_URL, 'oms_dba', passwords.oms_dba ?? oms_dba)
+    : undefined;
   process.stdout.write(welcome(config, dbaUrl));
 }
 
@@ -129,7 +133,7 @@ async function giveUp(line: string): Promise<void> {
 async function startProcesses(
   env: Environment,
   config: Config,
-  passwords: Passwords,
+  passwords: Required<Pick<Passwords, 'oms_api' | 'oms_worker'>>,
 ): Promise<void> {
   const log = process.stdout.isTTY ? pretty({ ignore: 'hostname,pid' }) : process.stdout;
   const supervisor = createSupervisor(log, say, {
@@ -142,7 +146,7 @@ async function startProcesses(
     ['worker', 'oms_worker', WorkerConfig],
     ['api', 'oms_api', ApiConfig],
   ] as const) {
-    const DATABASE_URL = serviceUrl(config.DATABASE_URL, role, passwords[role]);
+    const DATABASE_URL = loginUrl(config.DATABASE_URL, role, passwords[role]);
     const module = new URL(`${name}.ts`, import.meta.url);
     const settings = settingsOf(schema, { ...env, DATABASE_URL });
     await supervisor.start(name, module, { ...inheritedEnvironment(), ...settings });

@@ -147,10 +147,11 @@ test.serial('What the API’s login says beside an order is not stored', async (
   ]);
 });
 
-// Actions that Postgres cannot forbid a login. Each ends with the session, or harms only the login itself.
+// Actions that Postgres cannot forbid a login. Each ends with the session, or can stop the service of this login until
+// migrate removes the settings (role-settings.test.ts). None loses an order (durable-commits.test.ts).
 
 test.serial(
-  'The API’s login can change its own settings and password, and so only harm itself',
+  'The API’s login can change its own settings and password, and so stop the API',
   async (t) => {
     const client = await logIn(t, 'oms_api');
     await client.query('BEGIN');

@@ -7,6 +7,7 @@ export const definitions: readonly string[] = [
   'functions/order_jobs.sql',
   'functions/hashes_v1.sql',
   'functions/refuse_change.sql',
+  'functions/durable_commits.sql',
   'functions/orders_guard.sql',
   'functions/orders_trail.sql',
   'functions/orders_handoff.sql',

@@ -58,6 +58,13 @@ test('migrating again changes nothing', async (t) => {
     UNION ALL SELECT 'migration ' || name || ' ' || xmin FROM migrations
     UNION ALL SELECT 'definition ' || name || ' ' || xmin FROM definitions
     UNION ALL SELECT 'trigger ' || tgname || ' ' || xmin FROM pg_trigger
+    UNION ALL SELECT 'schema ' || nspname || ' ' || xmin FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
+    UNION ALL SELECT 'relation ' || oid || ' ' || xmin FROM pg_class
+    UNION ALL SELECT 'column ' || attrelid || attname || ' ' || xmin FROM pg_attribute
+    UNION ALL SELECT 'rule ' || oid || ' ' || xmin FROM pg_rewrite
+    UNION ALL SELECT 'function ' || oid || ' ' || xmin FROM pg_proc
+    UNION ALL SELECT 'comment ' || objoid || ' ' || objsubid || ' ' || xmin FROM pg_description
+    UNION ALL SELECT 'database ' || xmin FROM pg_database WHERE datname = current_database()
     UNION ALL SELECT 'transition ' || from_status || to_status || ' ' || xmin FROM order_transitions
     ORDER BY 1
   `;

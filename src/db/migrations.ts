@@ -32,7 +32,8 @@ export async function createBooks(client: Client): Promise<void> {
     );
     COMMENT ON TABLE  public.migrations         IS 'One row per file of sql/migrations that was applied.';
     COMMENT ON COLUMN public.migrations.sha256  IS 'Of the file: one that was applied must not change.';
-    COMMENT ON TABLE  public.definitions        IS 'One row per view and trigger that migrate made.';
+    COMMENT ON TABLE  public.definitions        IS
+      'One row per view, function and trigger that migrate made, and one for the files of all.';
     COMMENT ON COLUMN public.definitions.sha256 IS
       'Of the statements in sql/ that made it, and of what Postgres then said that it was.';
   `);

@@ -102,7 +102,7 @@ export function startPostgresIn(
   return startPostgres({ dir: dataDir.path('postgres'), passwordFile, settings, port });
 }
 
-/** The passwords that services and DBAs log in with on a Postgres of our own, made if need be. */
+/** The passwords that services and DBAs log in with when none are given, made if need be. */
 export function servicePasswords(dataDir: DataDir) {
   return {
     oms_api: dataDir.secret('api-database-password'),

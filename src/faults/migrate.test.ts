@@ -9,8 +9,7 @@ import { testEnvironment } from '../testing/template.ts';
 test('a migrate while API and worker are under load fails no request, and loses no order', async (t) => {
   const { database, config, log, migrate, logged } = await migratedDatabase(t);
   const sources = await editableSources(t);
-  // How fast a busy machine is does not matter here: what an altered table keeps waiting goes on in the end.
-  const env = testEnvironment(database, { INTAKE_LOCK_TIMEOUT_MS: '9000' });
+  const env = testEnvironment(database);
   const [api, worker] = await Promise.all([startApi(t, env), startWorker(t, env)]);
   const pool = await openPool(config, log);
   t.teardown(() => pool.end());

@@ -70,6 +70,7 @@ const CATALOGS = [
   'SELECT typname, typacl FROM pg_type WHERE oid >= 16384',
   'SELECT defaclrole, defaclacl FROM pg_default_acl',
   'SELECT extname FROM pg_extension',
+  'SELECT lomowner, lomacl FROM pg_largeobject_metadata',
   // Roles belong to the server, and other tests that run now make some.
   `SELECT roleid, member FROM pg_auth_members
    WHERE member IN (SELECT oid FROM pg_roles WHERE rolname LIKE 'oms\\_%' AND rolname NOT LIKE 'oms\\_test%')`,

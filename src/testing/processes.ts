@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { asRole, type ServiceRole } from '../db/roles.ts';
 import { startRedis, type EmbeddedRedis } from '../embedded/redis.ts';
+import { freePort } from '../embedded/server-process.ts';
 import { requireRedis } from './servers.ts';
 import { until } from './until.ts';
 
@@ -207,4 +208,16 @@ function parentAndState(pid: number): { state: string; parent: number } | null {
 function logLines(text: string): Record<string, unknown>[] {
   const lines = text.split('\n').slice(0, -1); // the last one may be half a line
   return lines.flatMap((line) => (line.startsWith('{') ? JSON.parse(line) : []));
+}
+
+/** A folder that only we can enter, with nothing in it yet, and a free port. No server is given. */
+export async function freshSettings(t: ExecutionContext) {
+  const port = await freePort();
+  const settings = { DATA_DIR: join(temporaryFolder(t), 'data'), PORT: String(port) };
+  return { settings, origin: `http://127.0.0.1:${port}` };
+}
+
+/** The pid of a process that a program has started, by a part of its command. */
+export function pidOf(started: Running, command: string): number | undefined {
+  return started.descendants().find((pid) => commandOf(pid).includes(command));
 }

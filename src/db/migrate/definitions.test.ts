@@ -172,6 +172,65 @@ test('views and functions of others in our schemas stay', async (t) => {
   await t.notThrowsAsync(client.query('SELECT one, audit.theirs() FROM ops.theirs'));
 });
 
+test('views and functions stay that a person made as one of our roles', async (t) => {
+  const { client, migrate, sources } = await withSamples(t);
+  const role = await foreignRole(t);
+  await client.query(`
+    SET ROLE oms_owner;
+    CREATE VIEW public.my_report AS SELECT 1 AS one;
+    CREATE FUNCTION ops.mine() RETURNS int LANGUAGE sql AS 'SELECT 1';
+    RESET ROLE;
+    GRANT SELECT ON public.my_report TO ${role};
+  `);
+  await sources.define('ops/sample.sql', NEW_VIEW); // so that all definitions run
+
+  await migrate({ sources });
+  await migrate({ sources });
+
+  t.deepEqual((await client.query('SELECT one, ops.mine() AS mine FROM my_report')).rows, [
+    { one: 1, mine: 1 },
+  ]);
+});
+
+test('a view of a person who has taken on our role is not dropped with ours', async (t) => {
+  const { client, migrate, sources } = await withSamples(t);
+  await client.query(`
+    SET ROLE oms_owner; CREATE VIEW public.my_report AS SELECT one FROM ops.sample; RESET ROLE`);
+  await sources.define('ops/sample.sql', NEW_VIEW);
+
+  await t.throwsAsync(migrate({ sources }), {
+    message: /^view public\.my_report depends on ops\.sample, whose columns change/,
+  });
+});
+
+test('a view that is in no file any more is kept while a role of others has rights on it', async (t) => {
+  const { client, migrate, sources } = await withSamples(t);
+  const role = await foreignRole(t);
+  await client.query(`GRANT SELECT ON ops.on_top TO ${role}`);
+  await sources.remove('ops/on_top.sql');
+
+  await t.throwsAsync(migrate({ sources }), {
+    message: new RegExp(
+      `^role ${role} has rights on ops\\.on_top, which this version no longer has`,
+    ),
+  });
+
+  t.deepEqual((await client.query('TABLE ops.on_top')).rows, [{ one: 1 }]);
+});
+
+test('a function that was changed by hand is put right', async (t) => {
+  const { client, migrate } = await migratedDatabase(t);
+  const source = `SELECT prosrc || proowner::regrole FROM pg_proc WHERE proname = 'order_steps'`;
+  const before = await column(client, source);
+  await client.query(`
+    CREATE OR REPLACE FUNCTION order_steps(from_status order_status, to_status order_status)
+    RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 1'`);
+
+  await migrate();
+
+  t.deepEqual(await column(client, source), before);
+});
+
 test('a function whose result changes is made again, and with it the views that call it', async (t) => {
   const { client, migrate, sources } = await withSamples(t);
   const define = (type: string, value: string) =>

@@ -1,7 +1,8 @@
 import { DatabaseError, type Client } from 'pg';
-import { dropObject, findObject, hasDependents, listOurs, refuseForeignRights } from './ours.ts';
-import type { Ours } from './ours.ts';
-import { checksum, forgetDropped, readRecords, writeRecords, type Records } from './records.ts';
+import { ReadableError } from '../../process.ts';
+import { dropObject, findObject, hasDependents, listOurs, listOwned } from './ours.ts';
+import { refuseForeignRights, type Ours, type Owned } from './ours.ts';
+import { checksum, readRecords, writeRecords, type Records } from './records.ts';
 import type { Statement } from './statements.ts';
 
 const VIEW = /^CREATE\s+OR\s+REPLACE\s+(?:RECURSIVE\s+)?VIEW\s+([\w.]+)/i;
@@ -14,41 +15,78 @@ const AMBIGUOUS_CALL = '42725';
 const CALLED = /(\w+)\(/;
 const LOCK_ERRORS = new Set(['55P03', '40P01']);
 
+/** The record of the text of all definitions. */
+const FILES = 'files';
+const ALL = 'all';
+
+/** What a run of the definitions has made, and which objects of earlier versions it has not. */
+export type Replaced = { made: Ours[]; stale: Ours[] };
+
+/** Whether all definitions have run already, and nothing that they made has changed since. */
+export async function areCurrent(client: Client, statements: Statement[]): Promise<boolean> {
+  const files = await readRecords(client, FILES);
+  if (files.get(ALL) !== textOf(statements)) return false;
+  const unchanged = await unchangedViews(client, statements);
+  const views = statements.flatMap((statement) => viewOf(statement) ?? []);
+  if (!views.every((view) => unchanged.has(view))) return false;
+  const recorded = await readRecords(client, 'function');
+  const current = await currentFunctions(client, [...recorded.keys()]);
+  return [...recorded].every(([name, sha256]) => current.get(name) === sha256);
+}
+
 /**
  * Runs the definitions of views and functions. They are replaced in place, so that dependent objects stay. Skips views
  * that are unchanged since their statement made them. A view whose columns change, or a function whose result changes,
  * cannot be replaced: it is dropped first, with our objects that depend on it, and all are made again. When a foreign
- * object depends on it, throws a ReadableError that names both. Returns our objects that no definition makes.
+ * object depends on it, throws a ReadableError that names both.
  */
-export async function replaceDefinitions(client: Client, statements: Statement[]): Promise<Ours[]> {
-  const stale = await replaceAll(client, statements, await unchangedViews(client, statements));
-  if (!(await hasDependents(client, stale))) return stale;
+export async function replaceDefinitions(
+  client: Client,
+  statements: Statement[],
+): Promise<Replaced> {
+  const unchanged = await unchangedViews(client, statements);
+  const replaced = await replaceAll(client, statements, unchanged);
+  if (!(await hasDependents(client, replaced.stale))) return replaced;
   // A skipped view still calls a function that its own text would no longer find: run all definitions.
   return replaceAll(client, statements, new Set());
 }
 
-/** Drops the objects that `replaceDefinitions` returned. Throws when a foreign object depends on one. */
-export async function dropStale(client: Client, stale: Ours[]): Promise<void> {
+/**
+ * Drops what earlier versions have made and this one has not, and records what it has made. Throws a ReadableError when
+ * a foreign object depends on what is to be dropped, or a foreign role has rights on it.
+ */
+export async function dropStale(
+  client: Client,
+  statements: Statement[],
+  { made, stale }: Replaced,
+): Promise<void> {
+  const because = 'which this version no longer has';
   const isStale = ({ oid }: Ours) => stale.some((object) => object.oid === oid);
   for (const object of stale) {
     const present = (await listOurs(client)).some(({ oid }) => oid === object.oid);
     if (!present) continue; // dropped together with an earlier one
-    await dropObject(client, object, 'which this version no longer has', isStale);
+    await refuseForeignRights(client, object, because);
+    await dropObject(client, object, because, isStale);
   }
-  if (stale.length > 0) await forgetDropped(client);
+  const functions = made.filter(({ kind }) => kind === 'function').map(({ name }) => name);
+  await writeRecords(client, 'view', await currentViews(client, statements));
+  await writeRecords(client, 'function', await currentFunctions(client, functions));
+  await writeRecords(client, FILES, new Map([[ALL, textOf(statements)]]));
 }
 
-async function replaceAll(client: Client, statements: Statement[], unchanged: Set<string>) {
+async function replaceAll(
+  client: Client,
+  statements: Statement[],
+  unchanged: Set<string>,
+): Promise<Replaced> {
   for (let dropped = 0; dropped <= statements.length; dropped += 1) {
     await client.query('SAVEPOINT definitions');
-    const before = await listOurs(client);
+    const before = await listOwned(client);
     const changed = statements.filter((statement) => !unchanged.has(viewOf(statement) ?? ''));
     const failure = await runAll(client, changed);
     if (!failure) {
-      if (changed.some((statement) => viewOf(statement) !== undefined))
-        await recordViews(client, statements);
       await client.query('RELEASE SAVEPOINT definitions');
-      return untouched(before, await listOurs(client), unchanged);
+      return compare(before, await listOwned(client), unchanged);
     }
     await client.query('ROLLBACK TO SAVEPOINT definitions');
     await dropInTheWay(client, failure);
@@ -89,6 +127,11 @@ async function dropInTheWay(client: Client, { statement, error }: Failure): Prom
   const because = view ? 'whose columns change' : 'whose result or parameters change';
   const object = await inTheWay(client, view, error);
   if (!object) throw inFile(statement, error);
+  if (!(await listOurs(client)).some(({ oid }) => oid === object.oid)) {
+    throw new ReadableError(
+      `${object.kind} ${object.name} is in the way, and migrate did not make it: rename or drop it first.`,
+    );
+  }
   await refuseForeignRights(client, object, because);
   await dropObject(client, object, because);
 }
@@ -111,11 +154,22 @@ function inFile(statement: Statement, error: DatabaseError): Error {
   return error;
 }
 
-/** The objects that no statement replaced: replacing writes a new version of the row, even without a change. */
-function untouched(before: Ours[], after: Ours[], unchanged: Set<string>): Ours[] {
+/** Replacing an object writes a new version of its row, even without a change. */
+function compare(before: Owned[], after: Owned[], unchanged: Set<string>): Replaced {
   const versions = new Map(before.map(({ oid, version }) => [oid, version]));
-  return after.filter(
-    ({ oid, version, name }) => versions.get(oid) === version && !unchanged.has(name),
+  const isUntouched = ({ oid, version }: Owned) => versions.get(oid) === version;
+  return {
+    made: after.filter((object) => !isUntouched(object)),
+    stale: after.filter(
+      (object) => object.recorded && isUntouched(object) && !unchanged.has(object.name),
+    ),
+  };
+}
+
+function textOf(statements: Statement[]): string {
+  return checksum(
+    statements.map(({ text }) => text),
+    '',
   );
 }
 
@@ -131,8 +185,13 @@ async function unchangedViews(client: Client, statements: Statement[]): Promise<
   return new Set([...current.keys()].filter((view) => recorded.get(view) === current.get(view)));
 }
 
-async function recordViews(client: Client, statements: Statement[]): Promise<void> {
-  await writeRecords(client, 'view', await currentViews(client, statements));
+async function currentFunctions(client: Client, names: string[]): Promise<Records> {
+  const { rows } = await client.query<{ name: string; definition: string }>(
+    `SELECT n.name, concat_ws(' ', p.proowner::regrole, pg_get_functiondef(p.oid)) AS definition
+     FROM unnest($1::text[]) AS n(name) JOIN pg_proc AS p ON p.oid = to_regprocedure(n.name)`,
+    [names],
+  );
+  return new Map(rows.map(({ name, definition }) => [name, checksum([], definition)]));
 }
 
 async function currentViews(client: Client, statements: Statement[]): Promise<Records> {

@@ -20,8 +20,11 @@ export const OWNERS = ['oms_owner', 'oms_placer', 'oms_accounts', 'oms_door', 'o
 /** A view or function of ours: its readable name, and the version of its row in the catalogue. */
 export type Ours = { kind: string; name: string; oid: number; version: string };
 
-const OURS = `
-  SELECT id.type AS kind, id.identity AS name, o.oid, o.version, o.classid
+/** A view or function that a role of ours owns. A person who has taken on that role may have made it. */
+export type Owned = Ours & { recorded: boolean };
+
+const OWNED = `
+  SELECT id.type AS kind, id.identity AS name, o.oid, o.version, o.classid, made.name IS NOT NULL AS recorded
   FROM (
     SELECT 'pg_class'::regclass AS classid, c.oid, r.xmin::text AS version, c.relnamespace AS schema,
       c.relowner AS owner
@@ -33,15 +36,23 @@ const OURS = `
   ) AS o
   JOIN pg_namespace AS n ON n.oid = o.schema AND n.nspname IN ('public', 'ops', 'audit')
   CROSS JOIN LATERAL pg_identify_object(o.classid, o.oid, 0) AS id
+  LEFT JOIN public.definitions AS made ON made.name = concat_ws(' ', id.type, id.identity)
   WHERE pg_get_userbyid(o.owner) = ANY('{${OWNERS.join()}}') AND NOT EXISTS (
     SELECT FROM pg_depend AS d WHERE d.classid = o.classid AND d.objid = o.oid AND d.deptype = 'e'
   )
 `;
+/** migrate drops no other objects than those that it has recorded. */
+const OURS = `${OWNED} AND made.name IS NOT NULL`;
 
-/** All views and functions of ours in the database. */
-export async function listOurs(client: Client): Promise<Ours[]> {
-  const { rows } = await client.query<Ours>(`${OURS} ORDER BY id.identity`);
+/** All views and functions that our roles own, in our schemas. */
+export async function listOwned(client: Client): Promise<Owned[]> {
+  const { rows } = await client.query<Owned>(`${OWNED} ORDER BY id.identity`);
   return rows;
+}
+
+/** All views and functions that migrate has made. */
+export async function listOurs(client: Client): Promise<Ours[]> {
+  return (await listOwned(client)).filter(({ recorded }) => recorded);
 }
 
 /** The views and functions of ours that use tables, types or functions of the queue. */

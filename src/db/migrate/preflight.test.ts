@@ -3,7 +3,13 @@ import { Client } from 'pg';
 import { migrate as migrateWith } from '../../migrate.ts';
 import { ReadableError } from '../../process.ts';
 import { test } from '../../testing/context.ts';
-import { connect, emptyToMigrate } from '../../testing/migrating.ts';
+import {
+  connect,
+  editableSources,
+  emptyToMigrate,
+  migratedDatabase,
+  objectsOf,
+} from '../../testing/migrating.ts';
 import { databaseUrl, onServer, testConfig } from '../../testing/template.ts';
 import { reasonToRefuse, type ServerFacts } from './preflight.ts';
 
@@ -67,4 +73,63 @@ test('a connection that goes straight to the server says which process answers',
   const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
 
   t.is((client as Client & { processID: number }).processID, rows[0]?.pid ?? 0);
+});
+
+const REFUSED = 'This database has objects that migrate did not make, with names that it needs: ';
+
+const foreign: [what: string, make: string, named: string][] = [
+  ['a table', 'CREATE TABLE public.users (id int)', 'table public.users'],
+  ['the table of migrations', 'CREATE TABLE public.migrations (id int)', 'table public.migrations'],
+  [
+    'an index',
+    'CREATE TABLE t (id int CONSTRAINT orders_pk PRIMARY KEY)',
+    'index public.orders_pk',
+  ],
+  ['a type', `CREATE TYPE public.order_status AS ENUM ('NEW')`, 'type public.order_status'],
+  ['a schema', 'CREATE SCHEMA ops', 'schema ops'],
+  ['the schema of a queue', 'CREATE SCHEMA pgboss', 'schema pgboss'],
+  [
+    'a function',
+    `CREATE FUNCTION public.place_order(int) RETURNS int LANGUAGE sql AS 'SELECT 1'`,
+    'function public.place_order(integer)',
+  ],
+  [
+    'a table of our owner',
+    'CREATE TABLE public.orders (id int); ALTER TABLE public.orders OWNER TO oms_owner',
+    'table public.orders',
+  ],
+];
+
+for (const [what, make, named] of foreign) {
+  test(`${what} with a name that migrate needs is named at once, and stays`, async (t) => {
+    const { client, logged, migrate } = await emptyToMigrate(t);
+    await client.query(make);
+    const before = await objectsOf(client);
+
+    const error = await t.throwsAsync(migrate(), { instanceOf: ReadableError });
+
+    t.is(error.message, `${REFUSED}${named}. Rename or drop them, or use another database.`);
+    t.deepEqual(logged, []);
+    t.deepEqual(await objectsOf(client), before);
+  });
+}
+
+test('a name that a new version needs, and a person has used as our role, is named', async (t) => {
+  const { client, migrate } = await migratedDatabase(t);
+  const sources = await editableSources(t);
+  await client.query(`
+    SET ROLE oms_owner;
+    CREATE VIEW ops.sample AS SELECT 1 AS one;
+    CREATE FUNCTION ops.explain_job(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+    RESET ROLE;
+  `);
+  await sources.define('ops/sample.sql', 'CREATE OR REPLACE VIEW ops.sample AS SELECT 2 AS one;');
+
+  const error = await t.throwsAsync(migrate({ sources }), { instanceOf: ReadableError });
+
+  t.true(
+    error.message.startsWith(`${REFUSED}function ops.explain_job(integer), view ops.sample. `),
+    error.message,
+  );
+  t.deepEqual((await client.query('TABLE ops.sample')).rows, [{ one: 1 }]);
 });

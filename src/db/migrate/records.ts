@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto';
 import type { Client } from 'pg';
 
 /**
- * Checksums of the views and triggers that migrate made, in the table definitions. Replacing either locks out other
- * sessions until the transaction ends, so unchanged ones are skipped.
+ * Checksums of the views, functions and triggers that migrate made, in the table definitions. Replacing a view or a
+ * trigger locks out other sessions until the transaction ends, so unchanged ones are skipped. Other views and functions
+ * are not migrate's, also when one of our roles owns them.
  */
 export type Records = Map<string, string>;
 
-/** Reads the records of one kind: `view` or `trigger`. The keys do not contain the kind. */
+/** Reads the records of one kind: `view`, `function`, `trigger` or `files`. The keys do not contain the kind. */
 export async function readRecords(client: Client, kind: string): Promise<Records> {
   const { rows } = await client.query<{ name: string; sha256: string }>(
     `SELECT substr(name, length($1) + 2) AS name, sha256 FROM public.definitions
@@ -32,14 +33,6 @@ export async function writeRecords(client: Client, kind: string, wanted: Records
     if (wanted.has(name)) continue;
     await client.query('DELETE FROM public.definitions WHERE name = $1', [`${kind} ${name}`]);
   }
-}
-
-/** Removes the records of views that no longer exist. */
-export async function forgetDropped(client: Client): Promise<void> {
-  await client.query(`
-    DELETE FROM public.definitions
-    WHERE starts_with(name, 'view ') AND to_regclass(substr(name, 6)) IS NULL
-  `);
 }
 
 /**

@@ -8,8 +8,6 @@ import { watchLocks, type Wait } from './lock-watch.ts';
 
 /** How long all attempts together may take before migrate gives up. */
 const PATIENCE_MS = 60_000;
-/** How often the first migrates of an empty database may get in each other's way. */
-const RACES_MAX = 4;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 4000;
 
@@ -46,7 +44,7 @@ export async function inTurn(
   try {
     for (let tries = 0; ; tries += 1) {
       const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS);
-      const error = await attempt(client, work, tries < RACES_MAX);
+      const error = await attempt(client, work);
       if (error === undefined) return;
       const waited = explainWait(error, watch.lastWait());
       if (Date.now() + pauseMs > deadline) {
@@ -68,7 +66,7 @@ export async function inTurn(
 export type TurnOptions = { databaseUrl: string; log: Logger; patienceMs?: number };
 
 /** Resolves with undefined when the work is committed, or with an error after which another attempt can succeed. */
-async function attempt(client: Client, work: () => Promise<void>, mayRace: boolean) {
+async function attempt(client: Client, work: () => Promise<void>) {
   const first = !(await hasBooks(client));
   try {
     await client.query(BEGIN);
@@ -79,7 +77,9 @@ async function attempt(client: Client, work: () => Promise<void>, mayRace: boole
     return undefined;
   } catch (error: unknown) {
     await client.query('ROLLBACK').catch(() => undefined);
-    if (isLockError(error) || (first && mayRace && isRace(error))) return error;
+    if (isLockError(error)) return error;
+    // Another migrate has filled the database that was empty.
+    if (first && isRace(error) && (await hasBooks(client))) return error;
     throw error;
   }
 }
@@ -117,7 +117,10 @@ function explainWait(error: unknown, wait: Wait | undefined): string {
 
 async function hasBooks(client: Client): Promise<boolean> {
   const { rows } = await client.query<{ there: boolean }>(
-    `SELECT to_regclass('public.migrations') IS NOT NULL AS there`,
+    `SELECT EXISTS (
+       SELECT FROM pg_class
+       WHERE oid = to_regclass('public.migrations') AND pg_get_userbyid(relowner) = 'oms_owner'
+     ) AS there`,
   );
   return rows[0]?.there ?? false;
 }

@@ -1,0 +1,36 @@
+-- What was acknowledged survives a crash of Postgres. Any login may set synchronous_commit for its own role (ALTER ROLE
+-- … SET), and for the sessions that it shares in a connection pooler. With the login of a service, that would lose the
+-- last orders in a crash. So a transaction that writes orders, accounts, sessions or actions of operators has at least
+-- synchronous_commit = on. A setting of the server, of the database or of DATABASE_URL is the owner's, and stays.
+
+CREATE OR REPLACE FUNCTION require_durable_commit() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF EXISTS (
+    SELECT FROM pg_settings
+    WHERE name = 'synchronous_commit' AND source IN ('user', 'database user', 'session')
+  ) THEN
+    PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
+  RETURN NULL;
+END $$;
+
+COMMENT ON FUNCTION require_durable_commit IS
+  'Undoes, until the end of the transaction, a synchronous_commit that a role or a session has set too low.';
+
+-- WHEN: `remote_apply` is more than `on`. The function is not called in the usual case, which so costs next to nothing.
+CREATE OR REPLACE TRIGGER orders_03_require_durable_commit BEFORE INSERT OR UPDATE ON orders
+  FOR EACH STATEMENT WHEN (current_setting('synchronous_commit') NOT IN ('on', 'remote_apply'))
+  EXECUTE FUNCTION require_durable_commit();
+
+CREATE OR REPLACE TRIGGER users_03_require_durable_commit BEFORE INSERT OR UPDATE ON users
+  FOR EACH STATEMENT WHEN (current_setting('synchronous_commit') NOT IN ('on', 'remote_apply'))
+  EXECUTE FUNCTION require_durable_commit();
+
+CREATE OR REPLACE TRIGGER refresh_tokens_03_require_durable_commit BEFORE INSERT OR UPDATE ON refresh_tokens
+  FOR EACH STATEMENT WHEN (current_setting('synchronous_commit') NOT IN ('on', 'remote_apply'))
+  EXECUTE FUNCTION require_durable_commit();
+
+CREATE OR REPLACE TRIGGER operator_actions_03_require_durable_commit BEFORE INSERT ON operator_actions
+  FOR EACH STATEMENT WHEN (current_setting('synchronous_commit') NOT IN ('on', 'remote_apply'))
+  EXECUTE FUNCTION require_durable_commit();
