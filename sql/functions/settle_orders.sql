@@ -4,6 +4,14 @@
 -- The fence is the job's id, the number of the attempt, and the transaction that made the job. pg-boss increments
 -- retry_count at each claim. A job that was deleted and made again starts at 0 again, but names another transaction
 -- in its data. So no claim is mistaken for a later one.
+--
+-- These functions name neither versions nor events: triggers add them. Each UPDATE of orders below fires, in this order:
+--   orders_10_guard_update (orders_guard.sql), for each row: refuses a change of what was ordered, adds the number of
+--     steps to `version`, and sets `changed_from` and `updated_at`. PENDING to COMPLETED or FAILED is two steps.
+--   orders_30_record_change (orders_trail.sql), once for all rows: refuses a change that order_transitions does not list
+--     (OM001), and writes one event for each step, with actor, reason, attempt, transaction and a hash that covers the
+--     event and the hash of the event before it.
+-- Nothing is left to check at COMMIT: the UPDATE of a job here belongs to an order that has ended.
 
 -- The actor on record for a worker process, from its <host>:<pid>.
 CREATE OR REPLACE FUNCTION worker_actor(worker text) RETURNS text LANGUAGE plpgsql IMMUTABLE
