@@ -5,12 +5,12 @@
 -- retry_count at each claim. A job that was deleted and made again starts at 0 again, but names another transaction
 -- in its data. So no claim is mistaken for a later one.
 --
--- These functions name neither versions nor events: triggers add them. Each UPDATE of orders below fires, in this order:
+-- Versions and events are written by triggers. Each UPDATE of orders below fires, in this order:
 --   orders_10_guard_update (orders_guard.sql), for each row: refuses a change of what was ordered, adds the number of
 --     steps to `version`, and sets `changed_from` and `updated_at`. PENDING to COMPLETED or FAILED is two steps.
---   orders_30_record_change (orders_trail.sql), once for all rows: refuses a change that order_transitions does not list
---     (OM001), and writes one event for each step, with actor, reason, attempt, transaction and a hash that covers the
---     event and the hash of the event before it.
+--   orders_30_record_change (orders_trail.sql), once for all rows: refuses a change that order_transitions does not
+--     list (OM001), and writes one event for each step, with actor, reason, attempt, transaction and a hash that covers
+--     the event and the hash of the event before it.
 -- Nothing is left to check at COMMIT: the UPDATE of a job here belongs to an order that has ended.
 
 -- The actor on record for a worker process, from its <host>:<pid>.
@@ -186,9 +186,8 @@ BEGIN
 END $$;
 
 -- Postpones the next attempts of jobs that pg-boss has failed. `batch`: an array of {id, retry_count, seconds}:
--- failed attempts, and the least delay before the next one; more than 3600 s count as 3600. No attempt gets earlier:
--- without `seconds`, or with fewer than the back-off of the queue, the job keeps its back-off. Skips a job that has begun
--- another attempt.
+-- failed attempts, and the least delay before the next one, of which at most 3600 s count. No attempt becomes earlier:
+-- a job keeps its back-off when that is longer, or when `seconds` is NULL. Skips a job that has begun another attempt.
 CREATE OR REPLACE FUNCTION postpone_jobs(batch jsonb) RETURNS void LANGUAGE sql
 SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
