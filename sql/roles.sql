@@ -7,7 +7,7 @@
 --   oms_queue     owns the queue (schema pgboss); migrate works as this role there
 --   oms_placer    owns place_orders, and has the rights that placing needs
 --   oms_accounts  owns the functions that see password hashes and refresh tokens, and has the rights that they need
---   oms_door      owns all other SECURITY DEFINER functions, and has the rights that they need
+--   oms_door      owns all other SECURITY DEFINER functions but prepare_queue_stats, and has the rights that they need
 -- Services:
 --   oms_api       calls the doors of the API, and reads orders
 --   oms_worker    works the queue off, and calls the doors of the worker

@@ -33,7 +33,7 @@ test('what is not set has the default that the documentation promises', (t) => {
     TRUSTED_PROXIES: [],
     ACCESS_TOKEN_TTL_SECONDS: 15 * 60,
     REFRESH_TOKEN_TTL_SECONDS: 7 * 86_400,
-    PASSWORD_MIN_LENGTH: 8,
+    PASSWORD_MIN_LENGTH: 6,
     RATE_LIMIT_REGISTER: 5,
     RATE_LIMIT_LOGIN: 5,
     RATE_LIMIT_REFRESH: 10,

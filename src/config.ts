@@ -29,7 +29,7 @@ const auth = {
   ACCESS_TOKEN_TTL_SECONDS: integer(1, 86_400).default(900),
   REFRESH_TOKEN_TTL_SECONDS: integer(1, 365 * 86_400).default(7 * 86_400),
   REFRESH_GRACE_SECONDS: integer(0, 300).default(10),
-  PASSWORD_MIN_LENGTH: integer(1, 128).default(8),
+  PASSWORD_MIN_LENGTH: integer(1, 128).default(6), // as the seed's clients register
 };
 
 const limits = {

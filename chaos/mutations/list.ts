@@ -7,5 +7,13 @@ import type { Mutation } from './mutation.ts';
 import { processed } from './processing.ts';
 import { recorded } from './records.ts';
 import { allowed } from './rights.ts';
+import { admitted } from './sessions.ts';
 
-export const mutations: Mutation[] = [...handedOff, ...processed, ...recorded, ...allowed, ...kept];
+export const mutations: Mutation[] = [
+  ...handedOff,
+  ...processed,
+  ...recorded,
+  ...allowed,
+  ...admitted,
+  ...kept,
+];

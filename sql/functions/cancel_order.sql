@@ -55,6 +55,8 @@ BEGIN
     RETURN;
   END IF;
 
+  -- The UPDATE fires, in this order: orders_10_guard_update (orders_guard.sql: numbers the step), orders_40_cancel_job
+  -- (orders_handoff.sql: cancels the job), orders_30_record_change (orders_trail.sql: writes the event and its hash).
   IF wanted.status = 'PENDING' THEN
     UPDATE orders AS o SET status = 'CANCELLED', changed_by = NULL, change_reason = NULL, change_job_id = NULL,
       change_attempt = NULL

@@ -1,6 +1,10 @@
 -- COMMIT refuses an order without its job. A PENDING order has a job that a worker will take. The job of a new order
 -- was made by the same transaction, with the settings of its queue.
 --
+-- COMMIT runs the deferred triggers of two files, and no others. This one checks each order that became PENDING
+-- (orders_50_require_job). order_jobs_guard.sql checks each job and each dead letter that was settled, blocked or
+-- deleted: an order that is still open must have another one. Both refuse with OM003.
+--
 -- place_orders writes jobs first and orders second, so one check per statement is enough for its orders. Other
 -- writers may write them in either order, so each of their orders is checked when the transaction commits.
 

@@ -1,5 +1,5 @@
 -- The trail: every change of an order leaves a numbered event, chained by its hash to the event before it. The
--- triggers run once per statement, so one INSERT records all orders that a statement changed.
+-- triggers run once per statement, so one INSERT records a step of all orders that a statement changed.
 --
 -- SECURITY DEFINER: a role that changes orders needs no right to write events.
 

@@ -1,5 +1,5 @@
 -- Places orders. One call, in one transaction, finds the orders of the batch whose Idempotency-Key was used before,
--- and stores the job, the order (triggers write its first event) and the reply of all others.
+-- and stores all others: each with its job, its first event (by trigger), and its reply if its request has a key.
 --
 -- One order that cannot be stored fails the whole call; the caller then tries each half. An order whose key was used
 -- before does not fail the call: it is left out, and the result contains the answer to its request.
@@ -96,6 +96,13 @@ BEGIN
     FROM pgboss.queue AS q, jsonb_to_recordset(batch) AS o(id uuid)
     WHERE q.name = 'process-order';
 
+    -- The columns that are not listed get their defaults: PENDING, version 1, this transaction, now. The INSERT fires,
+    -- each once for all rows, in this order:
+    --   orders_20_record_placement (orders_trail.sql): writes event 1 of each order, with its actor and its hash. The
+    --     hash covers the content of the order, so the content cannot change unnoticed.
+    --   orders_25_check_placed (orders_handoff.sql): refuses an order that is not new, or has no job that is due and of
+    --     this transaction (OM001, OM003).
+    -- Nothing is left to check at COMMIT: orders_50_require_job is for other writers.
     INSERT INTO orders (id, user_id, product_name, amount, currency, metadata, changed_by)
     SELECT o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata, placed_by
     FROM jsonb_to_recordset(batch) AS o(

@@ -41,6 +41,15 @@ BEGIN
     RETURN;
   END IF;
 
+  -- The UPDATE fires, in this order:
+  --   orders_10_guard_update (orders_guard.sql), for each row: refuses a change of what was ordered, adds the number of
+  --     steps to `version`, and sets `changed_from` and `updated_at`. PENDING to COMPLETED is two steps: PROCESSING,
+  --     then COMPLETED.
+  --   orders_30_record_change (orders_trail.sql), once for all rows: refuses a change that order_transitions does not
+  --     list (OM001), and writes one event for each step, with actor, attempt, transaction and a hash that covers the
+  --     event and the hash of the event before it.
+  -- Nothing is left to check at COMMIT: the order has ended, so it needs no job.
+  --
   -- LIMIT makes the planner expect few rows and look each one up by its key. Plans are made while the queue is empty.
   UPDATE orders AS o
   SET status = 'COMPLETED', changed_by = worker_actor(worker), change_reason = NULL, change_job_id = o.id,

@@ -1,10 +1,13 @@
--- Deletes at most `batch_size` expired keys, the oldest first, and returns how many. Skips a key that is locked
--- because a request is using it again.
+-- Deletes at most `batch_size` (1 to 100,000) expired keys, the oldest first, and returns how many. Skips a key that is
+-- locked because a request is using it again.
 CREATE OR REPLACE FUNCTION prune_idempotency_keys(batch_size integer) RETURNS integer LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   pruned integer;
 BEGIN
+  IF batch_size IS NULL OR batch_size NOT BETWEEN 1 AND 100000 THEN
+    RAISE EXCEPTION 'a batch is 1 to 100000 keys, not %', batch_size USING ERRCODE = 'OM008';
+  END IF;
   DELETE FROM idempotency_keys AS k
   WHERE k.ctid = ANY (ARRAY(
     SELECT e.ctid FROM idempotency_keys AS e

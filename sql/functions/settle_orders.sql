@@ -4,6 +4,14 @@
 -- The fence is the job's id, the number of the attempt, and the transaction that made the job. pg-boss increments
 -- retry_count at each claim. A job that was deleted and made again starts at 0 again, but names another transaction
 -- in its data. So no claim is mistaken for a later one.
+--
+-- Versions and events are written by triggers. Each UPDATE of orders below fires, in this order:
+--   orders_10_guard_update (orders_guard.sql), for each row: refuses a change of what was ordered, adds the number of
+--     steps to `version`, and sets `changed_from` and `updated_at`. PENDING to COMPLETED or FAILED is two steps.
+--   orders_30_record_change (orders_trail.sql), once for all rows: refuses a change that order_transitions does not
+--     list (OM001), and writes one event for each step, with actor, reason, attempt, transaction and a hash that covers
+--     the event and the hash of the event before it.
+-- Nothing is left to check at COMMIT: the UPDATE of a job here belongs to an order that has ended.
 
 -- The actor on record for a worker process, from its <host>:<pid>.
 CREATE OR REPLACE FUNCTION worker_actor(worker text) RETURNS text LANGUAGE plpgsql IMMUTABLE
@@ -11,7 +19,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   -- NULL would be recorded as the order's own user.
   IF worker IS NULL OR worker !~ '^[A-Za-z0-9._-]{1,253}:[0-9]{1,10}$' THEN
-    RAISE EXCEPTION 'a worker is named <host>:<pid>, not %', coalesce(worker, 'NULL') USING ERRCODE = 'OM008';
+    RAISE EXCEPTION 'a worker is named <host>:<pid>, not %', coalesce(left(worker, 300), 'NULL') USING ERRCODE = 'OM008';
   END IF;
   RETURN 'worker:' || worker;
 END $$;
@@ -25,12 +33,13 @@ CREATE OR REPLACE FUNCTION holds_claim(
   SELECT state::text = 'active' AND retry_count = claimed_retry_count AND job_data = claimed_data
 $$;
 
--- A batch as rows. ROWS 1 makes the planner expect few rows and look up each job and order by its key. Plans are made
+-- A batch as rows. A reason is text of a machine, of any length: its first 1,000 characters are kept (trail_reason).
+-- ROWS 1 makes the planner expect few rows and look up each job and order by its key. Plans are made
 -- while the queue is empty, and are kept.
 CREATE OR REPLACE FUNCTION claimed(batch jsonb)
 RETURNS TABLE (id uuid, retry_count integer, data jsonb, order_id uuid, status order_status, reason text)
 LANGUAGE sql IMMUTABLE ROWS 1 SET search_path = public, pg_temp AS $$
-  SELECT id, retry_count, data, order_id, status, reason
+  SELECT id, retry_count, data, order_id, status, nullif(left(reason, 1000), '')
   FROM jsonb_to_recordset(batch) AS c(
     id uuid, retry_count integer, data jsonb, order_id uuid, status order_status, reason text
   )
@@ -102,7 +111,7 @@ BEGIN
 
   WITH changed AS (
     UPDATE orders AS o
-    SET status = c.status, changed_by = worker_actor(worker), change_reason = nullif(c.reason, ''),
+    SET status = c.status, changed_by = worker_actor(worker), change_reason = c.reason,
       change_job_id = o.id, change_attempt = c.retry_count + 1
     FROM claimed(batch) AS c
     WHERE o.id = c.id AND o.status IN ('PENDING', 'PROCESSING')
@@ -166,7 +175,7 @@ BEGIN
 
   WITH changed AS (
     UPDATE orders AS o
-    SET status = 'FAILED', changed_by = worker_actor(worker), change_reason = nullif(c.reason, ''),
+    SET status = 'FAILED', changed_by = worker_actor(worker), change_reason = c.reason,
       change_job_id = c.id, change_attempt = c.retry_count + 1
     FROM claimed(batch) AS c
     WHERE o.id = c.order_id AND o.status IN ('PENDING', 'PROCESSING')
@@ -177,15 +186,15 @@ BEGIN
 END $$;
 
 -- Postpones the next attempts of jobs that pg-boss has failed. `batch`: an array of {id, retry_count, seconds}:
--- failed attempts, and the least delay before the next one (at most 3600 s). Skips a job that has begun another
--- attempt.
+-- failed attempts, and the least delay before the next one, of which at most 3600 s count. No attempt becomes earlier:
+-- a job keeps its back-off when that is longer, or when `seconds` is NULL. Skips a job that has begun another attempt.
 CREATE OR REPLACE FUNCTION postpone_jobs(batch jsonb) RETURNS void LANGUAGE sql
 SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
   UPDATE order_jobs AS j
-  SET start_after = pgboss.job_now() + least(c.seconds, 3600) * interval '1 second'
+  SET start_after = greatest(j.start_after, pgboss.job_now() + least(c.seconds, 3600) * interval '1 second')
   FROM jsonb_to_recordset(batch) AS c(id uuid, retry_count integer, seconds integer)
-  WHERE j.id = c.id AND j.state::text = 'retry' AND j.retry_count = c.retry_count
+  WHERE j.id = c.id AND j.state::text = 'retry' AND j.retry_count = c.retry_count AND c.seconds IS NOT NULL
 $$;
 
 COMMENT ON FUNCTION worker_actor    IS 'The actor on record for a worker <host>:<pid>.';

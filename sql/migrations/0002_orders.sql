@@ -19,7 +19,15 @@ CREATE DOMAIN currency_code AS text
   CONSTRAINT currency_code_ck CHECK (VALUE ~ '^[A-Z]{3}$');
 
 CREATE DOMAIN order_metadata AS jsonb
-  CONSTRAINT order_metadata_ck CHECK (jsonb_typeof(VALUE) = 'object');
+  -- More than the API accepts: 4 kB in which each number is short, such as 1e308, become up to 200 kB here.
+  CONSTRAINT order_metadata_ck CHECK (jsonb_typeof(VALUE) = 'object' AND octet_length(VALUE::text) <= 262144);
+
+-- What the trail keeps for good is bounded for every writer.
+CREATE DOMAIN trail_actor AS text
+  CONSTRAINT trail_actor_ck CHECK (length(VALUE) <= 300);
+
+CREATE DOMAIN trail_reason AS text
+  CONSTRAINT trail_reason_ck CHECK (length(VALUE) <= 1000);
 
 CREATE TABLE orders (
   id             uuid           NOT NULL,
@@ -32,8 +40,8 @@ CREATE TABLE orders (
   metadata       order_metadata NOT NULL DEFAULT '{}',
   xact_id        xid8           NOT NULL DEFAULT pg_current_xact_id(),
   changed_from   order_status,                              -- NULL: placed, or the newest UPDATE changed no status
-  changed_by     text,                                      -- NULL: its own user
-  change_reason  text,                                      -- NULL: none was given
+  changed_by     trail_actor,                               -- NULL: its own user
+  change_reason  trail_reason,                              -- NULL: none was given
   change_job_id  uuid,                                      -- NULL: no job did it
   change_attempt integer,                                   -- likewise
   created_at     timestamptz    NOT NULL DEFAULT now(),
@@ -73,8 +81,8 @@ CREATE TABLE order_events (
   version     integer      NOT NULL,
   from_status order_status,          -- NULL for the event that records placement
   to_status   order_status NOT NULL,
-  actor       text         NOT NULL,
-  reason      text,                  -- NULL when none was given
+  actor       trail_actor  NOT NULL,
+  reason      trail_reason,          -- NULL when none was given
   job_id      uuid,                  -- NULL unless a worker acted
   attempt     integer,               -- likewise
   xact_id     xid8         NOT NULL,
@@ -89,13 +97,15 @@ CREATE INDEX order_events_at_ix ON order_events USING brin (at) WITH (pages_per_
 
 COMMENT ON DOMAIN product_name          IS 'A name of at most 200 characters that is not blank.';
 COMMENT ON DOMAIN money_amount          IS 'Greater than 0, below 10^12, with at most 4 decimals. Exact.';
-COMMENT ON DOMAIN currency_code         IS 'ISO 4217.';
-COMMENT ON DOMAIN order_metadata        IS 'A JSON object.';
+COMMENT ON DOMAIN currency_code         IS 'Three capital letters. Only the API checks that ISO 4217 has such a code.';
+COMMENT ON DOMAIN order_metadata        IS 'A JSON object of at most 256 kB as text.';
+COMMENT ON DOMAIN trail_actor           IS 'Who made a change: at most 300 characters.';
+COMMENT ON DOMAIN trail_reason          IS 'Why a change was made: at most 1,000 characters.';
 COMMENT ON TABLE  orders                IS 'One row per order; its history is in order_events.';
 COMMENT ON COLUMN orders.id             IS 'uuid v7; also the id of the order''s job in queue process-order.';
 COMMENT ON COLUMN orders.version        IS 'Number of the newest order_events row. Set by trigger only.';
-COMMENT ON COLUMN orders.amount         IS 'Exact, with the decimals of its currency (ISO 4217). Never a float.';
-COMMENT ON COLUMN orders.metadata       IS 'What the client attached: an object of at most 4 kB, not interpreted.';
+COMMENT ON COLUMN orders.amount         IS 'Exact, never a float. The API gives it the decimals of its currency (ISO 4217); the database takes up to 4.';
+COMMENT ON COLUMN orders.metadata       IS 'What the client attached, not interpreted. The API takes at most 4 kB of JSON, the database 256 kB.';
 COMMENT ON COLUMN orders.xact_id        IS 'Transaction that placed it: the same as in its first event and in its job''s data.';
 COMMENT ON COLUMN orders.changed_from   IS 'Its status before the newest change. Set by trigger only.';
 COMMENT ON COLUMN orders.changed_by     IS 'Who made the newest change: NULL for its own user, worker:<host>:<pid>, or role:<login role>.';

@@ -5,16 +5,16 @@
 -- Locks: creates new objects only; safe to run while other processes are serving traffic.
 
 CREATE TABLE operator_actions (
-  id        bigint      GENERATED ALWAYS AS IDENTITY,
-  at        timestamptz NOT NULL DEFAULT clock_timestamp(),
-  who       text        NOT NULL DEFAULT session_user,
-  action    text        NOT NULL,
+  id        bigint       GENERATED ALWAYS AS IDENTITY,
+  at        timestamptz  NOT NULL DEFAULT clock_timestamp(),
+  who       text         NOT NULL DEFAULT session_user,
+  action    text         NOT NULL,
   order_id  uuid,                     -- NULL when it was not about one order; likewise the next two
   queue     text,
   worker_id uuid,
-  reason    text        NOT NULL,
-  before    jsonb       NOT NULL,
-  after     jsonb       NOT NULL,
+  reason    trail_reason NOT NULL,
+  before    jsonb        NOT NULL,
+  after     jsonb        NOT NULL,
 
   CONSTRAINT operator_actions_pk         PRIMARY KEY (id),
   CONSTRAINT operator_actions_action_ck  CHECK (action IN
@@ -27,10 +27,10 @@ CREATE TABLE operator_actions (
 CREATE INDEX operator_actions_order_ix ON operator_actions (order_id) WHERE order_id IS NOT NULL;
 
 CREATE TABLE paused_queues (
-  queue     text        NOT NULL,
-  paused_by text        NOT NULL DEFAULT session_user,
-  reason    text        NOT NULL,
-  paused_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  queue     text         NOT NULL,
+  paused_by text         NOT NULL DEFAULT session_user,
+  reason    trail_reason NOT NULL,
+  paused_at timestamptz  NOT NULL DEFAULT clock_timestamp(),
 
   CONSTRAINT paused_queues_pk        PRIMARY KEY (queue),
   CONSTRAINT paused_queues_reason_ck CHECK (btrim(reason, E' \t\n\v\f\r') <> '')

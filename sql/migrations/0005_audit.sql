@@ -20,7 +20,8 @@ CREATE TABLE audit_heads (
   CONSTRAINT audit_heads_number_ck    CHECK (number >= 1),
   CONSTRAINT audit_heads_xids_ck      CHECK (from_xid < to_xid),
   CONSTRAINT audit_heads_digest_ck    CHECK (octet_length(digest) = 32),
-  CONSTRAINT audit_heads_signature_ck CHECK ((key_id IS NULL) = (signature IS NULL))
+  CONSTRAINT audit_heads_key_id_ck    CHECK (length(key_id) <= 100),
+  CONSTRAINT audit_heads_signature_ck CHECK ((key_id IS NULL) = (signature IS NULL) AND length(signature) <= 100)
 );
 
 CREATE TABLE audit_runs (

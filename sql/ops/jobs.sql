@@ -5,7 +5,7 @@ $$;
 
 COMMENT ON FUNCTION ops._error_of IS 'The error message in the output of a job. Internal to schema ops.';
 
--- Every job, with its order and the worker that has it in hand.
+-- Every job, with its order and the worker that has claimed it.
 --   psql: SELECT * FROM ops.jobs WHERE order_id = '…';
 --   psql: SELECT * FROM ops.jobs WHERE queue = 'process-order' AND state = 'retry' LIMIT 20;
 -- One row per job, so say which, or give a LIMIT. Payloads are not shown: of them, only the order's id is.

@@ -1,4 +1,5 @@
--- Every action needs a reason: a missing or blank one is refused with OM008.
+-- Every action needs a reason of at most 1,000 characters (trail_reason): a missing, blank or longer one is refused
+-- with OM008.
 CREATE OR REPLACE FUNCTION ops._require_reason(reason text) RETURNS void LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -6,9 +7,13 @@ BEGIN
     RAISE EXCEPTION 'a reason is required: it is what the next person on call will read'
       USING ERRCODE = 'OM008', HINT = 'For instance ''ticket 4711: warehouse API was down''.';
   END IF;
+  IF length(reason) > 1000 THEN
+    RAISE EXCEPTION 'a reason has at most 1000 characters, not %', length(reason)
+      USING ERRCODE = 'OM008', HINT = 'Name the ticket that has the rest.';
+  END IF;
 END $$;
 
-COMMENT ON FUNCTION ops._require_reason IS 'Refuses a blank reason. Internal to schema ops.';
+COMMENT ON FUNCTION ops._require_reason IS 'Refuses a reason that is blank or too long. Internal to schema ops.';
 
 -- One person at a time pauses, resumes or redrives queues: unknown is OM005, another at it OM007. A lock on the table:
 -- only those who may act can take one that is in the way. An advisory lock can be held by any login, and the row of the

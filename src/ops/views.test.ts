@@ -222,7 +222,7 @@ test('ops.health and ops.cleanup_blockers name the session that keeps dead rows 
   const holder = await connectDba(t, service, 'postgres');
   await holder.rows('BEGIN ISOLATION LEVEL REPEATABLE READ');
   const pid = await holder.value('SELECT pg_backend_pid()');
-  await holder.rows('SELECT count(*) FROM orders /* a report that nobody ended */');
+  await holder.rows('SELECT count(*) FROM orders /* a report that was left open */');
   for (let i = 0; i < 3; i += 1) await user.place();
   const dba = await connectDba(t, service, READER);
 
@@ -230,7 +230,7 @@ test('ops.health and ops.cleanup_blockers name the session that keeps dead rows 
   const health = await dba.rows('TABLE ops.health');
 
   t.like(blocker, { kind: 'session', pid, state: 'idle in transaction', user_name: 'postgres' });
-  t.regex(blocker?.query, /a report that nobody ended/);
+  t.regex(blocker?.query, /a report that was left open/);
   t.true(blocker?.xact_age > 0);
   t.is(blocker?.remedy, `SELECT pg_terminate_backend(${pid})`);
   const names = new Set(health.map(({ table_name }) => table_name));
@@ -238,7 +238,7 @@ test('ops.health and ops.cleanup_blockers name the session that keeps dead rows 
     t.true(names.has(name), name);
   }
   t.true(health.some(({ queue }) => queue === 'process-order'));
-  t.true(health.every((row) => row.pinned_pid === pid && /nobody ended/.test(row.pinned_query)));
+  t.true(health.every((row) => row.pinned_pid === pid && /left open/.test(row.pinned_query)));
 });
 
 test('ops.health estimates how much of a table is bloat', async (t) => {

@@ -241,6 +241,7 @@ for (const [constraint, wrong] of [
   ['order_metadata_ck', { metadata: '[]' }],
   ['order_metadata_ck', { metadata: '"text"' }],
   ['order_metadata_ck', { metadata: 'null' }],
+  ['order_metadata_ck', { metadata: JSON.stringify({ note: 'x'.repeat(262_144) }) }],
   ['orders_user_fk', { user_id: '00000000-0000-7000-8000-000000000000' }],
 ] as const) {
   test(`the database itself refuses an order with ${JSON.stringify(wrong).slice(0, 40)}`, async (t) => {

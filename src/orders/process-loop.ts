@@ -21,6 +21,8 @@ const PASSED_OVER_MS = 5_000;
 /** Placing takes less than this as a rule, so jobs that are committed later are rarely created this much earlier. */
 const PLACING_MS = 1_000;
 
+type LoopDeps = Pick<Deps, 'pool' | 'log' | 'metrics'>;
+
 type Options = {
   batchSize: number;
   concurrency: number;
@@ -40,15 +42,14 @@ export type ProcessLoop = {
 
 /** Creates the loop. It starts at the first `wake`. */
 export function createProcessLoop(
-  deps: Pick<Deps, 'pool' | 'log' | 'metrics'>,
+  deps: LoopDeps,
   { batchSize, concurrency, onWork, fallBack }: Options,
 ): ProcessLoop {
   const running = new Set<Promise<void>>();
   let more = false;
   let foundNothing = false;
   let closed = false;
-  let createdFrom: string | undefined; // where the next search begins while full ones rest
-  let restUntil = 0;
+  const processBatch = createBatches(deps, batchSize);
 
   function start(): void {
     const run = keepProcessing().finally(() => running.delete(run));
@@ -60,7 +61,8 @@ export function createProcessLoop(
     while (more && !closed) {
       more = false;
       try {
-        const processed = await processBatch();
+        const { processed, searchedAll } = await processBatch();
+        foundNothing = searchedAll && processed === 0;
         if (processed > 0) onWork();
         if (processed < batchSize) continue;
         more = true;
@@ -77,22 +79,6 @@ export function createProcessLoop(
     }
   }
 
-  /** Processes a batch. Returns the number of orders. */
-  async function processBatch(): Promise<number> {
-    const started = performance.now();
-    const from = started < restUntil ? createdFrom : undefined;
-    const endTimer = deps.metrics.jobs.startTimer({ queue: 'process-order' });
-    const { order_ids, created_until } = await processOrders(deps, batchSize, from);
-    if (order_ids.length > 0) endTimer({ outcome: 'handled' });
-    if (created_until) createdFrom = new Date(Date.parse(created_until) - PLACING_MS).toISOString();
-    if (from === undefined) {
-      const ended = performance.now();
-      restUntil = ended + (ended - started) * REST;
-    }
-    foundNothing = from === undefined && order_ids.length === 0;
-    return order_ids.length;
-  }
-
   return {
     wake(dueMs = 0) {
       if (closed) return;
@@ -107,5 +93,28 @@ export function createProcessLoop(
       closed = true;
       await Promise.all(running);
     },
+  };
+}
+
+/**
+ * Returns a function that processes a batch, and says how many orders it has processed and whether it has searched all
+ * jobs for them.
+ */
+function createBatches(deps: LoopDeps, batchSize: number) {
+  let createdFrom: string | undefined; // where the next search begins while full ones rest
+  let restUntil = 0;
+
+  return async () => {
+    const started = performance.now();
+    const from = started < restUntil ? createdFrom : undefined;
+    const endTimer = deps.metrics.jobs.startTimer({ queue: 'process-order' });
+    const { order_ids, created_until } = await processOrders(deps, batchSize, from);
+    if (order_ids.length > 0) endTimer({ outcome: 'handled' });
+    if (created_until) createdFrom = new Date(Date.parse(created_until) - PLACING_MS).toISOString();
+    if (from === undefined) {
+      const ended = performance.now();
+      restUntil = ended + (ended - started) * REST;
+    }
+    return { processed: order_ids.length, searchedAll: from === undefined };
   };
 }

@@ -142,7 +142,7 @@ export async function togetherOrApart<J extends OrderJob>(
 function reasonOf({ sourceRetryCount, sourceOutput }: ExhaustedJob): string {
   const tries = (sourceRetryCount ?? 0) + 1;
   const message = sourceOutput && 'message' in sourceOutput ? sourceOutput.message : undefined;
-  const lastError = typeof message === 'string' ? `: ${message.slice(0, 300)}` : '';
+  const lastError = typeof message === 'string' ? `: ${message.slice(0, 300).toWellFormed()}` : '';
   return `Gave up after ${tries} ${tries === 1 ? 'try' : 'tries'}${lastError}`;
 }
 

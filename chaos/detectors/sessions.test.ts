@@ -1,0 +1,34 @@
+import {
+  logIn,
+  refresh,
+  refreshTokenOf,
+  register,
+  startedSession,
+} from '../../src/testing/accounts.ts';
+import { send, test, withSettings } from '../../src/testing/context.ts';
+
+test('a wrong password opens no session', async (t) => {
+  const { email } = (await register(t.context)).body;
+
+  t.is((await logIn(t.context, email, 'not the password')).status, 401);
+});
+
+test('a refresh token that is used twice ends its session', async (t) => {
+  const service = await withSettings(t, { REFRESH_GRACE_SECONDS: '0' });
+  const { refreshToken } = await startedSession(service);
+
+  const first = await refresh(service, refreshToken);
+  const second = await refresh(service, refreshToken);
+  const successor = await refresh(service, refreshTokenOf(first));
+
+  t.deepEqual([first.status, second.status, successor.status], [200, 401, 401]);
+});
+
+test('a session that has ended cannot be refreshed', async (t) => {
+  const { refreshToken } = await startedSession(t.context);
+  const headers = { cookie: `refresh_token=${refreshToken}` };
+
+  await send(t.context.origin, 'POST', '/auth/logout', { headers });
+
+  t.is((await refresh(t.context, refreshToken)).status, 401);
+});
