@@ -36,14 +36,14 @@ const jobsLater: Edit[] = [
 const noCheckOfBatches = inFunction(
   'orders_25_check_placed',
   'orders_handoff',
-  `FOR EACH STATEMENT WHEN (current_user = 'oms_placer') EXECUTE`,
+  `FOR EACH STATEMENT WHEN (current_user::text = 'oms_placer') EXECUTE`,
   `FOR EACH STATEMENT WHEN (false) EXECUTE`,
 );
 
 const noCheckAtCommit = inFunction(
   'orders_50_require_job',
   'orders_handoff',
-  `WHEN (NEW.status = 'PENDING' AND current_user <> 'oms_placer') EXECUTE`,
+  `WHEN (NEW.status = 'PENDING' AND current_user::text <> 'oms_placer') EXECUTE`,
   `WHEN (false) EXECUTE`,
 );
 

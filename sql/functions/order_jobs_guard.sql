@@ -76,7 +76,7 @@ CREATE OR REPLACE TRIGGER order_jobs_10_keep BEFORE DELETE
 
 CREATE CONSTRAINT TRIGGER order_jobs_20_require_settled AFTER UPDATE OF state, blocked
   ON pgboss.j926fb04c4ab3cbee69d4595a350e63c2f9d66f1b28f93ba48011350b DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW WHEN (current_user <> 'oms_door' AND (NEW.state > 'active' OR NEW.blocked))
+  FOR EACH ROW WHEN (current_user::text <> 'oms_door' AND (NEW.state > 'active' OR NEW.blocked))
   EXECUTE FUNCTION order_jobs_require();
 
 CREATE CONSTRAINT TRIGGER order_jobs_30_require_deleted AFTER DELETE
@@ -89,7 +89,7 @@ CREATE OR REPLACE TRIGGER job_common_20_keep BEFORE DELETE ON pgboss.job_common
 
 CREATE CONSTRAINT TRIGGER job_common_30_require_settled AFTER UPDATE OF state ON pgboss.job_common
   DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW WHEN (OLD.source_name = 'process-order' AND current_user <> 'oms_door' AND NEW.state > 'active')
+  FOR EACH ROW WHEN (OLD.source_name = 'process-order' AND current_user::text <> 'oms_door' AND NEW.state > 'active')
   EXECUTE FUNCTION order_jobs_require();
 
 CREATE CONSTRAINT TRIGGER job_common_40_require_deleted AFTER DELETE ON pgboss.job_common

@@ -76,7 +76,7 @@ COMMENT ON FUNCTION orders_guard_update IS 'Refuses a change of content (OM004),
 -- Not called for the rows of place_orders, because a call for every row costs more than the work that it does. Their
 -- values are checked together, after the INSERT (orders_check_placed).
 CREATE OR REPLACE TRIGGER orders_10_guard_insert BEFORE INSERT ON orders
-  FOR EACH ROW WHEN (current_user <> 'oms_placer') EXECUTE FUNCTION orders_guard_insert();
+  FOR EACH ROW WHEN (current_user::text <> 'oms_placer') EXECUTE FUNCTION orders_guard_insert();
 
 CREATE OR REPLACE TRIGGER orders_10_guard_update BEFORE UPDATE ON orders
   FOR EACH ROW EXECUTE FUNCTION orders_guard_update();

@@ -111,11 +111,11 @@ ALTER FUNCTION orders_cancel_job OWNER TO oms_door;
 
 CREATE OR REPLACE TRIGGER orders_25_check_placed AFTER INSERT ON orders
   REFERENCING NEW TABLE AS new_orders
-  FOR EACH STATEMENT WHEN (current_user = 'oms_placer') EXECUTE FUNCTION orders_check_placed();
+  FOR EACH STATEMENT WHEN (current_user::text = 'oms_placer') EXECUTE FUNCTION orders_check_placed();
 
 CREATE OR REPLACE TRIGGER orders_40_cancel_job AFTER UPDATE OF status ON orders
   FOR EACH ROW WHEN (NEW.status = 'CANCELLED' AND OLD.status <> 'CANCELLED') EXECUTE FUNCTION orders_cancel_job();
 
 CREATE CONSTRAINT TRIGGER orders_50_require_job AFTER INSERT OR UPDATE OF status ON orders
   DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW WHEN (NEW.status = 'PENDING' AND current_user <> 'oms_placer') EXECUTE FUNCTION orders_require_job();
+  FOR EACH ROW WHEN (NEW.status = 'PENDING' AND current_user::text <> 'oms_placer') EXECUTE FUNCTION orders_require_job();

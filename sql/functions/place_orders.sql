@@ -57,7 +57,7 @@ BEGIN
         'id', r.id,
         'outcome', CASE
           WHEN k.fingerprint IS NULL THEN 'in-use'
-          WHEN k.fingerprint <> decode(r.fingerprint, 'hex') THEN 'reused'
+          WHEN k.fingerprint IS DISTINCT FROM decode(r.fingerprint, 'hex') THEN 'reused'
           ELSE 'replayed'
         END,
         'status', k.status, 'headers', k.headers, 'body', k.body::text, 'order_id', k.order_id

@@ -18,6 +18,7 @@ CREATE OR REPLACE FUNCTION process_orders(
 SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
+  actor    text := worker_actor(worker);
   job_rows tid[];
   attempts integer[]; -- counted from 1; a job that was claimed before has used up retry_count + 1 attempts
 BEGIN
@@ -52,7 +53,7 @@ BEGIN
   --
   -- LIMIT makes the planner expect few rows and look each one up by its key. Plans are made while the queue is empty.
   UPDATE orders AS o
-  SET status = 'COMPLETED', changed_by = worker_actor(worker), change_reason = NULL, change_job_id = o.id,
+  SET status = 'COMPLETED', changed_by = actor, change_reason = NULL, change_job_id = o.id,
     change_attempt = due.attempt
   FROM (SELECT id, attempt FROM unnest(order_ids, attempts) AS u(id, attempt) LIMIT batch_size) AS due
   WHERE o.id = due.id;

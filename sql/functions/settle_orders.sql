@@ -66,7 +66,8 @@ SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
-  held uuid[];
+  actor text := worker_actor(worker);
+  held  uuid[];
 BEGIN
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
   PERFORM refuse_repeated_jobs(batch);
@@ -77,7 +78,7 @@ BEGIN
     WHERE holds_claim(j.state, j.retry_count, j.data, c.retry_count, c.data)
   );
   UPDATE orders AS o
-  SET status = 'PROCESSING', changed_by = worker_actor(worker), change_reason = NULL, change_job_id = o.id,
+  SET status = 'PROCESSING', changed_by = actor, change_reason = NULL, change_job_id = o.id,
     change_attempt = c.retry_count + 1
   FROM claimed(batch) AS c
   WHERE o.id = c.id AND o.id = ANY (held) AND o.status = 'PENDING';
@@ -97,6 +98,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
+  actor   text := worker_actor(worker);
   ended   uuid[];
   settled integer;
 BEGIN
@@ -111,7 +113,7 @@ BEGIN
 
   WITH changed AS (
     UPDATE orders AS o
-    SET status = c.status, changed_by = worker_actor(worker), change_reason = c.reason,
+    SET status = c.status, changed_by = actor, change_reason = c.reason,
       change_job_id = o.id, change_attempt = c.retry_count + 1
     FROM claimed(batch) AS c
     WHERE o.id = c.id AND o.status IN ('PENDING', 'PROCESSING')
@@ -149,6 +151,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
+  actor   text := worker_actor(worker);
   ended   uuid[];
   settled integer;
 BEGIN
@@ -175,7 +178,7 @@ BEGIN
 
   WITH changed AS (
     UPDATE orders AS o
-    SET status = 'FAILED', changed_by = worker_actor(worker), change_reason = c.reason,
+    SET status = 'FAILED', changed_by = actor, change_reason = c.reason,
       change_job_id = c.id, change_attempt = c.retry_count + 1
     FROM claimed(batch) AS c
     WHERE o.id = c.order_id AND o.status IN ('PENDING', 'PROCESSING')

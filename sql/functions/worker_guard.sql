@@ -114,14 +114,14 @@ ALTER FUNCTION worker_guard_insert OWNER TO oms_door;
 ALTER FUNCTION audit_heads_continue OWNER TO oms_door;
 
 CREATE OR REPLACE TRIGGER job_90_guard_insert BEFORE INSERT ON pgboss.job
-  FOR EACH ROW WHEN (current_user NOT IN ('oms_placer', 'oms_door', 'oms_owner', 'oms_queue'))
+  FOR EACH ROW WHEN (current_user::text = 'oms_worker')
   EXECUTE FUNCTION worker_guard_insert();
 
 -- A claimed job has the times from which supervise sees that it is lost. The number of the attempt only grows. A job
 -- that is over stays as it is, and no other one has the time from which retention counts.
 CREATE OR REPLACE TRIGGER job_91_guard_update
   AFTER UPDATE OF state, retry_count, started_on, heartbeat_on, completed_on, blocked, pending_dependencies ON pgboss.job
-  FOR EACH ROW WHEN (current_user NOT IN ('oms_door', 'oms_placer', 'oms_owner', 'oms_queue') AND (
+  FOR EACH ROW WHEN (current_user::text = 'oms_worker' AND (
     greatest(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) > now() + interval '1 minute'
     OR least(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) = '-infinity'
     OR NEW.retry_count < OLD.retry_count OR NEW.retry_count > NEW.retry_limit

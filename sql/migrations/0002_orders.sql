@@ -20,7 +20,7 @@ CREATE DOMAIN currency_code AS text
 
 CREATE DOMAIN order_metadata AS jsonb
   -- More than the API accepts: 4 kB in which each number is short, such as 1e308, become up to 200 kB here.
-  CONSTRAINT order_metadata_ck CHECK (jsonb_typeof(VALUE) = 'object' AND octet_length(VALUE::text) <= 262144);
+  CONSTRAINT order_metadata_ck CHECK (jsonb_typeof(VALUE) = 'object' AND pg_column_size(VALUE) <= 262144);
 
 -- What the trail keeps for good is bounded for every writer.
 CREATE DOMAIN trail_actor AS text
@@ -81,8 +81,8 @@ CREATE TABLE order_events (
   version     integer      NOT NULL,
   from_status order_status,          -- NULL for the event that records placement
   to_status   order_status NOT NULL,
-  actor       trail_actor  NOT NULL,
-  reason      trail_reason,          -- NULL when none was given
+  actor       text         NOT NULL,
+  reason      text,                  -- NULL when none was given
   job_id      uuid,                  -- NULL unless a worker acted
   attempt     integer,               -- likewise
   xact_id     xid8         NOT NULL,
