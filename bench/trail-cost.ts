@@ -22,7 +22,7 @@ const ORDER = JSON.stringify({ product_name: 'Book', amount: 99.0 });
 const HASHES = ['order_content_hash_v1', 'order_event_hash_v1'];
 const EMPTY_BODY = `AS $$ SELECT ''::bytea $$`;
 const TRAIL = ['orders_20_record_placement', 'orders_30_record_change', 'orders_40_cancel_job'];
-const HANDOFF = ['orders_25_require_jobs', 'orders_50_require_job'];
+const HANDOFF = ['orders_25_check_placed', 'orders_50_require_job'];
 
 /** What is switched off. The database is as migrated before and after. */
 type Variant = { name: string; off: (db: Client) => Promise<void> };
