@@ -332,6 +332,14 @@ test.serial('No view fails on what the worker’s login has written at most', as
         generate_series(1, 3)`);
     await admin.query(sendJob('prune', { data: `'7'`, source_output: `'null'` }));
   });
+  // Infinite times, which only a superuser can write. Postgres before 17 does not subtract them.
+  await admin.query(`UPDATE pgboss.queue SET monitor_on = 'infinity'`);
+  await admin.query(
+    `UPDATE pgboss.instance SET heartbeat_on = 'infinity', started_on = '-infinity'`,
+  );
+  await admin.query(`UPDATE worker_holds SET since = '-infinity'`);
+  await admin.query(`UPDATE pgboss.job SET state = 'active', created_on = 'infinity', heartbeat_on = 'infinity'
+    WHERE state = 'created'`);
   const { rows: views } = await admin.query<{ name: string }>(
     `SELECT oid::regclass::text AS name FROM pg_class
      WHERE relkind = 'v' AND relnamespace::regnamespace::text IN ('ops', 'audit')`,
