@@ -16,7 +16,8 @@ test('of a batch, pg-boss settles what is not said to be settled already', async
   t.teardown(() => close(0));
   const deps = { boss, log };
   const [settled, other] = [randomUUIDv7(), randomUUIDv7()];
-  await deps.boss.insert('process-order', [
+  // By the superuser: a worker's login makes no jobs of orders.
+  await service.deps.boss.insert('process-order', [
     { id: settled, data: { order_id: settled } },
     { id: other, data: { order_id: other } },
   ]);
