@@ -75,7 +75,8 @@ INSERT INTO order_transitions (from_status, to_status, meaning) VALUES
   ('FAILED',     'PENDING',    'an operator tries a failed order again');
 
 -- There is no foreign key to orders: the triggers that write events take the order from the row that has just
--- changed, and no order can be deleted (orders_05_refuse_delete).
+-- changed, and no order can be deleted (orders_05_refuse_delete). Actor and reason come from that row too, whose
+-- domains bound them.
 CREATE TABLE order_events (
   order_id    uuid         NOT NULL,
   version     integer      NOT NULL,

@@ -107,8 +107,6 @@ for (const [what, call] of [
 }
 
 for (const [table, constraint, statement] of [
-  ['order_events.reason', 'trail_reason_ck', `UPDATE order_events SET reason = repeat('x', 1001)`],
-  ['order_events.actor', 'trail_actor_ck', `UPDATE order_events SET actor = repeat('x', 301)`],
   [
     'orders.change_reason',
     'trail_reason_ck',
