@@ -55,7 +55,7 @@ export const kept: Mutation[] = [
       inFunction(
         'worker_guard_insert',
         'worker_guard',
-        'IF fits IS NOT TRUE AND NOT is_superusers_own() THEN',
+        'IF fits IS NOT TRUE THEN',
         'IF false THEN',
       ),
     ],

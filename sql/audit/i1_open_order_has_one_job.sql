@@ -1,7 +1,8 @@
 -- I1: every open order has exactly one live job.   psql: TABLE audit.i1_open_order_has_one_job;
 --
 -- Live is a process-order job that is yet to be settled or, once its retries are used up, the dead letter
--- that will set the order FAILED. A blocked one is not: no worker takes it. Each open order looks its job up by key, so the view costs what is open.
+-- that will set the order FAILED. A blocked one is not: no worker takes it. Each open order looks its job up
+-- by key, so the view costs what is open.
 CREATE OR REPLACE VIEW audit.i1_open_order_has_one_job AS
 SELECT
   'I1'::text       AS invariant,

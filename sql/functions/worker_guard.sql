@@ -2,8 +2,9 @@
 -- oms_worker, so that login has the rights. These triggers refuse rows that pg-boss never writes: each of them would
 -- stop all workers, or hide a job from them. Which statements pg-boss 12.38 has for them is in its dist/plans.js.
 --
--- The triggers on jobs call no function for the doors, nor for an UPDATE that is right: the WHEN is the check. None
--- applies to superusers, nor to the owners of the tables, who can drop it.
+-- The triggers on jobs name oms_worker, the one login that may write there. They call no function for the doors, nor
+-- for an UPDATE that is right: the WHEN is the check. No trigger here applies to superusers, nor to the owners of the
+-- tables, who can drop it.
 
 CREATE OR REPLACE FUNCTION worker_guard_refuse() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -80,7 +81,7 @@ BEGIN
         AND NEW.policy = q.policy AND NEW.dead_letter IS NOT DISTINCT FROM q.dead_letter;
     END IF;
   END IF;
-  IF fits IS NOT TRUE AND NOT is_superusers_own() THEN
+  IF fits IS NOT TRUE THEN
     RAISE EXCEPTION 'pg-boss makes no such job in queue %', coalesce(NEW.name, 'NULL') USING ERRCODE = 'OM008';
   END IF;
   RETURN NEW;

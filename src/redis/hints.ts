@@ -15,7 +15,7 @@ export function wakeChannel(config: Pick<Config, 'REDIS_PREFIX'>): string {
   return `${config.REDIS_PREFIX}:wake`;
 }
 
-/** The pause after a publish: each one costs Redis, this process and every worker as much as a small order. */
+/** The pause after a publish: each one takes CPU time from Redis, this process and every worker. */
 const PAUSE_MS = 5;
 
 /**
