@@ -2,9 +2,9 @@ import { Client } from 'pg';
 import { pino } from 'pino';
 import { loadConfig, MigrateConfig, type Environment } from '../src/config.ts';
 import { serviceUrl, type Passwords } from '../src/db/roles.ts';
-import { ensureDatabase, type EmbeddedPostgres } from '../src/embedded/postgres.ts';
+import { ensureDatabase, type EmbeddedPostgres } from '../src/local/postgres.ts';
 import { migrate } from '../src/migrate.ts';
-import { NO_LIMITS } from '../src/testing/template.ts';
+import { NO_LIMITS } from '../test/support/template.ts';
 
 const JWT_SECRET = 'a-secret-for-measuring-and-nothing-else';
 

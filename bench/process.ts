@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Environment } from '../src/config.ts';
-import { endChild, freePort } from '../src/embedded/server-process.ts';
+import { endChild, freePort } from '../src/local/server-process.ts';
 import { ReadableError } from '../src/process.ts';
 import { costOf, rssMbOf, type Cost } from './cost.ts';
 

@@ -6,17 +6,17 @@ import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { MigrateConfig, loadConfig, type Environment } from '../src/config.ts';
 import { serviceUrl } from '../src/db/roles.ts';
-import { takeDataDir, type DataDir } from '../src/embedded/data-dir.ts';
-import { servicePasswords } from '../src/embedded/postgres.ts';
-import { startRedis } from '../src/embedded/redis.ts';
-import { freePort } from '../src/embedded/server-process.ts';
+import { takeDataDir, type DataDir } from '../src/local/data-dir.ts';
+import { servicePasswords } from '../src/local/postgres.ts';
+import { startRedis } from '../src/local/redis.ts';
+import { freePort } from '../src/local/server-process.ts';
 import { migrate } from '../src/migrate.ts';
 import {
   startRestartablePostgres,
   type RestartablePostgres,
-} from '../src/testing/restartable-postgres.ts';
-import { requireRedis } from '../src/testing/servers.ts';
-import { NO_LIMITS } from '../src/testing/template.ts';
+} from '../test/support/restartable-postgres.ts';
+import { requireRedis } from '../test/support/servers.ts';
+import { NO_LIMITS } from '../test/support/template.ts';
 import { keepRunning, type KeptProcess } from './kept-process.ts';
 import { openAnswers, type Answers } from './answers.ts';
 import { FULFILMENT_SECRET, openFulfilment, type Fulfilment } from './fulfilment.ts';

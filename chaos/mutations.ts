@@ -17,14 +17,14 @@ import { pino } from 'pino';
 import { OWN_SOURCES } from '../src/db/migrate/sources.ts';
 import { migrate } from '../src/migrate.ts';
 import { ReadableError, exitOnFailure, explain } from '../src/process.ts';
-import { openTestServers } from '../src/testing/servers.ts';
+import { openTestServers } from '../test/support/servers.ts';
 import {
   copyTemplate,
   createTemplate,
   databaseUrl,
   onServer,
   testConfig,
-} from '../src/testing/template.ts';
+} from '../test/support/template.ts';
 import {
   changedObjects,
   includesObject,

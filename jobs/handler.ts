@@ -1,6 +1,6 @@
 import type { Job, WorkOptions } from 'pg-boss';
 import type { WorkerConfig } from '../src/config.ts';
-import type { Outcome } from '../src/db/boss.ts';
+import type { Outcome } from '../src/queue/boss.ts';
 import type { WorkerDeps } from '../src/deps.ts';
 import type { Payload, QueueName } from './queues.ts';
 

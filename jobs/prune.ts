@@ -1,4 +1,4 @@
-import { prepareQueueStats } from '../src/db/boss.ts';
+import { prepareQueueStats } from '../src/queue/boss.ts';
 import { pruneIdempotencyKeys } from '../src/orders/idempotency.ts';
 import { pruneRefreshTokens } from '../src/users/sessions.ts';
 import type { Handler } from './handler.ts';

@@ -1,4 +1,4 @@
-import { test } from '../src/testing/context.ts';
+import { test } from '../test/support/context.ts';
 import { handlers } from './index.ts';
 import { queues, schedules, type QueueName } from './queues.ts';
 

@@ -15,7 +15,7 @@ import {
   StartConfig,
   WorkerConfig,
 } from './config.ts';
-import { test } from './testing/context.ts';
+import { test } from '../test/support/context.ts';
 
 const REQUIRED = {
   DATABASE_URL: 'postgres://localhost/orders',

@@ -9,7 +9,7 @@ import { createLogger } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { Intake } from './orders/intake.ts';
 import { openRedis, whenReady } from './redis/client.ts';
-import { createHints, type Hints } from './redis/hints.ts';
+import { createHints, type Hints } from './redis/wake-ups.ts';
 import type { Passwords } from './users/passwords.ts';
 
 /** What every process is made of. Passed as the first argument; there is no container. */

@@ -1,9 +1,9 @@
 import type { ExecutionContext } from 'ava';
 import { Client } from 'pg';
 import { OWN_SOURCES, readSql } from './db/migrate/sources.ts';
-import { takeDataDir } from './embedded/data-dir.ts';
-import { ensureDatabase, startPostgresIn } from './embedded/postgres.ts';
-import { test } from './testing/context.ts';
+import { takeDataDir } from './local/data-dir.ts';
+import { ensureDatabase, startPostgresIn } from './local/postgres.ts';
+import { test } from '../test/support/context.ts';
 import {
   environmentOf,
   freshSettings,
@@ -11,8 +11,8 @@ import {
   startEverything,
   startProgram,
   temporaryFolder,
-} from './testing/processes.ts';
-import { FAST_AND_FORGETFUL } from './testing/servers.ts';
+} from '../test/support/processes.ts';
+import { FAST_AND_FORGETFUL } from '../test/support/servers.ts';
 
 // Serial, like start.test.ts.
 

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { readPublicKeys } from './audit/keys.ts';
 import { listen } from './http/server.ts';
-import { logIn, PASSWORD, startedSession } from './testing/accounts.ts';
-import { send, test } from './testing/context.ts';
+import { logIn, PASSWORD, startedSession } from '../test/support/accounts.ts';
+import { send, test } from '../test/support/context.ts';
 import {
   commandOf,
   commandsIn,
@@ -17,9 +17,9 @@ import {
   startEverything,
   startProgram,
   temporaryFolder,
-} from './testing/processes.ts';
-import { databaseUrl } from './testing/template.ts';
-import { until } from './testing/until.ts';
+} from '../test/support/processes.ts';
+import { databaseUrl } from '../test/support/template.ts';
+import { until } from '../test/support/until.ts';
 
 // Serial, because each brings up a whole system: six at a time would starve one another.
 

@@ -19,16 +19,16 @@ import {
   withoutEmpty,
   type Environment,
 } from './config.ts';
-import { takeDataDir, type DataDir } from './embedded/data-dir.ts';
+import { takeDataDir, type DataDir } from './local/data-dir.ts';
 import { givenPasswords, loginUrl, passwordsToSet, type Passwords } from './db/roles.ts';
-import { ensureDatabase, servicePasswords, startPostgresIn } from './embedded/postgres.ts';
-import { findRedis, startRedis } from './embedded/redis.ts';
-import { freePort } from './embedded/server-process.ts';
+import { ensureDatabase, servicePasswords, startPostgresIn } from './local/postgres.ts';
+import { findRedis, startRedis } from './local/redis.ts';
+import { freePort } from './local/server-process.ts';
 import { listen } from './http/server.ts';
 import { migrate } from './migrate.ts';
 import { exitOnFailure, explain, stopOnSignal } from './process.ts';
-import { createSupervisor } from './supervisor.ts';
-import { welcome } from './welcome.ts';
+import { createSupervisor } from './local/supervisor.ts';
+import { welcome } from './local/welcome.ts';
 
 const DATABASE = 'orders';
 

@@ -1,9 +1,9 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'slonik';
-import { lookUp, ownService, signUp, test } from './testing/context.ts';
-import { eventsOf, jobOf, leaveOneTry } from './testing/orders.ts';
-import { until } from './testing/until.ts';
-import { ends, startWorker } from './testing/workers.ts';
+import { lookUp, ownService, signUp, test } from '../test/support/context.ts';
+import { eventsOf, jobOf, leaveOneTry } from '../test/support/orders.ts';
+import { until } from '../test/support/until.ts';
+import { ends, startWorker } from '../test/support/workers.ts';
 
 // Each test has a database of its own, and a worker that runs there as it does in production.
 

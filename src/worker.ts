@@ -4,16 +4,16 @@ import { queues, type QueueName } from '../jobs/queues.ts';
 import { createWorkerApp } from './app.ts';
 import { loadConfig, WorkerConfig } from './config.ts';
 import { crashPoint } from './crash-point.ts';
-import { createQueue, prepareQueueStats, type Outcome } from './db/boss.ts';
+import { createQueue, prepareQueueStats, type Outcome } from './queue/boss.ts';
 import { closeDeps, openDeps, type WorkerDeps } from './deps.ts';
-import { openHolds, type Holds } from './holds.ts';
+import { openHolds, type Holds } from './queue/running-batches.ts';
 import { closeServer, serve } from './http/server.ts';
-import { openLanes, registerWorker, type Lanes } from './lanes.ts';
-import { lookOut } from './lookout.ts';
+import { openLanes, registerWorker, type Lanes } from './queue/pollers.ts';
+import { lookOut } from './queue/watcher.ts';
 import { createProcessLoop } from './orders/process-loop.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 import { openSubscriber } from './redis/client.ts';
-import { wakeChannel } from './redis/hints.ts';
+import { wakeChannel } from './redis/wake-ups.ts';
 
 type AnyJob = Job;
 type WorkAnything = (deps: WorkerDeps, jobs: AnyJob[]) => Promise<Outcome[]>;
@@ -25,7 +25,7 @@ type Attached = { wake: (dueMs?: number) => void; close: () => Promise<void> };
 type WorkedAt = Map<QueueName, number>;
 
 /**
- * Attaches this process to every queue that is not paused. Redis and the look-out (lookout.ts) wake the workers.
+ * Attaches this process to every queue that is not paused. Redis and the look-out (watcher.ts) wake the workers.
  * Returns a function that stops them. It resolves when no batch without a claim is in progress; `boss.stop` waits for
  * the claimed ones.
  */

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import type { Environment } from '../../src/config.ts';
-import { wakeChannel } from '../../src/redis/hints.ts';
+import { wakeChannel } from '../../src/redis/wake-ups.ts';
 import { ReadableError } from '../../src/process.ts';
 import { connect } from '../databases.ts';
 import { ORDER_BODY, type Api, type QueueContestant } from '../contestant.ts';

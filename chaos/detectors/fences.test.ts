@@ -1,6 +1,6 @@
-import { signUp, test } from '../../src/testing/context.ts';
-import { connectDba, giveUp, take, type Dba } from '../../src/testing/dba.ts';
-import { insertOrders } from '../../src/testing/orders.ts';
+import { signUp, test } from '../../test/support/context.ts';
+import { connectDba, giveUp, take, type Dba } from '../../test/support/dba.ts';
+import { insertOrders } from '../../test/support/orders.ts';
 
 const orderAndJob = `
   SELECT o.status::text, j.state::text AS job

@@ -1,8 +1,8 @@
 import type { ExecutionContext } from 'ava';
-import { signUp, test, type Context } from '../../src/testing/context.ts';
-import { connectDba, take } from '../../src/testing/dba.ts';
-import { insertOrders } from '../../src/testing/orders.ts';
-import { failJob, sendJob } from '../../src/testing/queue-rows.ts';
+import { signUp, test, type Context } from '../../test/support/context.ts';
+import { connectDba, take } from '../../test/support/dba.ts';
+import { insertOrders } from '../../test/support/orders.ts';
+import { failJob, sendJob } from '../../test/support/queue-rows.ts';
 
 const NO_JOB = 'OM003';
 const ODD = 'OM008';

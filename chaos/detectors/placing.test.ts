@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { placeOrders, createPlacement } from '../../src/orders/placement.ts';
-import { signUp, test } from '../../src/testing/context.ts';
-import { connectDba } from '../../src/testing/dba.ts';
-import { keyedRequest } from '../../src/testing/idempotency.ts';
-import { preparedOrder } from '../../src/testing/orders.ts';
+import { signUp, test } from '../../test/support/context.ts';
+import { connectDba } from '../../test/support/dba.ts';
+import { keyedRequest } from '../../test/support/idempotency.ts';
+import { preparedOrder } from '../../test/support/orders.ts';
 import { Death, dieAt } from './dying.ts';
 
 test.serial(

@@ -1,7 +1,7 @@
 import { completeOrders } from '../../src/orders/processing.ts';
-import { asWorker, signUp, test } from '../../src/testing/context.ts';
-import { connectDba, take, type Dba } from '../../src/testing/dba.ts';
-import { insertOrders, jobOf } from '../../src/testing/orders.ts';
+import { asWorker, signUp, test } from '../../test/support/context.ts';
+import { connectDba, take, type Dba } from '../../test/support/dba.ts';
+import { insertOrders, jobOf } from '../../test/support/orders.ts';
 import { dieAt } from './dying.ts';
 
 // Serial: process_orders takes all due jobs.

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { signUp, test } from '../../src/testing/context.ts';
-import { connectDba } from '../../src/testing/dba.ts';
+import { signUp, test } from '../../test/support/context.ts';
+import { connectDba } from '../../test/support/dba.ts';
 
 const DENIED = '42501';
 

@@ -4,8 +4,8 @@ import {
   refreshTokenOf,
   register,
   startedSession,
-} from '../../src/testing/accounts.ts';
-import { send, test, withSettings } from '../../src/testing/context.ts';
+} from '../../test/support/accounts.ts';
+import { send, test, withSettings } from '../../test/support/context.ts';
 
 test('a wrong password opens no session', async (t) => {
   const { email } = (await register(t.context)).body;

@@ -1,6 +1,6 @@
-import { signUp, test } from '../../src/testing/context.ts';
-import { connectDba, giveUp } from '../../src/testing/dba.ts';
-import { insertOrders } from '../../src/testing/orders.ts';
+import { signUp, test } from '../../test/support/context.ts';
+import { connectDba, giveUp } from '../../test/support/dba.ts';
+import { insertOrders } from '../../test/support/orders.ts';
 
 test.serial('each step of an order leaves an event, chained to the one before', async (t) => {
   const { id: userId } = await signUp(t.context);

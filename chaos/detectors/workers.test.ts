@@ -1,10 +1,10 @@
-import { signUp, test } from '../../src/testing/context.ts';
-import { connectDba, take } from '../../src/testing/dba.ts';
-import { openFulfilment, status, withFulfilment } from '../../src/testing/fulfilment.ts';
-import { insertOrders } from '../../src/testing/orders.ts';
-import { until } from '../../src/testing/until.ts';
-import { startWorker } from '../../src/testing/workers.ts';
-import { lookUp, ownService, drain } from '../../src/testing/context.ts';
+import { signUp, test } from '../../test/support/context.ts';
+import { connectDba, take } from '../../test/support/dba.ts';
+import { openFulfilment, status, withFulfilment } from '../../test/support/fulfilment.ts';
+import { insertOrders } from '../../test/support/orders.ts';
+import { until } from '../../test/support/until.ts';
+import { startWorker } from '../../test/support/workers.ts';
+import { lookUp, ownService, drain } from '../../test/support/context.ts';
 
 const PATIENCE_MS = 12_000;
 

@@ -164,7 +164,7 @@ export const processed: Mutation[] = [
     name: 'workers look for jobs only when Redis says so',
     edits: [
       {
-        file: 'src/lookout.ts',
+        file: 'src/queue/watcher.ts',
         from: 'if (sight.due_ms !== null && !sight.paused) calls.wake(queue, sight.due_ms);',
         to: '',
       },
@@ -174,8 +174,8 @@ export const processed: Mutation[] = [
   {
     name: 'no worker looks for jobs of dead workers',
     edits: [
-      { file: 'src/db/boss.ts', from: '    supervise,\n', to: '    supervise: false,\n' },
-      { file: 'src/lookout.ts', from: '.supervise(queue)', to: '.getQueue(queue)' },
+      { file: 'src/queue/boss.ts', from: '    supervise,\n', to: '    supervise: false,\n' },
+      { file: 'src/queue/watcher.ts', from: '.supervise(queue)', to: '.getQueue(queue)' },
     ],
     detector: detectedBy('workers', 'the job of a worker that has died is taken over'),
   },

@@ -44,7 +44,7 @@ DECLARE
   holder   record;
   lost_at  timestamptz := CASE WHEN isfinite(job.heartbeat_on)
     THEN job.heartbeat_on + job.heartbeat_seconds * interval '1 second' END;
-  -- How often living workers look for jobs whose heartbeat is lost: superviseIntervalSeconds in src/db/boss.ts.
+  -- How often living workers look for jobs whose heartbeat is lost: superviseIntervalSeconds in src/queue/boss.ts.
   look     interval := interval '2 seconds';
   who      text;
 BEGIN

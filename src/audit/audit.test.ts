@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
-import { asSuperuser, makeKey, tamper } from '../testing/audit.ts';
+import { asSuperuser, makeKey, tamper } from '../../test/support/audit.ts';
 import {
   drain,
   emptyDatabase,
@@ -12,10 +12,10 @@ import {
   signUp,
   test,
   type Context,
-} from '../testing/context.ts';
-import { insertOrders } from '../testing/orders.ts';
-import { temporaryFolder } from '../testing/processes.ts';
-import { databaseUrl } from '../testing/template.ts';
+} from '../../test/support/context.ts';
+import { insertOrders } from '../../test/support/orders.ts';
+import { temporaryFolder } from '../../test/support/processes.ts';
+import { databaseUrl } from '../../test/support/template.ts';
 import { readPublicKeys } from './keys.ts';
 import { parseOptions } from './options.ts';
 import { bar } from './progress.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { asSuperuser } from '../testing/audit.ts';
-import { drain, ownService, signUp, test } from '../testing/context.ts';
+import { asSuperuser } from '../../test/support/audit.ts';
+import { drain, ownService, signUp, test } from '../../test/support/context.ts';
 
 // docs/audit.md, "How to compute the hashes", followed to the letter and without Postgres.
 

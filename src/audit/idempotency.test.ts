@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
-import { tamper, violations } from '../testing/audit.ts';
-import { signUp, test, type Context } from '../testing/context.ts';
+import { tamper, violations } from '../../test/support/audit.ts';
+import { signUp, test, type Context } from '../../test/support/context.ts';
 
 type Changes = Partial<{
   user_id: string;

@@ -1,6 +1,6 @@
-import { asSuperuser, violations } from '../testing/audit.ts';
-import { claim, drain, ownService, signUp, test } from '../testing/context.ts';
-import { insertOrders, leaveOneTry } from '../testing/orders.ts';
+import { asSuperuser, violations } from '../../test/support/audit.ts';
+import { claim, drain, ownService, signUp, test } from '../../test/support/context.ts';
+import { insertOrders, leaveOneTry } from '../../test/support/orders.ts';
 
 test('nothing is found after operators retried, redrove and cancelled orders', async (t) => {
   const service = await ownService(t);

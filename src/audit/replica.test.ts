@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { takeDataDir } from '../embedded/data-dir.ts';
-import { startPostgresIn } from '../embedded/postgres.ts';
-import { test } from '../testing/context.ts';
-import { temporaryFolder } from '../testing/processes.ts';
+import { takeDataDir } from '../local/data-dir.ts';
+import { startPostgresIn } from '../local/postgres.ts';
+import { test } from '../../test/support/context.ts';
+import { temporaryFolder } from '../../test/support/processes.ts';
 import { runAudit } from './run.ts';
 
 test('the audit does not run on a replica', async (t) => {

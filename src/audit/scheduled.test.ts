@@ -1,10 +1,10 @@
 import { PassThrough } from 'node:stream';
 import type { ExecutionContext } from 'ava';
 import { pino } from 'pino';
-import { allEnded, asSuperuser, tamper } from '../testing/audit.ts';
-import { drain, ownService, send, signUp, test, type Context } from '../testing/context.ts';
-import { databaseUrl } from '../testing/template.ts';
-import { insertOrders } from '../testing/orders.ts';
+import { allEnded, asSuperuser, tamper } from '../../test/support/audit.ts';
+import { drain, ownService, send, signUp, test, type Context } from '../../test/support/context.ts';
+import { databaseUrl } from '../../test/support/template.ts';
+import { insertOrders } from '../../test/support/orders.ts';
 import { runScheduledAudit } from './scheduled.ts';
 
 /** A run with the rights of a worker, and what it logged as an error. */

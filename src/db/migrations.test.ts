@@ -1,14 +1,14 @@
 import { readdir } from 'node:fs/promises';
 import { queues } from '../../jobs/queues.ts';
 import { schemaState } from '../health/readiness.ts';
-import { ownService, test } from '../testing/context.ts';
+import { ownService, test } from '../../test/support/context.ts';
 import {
   column,
   editableSources,
   emptyToMigrate,
   migratedDatabase,
   objectsOf,
-} from '../testing/migrating.ts';
+} from '../../test/support/migrating.ts';
 import { definitions } from './definitions.ts';
 import { MigrationEdited, newestMigration } from './migrations.ts';
 import { openPool } from './pool.ts';

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { SchemaValidationError, sql } from 'slonik';
 import { z } from 'zod';
-import { test } from '../testing/context.ts';
+import { test } from '../../test/support/context.ts';
 import { isRowError, sqlStateOf } from './errors.ts';
 import { openPool } from './pool.ts';
 

@@ -4,10 +4,10 @@ import { Client } from 'pg';
 import { pino } from 'pino';
 import { migrate } from '../migrate.ts';
 import { ReadableError } from '../process.ts';
-import { ownService, signUp, test, type Context } from '../testing/context.ts';
-import { eventsOf } from '../testing/orders.ts';
-import { databaseUrl, onServer, testConfig } from '../testing/template.ts';
-import { emptyToMigrate } from '../testing/migrating.ts';
+import { ownService, signUp, test, type Context } from '../../test/support/context.ts';
+import { eventsOf } from '../../test/support/orders.ts';
+import { databaseUrl, onServer, testConfig } from '../../test/support/template.ts';
+import { emptyToMigrate } from '../../test/support/migrating.ts';
 import { OWN_SOURCES, readSql } from './migrate/sources.ts';
 import { serviceUrl } from './roles.ts';
 

@@ -2,8 +2,8 @@ import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import { Client } from 'pg';
 import { ReadableError } from '../process.ts';
-import { test, type Context } from '../testing/context.ts';
-import { databaseUrl, onServer } from '../testing/template.ts';
+import { test, type Context } from '../../test/support/context.ts';
+import { databaseUrl, onServer } from '../../test/support/template.ts';
 import { scramVerifier } from './scram.ts';
 
 test('the verifier accepts the exchange that RFC 7677 gives as an example', (t) => {

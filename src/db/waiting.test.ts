@@ -1,7 +1,7 @@
 import { ConnectionError, sql } from 'slonik';
 import { pino } from 'pino';
 import { z } from 'zod';
-import { test } from '../testing/context.ts';
+import { test } from '../../test/support/context.ts';
 import { isDatabaseAway } from './errors.ts';
 import { openPool } from './pool.ts';
 import { limitWaiting } from './waiting.ts';

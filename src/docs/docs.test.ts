@@ -4,8 +4,8 @@ import { createApp } from '../app.ts';
 import { Readiness } from '../health/readiness.ts';
 import { ProblemDetails } from '../http/problem.ts';
 import { Order, OrderEvent, OrderPage } from '../orders/schema.ts';
-import { logIn, refresh, refreshTokenOf, register } from '../testing/accounts.ts';
-import { send, signUp, test } from '../testing/context.ts';
+import { logIn, refresh, refreshTokenOf, register } from '../../test/support/accounts.ts';
+import { send, signUp, test } from '../../test/support/context.ts';
 import { AccessToken, User } from '../users/schema.ts';
 
 // These describe the API; the API that they describe is the rest.

@@ -1,8 +1,8 @@
 import { createDocument, type ZodOpenApiPathsObject } from 'zod-openapi';
 import type { Config } from '../config.ts';
-import { healthPaths } from '../health/paths.ts';
-import { orderPaths } from '../orders/paths.ts';
-import { userPaths } from '../users/paths.ts';
+import { healthPaths } from '../health/openapi.ts';
+import { orderPaths } from '../orders/openapi.ts';
+import { userPaths } from '../users/openapi.ts';
 
 /** The OpenAPI 3.1 description of the API, made from the schemas that requests are parsed with. */
 export function createOpenApi(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {

@@ -3,7 +3,7 @@ import type { ExecutionContext } from 'ava';
 import { sql } from 'slonik';
 import { queues as allQueues } from '../../jobs/queues.ts';
 import { createWorkerApp } from '../app.ts';
-import { createQueue } from '../db/boss.ts';
+import { createQueue } from '../queue/boss.ts';
 import { newestMigration } from '../db/migrations.ts';
 import { openPool } from '../db/pool.ts';
 import { closeDeps, openDeps } from '../deps.ts';
@@ -18,9 +18,9 @@ import {
   withSettings,
   type Context,
   type Reply,
-} from '../testing/context.ts';
-import { databaseUrl, testConfig } from '../testing/template.ts';
-import { until } from '../testing/until.ts';
+} from '../../test/support/context.ts';
+import { databaseUrl, testConfig } from '../../test/support/template.ts';
+import { until } from '../../test/support/until.ts';
 
 const NO_REDIS = 'redis://127.0.0.1:1'; // nothing listens there
 

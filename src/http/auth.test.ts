@@ -1,8 +1,8 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import jsonwebtoken from 'jsonwebtoken';
-import { send, signUp, test } from '../testing/context.ts';
-import { startedSession } from '../testing/accounts.ts';
-import { until } from '../testing/until.ts';
+import { send, signUp, test } from '../../test/support/context.ts';
+import { startedSession } from '../../test/support/accounts.ts';
+import { until } from '../../test/support/until.ts';
 
 const HOUR_SECONDS = 3600;
 

@@ -1,4 +1,4 @@
-import { send, signUp, test } from '../testing/context.ts';
+import { send, signUp, test } from '../../test/support/context.ts';
 import { fingerprintOf, parseKey } from './idempotency.ts';
 import { Problem } from './problem.ts';
 

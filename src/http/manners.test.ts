@@ -4,9 +4,9 @@ import { text } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { openPool } from '../db/pool.ts';
-import { logIn, PASSWORD, refresh, refreshTokenOf, register } from '../testing/accounts.ts';
-import { emptyDatabase, send, signUp, test, withDeps } from '../testing/context.ts';
-import { testConfig } from '../testing/template.ts';
+import { logIn, PASSWORD, refresh, refreshTokenOf, register } from '../../test/support/accounts.ts';
+import { emptyDatabase, send, signUp, test, withDeps } from '../../test/support/context.ts';
+import { testConfig } from '../../test/support/template.ts';
 import { problems } from './problem.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };

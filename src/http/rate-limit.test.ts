@@ -1,7 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import { randomUUID } from 'node:crypto';
-import { logIn, newEmail, refresh, register } from '../testing/accounts.ts';
-import { send, signUp, test, withSettings, type Context } from '../testing/context.ts';
+import { logIn, newEmail, refresh, register } from '../../test/support/accounts.ts';
+import { send, signUp, test, withSettings, type Context } from '../../test/support/context.ts';
 
 test('a user who asks too often is told to wait, and for how long', async (t) => {
   const service = await withLimits(t, { RATE_LIMIT_LIST: '2' });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { signUp, test } from '../testing/context.ts';
+import { signUp, test } from '../../test/support/context.ts';
 
 type User = Awaited<ReturnType<typeof signUp>>;
 

@@ -1,9 +1,9 @@
 import { sql, type DatabaseTransactionConnection } from 'slonik';
 import { z } from 'zod';
 import type { Deps } from '../deps.ts';
-import { lookUp, signUp, test } from '../testing/context.ts';
-import { eventsOf } from '../testing/orders.ts';
-import { until } from '../testing/until.ts';
+import { lookUp, signUp, test } from '../../test/support/context.ts';
+import { eventsOf } from '../../test/support/orders.ts';
+import { until } from '../../test/support/until.ts';
 
 // No worker runs in this file's database, so only its test changes the status of an order.
 

@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { claim, drain, lookUp, signUp, test } from '../testing/context.ts';
-import { openFulfilment, status, withFulfilment } from '../testing/fulfilment.ts';
-import { eventsOf, jobOf, deleteJobs } from '../testing/orders.ts';
-import { until } from '../testing/until.ts';
+import { claim, drain, lookUp, signUp, test } from '../../test/support/context.ts';
+import { openFulfilment, status, withFulfilment } from '../../test/support/fulfilment.ts';
+import { eventsOf, jobOf, deleteJobs } from '../../test/support/orders.ts';
+import { until } from '../../test/support/until.ts';
 import { runBatch } from '../worker.ts';
 
 // Every test is serial: each claims all ready jobs of the one queue in this file's database.

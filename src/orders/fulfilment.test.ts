@@ -1,14 +1,14 @@
 import type { ServerResponse } from 'node:http';
 import { Webhook } from 'standardwebhooks';
-import { freePort } from '../embedded/server-process.ts';
-import { drain, lookUp, signUp, test } from '../testing/context.ts';
+import { freePort } from '../local/server-process.ts';
+import { drain, lookUp, signUp, test } from '../../test/support/context.ts';
 import {
   FULFILMENT_SECRET,
   openFulfilment,
   status,
   withFulfilment,
-} from '../testing/fulfilment.ts';
-import { eventsOf, jobOf, leaveOneTry, deleteJobs } from '../testing/orders.ts';
+} from '../../test/support/fulfilment.ts';
+import { eventsOf, jobOf, leaveOneTry, deleteJobs } from '../../test/support/orders.ts';
 import { parseRetryAfter } from './fulfilment.ts';
 
 // Every test is serial: each claims all ready jobs of the one queue in this file's database.

@@ -7,7 +7,7 @@ import pLimit, { type LimitFunction } from 'p-limit';
 import { sql } from 'slonik';
 import { Webhook } from 'standardwebhooks';
 import { crashPoint } from '../crash-point.ts';
-import { backOffSeconds, ClaimLost, type Outcome } from '../db/boss.ts';
+import { backOffSeconds, ClaimLost, type Outcome } from '../queue/boss.ts';
 import type { WorkerDeps } from '../deps.ts';
 import {
   claims,

@@ -1,6 +1,6 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { signUp, test } from '../testing/context.ts';
+import { signUp, test } from '../../test/support/context.ts';
 
 // Amounts are sent as these very characters, because JSON.stringify has its own way to write them.
 const accepted: [amount: string, currency: string, stored: string][] = [

@@ -2,11 +2,11 @@ import { sql, UniqueIntegrityConstraintViolationError } from 'slonik';
 import { z } from 'zod';
 import type { QueueName } from '../../jobs/queues.ts';
 import type { Deps } from '../deps.ts';
-import { wakeChannel } from '../redis/hints.ts';
-import { lookUp, signUp, test, withSettings, type Context } from '../testing/context.ts';
-import { insertOrders, preparedOrder } from '../testing/orders.ts';
-import { subscribe } from '../testing/subscribe.ts';
-import { until } from '../testing/until.ts';
+import { wakeChannel } from '../redis/wake-ups.ts';
+import { lookUp, signUp, test, withSettings, type Context } from '../../test/support/context.ts';
+import { insertOrders, preparedOrder } from '../../test/support/orders.ts';
+import { subscribe } from '../../test/support/subscribe.ts';
+import { until } from '../../test/support/until.ts';
 import { createPlacement, placeOrders } from './placement.ts';
 
 // No worker runs in this file's database, so each job stays as it was made.

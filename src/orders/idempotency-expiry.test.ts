@@ -1,8 +1,8 @@
 import { Client } from 'pg';
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { asWorker, claim, signUp, test, withSettings } from '../testing/context.ts';
-import { expireKeys, keysOf, ordersOf, sendKeyed } from '../testing/idempotency.ts';
+import { asWorker, claim, signUp, test, withSettings } from '../../test/support/context.ts';
+import { expireKeys, keysOf, ordersOf, sendKeyed } from '../../test/support/idempotency.ts';
 import { runBatch } from '../worker.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
 

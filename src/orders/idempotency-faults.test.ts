@@ -1,11 +1,11 @@
 import { sql, type DatabaseTransactionConnection } from 'slonik';
-import { ownService, signUp, test, withSettings } from '../testing/context.ts';
-import { holdableDatabase } from '../testing/holdable-database.ts';
-import { keysOf, ordersOf, sendKeyed } from '../testing/idempotency.ts';
-import { eventsOf } from '../testing/orders.ts';
-import { startApi } from '../testing/processes.ts';
-import { databaseUrl, testEnvironment } from '../testing/template.ts';
-import { until } from '../testing/until.ts';
+import { ownService, signUp, test, withSettings } from '../../test/support/context.ts';
+import { holdableDatabase } from '../../test/support/holdable-database.ts';
+import { keysOf, ordersOf, sendKeyed } from '../../test/support/idempotency.ts';
+import { eventsOf } from '../../test/support/orders.ts';
+import { startApi } from '../../test/support/processes.ts';
+import { databaseUrl, testEnvironment } from '../../test/support/template.ts';
+import { until } from '../../test/support/until.ts';
 
 const PLACE = ['POST', '/orders'] as const;
 const KETTLE = { product_name: 'Kettle', amount: '34.90' };

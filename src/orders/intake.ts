@@ -3,7 +3,7 @@ import createHttpError from 'http-errors';
 import { crashPoint } from '../crash-point.ts';
 import { isRowError, LOCK_TIMEOUT_AGAIN_MS } from '../db/errors.ts';
 import type { ApiDeps } from '../deps.ts';
-import { Abandoned, createGroupCommit, GroupFull, type Caller } from '../group-commit.ts';
+import { Abandoned, createGroupCommit, GroupFull, type Caller } from '../db/batcher.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
 import { createPlacement, placeOrders, type IdentifiedOrder, type Placement } from './placement.ts';

@@ -1,6 +1,6 @@
 import { sql } from 'slonik';
-import { signUp, test } from '../testing/context.ts';
-import { insertOrders } from '../testing/orders.ts';
+import { signUp, test } from '../../test/support/context.ts';
+import { insertOrders } from '../../test/support/orders.ts';
 
 type User = Awaited<ReturnType<typeof signUp>>;
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { drain, lookUp, signUp, test } from '../testing/context.ts';
-import { eventsOf } from '../testing/orders.ts';
+import { drain, lookUp, signUp, test } from '../../test/support/context.ts';
+import { eventsOf } from '../../test/support/orders.ts';
 
 // Serial are the tests that drain: each would take the others' jobs, and still hold them when they look.
 

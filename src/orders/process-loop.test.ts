@@ -2,14 +2,14 @@ import { randomUUIDv7 } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { allEnded, violations } from '../testing/audit.ts';
-import { lookUp, ownService, signUp, test, type Context } from '../testing/context.ts';
-import { connectDba, failOrder, type Dba } from '../testing/dba.ts';
-import { insertOrders, jobOf } from '../testing/orders.ts';
-import { startWorker as startProcess } from '../testing/processes.ts';
-import { testEnvironment } from '../testing/template.ts';
-import { until } from '../testing/until.ts';
-import { ends, startWorker } from '../testing/workers.ts';
+import { allEnded, violations } from '../../test/support/audit.ts';
+import { lookUp, ownService, signUp, test, type Context } from '../../test/support/context.ts';
+import { connectDba, failOrder, type Dba } from '../../test/support/dba.ts';
+import { insertOrders, jobOf } from '../../test/support/orders.ts';
+import { startWorker as startProcess } from '../../test/support/processes.ts';
+import { testEnvironment } from '../../test/support/template.ts';
+import { until } from '../../test/support/until.ts';
+import { ends, startWorker } from '../../test/support/workers.ts';
 
 // Workers without an external step: they process orders without claiming their jobs. Each test has a database of its
 // own, and they run one by one, because some wait for several workers.

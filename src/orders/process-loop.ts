@@ -12,7 +12,7 @@
  */
 import { isRowError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
-import { REST } from '../lookout.ts';
+import { REST } from '../queue/watcher.ts';
 import { processOrders } from './processing.ts';
 
 /** When calls find no job although one has been due for this long, they are skipping that job. */

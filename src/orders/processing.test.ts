@@ -13,8 +13,8 @@ import {
   test,
   type Context,
   type TestDeps,
-} from '../testing/context.ts';
-import { eventsOf, jobOf, leaveOneTry, preparedOrder, deleteJobs } from '../testing/orders.ts';
+} from '../../test/support/context.ts';
+import { eventsOf, jobOf, leaveOneTry, preparedOrder, deleteJobs } from '../../test/support/orders.ts';
 import { runBatch } from '../worker.ts';
 import { createPlacement, placeOrders } from './placement.ts';
 import { completeOrders } from './processing.ts';

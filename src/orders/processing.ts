@@ -8,7 +8,7 @@ import type { Job, JobAttempt, JobWithMetadata } from 'pg-boss';
 import { sql, type DatabasePool } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
-import { ClaimLost, type Outcome } from '../db/boss.ts';
+import { ClaimLost, type Outcome } from '../queue/boss.ts';
 import { isRowError, LOCK_TIMEOUT_AGAIN_MS, sqlStateOf } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { ClaimLost } from '../db/boss.ts';
+import { ClaimLost } from '../queue/boss.ts';
 import {
   asWorker,
   claim,
@@ -10,11 +10,11 @@ import {
   signUp,
   test,
   type TestDeps,
-} from '../testing/context.ts';
-import { FULFILMENT_SECRET, openFulfilment, status } from '../testing/fulfilment.ts';
-import { eventsOf, jobOf } from '../testing/orders.ts';
-import { until } from '../testing/until.ts';
-import { ends, startWorker } from '../testing/workers.ts';
+} from '../../test/support/context.ts';
+import { FULFILMENT_SECRET, openFulfilment, status } from '../../test/support/fulfilment.ts';
+import { eventsOf, jobOf } from '../../test/support/orders.ts';
+import { until } from '../../test/support/until.ts';
+import { ends, startWorker } from '../../test/support/workers.ts';
 import { claims, WORKER_NAME, type OrderJob } from './processing.ts';
 import { createSettlement } from './settlement.ts';
 

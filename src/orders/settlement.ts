@@ -5,9 +5,9 @@
  */
 import { sql } from 'slonik';
 import { crashPoint } from '../crash-point.ts';
-import { failJobs } from '../db/boss.ts';
+import { failJobs } from '../queue/boss.ts';
 import type { WorkerDeps } from '../deps.ts';
-import { createGroupCommit } from '../group-commit.ts';
+import { createGroupCommit } from '../db/batcher.ts';
 import {
   fenced,
   isIsolatable,

@@ -1,12 +1,12 @@
 import type { ExecutionContext } from 'ava';
 import { pino } from 'pino';
 import type { Redis } from 'ioredis';
-import { test } from '../testing/context.ts';
-import { ownRedis } from '../testing/processes.ts';
-import { subscribe } from '../testing/subscribe.ts';
-import { until } from '../testing/until.ts';
+import { test } from '../../test/support/context.ts';
+import { ownRedis } from '../../test/support/processes.ts';
+import { subscribe } from '../../test/support/subscribe.ts';
+import { until } from '../../test/support/until.ts';
 import { openRedis, openSubscriber, whenReady } from './client.ts';
-import { createHints, wakeChannel } from './hints.ts';
+import { createHints, wakeChannel } from './wake-ups.ts';
 
 const prefix = { REDIS_PREFIX: 'oms' };
 

@@ -3,11 +3,11 @@ import type { ExecutionContext } from 'ava';
 import { Client } from 'pg';
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { startedSession } from '../testing/accounts.ts';
-import { test, type Context } from '../testing/context.ts';
-import { connectDba } from '../testing/dba.ts';
-import { databaseUrl } from '../testing/template.ts';
-import { until } from '../testing/until.ts';
+import { startedSession } from '../../test/support/accounts.ts';
+import { test, type Context } from '../../test/support/context.ts';
+import { connectDba } from '../../test/support/dba.ts';
+import { databaseUrl } from '../../test/support/template.ts';
+import { until } from '../../test/support/until.ts';
 
 const REFRESH = `SELECT outcome FROM refresh_session($1, gen_random_uuid(), $2, 10)`;
 

@@ -3,10 +3,10 @@ import { pino } from 'pino';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import { migrate } from '../migrate.ts';
-import { newEmail, PASSWORD, register } from '../testing/accounts.ts';
-import { ownService, test, type Context } from '../testing/context.ts';
-import { connectDba } from '../testing/dba.ts';
-import { testConfig } from '../testing/template.ts';
+import { newEmail, PASSWORD, register } from '../../test/support/accounts.ts';
+import { ownService, test, type Context } from '../../test/support/context.ts';
+import { connectDba } from '../../test/support/dba.ts';
+import { testConfig } from '../../test/support/template.ts';
 import { createPasswords } from './passwords.ts';
 
 const DENIED = '42501';

@@ -1,5 +1,5 @@
-import { logIn, refresh, refreshTokenOf, startedSession } from '../testing/accounts.ts';
-import { send, test } from '../testing/context.ts';
+import { logIn, refresh, refreshTokenOf, startedSession } from '../../test/support/accounts.ts';
+import { send, test } from '../../test/support/context.ts';
 
 test('logging out ends the session, takes the cookie away, and can be repeated', async (t) => {
   const session = await startedSession(t.context);

@@ -1,8 +1,8 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Deps } from '../deps.ts';
-import { logIn, refresh, refreshTokenOf, startedSession } from '../testing/accounts.ts';
-import { drain, send, test, withSettings } from '../testing/context.ts';
+import { logIn, refresh, refreshTokenOf, startedSession } from '../../test/support/accounts.ts';
+import { drain, send, test, withSettings } from '../../test/support/context.ts';
 
 test('the refresh token comes as a cookie that no script reads and no other site sends', async (t) => {
   const session = await startedSession(t.context);

@@ -1,7 +1,7 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { logIn, newEmail, PASSWORD, register } from '../testing/accounts.ts';
-import { send, signUp, test, withDeps, withSettings } from '../testing/context.ts';
+import { logIn, newEmail, PASSWORD, register } from '../../test/support/accounts.ts';
+import { send, signUp, test, withDeps, withSettings } from '../../test/support/context.ts';
 import { createPasswords } from './passwords.ts';
 
 test('whoever registers can log in and sees their own account', async (t) => {

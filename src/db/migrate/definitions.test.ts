@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import { ReadableError } from '../../process.ts';
-import { test, type Context } from '../../testing/context.ts';
+import { test, type Context } from '../../../test/support/context.ts';
 import {
   column,
   editableSources,
   migratedDatabase,
   objectsOf,
   type Migrating,
-} from '../../testing/migrating.ts';
-import { onServer } from '../../testing/template.ts';
+} from '../../../test/support/migrating.ts';
+import { onServer } from '../../../test/support/template.ts';
 import { OUR_ROLES } from './ours.ts';
 
 const OLD_VIEW = 'CREATE OR REPLACE VIEW ops.sample AS SELECT 1 AS one, 2 AS two;';

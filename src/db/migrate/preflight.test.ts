@@ -2,15 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import { migrate as migrateWith } from '../../migrate.ts';
 import { ReadableError } from '../../process.ts';
-import { test } from '../../testing/context.ts';
+import { test } from '../../../test/support/context.ts';
 import {
   connect,
   editableSources,
   emptyToMigrate,
   migratedDatabase,
   objectsOf,
-} from '../../testing/migrating.ts';
-import { databaseUrl, onServer, testConfig } from '../../testing/template.ts';
+} from '../../../test/support/migrating.ts';
+import { databaseUrl, onServer, testConfig } from '../../../test/support/template.ts';
 import { reasonToRefuse, type ServerFacts } from './preflight.ts';
 
 const FINE: ServerFacts = {

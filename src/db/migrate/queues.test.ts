@@ -1,14 +1,14 @@
 import { getConstructionPlans, getMigrationPlans, getRollbackPlans, PgBoss } from 'pg-boss';
 import { schemaState } from '../../health/readiness.ts';
 import { ReadableError } from '../../process.ts';
-import { test } from '../../testing/context.ts';
+import { test } from '../../../test/support/context.ts';
 import {
   column,
   emptyToMigrate,
   migratedDatabase,
   objectsOf,
   type Migrating,
-} from '../../testing/migrating.ts';
+} from '../../../test/support/migrating.ts';
 import { openPool } from '../pool.ts';
 import { alterQueue, withoutTransaction } from './queue-schema.ts';
 

@@ -1,6 +1,6 @@
 import type { ExecutionContext } from 'ava';
-import { test, type Context } from '../../testing/context.ts';
-import { column, connect, editableSources, migratedDatabase } from '../../testing/migrating.ts';
+import { test, type Context } from '../../../test/support/context.ts';
+import { column, connect, editableSources, migratedDatabase } from '../../../test/support/migrating.ts';
 
 const FUNCTION = `
   CREATE OR REPLACE FUNCTION sample() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';

@@ -1,14 +1,14 @@
-import { test } from '../../testing/context.ts';
+import { test } from '../../../test/support/context.ts';
 import {
   column,
   connect,
   editableSources,
   emptyToMigrate,
   migratedDatabase,
-} from '../../testing/migrating.ts';
+} from '../../../test/support/migrating.ts';
 import { ReadableError } from '../../process.ts';
 import { serviceUrl } from '../roles.ts';
-import { until } from '../../testing/until.ts';
+import { until } from '../../../test/support/until.ts';
 
 test('three that migrate an empty database at the same moment all succeed', async (t) => {
   const { client, migrate } = await emptyToMigrate(t);

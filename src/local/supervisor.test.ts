@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { pathToFileURL } from 'node:url';
+import test, { type ExecutionContext } from 'ava';
+import { createSupervisor } from './supervisor.ts';
+import { isAlive } from '../../test/support/processes.ts';
+
+const REPORT_READY = `process.send('ready'); process.stdout.write(process.pid + '\\n');`;
+const STAY = `setInterval(() => undefined, 1000);`;
+const IGNORE_SIGTERM = `process.on('SIGTERM', () => undefined);`;
+
+test('a child that does not end when told to is killed', async (t) => {
+  const { supervisor, output } = superviseIn(t);
+  await supervisor.start('stubborn', moduleOf(t, IGNORE_SIGTERM + STAY + REPORT_READY), {});
+  const pid = Number(String((await once(output, 'data'))[0]));
+
+  await supervisor.stop();
+
+  t.true(pid > 0);
+  t.false(isAlive(pid));
+});
+
+test('a child that is never ready is killed, and the start fails', async (t) => {
+  const { supervisor } = superviseIn(t, 2_000);
+
+  await t.throwsAsync(supervisor.start('silent', moduleOf(t, STAY), {}), {
+    message: 'silent did not start (SIGKILL)',
+  });
+});
+
+test('a child that ends before it is ready is not started again', async (t) => {
+  const { supervisor, said } = superviseIn(t);
+
+  await t.throwsAsync(supervisor.start('broken', moduleOf(t, 'process.exit(3)'), {}), {
+    message: 'broken did not start (exit code 3)',
+  });
+
+  t.deepEqual(said, []);
+});
+
+function superviseIn(t: ExecutionContext, readyMs = 60_000) {
+  const output = new PassThrough();
+  const said: string[] = [];
+  const say = (line: string) => void said.push(line);
+  const supervisor = createSupervisor(output, say, { readyMs, stopMs: 200 });
+  t.teardown(() => supervisor.stop());
+  return { supervisor, output, said };
+}
+
+function moduleOf(t: ExecutionContext, text: string): URL {
+  const dir = mkdtempSync(join(tmpdir(), 'oms-child-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  writeFileSync(join(dir, 'child.mjs'), text);
+  return pathToFileURL(join(dir, 'child.mjs'));
+}

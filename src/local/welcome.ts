@@ -1,0 +1,36 @@
+import type { Config } from '../config.ts';
+
+/**
+ * What `npm start` ends with: where things are, and an order to try, ready to paste. The URL is for psql: a
+ * DBA's login to the embedded Postgres, undefined when there is none.
+ */
+export function welcome(config: Config, dbaUrl: string | undefined): string {
+  const host = `http://${config.HOST === '0.0.0.0' ? '127.0.0.1' : config.HOST}`;
+  const base = `${host}:${config.PORT}`;
+  const post = `curl -sw '\\n' -H 'Content-Type: application/json'`;
+  const bearer = '-H "Authorization: Bearer $TOKEN"';
+  return `
+  Order Management API    ${base}
+  Documentation           ${base}/docs
+  Metrics                 ${base}/metrics, of the worker ${host}:${config.WORKER_PORT}/metrics
+  Database                ${dbaUrl ? 'embedded Postgres' : 'DATABASE_URL'}
+  Redis                   ${config.REDIS_URL ? new URL(config.REDIS_URL).host : 'none (degraded)'}
+
+  Register, log in, place an order, and see it COMPLETED:
+
+    EMAIL="ada-$(date +%s)@example.com"; PASSWORD="correct horse"
+    ${post} ${base}/auth/register -d "{\\"name\\":\\"Ada\\",\\"email\\":\\"$EMAIL\\",\\"password\\":\\"$PASSWORD\\"}"
+    TOKEN=$(${post} ${base}/auth/login -d "{\\"email\\":\\"$EMAIL\\",\\"password\\":\\"$PASSWORD\\"}" | cut -d'"' -f4)
+    ${post} ${base}/orders ${bearer} -d '{"product_name":"Book","amount":99.00}'
+    sleep 2; curl -sw '\\n' ${base}/orders ${bearer}
+
+  Look at the queue and at the order${dbaUrl ? ', as a DBA does' : ''}:
+
+    psql ${dbaUrl ? `'${dbaUrl}'` : '"$DATABASE_URL"'}
+    TABLE ops.queues;
+    SELECT order_id, step, actor, at FROM ops.order_timeline ORDER BY at DESC LIMIT 10;
+
+  Ctrl-C stops everything; the data stays.
+
+`;
+}

@@ -1,0 +1,86 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { sql } from 'slonik';
+import { z } from 'zod';
+import { claims, type OrderJob } from '../orders/processing.ts';
+import { claim, ownService, signUp, test, type Context } from '../../test/support/context.ts';
+import { insertOrders, jobOf } from '../../test/support/orders.ts';
+import { backOffSeconds, ClaimLost, failJobs } from './boss.ts';
+
+const IndexScans = z.object({ scans: z.number() });
+
+// Serial are the tests that claim: each would take the others' jobs.
+
+test.serial('an attempt that a worker fails is tried again after the back-off', async (t) => {
+  const { deps } = t.context;
+  const attempt = await claimOne(t.context);
+  const before = Date.now();
+
+  await failJobs(deps.boss, 'process-order', [attempt], 'busy');
+
+  const job = await jobOf(deps, attempt.id);
+  t.like(job, { state: 'retry', retryCount: 0, output: { message: 'busy' } });
+  t.true(job.startAfter.getTime() >= before);
+});
+
+test.serial('an attempt that another has taken over cannot be failed', async (t) => {
+  const { deps } = t.context;
+  const lost = await claimOne(t.context);
+  await deps.boss.fail('process-order', lost.id, { message: 'heartbeat lost' });
+  const taken = await claim(deps, 'process-order', { early: true });
+
+  const error = await t.throwsAsync(failJobs(deps.boss, 'process-order', [lost], 'busy'), {
+    instanceOf: ClaimLost,
+  });
+
+  t.regex(error.message, /^1 job/);
+  t.true(taken.some(({ id }) => id === lost.id));
+  t.is((await jobOf(deps, lost.id)).state, 'active');
+});
+
+test('the back-off doubles from try to try, up to the limit of its queue', (t) => {
+  for (const [retryCount, most] of [
+    [0, 2],
+    [1, 4],
+    [5, 64],
+    [11, 300],
+    [100, 300],
+  ] as const) {
+    const seconds = backOffSeconds('process-order', { id: randomUUIDv7(), retryCount });
+    t.true(seconds >= Math.min(most / 2, 300) && seconds <= most, `${retryCount}: ${seconds} s`);
+  }
+});
+
+test('a job is not looked for among the live ones to be completed, however few were at the last ANALYZE', async (t) => {
+  const { deps, origin } = await ownService(t);
+  const { id } = await signUp({ deps, origin });
+  await insertOrders(deps, id, 1000);
+  await deps.pool.query(sql.unsafe`ANALYZE`);
+  const claimed = await claim(deps, 'process-order', { batchSize: 20 });
+
+  const [before, after] = await deps.pool.connect(async (connection) => {
+    const scans = async () => {
+      await connection.query(sql.unsafe`SELECT pg_stat_force_next_flush()`);
+      return connection.oneFirst(sql.type(IndexScans)`
+        SELECT idx_scan::integer AS scans FROM pg_stat_all_indexes
+        WHERE schemaname = 'pgboss' AND indexrelname ~ '_i14$' AND relname ~ '^j[0-9a-f]+$'
+      `);
+    };
+    const atFirst = await scans();
+    await connection.query(sql.unsafe`
+      SELECT complete_orders(${claims(claimed as OrderJob[])}::jsonb, 'test:1', 1000)
+    `);
+    return [atFirst, await scans()];
+  });
+
+  t.is(claimed.length, 20);
+  t.is(after, before);
+  t.is((await jobOf(deps, claimed[0]?.id ?? '')).state, 'completed');
+});
+
+async function claimOne(service: Context) {
+  const id = await (await signUp(service)).place();
+  const claimed = await claim(service.deps, 'process-order');
+  const attempt = claimed.find((job) => job.id === id);
+  if (!attempt) throw new Error(`job ${id} could not be claimed`);
+  return attempt;
+}

@@ -1,0 +1,134 @@
+/*
+ * The client of the queue, for workers. pg-boss claims, retries, dead-letters, supervises and schedules jobs.
+ * place_orders makes the jobs of orders; the door functions in sql/functions settle them.
+ */
+import { Pool } from 'pg';
+import { PgBoss, type CommandResponse, type Db, type JobAttempt, type JobResult } from 'pg-boss';
+import type { Logger } from 'pino';
+import { sql, type DatabasePool } from 'slonik';
+import { queues, type QueueName } from '../../jobs/queues.ts';
+import type { Config } from '../config.ts';
+
+/** How often workers supervise the queues at least. watcher.ts supervises a queue at once when it needs it. */
+const SUPERVISE_INTERVAL_SECONDS = 120;
+
+/**
+ * The time between two counts of an active queue, by all workers together: the age that its counters reach, unless the
+ * queue is long (watcher.ts).
+ */
+export const MONITOR_INTERVAL_SECONDS = 2;
+
+/** How often a worker writes its heartbeat. ops.workers shows it as dead after three missed ones. */
+const LIFE_SIGN_INTERVAL_SECONDS = 3;
+
+/** Longer than the 7 days after which prepare_queue_stats() drops partitions, so pg-boss finds none to drop. */
+const QUEUE_STATS_RETENTION_DAYS = 30;
+
+/** A prepared claim is planned once per connection. This bounds the age of the plan, as the queue grows and shrinks. */
+const CONNECTION_LIFETIME_SECONDS = 600;
+
+/** The client of the queue, and its connections. */
+export type Queue = { boss: PgBoss; close: (timeoutSeconds: number) => Promise<void> };
+
+/**
+ * Creates a worker's client of the queue; `boss.start()` connects it. With `supervise: false` it does not supervise
+ * queues, and is not registered as a worker. It has its own connections, because slonik refuses the multi-statement SQL
+ * that pg-boss uses.
+ */
+export function createQueue(
+  config: Pick<Config, 'DATABASE_URL' | 'QUEUE_POOL_SIZE_MAX'>,
+  log: Logger,
+  { supervise = true } = {},
+): Queue {
+  const pool = new Pool({
+    connectionString: config.DATABASE_URL,
+    application_name: 'oms-worker-queue',
+    max: config.QUEUE_POOL_SIZE_MAX,
+    connectionTimeoutMillis: 5_000,
+    maxLifetimeSeconds: CONNECTION_LIFETIME_SECONDS,
+  });
+  pool.on('error', (err) => log.error({ err }, 'queue connection failed'));
+  const boss = new PgBoss({
+    db: workerDb(pool),
+    instanceName: 'worker',
+    registerInstance: supervise,
+    // Workers write the rows of the queue. Only migrate, whose role owns the tables, changes the schema. A worker
+    // refuses to start on another schema version.
+    migrate: false,
+    supervise,
+    schedule: supervise,
+    reindex: false,
+    superviseIntervalSeconds: SUPERVISE_INTERVAL_SECONDS,
+    monitorIntervalSeconds: MONITOR_INTERVAL_SECONDS,
+    cronWorkerIntervalSeconds: 30, // how late a scheduled job may be sent
+    persistQueueStats: supervise,
+    queueStatRetentionDays: QUEUE_STATS_RETENTION_DAYS,
+    instanceHeartbeatSeconds: LIFE_SIGN_INTERVAL_SECONDS,
+  });
+  boss.on('error', (err) => log.error({ err }, 'queue error'));
+  boss.on('warning', (warning) => log.warn({ warning }, 'queue warning'));
+  return {
+    boss,
+    async close(timeoutSeconds) {
+      await boss.stop({ graceful: timeoutSeconds > 0, timeout: timeoutSeconds * 1000 });
+      await pool.end();
+    },
+  };
+}
+
+/** Wraps a pool for pg-boss, and adapts statements to the rights of a worker. */
+function workerDb(pool: Pool): Db {
+  const claims = new Map<string, string>();
+  return {
+    async executeSql(text, values = []) {
+      // pg-boss creates its queue of schedules at each start. migrate has already made it, and no worker may.
+      if (text.includes('.create_queue(')) return { rows: [] };
+      // None of our jobs depends on another one, so there are none to unblock, and no worker has the right.
+      if (text.includes('SET flow_on =')) return { rows: [] };
+      // Planning a claim takes longer than running it, so claims are prepared.
+      if (!text.includes('FOR UPDATE OF j SKIP LOCKED')) return pool.query(text, values);
+      const name = claims.get(text) ?? `claim-${claims.size}`;
+      claims.set(text, name);
+      return pool.query({ name, text, values });
+    },
+  };
+}
+
+/** Makes the partitions for the next days' statistics, which no worker may create itself. */
+export async function prepareQueueStats({ pool }: { pool: DatabasePool }): Promise<void> {
+  await pool.query(sql.unsafe`SELECT prepare_queue_stats()`);
+}
+
+/** The outcome that a handler reports for a job. `settled`: the handler's own transaction has settled the job. */
+export type Outcome = JobResult & { settled?: true };
+
+/**
+ * Fails attempts, fenced to the claims. The next attempts follow after the queue's back-off; jobs without retries
+ * become dead letters. Throws ClaimLost when another attempt has taken over any of them.
+ */
+export async function failJobs(
+  boss: PgBoss,
+  queue: QueueName,
+  attempts: JobAttempt[],
+  message: string,
+): Promise<void> {
+  const response = await boss.fail(queue, attempts, { message });
+  // The count is part of every response of pg-boss 12.38, and missing from its types.
+  const lost = attempts.length - (response as CommandResponse & { affected: number }).affected;
+  if (lost > 0) throw new ClaimLost(queue, lost);
+}
+
+/** How long pg-boss would wait before the next attempt: exponential, with jitter in its upper half. */
+export function backOffSeconds(queue: QueueName, { retryCount }: JobAttempt): number {
+  const { retryDelay = 0, retryDelayMax = Infinity } = queues[queue].options;
+  const doubled = Math.max(retryDelay, 1) * 2 ** Math.min(16, retryCount + 1);
+  return Math.min(retryDelayMax, doubled * (0.5 + Math.random() / 2));
+}
+
+/** This worker no longer holds the jobs that it worked on: its work on them did not commit. */
+export class ClaimLost extends Error {
+  override name = 'ClaimLost';
+  constructor(queue: string, lost: number) {
+    super(`${lost} job(s) of queue ${queue} are no longer claimed by this attempt`);
+  }
+}

@@ -1,0 +1,136 @@
+import { sql } from 'slonik';
+import type { WorkerDeps } from '../deps.ts';
+import { lookUp, ownService, signUp, test, type Context } from '../../test/support/context.ts';
+import { until } from '../../test/support/until.ts';
+import { ends, startWorker } from '../../test/support/workers.ts';
+
+test('a worker that starts while a queue is paused does not work it, and does when it is resumed', async (t) => {
+  const service = await ownService(t);
+  const user = await signUp(service);
+  await pause(service);
+  await startWorker(t, service);
+  const id = await user.place();
+  await otherQueueIsWorked(service);
+
+  const whilePaused = await lookUp(service.deps, id);
+  await resume(service);
+  await ends(service.deps, id, 'COMPLETED');
+
+  t.deepEqual(whilePaused, { status: 'PENDING', version: 1, job: 'created' });
+  t.is((await lookUp(service.deps, id)).status, 'COMPLETED');
+});
+
+test('a worker lets go of a queue that is paused while it runs', async (t) => {
+  const service = await ownService(t);
+  const user = await signUp(service);
+  const worker = await startWorker(t, service);
+  await ends(service.deps, await user.place(), 'COMPLETED');
+
+  await pause(service);
+  await until('the worker to let go', () => !attachedTo(worker));
+  const id = await user.place();
+  await otherQueueIsWorked(service);
+  const whilePaused = await lookUp(service.deps, id);
+  await resume(service);
+
+  t.is(whilePaused.status, 'PENDING');
+  t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
+});
+
+test('a worker starts and works although rows of the queue hold infinite times and odd counts', async (t) => {
+  const service = await ownService(t);
+  const user = await signUp(service);
+  const { pool, boss } = service.deps;
+  await boss.insert('sign-head', [{ data: {} }]);
+  await pool.query(sql.unsafe`
+    UPDATE pgboss.job SET start_after = '-infinity', keep_until = 'infinity' WHERE name = 'sign-head'
+  `);
+  await pool.query(sql.unsafe`
+    UPDATE pgboss.queue SET monitor_on = 'infinity', total_count = 2147483647, retained_count = -1
+  `);
+
+  await startWorker(t, service);
+
+  t.is(await ends(service.deps, await user.place(), 'COMPLETED'), 'COMPLETED');
+});
+
+test('an order is processed whose job has counted more attempts than an integer holds', async (t) => {
+  const service = await ownService(t);
+  const id = await (await signUp(service)).place();
+  await service.deps.pool.query(sql.unsafe`
+    UPDATE pgboss.job SET retry_count = 2147483647, started_on = now() WHERE id = ${id}
+  `);
+
+  await startWorker(t, service);
+
+  t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
+});
+
+test('a long queue is counted less often than others', async (t) => {
+  const service = await ownService(t);
+  const user = await signUp(service);
+  await makeLong(service);
+  const worker = await startWorker(t, service);
+  const counted = countedBy(worker);
+
+  await ends(service.deps, await user.place(), 'COMPLETED');
+  await service.deps.boss.insert('prune', [{ data: {} }]);
+  await until('the other queue to be counted', () => counted.includes('prune'));
+
+  t.false(counted.includes('process-order'));
+});
+
+/** Makes process-order look like a queue of 1,000,000,000 jobs that was counted an hour ago, also after a count. */
+async function makeLong({ deps: { pool } }: Context): Promise<void> {
+  await pool.query(sql.unsafe`
+    CREATE FUNCTION stay_long() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      NEW.total_count := 1000000000;
+      NEW.retained_count := 0;
+      RETURN NEW;
+    END $$
+  `);
+  await pool.query(sql.unsafe`
+    CREATE TRIGGER stay_long BEFORE UPDATE ON pgboss.queue FOR EACH ROW
+      WHEN (NEW.name = 'process-order') EXECUTE FUNCTION stay_long()
+  `);
+  await pool.query(sql.unsafe`
+    UPDATE pgboss.queue SET monitor_on = now() - interval '1 hour' WHERE name = 'process-order'
+  `);
+}
+
+/** The queues that the look-out has counted. Now and then pg-boss counts all, of its own accord. */
+function countedBy({ boss }: WorkerDeps): unknown[] {
+  const counted: unknown[] = [];
+  const supervise = boss.supervise.bind(boss);
+  boss.supervise = async (queue, options) => {
+    await supervise(queue, options);
+    counted.push(queue);
+  };
+  return counted;
+}
+
+/** Whether the worker in this process still asks for jobs of the queue. */
+function attachedTo({ boss }: WorkerDeps): boolean {
+  return boss.getWipData({ includeInternal: false }).some(({ name }) => name === 'process-order');
+}
+
+// A job that is made after the order and done before it shows that the worker had its chance.
+async function otherQueueIsWorked({ deps }: Context): Promise<void> {
+  const id = crypto.randomUUID();
+  await deps.boss.insert('audit', [{ id, data: {} }]);
+  await until('the other queue', async () => {
+    const [job] = await deps.boss.findJobs('audit', { id });
+    return job?.state === 'completed';
+  });
+}
+
+async function pause({ deps }: Context): Promise<void> {
+  await deps.pool.query(sql.unsafe`
+    INSERT INTO paused_queues (queue, reason) VALUES ('process-order', 'a test')
+  `);
+}
+
+async function resume({ deps }: Context): Promise<void> {
+  await deps.pool.query(sql.unsafe`DELETE FROM paused_queues`);
+}

@@ -1,0 +1,196 @@
+import { sql } from 'slonik';
+import { z } from 'zod';
+import { queues, type QueueName } from '../../jobs/queues.ts';
+import { MONITOR_INTERVAL_SECONDS } from './boss.ts';
+import type { Deps, WorkerDeps } from '../deps.ts';
+
+/** A queue is counted once more this long after work, because pg-boss leaves out jobs that ended in the last 10 s. */
+const LAST_COUNT_MS = 12_000;
+
+/**
+ * Most jobs that are counted a second, besides the counts that pg-boss makes by itself: counting a long queue takes
+ * time from processing it.
+ */
+const COUNTED_PER_SECOND = 20_000;
+
+/** After a slow query, wait nine times its duration, so that it uses at most 10 % of the time. */
+export const REST = 9;
+
+/** The longest pause between two looks. Capped, because documented latencies depend on it. */
+const LOOK_REST_MS_MAX = 1_000;
+
+/** What the look-out calls in a worker. */
+export type Calls = {
+  /** The queue is not paused, or was resumed. */
+  attach: (queue: QueueName) => Promise<void>;
+  /** The queue was paused. */
+  detach: (queue: QueueName) => Promise<void>;
+  /** The queue has a due job; the oldest has been due for `dueMs`. */
+  wake: (queue: QueueName, dueMs: number) => void;
+  /** When this process last began or ended work on the queue, by performance.now(). */
+  workedAt: (queue: QueueName) => number;
+};
+
+/** The state of a queue, as one look reads it. */
+const Sight = z.object({
+  queue: z.enum(Object.keys(queues) as QueueName[]),
+  paused: z.boolean(),
+  due_ms: z.number().nullable(), // how long the oldest job has been due; null: no job is due
+  lost: z.boolean(), // an active job has passed its time limit or missed its heartbeat
+  busy: z.boolean(), // jobs are active, or were ready or active at the last count
+  counted_ms_ago: z.number(),
+  counted_late: z.boolean(), // the last count is older than the interval for a queue of this length
+});
+type Sight = z.infer<typeof Sight>;
+
+/**
+ * Looks at all queues every WORKER_POLL_SECONDS by one statement, a little less often when a look is slow. It finds
+ * paused queues, queues with due jobs, and lost attempts. Keeps this process attached to the queues that are not
+ * paused. Calls pg-boss's supervise for queues that have lost attempts or old counters. A look that fails changes
+ * nothing. Returns a function that stops it.
+ */
+export async function lookOut(
+  { pool, boss, log, config }: Pick<WorkerDeps, 'pool' | 'boss' | 'log' | 'config'>,
+  watched: QueueName[],
+  calls: Calls,
+): Promise<() => void> {
+  const attached = new Set<QueueName>();
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  const care = new QueueCare({ boss, log });
+
+  async function look(): Promise<void> {
+    const sights = new Map((await see({ pool }, watched)).map((sight) => [sight.queue, sight]));
+    for (const queue of watched) {
+      const sight = sights.get(queue);
+      if (stopped || !sight) continue;
+      if (sight.paused === attached.has(queue)) await follow(queue, sight.paused);
+      if (sight.due_ms !== null && !sight.paused) calls.wake(queue, sight.due_ms);
+    }
+    const needy = [...sights.values()].filter(
+      (sight) =>
+        sight.lost ||
+        (needsCounting(sight, calls.workedAt(sight.queue)) && !care.rests(sight.queue)),
+    );
+    if (!stopped) void care.lookAfter(needy.map(({ queue }) => queue));
+  }
+
+  async function follow(queue: QueueName, paused: boolean): Promise<void> {
+    if (paused) {
+      attached.delete(queue);
+      await calls.detach(queue);
+      log.info({ queue }, 'queue paused');
+    } else {
+      await calls.attach(queue);
+      attached.add(queue);
+    }
+  }
+
+  async function keepLooking(): Promise<void> {
+    const started = performance.now();
+    await look().catch((err: unknown) => log.warn({ err }, 'queues not seen'));
+    const took = performance.now() - started;
+    const rest = Math.min(took * REST, LOOK_REST_MS_MAX);
+    if (!stopped) lookIn(Math.max(config.WORKER_POLL_SECONDS * 1000 - took, rest));
+  }
+
+  function lookIn(ms: number): void {
+    timer = setTimeout(() => void keepLooking(), ms);
+  }
+
+  await look();
+  lookIn(config.WORKER_POLL_SECONDS * 1000);
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}
+
+/** Whether the counters of a queue are old while its jobs change. */
+function needsCounting(
+  { counted_ms_ago, counted_late, due_ms, busy }: Sight,
+  workedAt: number,
+): boolean {
+  const workedMsAgo = performance.now() - workedAt;
+  // Count once after the work, and once more when pg-boss includes all of it (LAST_COUNT_MS).
+  const wantedMsAgo = workedMsAgo > LAST_COUNT_MS ? workedMsAgo - LAST_COUNT_MS : workedMsAgo;
+  return counted_late && (due_ms !== null || busy || counted_ms_ago > wantedMsAgo);
+}
+
+/** Calls pg-boss's supervise for queues: it fails lost attempts, and counts jobs. */
+class QueueCare {
+  readonly #deps: Pick<WorkerDeps, 'boss' | 'log'>;
+  readonly #restUntil = new Map<QueueName, number>();
+  #busy = false;
+
+  constructor(deps: Pick<WorkerDeps, 'boss' | 'log'>) {
+    this.#deps = deps;
+  }
+
+  /**
+   * One call per queue: a call for all would count the longest as often as the busiest. Does nothing while one runs.
+   */
+  async lookAfter(needy: QueueName[]): Promise<void> {
+    const { boss, log } = this.#deps;
+    if (this.#busy) return;
+    this.#busy = true;
+    for (const queue of needy) {
+      const started = performance.now();
+      await boss
+        .supervise(queue)
+        .catch((err: unknown) => log.warn({ err, queue }, 'queue not supervised'));
+      const ended = performance.now();
+      this.#restUntil.set(queue, ended + (ended - started) * REST);
+    }
+    this.#busy = false;
+  }
+
+  /** Whether the pause after the last call, nine times its duration, has not ended yet. */
+  rests(queue: QueueName): boolean {
+    return performance.now() < (this.#restUntil.get(queue) ?? 0);
+  }
+}
+
+// Reads the first entry of each index range (the queue's _i14), so the cost does not depend on the length of the queue,
+// unless an open transaction keeps dead entries before it. An infinite time or a count that is out of range in one row
+// does not fail the look: a job counts as due for a year at most, and such a count as none.
+function see({ pool }: Pick<Deps, 'pool'>, watched: QueueName[]): Promise<readonly Sight[]> {
+  return pool.any(sql.type(Sight)`
+    SELECT q.name AS queue, p.queue IS NOT NULL AS paused,
+      CASE WHEN least(fresh.start_after, retry.start_after) <= now()
+        THEN (extract(epoch FROM
+          now() - greatest(least(fresh.start_after, retry.start_after), now() - interval '1 year')) * 1000)::float8
+      END AS due_ms,
+      active.lost,
+      active.jobs > 0 OR q.ready_count > 0 OR q.active_count > 0 AS busy,
+      coalesce(extract(epoch FROM now() - counted.at) * 1000, 1e12)::float8 AS counted_ms_ago,
+      coalesce(counted.at < now() - interval '1 second' * greatest(
+        ${MONITOR_INTERVAL_SECONDS},
+        (q.total_count::bigint - coalesce(q.retained_count, 0)) / ${COUNTED_PER_SECOND} -- live ones
+      ), true) AS counted_late
+    FROM pgboss.queue AS q
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN isfinite(q.monitor_on) AND q.monitor_on < now() + interval '1 minute' THEN q.monitor_on END AS at
+    ) AS counted
+    LEFT JOIN paused_queues AS p ON p.queue = q.name
+    LEFT JOIN LATERAL (
+      SELECT j.start_after FROM pgboss.job AS j
+      WHERE j.name = q.name AND j.state = 'created' AND NOT j.blocked ORDER BY j.start_after LIMIT 1
+    ) AS fresh ON true
+    LEFT JOIN LATERAL (
+      SELECT j.start_after FROM pgboss.job AS j
+      WHERE j.name = q.name AND j.state = 'retry' AND NOT j.blocked ORDER BY j.start_after LIMIT 1
+    ) AS retry ON true
+    CROSS JOIN LATERAL (
+      SELECT count(*) AS jobs, coalesce(bool_or(
+        j.heartbeat_on + j.heartbeat_seconds * interval '1 second' < now()
+        OR j.started_on + j.expire_seconds * interval '1 second' < now()
+      ), false) AS lost
+      FROM pgboss.job AS j
+      WHERE j.name = q.name AND j.state = 'active'
+    ) AS active
+    WHERE q.name = ANY(${sql.array(watched, 'text')})
+    ORDER BY q.name
+    LIMIT ${watched.length}
+  `);
+}

@@ -1,0 +1,72 @@
+import { pino } from 'pino';
+import { Config, loadConfig } from '../../src/config.ts';
+import { takeDataDir } from '../../src/local/data-dir.ts';
+import { migrate } from '../../src/migrate.ts';
+import { closeService, openService, signUp, test } from '../support/context.ts';
+import { COMPLETED_ONCE, placeSteadily, trailsOf, whenAllSettled } from '../support/load.ts';
+import { startApi, startWorker, temporaryFolder } from '../support/processes.ts';
+import { startRestartablePostgres } from '../support/restartable-postgres.ts';
+import { FAST_AND_FORGETFUL } from '../support/servers.ts';
+import { testEnvironment } from '../support/template.ts';
+import { until } from '../support/until.ts';
+
+// Serial, because each has a Postgres of its own, and measures how long it takes to get going again.
+
+const RECOVERY_MS_MAX = 15_000;
+/** A request waits for a connection at most this long, and the rest is for a loaded test machine. */
+const ANSWER_MS_MAX = 15_000;
+
+const outages = [
+  ['restarted', 'fast', 0],
+  ['killed, and has to recover', 'immediate', 0],
+  ['away for 30 seconds', 'fast', 30_000],
+] as const;
+
+for (const [what, how, downMs] of outages) {
+  test.serial(
+    `when Postgres is ${what}, nothing has to be started again, and no order is lost`,
+    async (t) => {
+      const { postgres, deps, api, worker } = await startService(t);
+      const load = placeSteadily(t, [await signUp({ deps, origin: api.origin })]);
+      await load.more(100);
+
+      await postgres.restart(how, downMs);
+      const backAt = Date.now();
+      const first = await until('the first order after it', () =>
+        load.outcomes.find(({ status, sentAt }) => status === 201 && sentAt >= backAt),
+      );
+      const takenMs = first.sentAt + first.tookMs - backAt;
+      await load.more(100);
+      await load.stop();
+      await whenAllSettled(deps);
+      const settledMs = Date.now() - backAt;
+
+      const ids = load.acknowledged();
+      const slowestMs = Math.max(...load.outcomes.map(({ tookMs }) => tookMs));
+      t.log(
+        `${ids.length} of ${load.outcomes.length} acknowledged; slowest answer ${slowestMs} ms`,
+      );
+      t.log(`back: first order taken after ${takenMs} ms, all orders ended after ${settledMs} ms`);
+      t.deepEqual(load.statuses(), [201, 503], 'whoever met the outage was asked to come back');
+      t.true(slowestMs < ANSWER_MS_MAX, `${slowestMs} ms`);
+      t.true(takenMs < RECOVERY_MS_MAX, `${takenMs} ms`);
+      t.deepEqual(await trailsOf(deps, ids), { [COMPLETED_ONCE]: ids.length });
+      t.true(api.isRunning() && worker.isRunning(), 'neither process had to be started again');
+      t.deepEqual([api.stderr(), worker.stderr()], ['', '']);
+    },
+  );
+}
+
+/** An API and a worker as processes, on a Postgres of their own. */
+async function startService(t: Parameters<typeof startApi>[0]) {
+  const dataDir = takeDataDir(temporaryFolder(t));
+  const postgres = await startRestartablePostgres(dataDir, 'orders', FAST_AND_FORGETFUL);
+  t.teardown(postgres.stop);
+  const env = { ...testEnvironment('orders'), DATABASE_URL: postgres.url };
+  const config = loadConfig(Config, env);
+  await migrate(config, pino({ level: 'silent' }));
+  const service = await openService(config);
+  t.teardown(() => closeService(service));
+  const [api, worker] = await Promise.all([startApi(t, env), startWorker(t, env)]);
+  return { postgres, deps: service.deps, api, worker };
+}

@@ -1,0 +1,217 @@
+import { randomUUID } from 'node:crypto';
+import type { ExecutionContext } from 'ava';
+import { sql } from 'slonik';
+import { ownService, signUp, test, type Context } from '../support/context.ts';
+import { connectDba, failOrder, giveUp, hold, registerWorker, take } from '../support/dba.ts';
+
+// Each test has a database of its own: what else waits in a queue is part of the answer.
+
+test('of a job that is ready it is said how many are before it', async (t) => {
+  const { user, explain } = await withWorker(t);
+  const ids = [await user.place(), await user.place(), await user.place()];
+
+  t.regex(
+    await explain(ids[0]),
+    /order PENDING\nReady since .* ago\): next in line, with no job before it/,
+  );
+  t.regex(await explain(ids[2]), /\nReady since .*: 2 job\(s\) are before it in the queue\.$/);
+});
+
+test('of a queue that is very long, only the beginning is counted', async (t) => {
+  const { service, user, explain } = await withWorker(t);
+  await service.deps.pool.query(sql.unsafe`
+    SELECT place_order(${user.id}, 'Kettle', 34.90) FROM generate_series(1, 1100)
+  `);
+
+  t.regex(await explain(await user.place()), /more than 1,000 jobs are before it/);
+});
+
+test('of a job for later it is said when it starts', async (t) => {
+  const { service, user, explain } = await withWorker(t);
+  const id = await user.place();
+  await service.deps.boss.update('process-order', undefined, { id, startAfter: 3600 });
+
+  t.regex(await explain(id), /\nScheduled: it is not to start before .* \(in 00:59:5\d\)\.$/);
+});
+
+test('of a job in its back-off it is said until when, and what went wrong', async (t) => {
+  const { service, user, explain } = await withWorker(t);
+  const { deps } = service;
+  const id = await user.place();
+  await take(deps, id);
+  await deps.boss.fail('process-order', id, { message: 'warehouse is busy' });
+  await deps.boss.update('process-order', undefined, { id, startAfter: 60 });
+
+  t.regex(
+    await explain(id),
+    /\nBack-off: attempt 1 of 13 failed \(warehouse is busy\); the next one starts at .* \(in 00:00:5\d\)\.$/,
+  );
+});
+
+test('of a job in hand it is said in whose, since when, and that they live', async (t) => {
+  const { service, user, worker, explain } = await withWorker(t);
+  const id = await user.place();
+  await take(service.deps, id);
+
+  const before = await explain(id);
+  await hold(service.deps, worker, id);
+  const after = await explain(id);
+
+  t.regex(before, /\nRunning: a worker that has not said who it is has attempt 1 in hand/);
+  t.regex(
+    after,
+    new RegExp(
+      `\\nRunning: worker ${worker} \\(.+:4711\\) has attempt 1 in hand since .*, last heartbeat .* ago\\)\\.$`,
+    ),
+  );
+});
+
+test('of a job whose worker is dead it is said when it is given back, and how to do it now', async (t) => {
+  const { service, user, explain } = await withWorker(t);
+  const id = await user.place();
+  const dead = await registerWorker(service.deps, { silentSeconds: 60, pid: 4712 });
+  await take(service.deps, id);
+  await hold(service.deps, dead, id);
+
+  t.regex(
+    await explain(id),
+    /But that worker is dead: .* is given back within 1\d s, or now by SELECT ops\.release_worker/,
+  );
+});
+
+test('of a job whose heartbeat is lost it is said who reschedules it, if there is anybody', async (t) => {
+  const { service, user, worker, explain } = await withWorker(t);
+  const { pool } = service.deps;
+  const id = await user.place();
+  await take(service.deps, id);
+  await pool.query(sql.unsafe`
+    UPDATE pgboss.job SET heartbeat_on = now() - interval '1 minute' WHERE id = ${id}
+  `);
+
+  const rescued = await explain(id);
+  await pool.query(sql.unsafe`UPDATE pgboss.instance SET stopped_on = now() WHERE id = ${worker}`);
+  const alone = await explain(id);
+
+  t.regex(rescued, /\nHeartbeat lost: .* A living worker reschedules it within 2 s\.$/);
+  t.regex(alone, /\nHeartbeat lost: .* No living worker is there to reschedule it: start one\.$/);
+});
+
+test('of a job in a paused queue it is said who paused it, since when and why', async (t) => {
+  const { service, user, explain } = await withWorker(t);
+  const id = await user.place();
+  const dba = await connectDba(t, service);
+  await dba.value(`SELECT ops.pause_queue('process-order', 'warehouse moves')`);
+
+  const [, first] = (await explain(id)).split('\n');
+
+  t.regex(first ?? '', /^Paused: oms_dba paused the queue at .* ago\): warehouse moves$/);
+});
+
+test('of a job that no living worker would take it is said so', async (t) => {
+  const { service, user, worker, explain } = await withWorker(t);
+  const id = await user.place();
+  await service.deps.pool.query(sql.unsafe`
+    UPDATE pgboss.instance SET heartbeat_on = now() - interval '1 minute' WHERE id = ${worker}
+  `);
+  await registerWorker(service.deps, { queues: ['prune'] });
+
+  t.regex(await explain(id), /\nNo worker: no living worker takes jobs from this queue\./);
+});
+
+test('of a job that waits for others it is said so', async (t) => {
+  const { service, user, explain } = await withWorker(t);
+  const id = await user.place();
+  await service.deps.pool.query(sql.unsafe`UPDATE pgboss.job SET blocked = true WHERE id = ${id}`);
+
+  t.regex(await explain(id), /\nBlocked: it waits for other jobs to complete first\.$/);
+});
+
+test('of a job whose order is over it is said that it will do nothing', async (t) => {
+  const { service, user, explain } = await withWorker(t);
+  const id = await user.place();
+  await failOrder(service.deps, id);
+  await service.deps.boss.retry('process-order', id); // pg-boss's own, which knows nothing of orders
+
+  t.regex(await explain(id), /order FAILED\nOver: its order is FAILED, so that .* does nothing\./);
+});
+
+test('of a job that ended it is said when, how and by whom', async (t) => {
+  const { service, user, explain } = await withWorker(t);
+  const { boss } = service.deps;
+  const [completed, cancelled] = [await user.place(), await user.place()];
+  await take(service.deps, completed);
+  await boss.complete('process-order', completed);
+  const dba = await connectDba(t, service);
+  await dba.value('SELECT ops.cancel_order($1, $2)', [cancelled, 'they called']);
+
+  t.regex(await explain(completed), /\nCompleted at .* ago\), by attempt 1\.$/);
+  t.regex(
+    await explain(cancelled),
+    /order CANCELLED\nCancelled at .*: role:oms_dba cancelled the order \(they called\)\.$/,
+  );
+});
+
+test('of a job that failed for good it is said why, what came of it, and what to do', async (t) => {
+  const { service, user, explain } = await withWorker(t);
+  const id = await user.place();
+  const letter = await giveUp(service.deps, id, 'out of stock');
+  const pruning = randomUUID();
+  await service.deps.boss.insert('prune', [{ id: pruning, data: {}, retryLimit: 0 }]);
+  await service.deps.boss.fail('prune', pruning);
+
+  t.regex(
+    await explain(id),
+    new RegExp(
+      `\\nFailed for good at .*, after 1 attempt\\(s\\): out of stock\\. Dead-lettered: job ${letter} of queue ` +
+        `fail-order, which is created\\. SELECT ops\\.retry_order\\('${id}', reason\\) tries it again\\.$`,
+    ),
+  );
+  t.regex(
+    await explain(pruning),
+    /no error given\. SELECT \* FROM ops\.redrive\('prune'\) tries failed jobs again\.$/,
+  );
+});
+
+test('of a dead letter it is said what it came from, and what it waits for', async (t) => {
+  const { service, user, explain } = await withWorker(t);
+  const id = await user.place();
+  const letter = await giveUp(service.deps, id, 'out of stock');
+
+  t.regex(
+    await explain(letter),
+    new RegExp(
+      `queue fail-order, order PENDING\\nA dead letter: job ${id} of queue process-order was given up after 1 ` +
+        `attempt\\(s\\): out of stock\\.\\nNo worker: .*\\nReady since`,
+    ),
+  );
+});
+
+test('of an order without a job it is said so, with the remedy when it is open', async (t) => {
+  const { service, user, explain } = await withWorker(t);
+  const [open, failed] = [await user.place(), await user.place()];
+  await failOrder(service.deps, failed);
+  for (const id of [open, failed]) await service.deps.boss.deleteJob('process-order', id);
+
+  t.regex(await explain(open), /is PENDING and has no job, .*: SELECT ops\.retry_order\(/);
+  t.regex(await explain(failed), /is FAILED since .* Its job is gone: jobs are deleted a day/);
+});
+
+test('of an id that neither a job nor an order has, nothing is said', async (t) => {
+  const { service } = await withWorker(t);
+  const dba = await connectDba(t, service);
+
+  const { code } = await dba.refusal('SELECT ops.explain_job($1)', [randomUUID()]);
+
+  t.is(code, 'OM005');
+});
+
+/** A service with a registered live worker that processes nothing, and a read-only psql session. */
+async function withWorker(t: ExecutionContext<Context>) {
+  const service = await ownService(t);
+  const user = await signUp(service);
+  const worker = await registerWorker(service.deps);
+  const dba = await connectDba(t, service, 'oms_dba_read');
+  const explain = (id: string | undefined): Promise<string> =>
+    dba.value('SELECT ops.explain_job($1)', [id]);
+  return { service, user, worker, explain };
+}

@@ -1,0 +1,256 @@
+import { randomUUID } from 'node:crypto';
+import type { ExecutionContext } from 'ava';
+import type { PgBoss } from 'pg-boss';
+import { pino } from 'pino';
+import { sql } from 'slonik';
+import { z } from 'zod';
+import { closeDeps, openDeps } from '../../src/deps.ts';
+import { lookUp, ownService, signUp, test, type Context } from '../support/context.ts';
+import { asSuperuser } from '../support/audit.ts';
+import { connectDba } from '../support/dba.ts';
+import { insertOrders, jobOf, leaveOneTry } from '../support/orders.ts';
+import { testConfig } from '../support/template.ts';
+import { until } from '../support/until.ts';
+import { ends } from '../support/workers.ts';
+import { startWorkers } from '../../src/worker.ts';
+import { createQueue } from '../../src/queue/boss.ts';
+
+// The maintenance work of pg-boss, with the role that workers log in as. A missing right does not stop a worker:
+// pg-boss emits an error and continues. So the tests collect every error and warning.
+
+test('a worker’s client of the queue has the rights for all that it does by the clock', async (t) => {
+  const service = await ownService(t);
+  await makeTrouble(service);
+  const { boss, emitted } = await openAsWorker(t, service);
+
+  await boss.supervise();
+  await boss.supervise('process-order');
+
+  t.deepEqual(emitted, [
+    'Warning: large queue backlog: queue "prune" has 3 jobs in the created or retry state, over its warning ' +
+      'threshold of 1. Your queue should be reviewed',
+  ]);
+  const left = await asSuperuser(
+    service,
+    `SELECT (SELECT count(*)::int FROM pgboss.warning) AS warnings,
+       (SELECT count(*)::int FROM pgboss.instance WHERE pid = 4711) AS dead_workers,
+       (SELECT count(*)::int FROM pgboss.job WHERE singleton_key = 'old') AS old_jobs,
+       (SELECT count(*)::int FROM pgboss.job_dependency) AS dependencies,
+       (SELECT count(*)::int FROM pgboss.queue_stats WHERE name = 'process-order') > 0 AS counted,
+       (SELECT count(*)::int FROM pgboss.instance WHERE pid = ${process.pid} AND stopped_on IS NULL) AS workers`,
+  );
+  t.deepEqual(left, [
+    { warnings: 1, dead_workers: 0, old_jobs: 0, dependencies: 0, counted: true, workers: 1 },
+  ]);
+});
+
+test('a worker’s client gives up attempts that are lost, the last one of a job to the dead letters', async (t) => {
+  const service = await ownService(t);
+  const { deps } = service;
+  const user = await signUp(service);
+  const [slow = '', silent = '', hopeless = ''] = await insertOrders(deps, user.id, 3);
+  await leaveOneTry(deps, hopeless);
+  await deps.pool.query(sql.unsafe`
+    UPDATE pgboss.job SET state = 'active', started_on = now(), heartbeat_on = now() WHERE name = 'process-order'
+  `);
+  await deps.pool.query(sql.unsafe`
+    UPDATE pgboss.job SET started_on = now() - interval '1 hour' WHERE id = ${slow}
+  `);
+  await deps.pool.query(sql.unsafe`
+    UPDATE pgboss.job SET heartbeat_on = now() - interval '1 hour' WHERE id IN (${silent}, ${hopeless})
+  `);
+  const { boss, emitted } = await openAsWorker(t, service);
+
+  await boss.supervise('process-order');
+
+  t.deepEqual(emitted, []);
+  t.is((await jobOf(deps, slow)).state, 'retry');
+  t.is((await jobOf(deps, silent)).state, 'retry');
+  t.is((await jobOf(deps, hopeless)).state, 'failed');
+  const [letter] = await asSuperuser(
+    service,
+    `SELECT retry_delay_max FROM pgboss.job WHERE name = 'fail-order' AND source_root_id = $1`,
+    [hopeless],
+  );
+  t.deepEqual(letter, { retry_delay_max: 60 });
+});
+
+test('a worker’s client claims jobs, keeps them alive, fails and completes them', async (t) => {
+  const service = await ownService(t);
+  const { boss, emitted } = await openAsWorker(t, service);
+  const [first, second] = await insertOrders(service.deps, (await signUp(service)).id, 2);
+  for (const data of [{}, {}]) await boss.send('prune', data);
+
+  const orders = await boss.fetch('process-order', { batchSize: 2 });
+  const [prune, again] = await boss.fetch('prune', { batchSize: 2 });
+  if (!prune || !again) return t.fail('nothing to claim');
+  await boss.touch('process-order', first ?? '');
+  await boss.fail('process-order', [first ?? '', second ?? ''], { message: 'again' });
+  await boss.fail('prune', again.id, { message: 'again' });
+  await boss.complete('prune', prune.id);
+
+  t.is(orders.length, 2);
+  for (const id of [first, second]) t.is((await jobOf(service.deps, id ?? '')).state, 'retry');
+  t.is((await jobOf(service.deps, again.id, 'prune')).state, 'retry');
+  t.is((await jobOf(service.deps, prune.id, 'prune')).state, 'completed');
+  t.deepEqual(emitted, []);
+});
+
+test('a worker may run the statements that pg-boss has for rare cases', async (t) => {
+  const service = await ownService(t);
+  const worker = await connectDba(t, service, 'oms_worker');
+  const plans = await import(
+    new URL('../../node_modules/pg-boss/dist/plans.js', import.meta.url).href
+  );
+  const [{ table } = { table: '' }] = (await asSuperuser(
+    service,
+    `SELECT table_name AS table FROM pgboss.queue WHERE name = 'process-order'`,
+  )) as { table: string }[];
+
+  for (const [statement, values] of [
+    ['setMonitorBackoff', plans.setMonitorBackoff('pgboss', 100)],
+    ['releaseQueueDeletionTime', plans.releaseQueueDeletionTime('pgboss', ['prune'], new Date())],
+    ['trueUpQueueStats', plans.trueUpQueueStats('pgboss', table, ['process-order'])],
+    ['reduceRetainedCount', { text: plans.reduceRetainedCount('pgboss'), values: ['prune', 1, 1] }],
+    ['getXminHorizon', plans.getXminHorizon(new Date())],
+    ['getJobTableGarbage', plans.getJobTableGarbage('pgboss')],
+    ['getBloatedIndexes', plans.getBloatedIndexes('pgboss')],
+    ['trimDeadInstances', plans.trimDeadInstances('pgboss', 1000)],
+    [
+      'insertWarning',
+      { text: plans.insertWarning('pgboss'), values: ['clock_skew', 'late', '{}'] },
+    ],
+  ] as const) {
+    const query = typeof values === 'string' ? { text: values, values: [] } : values;
+    await t.notThrowsAsync(
+      worker.rows(query.text, query.values.length ? query.values : undefined),
+      statement,
+    );
+  }
+});
+
+test('a worker does what is due by the clock, with no error of the queue from start to end', async (t) => {
+  const service = await ownService(t);
+  await asSuperuser(service, `UPDATE pgboss.schedule SET cron = '* * * * *'`);
+  const lines: { level: number; msg: string; err?: { message: string } }[] = [];
+  const log = pino({ level: 'warn' }, { write: (line) => void lines.push(JSON.parse(line)) });
+  const config = testConfig(service.database, {}, 'oms_worker');
+  const base = { ...(await openDeps(config, 'worker')), log };
+  const queue = createQueue(config, log);
+  await queue.boss.start();
+  const stop = await startWorkers({ ...base, boss: queue.boss });
+  const id = await (await signUp(service)).place();
+
+  await ends(service.deps, id, 'COMPLETED');
+  await until('everything scheduled to be done', async () => {
+    wakeScheduler(queue.boss);
+    const Row = z.object({ name: z.string(), state: z.string().nullable() });
+    const jobs = await service.deps.pool.any(sql.type(Row)`
+      SELECT s.name, j.state::text FROM pgboss.schedule AS s
+      LEFT JOIN pgboss.job AS j ON j.name = s.name AND j.id = s.last_job_id
+      ORDER BY s.name
+    `);
+    return jobs.length === 3 && jobs.every(({ state }) => state === 'completed');
+  });
+  await stop();
+  await queue.close(2);
+  await closeDeps(base);
+  const sent = await asSuperuser(
+    service,
+    `SELECT DISTINCT state FROM pgboss.job WHERE name LIKE '\\_\\_pgboss%'`,
+  );
+
+  t.deepEqual(
+    lines.filter(({ msg }) => msg !== 'daily head is not signed: set AUDIT_SIGNING_KEY_FILE'),
+    [],
+  );
+  t.deepEqual(sent, [{ state: 'completed' }]); // one that cannot be completed is sent again, and no line says so
+  t.is((await lookUp(service.deps, id)).job, 'completed');
+  const [process] = await asSuperuser(
+    service,
+    `SELECT stopped_on FROM pgboss.instance WHERE name = 'worker'`,
+  );
+  t.truthy(process?.stopped_on);
+});
+
+const forbidden = [
+  [`has_any_column_privilege('oms_worker', 'pgboss.bam', 'SELECT, INSERT, UPDATE')`],
+  [`has_table_privilege('oms_worker', 'pgboss.bam', 'DELETE, TRUNCATE')`],
+  [`has_any_column_privilege('oms_worker', 'pgboss.queue', 'INSERT')`],
+  [`has_table_privilege('oms_worker', 'pgboss.queue', 'DELETE, TRUNCATE, TRIGGER')`],
+  ...['table_name', 'name', 'policy', 'dead_letter', 'partition', 'retry_limit', 'retry_delay'].map(
+    (column) => [`has_column_privilege('oms_worker', 'pgboss.queue', '${column}', 'UPDATE')`],
+  ),
+  [`has_any_column_privilege('oms_worker', 'pgboss.schedule', 'INSERT')`],
+  ...['cron', 'data', 'name', 'options'].map((column) => [
+    `has_column_privilege('oms_worker', 'pgboss.schedule', '${column}', 'UPDATE')`,
+  ]),
+  ...['id', 'name', 'data', 'dead_letter', 'retry_limit', 'start_after', 'blocked'].map(
+    (column) => [`has_column_privilege('oms_worker', 'pgboss.job', '${column}', 'UPDATE')`],
+  ),
+  ...['pgboss', 'public', 'ops', 'audit'].map((schema) => [
+    `has_schema_privilege('oms_worker', '${schema}', 'CREATE')`,
+  ]),
+  [`EXISTS (SELECT FROM pg_class WHERE relowner = 'oms_worker'::regrole)`],
+] as const;
+
+test('a worker has no right on what is executed, pasted into statements, or set by the operator', async (t) => {
+  for (const [right] of forbidden) {
+    const [row] = await asSuperuser(t.context, `SELECT ${right} AS granted`);
+    t.is(row?.granted, false, right);
+  }
+});
+
+/** Overdue rows of each kind that pg-boss maintains. */
+async function makeTrouble(service: Pick<Context, 'database' | 'deps'>): Promise<void> {
+  const { boss } = service.deps;
+  const LONG_AGO = `now() - interval '400 days'`;
+  for (const queue of ['process-order', 'audit']) {
+    const [done, forgotten] = [randomUUID(), randomUUID()];
+    const old = { data: { order_id: done, xact_id: '1' }, singletonKey: 'old' };
+    await boss.insert(queue, [
+      { id: done, ...old },
+      { id: forgotten, ...old },
+    ]);
+    const end = `UPDATE pgboss.job SET state = 'completed', completed_on = ${LONG_AGO} WHERE id = $1`;
+    await asSuperuser(service, end, [done]);
+    await asSuperuser(service, `UPDATE pgboss.job SET keep_until = ${LONG_AGO} WHERE id = $1`, [
+      forgotten,
+    ]);
+  }
+  await boss.insert(
+    'prune',
+    Array.from({ length: 3 }, () => ({ data: {}, startAfter: 3600 })),
+  );
+  for (const statement of [
+    `UPDATE pgboss.queue SET warning_queued = 1 WHERE name = 'prune'`,
+    `UPDATE pgboss.queue SET monitor_on = NULL, monitor_claim_on = NULL, maintain_on = NULL`,
+    `INSERT INTO pgboss.job_dependency VALUES ('audit', gen_random_uuid(), 'process-order', gen_random_uuid())`,
+    `INSERT INTO pgboss.warning (type, message, data, created_on) VALUES ('slow_query', 'old', '{}', ${LONG_AGO})`,
+    `INSERT INTO pgboss.instance (id, name, host, pid, version, node_version, heartbeat_seconds, supervise, schedule,
+       migrate, persist_queue_stats, persist_warnings, started_on, heartbeat_on)
+     VALUES (gen_random_uuid(), 'worker', 'gone', 4711, '12', '26', 3, true, true, true, true, true, ${LONG_AGO},
+       ${LONG_AGO})`,
+  ]) {
+    await asSuperuser(service, statement);
+  }
+}
+
+/** A pg-boss client with the rights of a worker, without pollers; and every error and warning it emits. */
+async function openAsWorker(t: ExecutionContext<Context>, { database }: Context) {
+  const emitted: unknown[] = [];
+  const config = testConfig(database, {}, 'oms_worker');
+  const { boss, close } = createQueue(config, pino({ level: 'silent' }));
+  boss.on('error', (error) => emitted.push(error));
+  boss.on('warning', ({ message }) => emitted.push(message));
+  t.teardown(() => close(0));
+  await boss.start();
+  return { boss, emitted };
+}
+
+/** Makes pg-boss's own worker look for due schedules now; by itself it does so every 30 s. */
+function wakeScheduler(boss: PgBoss): void {
+  for (const { id, name } of boss.getWipData({ includeInternal: true })) {
+    if (name.startsWith('__pgboss__')) boss.notifyWorker(id);
+  }
+}

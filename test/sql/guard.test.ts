@@ -1,0 +1,128 @@
+import { randomUUIDv7 } from 'node:crypto';
+import type { ExecutionContext } from 'ava';
+import { lookUp, signUp, test, type Context } from '../support/context.ts';
+import { connectDba } from '../support/dba.ts';
+import { insertOrders } from '../support/orders.ts';
+
+// The facts about an order that no role may forge or remove, not even the owner of the table.
+
+const ROLES = ['postgres', 'oms_owner'];
+
+for (const role of ROLES) {
+  test(`an order that is inserted by hand is of now, of this transaction and of this role: ${role}`, async (t) => {
+    const user = await signUp(t.context);
+    const { rows } = await connectDba(t, t.context, role);
+
+    await rows('BEGIN');
+    const [order] = await rows(
+      `INSERT INTO orders (id, user_id, product_name, amount, version, xact_id, created_at, updated_at,
+         changed_by, change_reason, change_job_id, change_attempt)
+       VALUES ($1, $2, 'Kettle', 1, 7, '3', '2001-01-01', '2001-01-01', 'user:x', 'made up', $1, 4)
+       RETURNING version, changed_by, change_reason, change_job_id, change_attempt,
+         xact_id = pg_current_xact_id() AS of_this_transaction,
+         created_at = now() AND updated_at = now() AS of_now`,
+      [randomUUIDv7(), user.id],
+    );
+    const [event] = await rows(`
+      SELECT actor, reason, version, xact_id = pg_current_xact_id() AS of_this_transaction
+      FROM order_events WHERE xact_id = pg_current_xact_id()
+    `);
+    await rows('ROLLBACK');
+
+    t.deepEqual(order, {
+      version: 1,
+      changed_by: `role:${role}`,
+      change_reason: null,
+      change_job_id: null,
+      change_attempt: null,
+      of_this_transaction: true,
+      of_now: true,
+    });
+    t.deepEqual(event, {
+      actor: `role:${role}`,
+      reason: null,
+      version: 1,
+      of_this_transaction: true,
+    });
+  });
+
+  test(`a change that is made by hand is of now and of this role, and counts one: ${role}`, async (t) => {
+    const id = await placedOrder(t);
+    const { rows } = await connectDba(t, t.context, role);
+
+    const [order] = await rows(
+      `UPDATE orders SET status = 'CANCELLED', version = 7, xact_id = '3', updated_at = '2001-01-01',
+         changed_by = 'user:x', change_reason = 'made up', change_job_id = id, change_attempt = 4
+       WHERE id = $1
+       RETURNING version, changed_by, change_reason, change_job_id, change_attempt,
+         xact_id = (SELECT xact_id FROM order_events WHERE order_id = $1) AS of_its_placement,
+         updated_at >= now() AS of_now`,
+      [id],
+    );
+
+    t.deepEqual(order, {
+      version: 2,
+      changed_by: `role:${role}`,
+      change_reason: null,
+      change_job_id: null,
+      change_attempt: null,
+      of_its_placement: true,
+      of_now: true,
+    });
+  });
+
+  test(`what is on record of the newest change stays when the status does: ${role}`, async (t) => {
+    const id = await placedOrder(t);
+    const { rows } = await connectDba(t, t.context, role);
+    const select = `SELECT to_jsonb(o) AS kept FROM orders AS o WHERE id = $1`;
+    const before = await rows(select, [id]);
+
+    await rows(
+      `UPDATE orders SET version = 7, xact_id = '3', updated_at = '2001-01-01', changed_by = 'user:x',
+         change_reason = 'made up', change_job_id = id, change_attempt = 4
+       WHERE id = $1`,
+      [id],
+    );
+
+    t.deepEqual(await rows(select, [id]), before);
+  });
+
+  for (const statement of [
+    'DELETE FROM orders WHERE id = $1',
+    'DELETE FROM orders WHERE false AND id = $1',
+    'TRUNCATE orders',
+    'TRUNCATE orders CASCADE',
+  ]) {
+    test(`orders are kept for good: ${statement}, by ${role}`, async (t) => {
+      const id = await placedOrder(t);
+      const { refusal } = await connectDba(t, t.context, role);
+
+      const { code } = await refusal(statement, statement.includes('$1') ? [id] : []);
+
+      t.is(code, 'OM002');
+      t.is((await lookUp(t.context.deps, id)).status, 'PENDING');
+    });
+  }
+}
+
+for (const role of ['oms_api', 'oms_worker', 'oms_dba', 'oms_auditor', 'oms_door', 'oms_placer']) {
+  test(`${role} has no right to delete orders to begin with`, async (t) => {
+    const id = await placedOrder(t);
+    const { refusal } = await connectDba(t, t.context, role);
+
+    for (const statement of [
+      `DELETE FROM public.orders WHERE id = '${id}'`,
+      'TRUNCATE public.orders',
+    ]) {
+      t.is((await refusal(statement)).code, '42501', statement);
+    }
+
+    t.is((await lookUp(t.context.deps, id)).status, 'PENDING');
+  });
+}
+
+async function placedOrder(t: ExecutionContext<Context>): Promise<string> {
+  const { id: userId } = await signUp(t.context);
+  const [id = ''] = await insertOrders(t.context.deps, userId, 1);
+  return id;
+}

@@ -1,0 +1,161 @@
+import type { ExecutionContext } from 'ava';
+import { signUp, test, type Context } from '../support/context.ts';
+import { connectDba, failOrder, giveUp, hold, registerWorker, take } from '../support/dba.ts';
+import { eventsOf } from '../support/orders.ts';
+
+// What the doors do with arguments that our own code never passes.
+
+const LONG = 'x'.repeat(5_000_000);
+
+test('an attempt is put off by what a worker says, by an hour at most, and never gets earlier', async (t) => {
+  for (const [seconds, expected] of [
+    [null, 'unchanged'],
+    [-2_147_483_648, 'unchanged'],
+    [0, 'unchanged'],
+    [600, '00:10:00'],
+    [2_147_483_647, '01:00:00'],
+  ] as const) {
+    const id = await failedOnce(t);
+    const { rows, value } = await connectDba(t, t.context, 'postgres');
+    const startAfter = 'SELECT start_after FROM order_jobs WHERE id = $1';
+    const before = await value(startAfter, [id]);
+
+    await rows('BEGIN');
+    await rows('SELECT postpone_jobs($1)', [JSON.stringify([{ id, retry_count: 0, seconds }])]);
+    const put = await value(
+      `SELECT date_trunc('second', start_after - pgboss.job_now() + interval '0.5 s')::text
+       FROM order_jobs WHERE id = $1`,
+      [id],
+    );
+    const after = await value(startAfter, [id]);
+    await rows('COMMIT');
+
+    t.true(after >= before, String(seconds));
+    t.is(after.getTime() === before.getTime() ? 'unchanged' : put, expected);
+  }
+});
+
+test('of a long reason that a worker gives, the trail keeps the beginning', async (t) => {
+  const { deps } = t.context;
+  const dba = await connectDba(t, t.context, 'postgres');
+  const id = await (await signUp(t.context)).place();
+  await take(deps, id);
+  const claim = await dba.value(
+    `SELECT jsonb_build_object('id', id, 'retry_count', retry_count, 'data', data) FROM order_jobs WHERE id = $1`,
+    [id],
+  );
+  const given = await (await signUp(t.context)).place();
+  const letter = await giveUp(deps, given);
+  await take(deps, letter, 'fail-order');
+
+  await dba.rows(`SELECT settle_orders($1, 'host:1', 1000)`, [
+    JSON.stringify([{ ...claim, status: 'FAILED', reason: LONG }]),
+  ]);
+  await dba.rows(`SELECT fail_orders($1, 'host:1', 1000)`, [
+    JSON.stringify([{ id: letter, retry_count: 0, order_id: given, reason: LONG }]),
+  ]);
+
+  t.is((await eventsOf(deps, id)).at(-1)?.reason, 'x'.repeat(1000));
+  t.is((await eventsOf(deps, given)).at(-1)?.reason, 'x'.repeat(1000));
+});
+
+test('a long name of a worker is refused, and is not in the message as a whole', async (t) => {
+  const { refusal } = await connectDba(t, t.context, 'postgres');
+
+  const { code, message } = await refusal('SELECT worker_actor($1)', [`${LONG}:1`]);
+
+  t.is(code, 'OM008');
+  t.true(message.length < 500);
+});
+
+test('the last error of an order is on record even if it has to be cut within an emoji', async (t) => {
+  const { deps } = t.context;
+  const id = await (await signUp(t.context)).place();
+
+  await failOrder(deps, id, `${'x'.repeat(299)}🎁`);
+
+  t.regex((await eventsOf(deps, id)).at(-1)?.reason ?? '', /^Gave up after 1 try: x{299}\ufffd$/);
+});
+
+for (const [what, call] of [
+  ['retry_order', 'SELECT ops.retry_order($2, $1)'],
+  ['cancel_order', 'SELECT ops.cancel_order($2, $1)'],
+  ['redrive', `SELECT * FROM ops.redrive('process-order', 100, false, $1) WHERE job_id = $2`],
+  ['pause_queue', `SELECT ops.pause_queue('process-order', $1) WHERE $2 <> ''`],
+  ['resume_queue', `SELECT ops.resume_queue('process-order', $1) WHERE $2 <> ''`],
+  ['release_worker', 'SELECT ops.release_worker($3, $1) WHERE $2 <> $3'],
+] as const) {
+  test.serial(`an operator is refused a reason that is too long: ops.${what}`, async (t) => {
+    const { deps } = t.context;
+    const id = await failedOnce(t);
+    const worker = await registerWorker(deps, { silentSeconds: 60 });
+    if (what === 'release_worker') await take(deps, id);
+    await hold(deps, worker, id, 2);
+    const { rows, refusal } = await connectDba(t);
+    const values = (reason: string) => [reason, id, ...(call.includes('$3') ? [worker] : [])];
+    await rows('BEGIN');
+    if (what === 'resume_queue') await rows(`SELECT ops.pause_queue('process-order', 'why')`);
+    await rows('SAVEPOINT before');
+
+    const { code } = await refusal(call, values('x'.repeat(1001)));
+
+    t.is(code, 'OM008');
+    await rows('ROLLBACK TO before');
+    await t.notThrowsAsync(rows(call, values('x'.repeat(1000))));
+    await rows('ROLLBACK');
+  });
+}
+
+for (const [table, constraint, statement] of [
+  [
+    'orders.change_reason',
+    'trail_reason_ck',
+    `UPDATE orders SET change_reason = repeat('x', 1001)`,
+  ],
+  ['orders.changed_by', 'trail_actor_ck', `UPDATE orders SET changed_by = repeat('x', 301)`],
+  [
+    'operator_actions.reason',
+    'trail_reason_ck',
+    `INSERT INTO operator_actions (action, queue, reason, before, after)
+     VALUES ('redrive', 'x', repeat('x', 1001), '{}', '{}')`,
+  ],
+  [
+    'audit_heads.signature',
+    'audit_heads_signature_ck',
+    `INSERT INTO audit_heads (number, from_xid, to_xid, events, digest, key_id, signature)
+     VALUES (1, '1', '2', 0, sha256(''), 'k', repeat('x', 101))`,
+  ],
+  [
+    'audit_heads.key_id',
+    'audit_heads_key_id_ck',
+    `INSERT INTO audit_heads (number, from_xid, to_xid, events, digest, key_id, signature)
+     VALUES (1, '1', '2', 0, sha256(''), repeat('x', 101), 's')`,
+  ],
+] as const) {
+  test(`not even a superuser puts a text without bound into ${table}`, async (t) => {
+    await (await signUp(t.context)).place();
+    const { rows } = await connectDba(t, t.context, 'postgres');
+    await rows('SET session_replication_role = replica'); // no trigger: the column alone
+
+    const error = await t.throwsAsync<Error & { constraint?: string }>(rows(statement));
+
+    t.is(error?.constraint, constraint);
+  });
+}
+
+test('expired keys are pruned in batches of a size that is bounded', async (t) => {
+  const { refusal } = await connectDba(t, t.context, 'postgres');
+
+  for (const size of [null, 0, -1, 100_001]) {
+    t.is((await refusal('SELECT prune_idempotency_keys($1)', [size])).code, 'OM008');
+  }
+});
+
+/** An order whose job waits for its second attempt. */
+async function failedOnce(t: ExecutionContext<Context>): Promise<string> {
+  const { deps } = t.context;
+  const id = await (await signUp(t.context)).place();
+  await take(deps, id);
+  await deps.boss.fail('process-order', id, { message: 'not now' });
+  return id;
+}

@@ -1,0 +1,231 @@
+import { randomBytes, randomUUIDv7 } from 'node:crypto';
+import type { Server } from 'node:http';
+import anyTest, { type ExecutionContext, type TestFn } from 'ava';
+import type { JobWithMetadata, PgBoss } from 'pg-boss';
+import { sql, type DatabasePool } from 'slonik';
+import { z } from 'zod';
+import type { QueueName } from '../../jobs/queues.ts';
+import { withApiParts } from '../../src/api.ts';
+import { createApp } from '../../src/app.ts';
+import type { Config } from '../../src/config.ts';
+import { createQueue } from '../../src/queue/boss.ts';
+import { openPool } from '../../src/db/pool.ts';
+import { asRole } from '../../src/db/roles.ts';
+import { closeDeps, openDeps, type ApiDeps, type Deps, type WorkerDeps } from '../../src/deps.ts';
+import { createIntake } from '../../src/orders/intake.ts';
+import { closeServer, portOf, serve } from '../../src/http/server.ts';
+import { signAccessToken } from '../../src/users/access-token.ts';
+import { runBatch } from '../../src/worker.ts';
+import { copyTemplate, onServer, testConfig } from './template.ts';
+
+/** The parts of an API and of a worker, for tests. */
+export type TestDeps = ApiDeps & WorkerDeps & Deps<Config>;
+
+/**
+ * A service of its own: database, queues, and an API that listens and works as oms_api. `deps` are for
+ * the test itself: its pool and its queue client are the superuser's.
+ */
+export type Context = { database: string; deps: TestDeps; server: Server; origin: string };
+
+/** AVA's `test` with a database, an API and queues that belong to the importing test file alone. */
+export const test = anyTest as TestFn<Context>;
+
+export const database = `oms_test_${randomBytes(6).toString('hex')}`;
+
+test.before(async (t) => {
+  await copyTemplate(database);
+  Object.assign(t.context, { database }, await openService(testConfig(database)));
+});
+
+test.after.always(async (t) => {
+  if (t.context.deps) await closeService(t.context);
+  await onServer(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
+});
+
+/** Pools that work as oms_worker, for the worker's part of a test. */
+const workerPools = new WeakMap<PgBoss, DatabasePool>();
+
+/** Opens an API on a free port, in this process. */
+export async function openService(config: Config): Promise<Omit<Context, 'database'>> {
+  const { DATABASE_URL } = config;
+  const apiConfig = { ...config, DATABASE_URL: asRole(DATABASE_URL, 'oms_api') };
+  const api = withApiParts(await openDeps(apiConfig, 'api'));
+  const queue = createQueue(config, api.log, { supervise: false }); // a test is to see what is
+  await queue.boss.start();
+  const workerConfig = { ...config, DATABASE_URL: asRole(DATABASE_URL, 'oms_worker') };
+  workerPools.set(queue.boss, await openPool(workerConfig, api.log));
+  const deps = { ...api, config, boss: queue.boss, pool: await openPool(config, api.log) };
+  const server = await serve(createApp(api), 0, '127.0.0.1');
+  closers.set(server, async () => {
+    await closeDeps(api);
+    await queue.close(0);
+  });
+  return { deps, server, origin: `http://127.0.0.1:${portOf(server)}` };
+}
+
+/** For each API, a function that closes the connections that only it holds. */
+const closers = new WeakMap<Server, () => Promise<void>>();
+
+export async function closeService({
+  server,
+  deps,
+}: Pick<Context, 'server' | 'deps'>): Promise<void> {
+  const closed = closeServer(server, 1);
+  server.closeAllConnections();
+  await closed;
+  await workerPools.get(deps.boss)?.end();
+  await deps.pool.end();
+  await closers.get(server)?.();
+}
+
+/** The same dependencies, with a pool that has the rights of a worker. */
+export function asWorker(deps: WorkerDeps): WorkerDeps {
+  return { ...deps, pool: workerPools.get(deps.boss) ?? deps.pool };
+}
+
+/** A second API with other settings on the same database, for one test. */
+export async function withSettings(t: ExecutionContext<Context>, settings: Record<string, string>) {
+  const service = await openService(testConfig(database, settings));
+  t.teardown(() => closeService(service));
+  return { database, ...service };
+}
+
+/** A second API on the same dependencies, except the given ones, for one test. */
+export async function withDeps(t: ExecutionContext<Context>, replaced: Partial<TestDeps>) {
+  const parts = { ...t.context.deps, ...replaced };
+  const deps = { ...parts, intake: createIntake(parts) };
+  const server = await serve(createApp(deps), 0, '127.0.0.1');
+  t.teardown(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { deps, origin: `http://127.0.0.1:${portOf(server)}` };
+}
+
+/** A service on a database of its own, for one test that needs to be alone there. */
+export async function ownService(
+  t: ExecutionContext<Context>,
+  settings: Record<string, string> = {},
+): Promise<Context> {
+  const name = `oms_test_${randomBytes(6).toString('hex')}`;
+  await copyTemplate(name);
+  t.teardown(() => onServer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
+  const service = await openService(testConfig(name, settings));
+  t.teardown(() => closeService(service));
+  return { database: name, ...service };
+}
+
+/** A database that nothing has been migrated in, for one test. Its name. */
+export async function emptyDatabase(t: ExecutionContext<Context>): Promise<string> {
+  const name = `oms_test_${randomBytes(6).toString('hex')}`;
+  await onServer(`CREATE DATABASE ${name}`);
+  t.teardown(() => onServer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
+  return name;
+}
+
+export type Reply = {
+  status: number;
+  type: string | null;
+  headers: Headers;
+  body: any; // eslint-disable-line -- tests read members of any reply
+};
+
+/** Sends a request. A string body is sent unchanged, any other body as JSON. */
+export async function send(
+  origin: string,
+  method: string,
+  path: string,
+  { body, headers = {} }: { body?: unknown; headers?: Record<string, string> } = {},
+): Promise<Reply> {
+  const response = await fetch(`${origin}${path}`, {
+    method,
+    redirect: 'manual',
+    headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  const type = response.headers.get('content-type');
+  const parsed = type?.includes('json') ? JSON.parse(text) : text;
+  return { status: response.status, type, headers: response.headers, body: parsed };
+}
+
+/** A new user, so that tests in one file can run at the same time without sharing orders. */
+export async function signUp({
+  deps,
+  origin,
+}: Pick<Context, 'origin'> & { deps: Pick<TestDeps, 'pool' | 'config'> }) {
+  const id = randomUUIDv7();
+  const email = `${randomBytes(6).toString('hex')}@example.test`;
+  await deps.pool.query(sql.unsafe`
+    INSERT INTO users (id, name, email, password_hash) VALUES (${id}, 'Ada', ${email}, 'none')
+  `);
+  const token = signAccessToken(deps.config, id);
+  const request = (
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ) =>
+    send(origin, method, path, { body, headers: { authorization: `Bearer ${token}`, ...headers } });
+  const place = async (
+    order: object = { product_name: 'Kettle', amount: '34.90' },
+  ): Promise<string> => (await request('POST', '/orders', order)).body.id;
+  return { id, email, token, request, place };
+}
+
+/**
+ * Processes all ready jobs of a queue at once, through the worker's own `runBatch`: no polling, no sleeping. `early`
+ * also takes the jobs whose retry is not due yet.
+ */
+export async function drain(
+  deps: WorkerDeps,
+  queue: QueueName,
+  { early = false, batchSize = 100 } = {},
+) {
+  const outcomes: string[] = [];
+  for (;;) {
+    const jobs = await claim(deps, queue, { early, batchSize });
+    if (jobs.length === 0) return outcomes;
+    for (const result of await runBatch(asWorker(deps), queue, jobs)) {
+      const job = jobs.filter(({ id }) => id === result.id);
+      if (result.status === 'deadletter') await useUpRetries(deps, queue, result.id);
+      if (result.status === 'completed') await deps.boss.complete(queue, job);
+      else await deps.boss.fail(queue, job, result.output as object);
+      outcomes.push(result.status);
+    }
+    if (early || jobs.length < batchSize) return outcomes; // before a retry of these is due
+  }
+}
+
+// pg-boss does not export its handling of the outcome `deadletter`; this has the same result.
+async function useUpRetries(
+  { pool }: Pick<Deps, 'pool'>,
+  queue: QueueName,
+  id: string,
+): Promise<void> {
+  await pool.query(sql.unsafe`
+    UPDATE pgboss.job SET retry_limit = retry_count WHERE name = ${queue} AND id = ${id}
+  `);
+}
+
+/** Claims jobs like a worker, and leaves them claimed. */
+export async function claim(
+  deps: WorkerDeps,
+  queue: QueueName,
+  { early = false, batchSize = 100 } = {},
+) {
+  const options = { includeMetadata: true, batchSize, ignoreStartAfter: early } as const;
+  const jobs: JobWithMetadata[] = await deps.boss.fetch<object>(queue, options);
+  for (const job of jobs) job.signal ??= new AbortController().signal;
+  return jobs;
+}
+
+/** Status of an order and of its job, straight from the tables. */
+export async function lookUp({ pool }: Pick<Deps, 'pool'>, id: string) {
+  const Row = z.object({ status: z.string(), version: z.number(), job: z.string().nullable() });
+  return pool.one(sql.type(Row)`
+    SELECT o.status, o.version, j.state::text AS job
+    FROM orders AS o LEFT JOIN pgboss.job AS j ON j.name = 'process-order' AND j.id = o.id
+    WHERE o.id = ${id}
+  `);
+}

@@ -1,0 +1,44 @@
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
+import { text } from 'node:stream/consumers';
+import type { ExecutionContext } from 'ava';
+import { listen } from '../../src/http/server.ts';
+import { withSettings, type Context } from './context.ts';
+
+export const FULFILMENT_SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
+
+type Call = { method: string | undefined; headers: IncomingHttpHeaders; body: string };
+type Answer = (response: ServerResponse, call: Call) => unknown;
+
+/** A server for the external step: keeps each call, and answers it as the test decides. */
+export async function openFulfilment(t: ExecutionContext<Context>, answer: Answer) {
+  const calls: Call[] = [];
+  const server = createServer((request, response) => {
+    void text(request).then((body) => {
+      const { method, headers } = request;
+      const call = { method, headers, body };
+      calls.push(call);
+      return answer(response, call);
+    });
+  });
+  const port = await listen(server, 0, '127.0.0.1');
+  t.teardown(() => server.close().closeAllConnections());
+  return { calls, url: `http://127.0.0.1:${port}/fulfil` };
+}
+
+/** A service whose orders are fulfilled at a URL. */
+export function withFulfilment(
+  t: ExecutionContext<Context>,
+  url: string,
+  settings: Record<string, string> = {},
+) {
+  return withSettings(t, { FULFILMENT_URL: url, FULFILMENT_SECRET, ...settings });
+}
+
+/** Answers with a status and a short text. */
+export function status(
+  code: number,
+  headers: Record<string, string> = {},
+  body = 'said so',
+): Answer {
+  return (response) => response.writeHead(code, headers).end(body);
+}

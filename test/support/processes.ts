@@ -1,0 +1,223 @@
+/*
+ * The service's own programs as real processes, for tests that stop, freeze and kill them. At the end of a test, each
+ * process that it started here is killed by its pid, together with all descendants.
+ */
+import { fork } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { asRole, type ServiceRole } from '../../src/db/roles.ts';
+import { startRedis, type EmbeddedRedis } from '../../src/local/redis.ts';
+import { freePort } from '../../src/local/server-process.ts';
+import { requireRedis } from './servers.ts';
+import { until } from './until.ts';
+
+const READY_TIMEOUT_MS = 60_000;
+
+export type Program = 'api' | 'worker' | 'migrate' | 'start';
+type Settings = Record<string, string | undefined>;
+
+/** How a process ended, and what it wrote until then. */
+export type Ended = {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+};
+
+/** A program of ours that was started. */
+export type Running = {
+  pid: number;
+  stdout: () => string;
+  stderr: () => string;
+  /** The lines it has logged with this message. */
+  logged: (message: string) => Record<string, unknown>[];
+  send: (signal: NodeJS.Signals) => void;
+  isRunning: () => boolean;
+  ended: Promise<Ended>;
+  /** The pids of everything that it started and that still runs, children's children included. */
+  descendants: () => number[];
+};
+
+/** Starts a program of ours in a folder of its own, so that it finds no .env there. */
+export function startProgram(t: ExecutionContext, program: Program, settings: Settings): Running {
+  const cwd = temporaryFolder(t);
+  const { PATH, NODE_V8_COVERAGE } = process.env;
+  const child = fork(new URL(`../../src/${program}.ts`, import.meta.url), {
+    cwd,
+    execArgv: [],
+    env: { PATH, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), ...settings },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  const { pid = 0 } = child;
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const started = new Set<number>();
+  const ended = new Promise<Ended>((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
+  const running: Running = {
+    pid,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    logged: (message) => logLines(stdout).filter(({ msg }) => msg === message),
+    send: (signal) => void child.kill(signal),
+    isRunning: () => child.exitCode === null && child.signalCode === null,
+    ended,
+    descendants: () => {
+      const found = descendantsOf(pid);
+      for (const descendant of found) started.add(descendant);
+      return found;
+    },
+  };
+  t.teardown(async () => {
+    running.descendants();
+    // The process itself first: otherwise it restarts children that end.
+    if (running.isRunning()) kill(pid);
+    await ended;
+    for (const one of started) kill(one);
+    await until('the end of what was started', () => ![...started].some(isAlive));
+  });
+  return running;
+}
+
+/** Starts the program of `npm start`, and waits for its welcome message. */
+export async function startEverything(t: ExecutionContext, settings: Settings): Promise<Running> {
+  const program = startProgram(t, 'start', settings);
+  await whenReady(program, () => program.stdout().includes('Ctrl-C stops everything'));
+  return program;
+}
+
+/** Starts an API process, and waits until it listens. */
+export async function startApi(
+  t: ExecutionContext,
+  settings: Settings,
+): Promise<Running & { origin: string }> {
+  const api = startProgram(t, 'api', {
+    ...inRole(settings, 'oms_api'),
+    PORT: '0',
+    LOG_LEVEL: 'info',
+  });
+  await whenReady(api, () => api.logged('api listening').length > 0);
+  return { ...api, origin: `http://127.0.0.1:${String(api.logged('api listening')[0]?.port)}` };
+}
+
+/** Starts a worker process, and waits until it is ready. */
+export async function startWorker(t: ExecutionContext, settings: Settings): Promise<Running> {
+  const worker = startProgram(t, 'worker', {
+    ...inRole(settings, 'oms_worker'),
+    LOG_LEVEL: 'info',
+  });
+  await whenReady(worker, () => worker.logged('worker started').length > 0);
+  return worker;
+}
+
+/** A service works with the rights of its role, independent of the test's own login. */
+function inRole(settings: Settings, role: ServiceRole): Settings {
+  const { DATABASE_URL } = settings;
+  return DATABASE_URL ? { ...settings, DATABASE_URL: asRole(DATABASE_URL, role) } : settings;
+}
+
+async function whenReady({ isRunning, stderr }: Running, isReady: () => boolean): Promise<void> {
+  await until('a program to start', () => isReady() || !isRunning(), READY_TIMEOUT_MS);
+  if (!isReady()) throw new Error(`a program did not start: ${stderr()}`);
+}
+
+/** A Redis for one test, which may kill and freeze it. */
+export async function ownRedis(t: ExecutionContext, port?: number): Promise<EmbeddedRedis> {
+  const redis = await startRedis(requireRedis(), temporaryFolder(t), port);
+  t.teardown(async () => {
+    redis.child.kill('SIGKILL');
+    await redis.stop();
+  });
+  return redis;
+}
+
+/** A folder that is removed after the test. */
+export function temporaryFolder(t: ExecutionContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'oms-test-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Whether a process exists and is not a zombie. */
+export function isAlive(pid: number): boolean {
+  return parentAndState(pid)?.state.match(/[^ZX]/) != null;
+}
+
+/** The command of a process: its program, and the arguments. */
+export function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return ''; // it has ended
+  }
+}
+
+/** The environment that a process was started with. */
+export function environmentOf(pid: number): Record<string, string> {
+  const variables = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter(Boolean);
+  return Object.fromEntries(variables.map((variable) => variable.split(/=(.*)/s)));
+}
+
+/** The commands of processes that run in a folder, or have it in their arguments. Redis hides its arguments. */
+export function commandsIn(folder: string): string[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  const commands = pids.map((name) => [commandOf(Number(name)), workingFolderOf(name)]);
+  return commands.flatMap(([command = '', cwd = '']) =>
+    command.includes(folder) || cwd.startsWith(folder) ? command : [],
+  );
+}
+
+function workingFolderOf(pid: string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return ''; // it has ended
+  }
+}
+
+function kill(pid: number): void {
+  if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+}
+
+function descendantsOf(pid: number): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  const parents = pids.map((name) => [Number(name), parentAndState(Number(name))?.parent] as const);
+  const found = [pid];
+  for (const parent of found) {
+    found.push(...parents.flatMap(([child, of]) => (of === parent ? child : [])));
+  }
+  return found.slice(1);
+}
+
+/** From /proc/<pid>/stat: `pid (name) state parent …`, and a name may hold anything. */
+function parentAndState(pid: number): { state: string; parent: number } | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const [state = '', parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { state, parent: Number(parent) };
+  } catch {
+    return null; // it has ended
+  }
+}
+
+function logLines(text: string): Record<string, unknown>[] {
+  const lines = text.split('\n').slice(0, -1); // the last one may be half a line
+  return lines.flatMap((line) => (line.startsWith('{') ? JSON.parse(line) : []));
+}
+
+/** A folder that only we can enter, with nothing in it yet, and a free port. No server is given. */
+export async function freshSettings(t: ExecutionContext) {
+  const port = await freePort();
+  const settings = { DATA_DIR: join(temporaryFolder(t), 'data'), PORT: String(port) };
+  return { settings, origin: `http://127.0.0.1:${port}` };
+}
+
+/** The pid of a process that a program has started, by a part of its command. */
+export function pidOf(started: Running, command: string): number | undefined {
+  return started.descendants().find((pid) => commandOf(pid).includes(command));
+}

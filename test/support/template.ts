@@ -1,0 +1,76 @@
+import { Client } from 'pg';
+import { pino } from 'pino';
+import { Config, loadConfig } from '../../src/config.ts';
+import { asRole, type ServiceRole } from '../../src/db/roles.ts';
+import { migrate } from '../../src/migrate.ts';
+
+/** The URL of a database on the server under test: as the superuser, or in the role of a service. */
+export function databaseUrl(name: string, role?: ServiceRole): string {
+  const url = new URL(process.env.TEST_DATABASE_URL ?? '');
+  url.pathname = `/${name}`;
+  return role ? asRole(url.href, role) : url.href;
+}
+
+/** Runs one statement on the server under test, outside any test database. */
+export async function onServer(statement: string): Promise<void> {
+  const client = new Client(process.env.TEST_DATABASE_URL);
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Creates the template: migrated once, copied by every test file. */
+export async function createTemplate(name: string): Promise<void> {
+  await onServer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+  await onServer(`CREATE DATABASE ${name}`);
+  await migrate(testConfig(name), pino({ level: 'warn' }));
+}
+
+/** Makes a database that is a copy of the template. */
+export async function copyTemplate(name: string): Promise<void> {
+  // A copy by file takes a quarter of the time of a copy through the WAL, because nothing waits for the disk.
+  await onServer(
+    `CREATE DATABASE ${name} TEMPLATE ${process.env.TEST_TEMPLATE} STRATEGY file_copy`,
+  );
+  // Rights on the database itself are not copied; these are sql/database.sql's.
+  await onServer(`
+    REVOKE TEMPORARY ON DATABASE ${name} FROM PUBLIC;
+    GRANT CREATE, TEMPORARY ON DATABASE ${name} TO oms_owner;
+    GRANT CREATE ON DATABASE ${name} TO oms_queue;
+  `);
+}
+
+const JWT_SECRET = 'a-secret-that-only-the-tests-know';
+
+/** Every rate limit switched off. */
+export const NO_LIMITS: Record<string, string> = Object.fromEntries(
+  ['REGISTER', 'LOGIN', 'REFRESH', 'CREATE', 'LIST', 'CANCEL'].map((name) => [
+    `RATE_LIMIT_${name}`,
+    '0',
+  ]),
+);
+
+type Settings = Record<string, string>;
+
+/** Settings for tests: no limits, no log, and Redis names that contain the name of the test's database. */
+export function testConfig(database: string, settings: Settings = {}, role?: ServiceRole) {
+  return loadConfig(Config, testEnvironment(database, settings, role));
+}
+
+/** The same settings as an environment, for processes that a test starts. */
+export function testEnvironment(database: string, settings: Settings = {}, role?: ServiceRole) {
+  return {
+    DATABASE_URL: databaseUrl(database, role),
+    REDIS_URL: process.env.TEST_REDIS_URL,
+    REDIS_PREFIX: database,
+    JWT_SECRET,
+    LOG_LEVEL: 'silent',
+    POOL_SIZE_MAX: '5',
+    PORT: '0',
+    ...NO_LIMITS,
+    ...settings,
+  };
+}

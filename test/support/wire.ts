@@ -1,0 +1,79 @@
+import { connect, createServer, type Socket } from 'node:net';
+import type { ExecutionContext } from 'ava';
+import { listen } from '../../src/http/server.ts';
+
+/** The traffic of a connection: round trips, and statements that were parsed and bound. */
+export type Traffic = { trips: number; parses: number; binds: number };
+
+/** A proxy to Postgres that counts messages. */
+export type Wire = {
+  url: string;
+  /** The messages to the database during a step, over all connections. */
+  during: (step: () => Promise<unknown>) => Promise<Traffic>;
+};
+
+/** Frontend messages. The client waits for the answer to Query and to Sync. */
+const COUNTED: Record<string, keyof Traffic> = { Q: 'trips', S: 'trips', P: 'parses', B: 'binds' };
+
+/** Opens a proxy to Postgres that counts messages, until the test ends. */
+export async function openWire(t: ExecutionContext, databaseUrl: string): Promise<Wire> {
+  const url = new URL(databaseUrl);
+  const { hostname, port } = url;
+  const sockets = new Set<Socket>();
+  const total: Traffic = { trips: 0, parses: 0, binds: 0 };
+
+  const server = createServer((client) => {
+    const database = connect(Number(port), hostname);
+    const count = createCounter(total);
+    client.on('data', (chunk: Buffer) => {
+      count(chunk);
+      database.write(chunk);
+    });
+    database.pipe(client);
+    for (const socket of [client, database]) {
+      sockets.add(socket);
+      socket.on('error', () => socket.destroy());
+    }
+    client.on('close', () => database.destroy());
+    database.on('close', () => client.destroy());
+  });
+  url.host = `127.0.0.1:${await listen(server, 0, '127.0.0.1')}`;
+  t.teardown(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return {
+    url: url.href,
+    async during(step) {
+      const before = { ...total };
+      await step();
+      return {
+        trips: total.trips - before.trips,
+        parses: total.parses - before.parses,
+        binds: total.binds - before.binds,
+      };
+    },
+  };
+}
+
+/**
+ * Counts the messages of one connection. The first message has a length and no type. Each later one has a type of one
+ * byte, and a length that includes itself.
+ */
+function createCounter(total: Traffic): (chunk: Buffer) => void {
+  let rest = Buffer.alloc(0);
+  let hasStarted = false;
+  return (chunk) => {
+    rest = Buffer.concat([rest, chunk]);
+    for (;;) {
+      const typeLength = hasStarted ? 1 : 0;
+      if (rest.length < typeLength + 4) return;
+      const end = typeLength + rest.readInt32BE(typeLength);
+      if (rest.length < end) return;
+      const counted = hasStarted ? COUNTED[rest.toString('latin1', 0, 1)] : undefined;
+      if (counted) total[counted] += 1;
+      hasStarted = true;
+      rest = rest.subarray(end);
+    }
+  };
+}
