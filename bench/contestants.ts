@@ -13,7 +13,7 @@ export const service: QueueContestant = serviceContestant({
 export const oneByOne: QueueContestant = serviceContestant({
   name: 'This service, one transaction per request',
   database: 'orders_one_by_one',
-  settings: { INTAKE_BATCH_SIZE_MAX: '1', INTAKE_LANES: '10' },
+  settings: { INTAKE_BATCH_SIZE_MAX: '1', INTAKE_IN_FLIGHT_MAX: '10' },
 });
 
 /** (e) The same without a database: what its HTTP costs. */

@@ -172,7 +172,7 @@ const WORKERS_SQL = `
   FROM generate_series(1, $1) AS n`;
 
 const HOLDS_SQL = `
-  INSERT INTO worker_holds (worker_id, lane, queue, job_ids, attempts)
+  INSERT INTO running_batches (worker_id, poller, queue, job_ids, attempts)
   SELECT (array_agg(w.id))[1], 'process-order/' || lane, 'process-order', array_agg(j.id), array_agg(1)
   FROM (
     SELECT id, row_number() OVER () % (SELECT count(*) FROM pgboss.instance WHERE name = 'worker') AS number,

@@ -1,8 +1,11 @@
+import type { WorkerDeps } from '../src/deps.ts';
 import { failExhaustedOrders, type ExhaustedJob } from '../src/orders/processing.ts';
-import type { Handler } from './handler.ts';
+import type { Handler } from '../src/queue/handler.ts';
 
 /** The dead-letter queue of process-order: an order whose retries are used up becomes FAILED. */
-export const failOrderHandler: Handler<'fail-order', ExhaustedJob> = {
-  options: () => ({ batchSize: 20, includeMetadata: true }), // what the last try said
-  work: failExhaustedOrders,
-};
+export function failOrderHandler(deps: WorkerDeps): Handler<'fail-order', ExhaustedJob> {
+  return {
+    options: { batchSize: 20, includeMetadata: true }, // the metadata has the error of the last try
+    work: (jobs) => failExhaustedOrders(deps, jobs),
+  };
+}

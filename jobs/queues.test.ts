@@ -1,5 +1,5 @@
 import { test } from '../test/support/context.ts';
-import { handlers } from './index.ts';
+import { createHandler } from './index.ts';
 import { queues, schedules, type QueueName } from './queues.ts';
 
 for (const name of Object.keys(queues) as QueueName[]) {
@@ -14,10 +14,10 @@ for (const name of Object.keys(queues) as QueueName[]) {
   });
 
   test(`jobs of queue ${name} are handled in batches that a worker can hold`, (t) => {
-    const { batchSize = 1, localConcurrency = 1 } = handlers[name].options(t.context.deps.config);
+    const { batchSize = 1, pollersMax = 1 } = createHandler(t.context.deps, name).options;
 
     t.true(batchSize >= 1 && batchSize <= 1000);
-    t.true(localConcurrency >= 1 && localConcurrency <= 50);
+    t.true(pollersMax >= 1 && pollersMax <= 50);
   });
 }
 

@@ -1,12 +1,15 @@
 import { signDailyHead } from '../src/audit/heads.ts';
-import type { Handler } from './handler.ts';
+import type { WorkerDeps } from '../src/deps.ts';
+import type { Handler } from '../src/queue/handler.ts';
 
-/** Daily: a signed head over the events of all orders. */
-export const signHeadHandler: Handler<'sign-head'> = {
-  options: () => ({}),
-  async work(deps, jobs) {
-    const head = await signDailyHead(deps);
-    const output = { number: head?.number ?? null };
-    return jobs.map(({ id }) => ({ id, status: 'completed', output }));
-  },
-};
+/** Daily: signs a head over the events of all orders. */
+export function signHeadHandler(deps: WorkerDeps): Handler<'sign-head'> {
+  return {
+    options: {},
+    async work(jobs) {
+      const head = await signDailyHead(deps);
+      const output = { number: head?.number ?? null };
+      return jobs.map(({ id }) => ({ id, status: 'completed', output }));
+    },
+  };
+}

@@ -1,19 +1,19 @@
 import type { Server } from 'node:http';
-import { createApp } from './app.ts';
+import { createApp, type AppDeps } from './app.ts';
 import { ApiConfig, loadConfig } from './config.ts';
-import { closeDeps, openDeps, type ApiDeps, type Deps } from './deps.ts';
+import { closeDeps, openDeps, type ApiDeps } from './deps.ts';
 import { closeServer, portOf, serve } from './http/server.ts';
-import { createIntake } from './orders/intake.ts';
+import { createIntake } from './orders/placement.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 import { createPasswords } from './users/passwords.ts';
 
-/** What an API process has besides what every process has. */
-export function withApiParts(deps: Deps<ApiConfig>): ApiDeps {
+/** Adds what the HTTP API uses. */
+export function withAppParts(deps: ApiDeps): AppDeps {
   return { ...deps, intake: createIntake(deps), passwords: createPasswords() };
 }
 
 /** Serves the HTTP API until it is stopped. */
-export function startApi(deps: ApiDeps): Promise<Server> {
+export function startApi(deps: AppDeps): Promise<Server> {
   const { PORT, HOST } = deps.config;
   return serve(createApp(deps), PORT, HOST);
 }
@@ -21,7 +21,7 @@ export function startApi(deps: ApiDeps): Promise<Server> {
 if (import.meta.main) {
   await exitOnFailure(async () => {
     const config = loadConfig(ApiConfig);
-    const deps = withApiParts(await openDeps(config, 'api'));
+    const deps = withAppParts(await openDeps(config, 'api'));
     const server = await startApi(deps);
     stopOnSignal(async () => {
       deps.log.info('api stopping');

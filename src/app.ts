@@ -8,11 +8,16 @@ import { clientAddress } from './http/client-address.ts';
 import { exactRoutes } from './http/exact-routes.ts';
 import { Problem, problemDetails } from './http/problem.ts';
 import { requestLog, type AppState } from './http/request-log.ts';
+import type { Intake } from './orders/placement.ts';
 import { orderRoutes } from './orders/routes.ts';
+import type { Passwords } from './users/passwords.ts';
 import { userRoutes } from './users/routes.ts';
 
+/** What the HTTP API uses: also the intake of new orders, and the hashing of passwords. */
+export type AppDeps = ApiDeps & { intake: Intake; passwords: Passwords };
+
 /** The HTTP application: every middleware, in the order in which a request meets it. */
-export function createApp(deps: ApiDeps): Koa<AppState> {
+export function createApp(deps: AppDeps): Koa<AppState> {
   const app = createBareApp(deps);
   app.use(jsonBody());
 

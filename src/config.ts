@@ -42,7 +42,7 @@ const limits = {
 };
 
 const intake = {
-  INTAKE_LANES: integer(1, 50).default(2),
+  INTAKE_IN_FLIGHT_MAX: integer(1, 50).default(2),
   INTAKE_BATCH_SIZE_MAX: integer(1, 1000).default(500),
   INTAKE_QUEUE_MAX: integer(1, 100_000).default(5000),
   INTAKE_LOCK_TIMEOUT_MS: integer(50, 9_000).default(1000), // any statement is ended after 10 s

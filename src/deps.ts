@@ -4,28 +4,26 @@ import type { Logger } from 'pino';
 import type { DatabasePool } from 'slonik';
 import type { ApiConfig, SharedConfig, WorkerConfig } from './config.ts';
 import { openPool } from './db/pool.ts';
-import { requireSchema } from './health/readiness.ts';
+import { requireSchema } from './db/schema-version.ts';
 import { createLogger } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
-import type { Intake } from './orders/intake.ts';
 import { openRedis, whenReady } from './redis/client.ts';
-import { createHints, type Hints } from './redis/wake-ups.ts';
-import type { Passwords } from './users/passwords.ts';
+import { createWakeUps, type WakeUps } from './redis/wake-ups.ts';
 
-/** What every process is made of. Passed as the first argument; there is no container. */
+/** What every process uses, passed as the first argument: there is no container. */
 export type Deps<C = SharedConfig> = {
   config: C;
   log: Logger;
   pool: DatabasePool;
   redis: Redis | null;
-  hints: Hints;
+  wakeUps: WakeUps;
   metrics: Metrics;
 };
 
-/** What an API process has besides. It has no client of the queue: jobs are made by place_orders. */
-export type ApiDeps = Deps<ApiConfig> & { intake: Intake; passwords: Passwords };
+/** An API process has no client of the queue: place_orders makes the jobs. */
+export type ApiDeps = Deps<ApiConfig>;
 
-/** What a worker has besides: the client of the queue. */
+/** A worker also has the client of the queue. */
 export type WorkerDeps = Deps<WorkerConfig> & { boss: PgBoss };
 
 /** Opens everything, or nothing: when one part cannot be opened, those before it are closed again. */
@@ -41,7 +39,7 @@ export async function openDeps<C extends SharedConfig>(
     log,
     pool,
     redis,
-    hints: createHints(redis, config),
+    wakeUps: createWakeUps(redis, config),
     metrics: createMetrics(),
   };
   try {

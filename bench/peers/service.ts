@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import type { Environment } from '../../src/config.ts';
-import { wakeChannel } from '../../src/redis/wake-ups.ts';
+import { wakeUpChannel } from '../../src/redis/wake-ups.ts';
 import { ReadableError } from '../../src/process.ts';
 import { connect } from '../databases.ts';
 import { ORDER_BODY, type Api, type QueueContestant } from '../contestant.ts';
@@ -126,11 +126,11 @@ async function placeInBulk(
 /** What an API publishes after a commit. */
 export async function wakeWorkers(machine: Machine, database: string): Promise<void> {
   const redis = new Redis(machine.redisUrl);
-  await redis.publish(wakeChannel({ REDIS_PREFIX: database }), 'process-order');
+  await redis.publish(wakeUpChannel({ REDIS_PREFIX: database }), 'process-order');
   redis.disconnect();
 }
 
 // Triggers are off: events are append-only, and orders are kept.
 const CLEAR = `
   SET session_replication_role = replica;
-  TRUNCATE orders, order_events, idempotency_keys, worker_holds, pgboss.job`;
+  TRUNCATE orders, order_events, idempotency_keys, running_batches, pgboss.job`;

@@ -165,7 +165,7 @@ export const processed: Mutation[] = [
     edits: [
       {
         file: 'src/queue/watcher.ts',
-        from: 'if (sight.due_ms !== null && !sight.paused) calls.wake(queue, sight.due_ms);',
+        from: 'if (due_ms !== null && !paused) consumers.wake(queue, due_ms);',
         to: '',
       },
     ],
@@ -183,7 +183,7 @@ export const processed: Mutation[] = [
     name: 'the external step gets another key at each call',
     edits: [
       {
-        file: 'src/orders/fulfilment.ts',
+        file: 'src/orders/fulfilment-request.ts',
         from: `'idempotency-key': order.id,`,
         to: `'idempotency-key': crypto.randomUUID(),`,
       },

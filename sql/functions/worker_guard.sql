@@ -142,7 +142,7 @@ CREATE OR REPLACE TRIGGER version_90_guard AFTER UPDATE ON pgboss.version
 CREATE OR REPLACE TRIGGER instance_90_guard AFTER INSERT OR UPDATE ON pgboss.instance
   FOR EACH ROW WHEN (current_user NOT IN ('oms_owner', 'oms_queue')) EXECUTE FUNCTION worker_guard_row();
 
-CREATE OR REPLACE TRIGGER worker_holds_90_guard AFTER INSERT OR UPDATE ON worker_holds
+CREATE OR REPLACE TRIGGER running_batches_90_guard AFTER INSERT OR UPDATE ON running_batches
   FOR EACH ROW WHEN (current_user <> 'oms_owner' AND (NEW.since > now() + interval '1 minute' OR NEW.since = '-infinity'))
   EXECUTE FUNCTION worker_guard_refuse();
 

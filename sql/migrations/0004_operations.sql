@@ -39,24 +39,24 @@ CREATE TABLE paused_queues (
 -- Unlogged: it costs no WAL and no wait for the disk, and after a crash of the server it is rightly
 -- empty, for then no worker has kept its connection. Rows are rewritten for every batch, hence the
 -- free space on each page (updates stay heap-only) and the early vacuum.
-CREATE UNLOGGED TABLE worker_holds (
+CREATE UNLOGGED TABLE running_batches (
   worker_id uuid        NOT NULL,
-  lane      text        NOT NULL,
+  poller    text        NOT NULL,
   queue     text        NOT NULL,
   job_ids   uuid[]      NOT NULL,
   attempts  integer[]   NOT NULL,
   since     timestamptz NOT NULL DEFAULT clock_timestamp(),
 
-  CONSTRAINT worker_holds_pk          PRIMARY KEY (worker_id, lane),
-  CONSTRAINT worker_holds_attempts_ck CHECK (cardinality(job_ids) = cardinality(attempts))
+  CONSTRAINT running_batches_pk          PRIMARY KEY (worker_id, poller),
+  CONSTRAINT running_batches_attempts_ck CHECK (cardinality(job_ids) = cardinality(attempts))
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0);
 
-COMMENT ON TABLE  operator_actions          IS 'What people did through the functions of schema ops. Append-only; shown as ops.actions.';
-COMMENT ON COLUMN operator_actions.who      IS 'The database role that was logged in (session_user).';
-COMMENT ON COLUMN operator_actions.before   IS 'What was changed, as it was before.';
-COMMENT ON COLUMN operator_actions.after    IS 'The same things afterwards.';
-COMMENT ON TABLE  paused_queues             IS 'Queues that no worker takes jobs from: ops.pause_queue, ops.resume_queue.';
-COMMENT ON TABLE  worker_holds              IS 'Which jobs each worker process has in hand, one row per lane. A statement of the worker, not a claim.';
-COMMENT ON COLUMN worker_holds.worker_id    IS 'pgboss.instance.id of the process.';
-COMMENT ON COLUMN worker_holds.lane         IS 'Which of the process''s lanes: queue and number. A lane works off one batch at a time.';
-COMMENT ON COLUMN worker_holds.attempts     IS 'The attempt (from 1) of each job in job_ids, in the same order.';
+COMMENT ON TABLE  operator_actions               IS 'What people did through the functions of schema ops. Append-only; shown as ops.actions.';
+COMMENT ON COLUMN operator_actions.who           IS 'The database role that was logged in (session_user).';
+COMMENT ON COLUMN operator_actions.before        IS 'What was changed, as it was before.';
+COMMENT ON COLUMN operator_actions.after         IS 'The same things afterwards.';
+COMMENT ON TABLE  paused_queues                  IS 'Queues that no worker takes jobs from: ops.pause_queue, ops.resume_queue.';
+COMMENT ON TABLE  running_batches                IS 'The batch that each poller of each worker process is running. Reported by the worker; not a claim.';
+COMMENT ON COLUMN running_batches.worker_id      IS 'pgboss.instance.id of the process.';
+COMMENT ON COLUMN running_batches.poller         IS 'Which poller of the process: queue and number. A poller runs one batch at a time.';
+COMMENT ON COLUMN running_batches.attempts       IS 'The attempt (from 1) of each job in job_ids, in the same order.';

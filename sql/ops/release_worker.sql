@@ -11,7 +11,7 @@ BEGIN
   PERFORM ops._require_reason(release_worker.reason);
   SELECT i.host, i.pid, i.heartbeat_on, ops._alive(i) AS alive INTO worker
   FROM pgboss.instance AS i WHERE i.id = release_worker.worker_id;
-  IF NOT FOUND AND NOT EXISTS (SELECT FROM public.worker_holds AS h WHERE h.worker_id = release_worker.worker_id) THEN
+  IF NOT FOUND AND NOT EXISTS (SELECT FROM public.running_batches AS h WHERE h.worker_id = release_worker.worker_id) THEN
     RAISE EXCEPTION 'there is no worker %', worker_id
       USING ERRCODE = 'OM005', HINT = 'SELECT worker_id FROM ops.workers lists them.';
   END IF;
@@ -21,7 +21,7 @@ BEGIN
       USING ERRCODE = 'OM006', HINT = 'Kill the process, wait until ops.workers calls it dead, and try again.';
   END IF;
 
-  PERFORM FROM public.worker_holds AS h WHERE h.worker_id = release_worker.worker_id FOR UPDATE NOWAIT;
+  PERFORM FROM public.running_batches AS h WHERE h.worker_id = release_worker.worker_id FOR UPDATE NOWAIT;
   WITH locked AS (
     SELECT j.name, j.id, j.retry_count
     FROM ops._holds AS h
@@ -42,7 +42,7 @@ BEGIN
       USING ERRCODE = 'OM006', HINT = 'What it held was taken over already. TABLE ops.workers says who holds what.';
   END IF;
 
-  DELETE FROM public.worker_holds AS h WHERE h.worker_id = release_worker.worker_id;
+  DELETE FROM public.running_batches AS h WHERE h.worker_id = release_worker.worker_id;
   INSERT INTO public.operator_actions (action, worker_id, reason, before, after)
   VALUES ('release_worker', release_worker.worker_id, release_worker.reason,
     jsonb_build_object('host', worker.host, 'pid', worker.pid, 'heartbeat_at', worker.heartbeat_on, 'holds', held),

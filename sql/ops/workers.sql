@@ -19,18 +19,18 @@ SELECT
   held.job_id,
   held.attempt,
   h.worker_id,
-  h.lane,
+  h.poller,
   h.since,
   i.host,
   i.pid,
   i.heartbeat_on,
   i.stopped_on,
   coalesce(ops._alive(i), false) AS alive
-FROM public.worker_holds AS h
+FROM public.running_batches AS h
 CROSS JOIN LATERAL unnest(h.job_ids, h.attempts) AS held (job_id, attempt)
 LEFT JOIN pgboss.instance AS i ON i.id = h.worker_id;
 
-COMMENT ON VIEW ops._holds IS 'worker_holds, one row per job, with the process. Internal to schema ops.';
+COMMENT ON VIEW ops._holds IS 'running_batches, one row per job, with the process. Internal to schema ops.';
 
 -- Who is alive, what they hold, since when.   psql: TABLE ops.workers;
 CREATE OR REPLACE VIEW ops.workers AS
@@ -72,7 +72,7 @@ LEFT JOIN LATERAL (
       WHERE j.state = 'active' AND j.retry_count + 1::bigint = held.attempt
     )
   END)::integer AS jobs, min(h.since) AS since
-  FROM public.worker_holds AS h
+  FROM public.running_batches AS h
   WHERE h.worker_id = w.worker_id AND cardinality(h.job_ids) > 0
 ) AS holds ON true
 WHERE w.state = 'alive' OR w.heartbeat_on > now() - interval '1 hour' OR holds.jobs > 0

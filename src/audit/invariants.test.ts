@@ -1,8 +1,19 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import { asSuperuser, tamper, violations } from '../../test/support/audit.ts';
-import { claim, drain, ownService, signUp, test, type Context } from '../../test/support/context.ts';
-import { openFulfilment, status as answerWith, withFulfilment } from '../../test/support/fulfilment.ts';
+import {
+  claim,
+  drain,
+  ownService,
+  signUp,
+  test,
+  type Context,
+} from '../../test/support/context.ts';
+import {
+  openFulfilment,
+  status as answerWith,
+  withFulfilment,
+} from '../../test/support/fulfilment.ts';
 import { insertOrders, leaveOneTry } from '../../test/support/orders.ts';
 
 // Serial: each test drains the queue of this file's database, and so works off everybody's orders.

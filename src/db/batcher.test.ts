@@ -1,14 +1,14 @@
 import test from 'ava';
 import { ConnectionError } from 'slonik';
-import { Abandoned, createGroupCommit, GroupFull } from './batcher.ts';
+import { ClientGone, createBatcher, BatcherFull } from './batcher.ts';
 
-/** A group whose transactions end when the test says so, and what each of them took. */
-function heldGroup(options: { lanes?: number; sizeMax?: number; waitingMax?: number } = {}) {
+/** A batcher whose transactions end when the test says so, and the items that each of them took. */
+function heldBatcher(options: { inFlightMax?: number; batchSizeMax?: number; waitingMax?: number } = {}) {
   const batches: number[][] = [];
   const ends: PromiseWithResolvers<(string | Error)[]>[] = [];
-  const group = createGroupCommit<number, string>({
-    lanes: 1,
-    sizeMax: 100,
+  const batcher = createBatcher<number, string>({
+    inFlightMax: 1,
+    batchSizeMax: 100,
     waitingMax: 100,
     ...options,
     commit(items) {
@@ -21,7 +21,7 @@ function heldGroup(options: { lanes?: number; sizeMax?: number; waitingMax?: num
   });
   const commit = (batch: number) => ends[batch]?.resolve((batches[batch] ?? []).map(String));
   const refuse = (batch: number, error: Error) => ends[batch]?.reject(error);
-  return { group, batches, commit, refuse };
+  return { batcher, batches, commit, refuse };
 }
 
 /** One turn of the event loop. After it, everything that can start has started. */
@@ -31,9 +31,9 @@ const range = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => from + index);
 
 test('an item that comes alone goes at once', async (t) => {
-  const { group, batches, commit } = heldGroup();
+  const { batcher, batches, commit } = heldBatcher();
 
-  const outcome = group.add(1);
+  const outcome = batcher.add(1);
   await turn();
   commit(0);
 
@@ -42,13 +42,13 @@ test('an item that comes alone goes at once', async (t) => {
 });
 
 test('what arrives while a transaction is in flight goes with the next one, each with its own outcome', async (t) => {
-  const { group, batches, commit } = heldGroup();
-  const first = group.add(1);
+  const { batcher, batches, commit } = heldBatcher();
+  const first = batcher.add(1);
   await turn();
 
-  const others = range(2, 50).map((item) => group.add(item));
+  const others = range(2, 50).map((item) => batcher.add(item));
   await turn();
-  t.is(group.waiting(), 49);
+  t.is(batcher.waiting(), 49);
   commit(0);
   await turn();
   commit(1);
@@ -58,12 +58,12 @@ test('what arrives while a transaction is in flight goes with the next one, each
   t.deepEqual(batches, [[1], range(2, 50)]);
 });
 
-test('no more transactions are in flight than there are lanes, and none takes more than it may', async (t) => {
-  const { group, batches, commit } = heldGroup({ lanes: 2, sizeMax: 3 });
+test('no more transactions are in flight, and none takes more items, than the settings allow', async (t) => {
+  const { batcher, batches, commit } = heldBatcher({ inFlightMax: 2, batchSizeMax: 3 });
 
-  const outcomes = range(1, 8).map((item) => group.add(item));
+  const outcomes = range(1, 8).map((item) => batcher.add(item));
   await turn();
-  const last = group.add(9);
+  const last = batcher.add(9);
   await turn();
   t.deepEqual(batches, [[1, 2, 3], [4, 5, 6]]); // prettier-ignore
   commit(0);
@@ -77,9 +77,9 @@ test('no more transactions are in flight than there are lanes, and none takes mo
 
 test('one item that cannot be committed fails alone, at the cost of a few more transactions', async (t) => {
   const commits: boolean[] = [];
-  const group = createGroupCommit<number, string>({
-    lanes: 1,
-    sizeMax: 1000,
+  const batcher = createBatcher<number, string>({
+    inFlightMax: 1,
+    batchSizeMax: 1000,
     waitingMax: 1000,
     commit(items, again) {
       commits.push(again);
@@ -89,7 +89,7 @@ test('one item that cannot be committed fails alone, at the cost of a few more t
     isOneToBlame: (error) => error instanceof RangeError,
   });
 
-  const settled = await Promise.allSettled(range(1, 200).map((item) => group.add(item)));
+  const settled = await Promise.allSettled(range(1, 200).map((item) => batcher.add(item)));
 
   const failed = settled.flatMap(({ status }, index) => (status === 'rejected' ? index + 1 : []));
   t.deepEqual(failed, [77]);
@@ -98,15 +98,15 @@ test('one item that cannot be committed fails alone, at the cost of a few more t
 });
 
 test('an outcome that is an error is that item’s alone', async (t) => {
-  const group = createGroupCommit<number, string>({
-    lanes: 1,
-    sizeMax: 10,
+  const batcher = createBatcher<number, string>({
+    inFlightMax: 1,
+    batchSizeMax: 10,
     waitingMax: 10,
     commit: (items) => Promise.resolve(items.map((item) => (item === 2 ? new Error('2') : 'ok'))),
     isOneToBlame: () => false,
   });
 
-  const settled = await Promise.allSettled([1, 2, 3].map((item) => group.add(item)));
+  const settled = await Promise.allSettled([1, 2, 3].map((item) => batcher.add(item)));
 
   t.deepEqual(
     settled.map(({ status }) => status),
@@ -115,10 +115,10 @@ test('an outcome that is an error is that item’s alone', async (t) => {
 });
 
 test('an error that is nobody’s own fails the batch and leaves those who wait their turn', async (t) => {
-  const { group, commit, refuse } = heldGroup();
-  const first = group.add(1);
+  const { batcher, commit, refuse } = heldBatcher();
+  const first = batcher.add(1);
   await turn();
-  const second = group.add(2);
+  const second = batcher.add(2);
 
   refuse(0, new TypeError('broken'));
   await t.throwsAsync(first, { message: 'broken' });
@@ -129,10 +129,10 @@ test('an error that is nobody’s own fails the batch and leaves those who wait 
 });
 
 test('when there is no hope for those who wait, they are told at once', async (t) => {
-  const { group, batches, refuse } = heldGroup();
-  const outcomes = [group.add(1)];
+  const { batcher, batches, refuse } = heldBatcher();
+  const outcomes = [batcher.add(1)];
   await turn();
-  outcomes.push(group.add(2), group.add(3));
+  outcomes.push(batcher.add(2), batcher.add(3));
 
   refuse(0, new ConnectionError('no database'));
   const settled = await Promise.allSettled(outcomes);
@@ -142,12 +142,12 @@ test('when there is no hope for those who wait, they are told at once', async (t
 });
 
 test('more than may wait are refused, and those before them are not', async (t) => {
-  const { group, commit } = heldGroup({ waitingMax: 2 });
-  const taken = group.add(1);
+  const { batcher, commit } = heldBatcher({ waitingMax: 2 });
+  const taken = batcher.add(1);
   await turn();
 
-  const waiting = [group.add(2), group.add(3)];
-  await t.throwsAsync(group.add(4), { instanceOf: GroupFull });
+  const waiting = [batcher.add(2), batcher.add(3)];
+  await t.throwsAsync(batcher.add(4), { instanceOf: BatcherFull });
   commit(0);
   await turn();
   commit(1);
@@ -156,15 +156,15 @@ test('more than may wait are refused, and those before them are not', async (t) 
 });
 
 test('callers that are gone take nobody’s place', async (t) => {
-  const { group, batches, commit } = heldGroup({ waitingMax: 2 });
+  const { batcher, batches, commit } = heldBatcher({ waitingMax: 2 });
   const caller = { destroyed: false };
-  const taken = group.add(1);
+  const taken = batcher.add(1);
   await turn();
-  const gone = [group.add(2, caller), group.add(3, caller)];
+  const gone = [batcher.add(2, caller), batcher.add(3, caller)];
   caller.destroyed = true;
 
-  const last = group.add(4);
-  for (const outcome of gone) await t.throwsAsync(outcome, { instanceOf: Abandoned });
+  const last = batcher.add(4);
+  for (const outcome of gone) await t.throwsAsync(outcome, { instanceOf: ClientGone });
   commit(0);
   await turn();
   commit(1);
@@ -174,16 +174,16 @@ test('callers that are gone take nobody’s place', async (t) => {
 });
 
 test('a caller that is gone before its turn is passed over', async (t) => {
-  const { group, batches, commit } = heldGroup();
+  const { batcher, batches, commit } = heldBatcher();
   const caller = { destroyed: false };
-  const first = group.add(1, caller);
+  const first = batcher.add(1, caller);
   await turn();
-  const second = group.add(2, caller);
-  const third = group.add(3);
+  const second = batcher.add(2, caller);
+  const third = batcher.add(3);
 
   caller.destroyed = true;
   commit(0);
-  await t.throwsAsync(second, { instanceOf: Abandoned });
+  await t.throwsAsync(second, { instanceOf: ClientGone });
   commit(1);
 
   t.is(await first, '1', 'what was taken before is committed all the same');

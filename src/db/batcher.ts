@@ -5,122 +5,116 @@
  * Systems", 1984.)
  */
 import { ConnectionError } from 'slonik';
+import { inHalves, type Step } from './halving.ts';
 
-export type GroupCommit<Item, Outcome> = {
+export type Batcher<Item, Outcome> = {
   /**
-   * Commits an item together with others. Rejects with the item's own error, with `GroupFull` when too many are
-   * waiting, or with `Abandoned` when its caller disconnected before its turn.
+   * Commits an item together with others. Rejects with the item's own error, with `BatcherFull` when too many are
+   * waiting, or with `ClientGone` when its client disconnected before its turn.
    */
-  add(item: Item, caller?: Caller): Promise<Outcome>;
+  add(item: Item, client?: Client): Promise<Outcome>;
   /** How many items wait for a transaction. */
   waiting(): number;
 };
 
-/** The response that the result is for. It is destroyed when the client has disconnected. */
-export type Caller = { readonly destroyed: boolean };
+/** The response that an outcome is for. It is destroyed when its client has disconnected. */
+export type Client = { readonly destroyed: boolean };
 
 type Options<Item, Outcome> = {
   /** How many transactions may be in flight at once. */
-  lanes: number;
+  inFlightMax: number;
   /** How many items a transaction takes at most. */
-  sizeMax: number;
+  batchSizeMax: number;
   /** How many items may wait; more are refused. */
   waitingMax: number;
   /**
    * Commits items in one transaction. Returns the outcome of each, in order; throws when nothing was committed.
    * `again`: the items were part of a batch that failed, so a lock that it waited for is not worth a long wait.
    */
-  commit: (items: Item[], again: boolean) => Promise<(Outcome | Error)[]>;
+  commit: Step<Item, Outcome>;
   /** Whether a single item can have caused the error, so that the halves of the batch are tried. */
   isOneToBlame: (error: unknown) => boolean;
 };
 
 type Entry<Item, Outcome> = {
   item: Item;
-  caller: Caller | undefined;
+  client: Client | undefined;
   resolve: (outcome: Outcome) => void;
   reject: (error: unknown) => void;
 };
 
 /** Collects items for `commit`. An item that fails does not make others fail. */
-export function createGroupCommit<Item, Outcome>({
-  lanes,
-  sizeMax,
+export function createBatcher<Item, Outcome>({
+  inFlightMax,
+  batchSizeMax,
   waitingMax,
   commit,
   isOneToBlame,
-}: Options<Item, Outcome>): GroupCommit<Item, Outcome> {
+}: Options<Item, Outcome>): Batcher<Item, Outcome> {
   type Entries = Entry<Item, Outcome>[];
   let waiting: Entries = [];
-  let busy = 0;
+  let inFlight = 0;
   let starting = false;
 
-  function add(item: Item, caller?: Caller): Promise<Outcome> {
+  function add(item: Item, client?: Client): Promise<Outcome> {
     if (waiting.length >= waitingMax) dropAbandoned();
-    if (waiting.length >= waitingMax) return Promise.reject(new GroupFull());
+    if (waiting.length >= waitingMax) return Promise.reject(new BatcherFull());
     return new Promise((resolve, reject) => {
-      waiting.push({ item, caller, resolve, reject });
-      startLane();
+      waiting.push({ item, client, resolve, reject });
+      startSoon();
     });
   }
 
   // Delayed by one turn of the event loop, so that items of the same turn share a transaction.
-  function startLane(): void {
-    if (starting || busy >= lanes) return;
+  function startSoon(): void {
+    if (starting || inFlight >= inFlightMax) return;
     starting = true;
     setImmediate(() => {
       starting = false;
-      void runLane();
+      void keepCommitting();
     });
   }
 
-  async function runLane(): Promise<void> {
-    busy += 1;
+  async function keepCommitting(): Promise<void> {
+    inFlight += 1;
     for (let batch = take(); batch.length > 0; batch = take()) {
-      if (waiting.length > 0) startLane(); // more items than one transaction takes
-      await settle(batch);
+      if (waiting.length > 0) startSoon(); // more items than one transaction takes
+      await commitBatch(batch);
     }
-    busy -= 1;
+    inFlight -= 1;
   }
 
   function take(): Entries {
     dropAbandoned();
-    return waiting.splice(0, sizeMax);
+    return waiting.splice(0, batchSizeMax);
   }
 
   function dropAbandoned(): void {
-    if (!waiting.some(({ caller }) => caller?.destroyed)) return; // the usual case
-    const { gone = [], there = [] } = Object.groupBy(waiting, ({ caller }) =>
-      caller?.destroyed ? 'gone' : 'there',
+    if (!waiting.some(({ client }) => client?.destroyed)) return; // the usual case
+    const { gone = [], there = [] } = Object.groupBy(waiting, ({ client }) =>
+      client?.destroyed ? 'gone' : 'there',
     );
-    for (const { reject } of gone) reject(new Abandoned());
+    for (const { reject } of gone) reject(new ClientGone());
     waiting = there;
   }
 
-  async function settle(entries: Entries, again = false): Promise<void> {
-    let outcomes: (Outcome | Error)[];
-    try {
-      outcomes = await commit(
+  async function commitBatch(batch: Entries): Promise<void> {
+    const step = (entries: Entries, again: boolean) =>
+      commit(
         entries.map(({ item }) => item),
         again,
       );
-    } catch (error) {
-      if (entries.length > 1 && isOneToBlame(error)) {
-        const middle = Math.ceil(entries.length / 2);
-        await settle(entries.slice(0, middle), true);
-        await settle(entries.slice(middle), true);
-        return;
+    for await (const { items: entries, outcomes } of inHalves(batch, step, isOneToBlame)) {
+      for (const [index, { resolve, reject }] of entries.entries()) {
+        const outcome = outcomes[index] as Outcome | Error;
+        if (outcome instanceof Error) reject(outcome);
+        else resolve(outcome);
       }
       // Without a connection the waiting items would fail too: reject them at once.
-      const isHopeless = error instanceof ConnectionError;
-      const failed = isHopeless ? [...entries, ...waiting.splice(0)] : entries;
-      for (const { reject } of failed) reject(error);
-      return;
-    }
-    for (const [index, { resolve, reject }] of entries.entries()) {
-      const outcome = outcomes[index] as Outcome | Error;
-      if (outcome instanceof Error) reject(outcome);
-      else resolve(outcome);
+      const [first] = outcomes;
+      if (first instanceof ConnectionError) {
+        for (const { reject } of waiting.splice(0)) reject(first);
+      }
     }
   }
 
@@ -128,11 +122,11 @@ export function createGroupCommit<Item, Outcome>({
 }
 
 /** Too many items are waiting. The item had no effect. */
-export class GroupFull extends Error {
-  override name = 'GroupFull';
+export class BatcherFull extends Error {
+  override name = 'BatcherFull';
 }
 
-/** The caller disconnected before the item's turn. The item had no effect. */
-export class Abandoned extends Error {
-  override name = 'Abandoned';
+/** The client disconnected before the item's turn. The item had no effect. */
+export class ClientGone extends Error {
+  override name = 'ClientGone';
 }

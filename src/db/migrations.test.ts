@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { queues } from '../../jobs/queues.ts';
-import { schemaState } from '../health/readiness.ts';
+import { schemaState } from './schema-version.ts';
 import { ownService, test } from '../../test/support/context.ts';
 import {
   column,

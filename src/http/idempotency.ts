@@ -34,10 +34,10 @@ export type Reply = {
 };
 
 /** State of a route behind `idempotencyKey`. */
-export type Keyed = Authenticated & { keyed?: KeyedRequest };
+export type KeyedState = Authenticated & { keyed?: KeyedRequest };
 
 /** Reads the Idempotency-Key into `ctx.state.keyed`. Without one, the request works as ever. */
-export function idempotencyKey(): Middleware<Keyed> {
+export function idempotencyKey(): Middleware<KeyedState> {
   return (ctx, next) => {
     // Looked for first in what Node has at hand: the other is made for the one question.
     const values =

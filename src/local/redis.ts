@@ -19,7 +19,7 @@ export function findRedis(): string | undefined {
   );
 }
 
-/** Starts Redis on the loopback interface, keeping nothing on disk: what it holds is only hints. */
+/** Starts Redis on the loopback interface, keeping nothing on disk: what it holds is only wakeUps. */
 export async function startRedis(
   program: string,
   dir: string,

@@ -5,7 +5,7 @@ import { claim, drain, lookUp, signUp, test } from '../../test/support/context.t
 import { openFulfilment, status, withFulfilment } from '../../test/support/fulfilment.ts';
 import { eventsOf, jobOf, deleteJobs } from '../../test/support/orders.ts';
 import { until } from '../../test/support/until.ts';
-import { runBatch } from '../worker.ts';
+import { runBatch } from '../../test/support/workers.ts';
 
 // Every test is serial: each claims all ready jobs of the one queue in this file's database.
 

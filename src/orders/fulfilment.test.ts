@@ -9,7 +9,7 @@ import {
   withFulfilment,
 } from '../../test/support/fulfilment.ts';
 import { eventsOf, jobOf, leaveOneTry, deleteJobs } from '../../test/support/orders.ts';
-import { parseRetryAfter } from './fulfilment.ts';
+import { parseRetryAfter } from './fulfilment-request.ts';
 
 // Every test is serial: each claims all ready jobs of the one queue in this file's database.
 

@@ -2,7 +2,7 @@ import { sql, UniqueIntegrityConstraintViolationError } from 'slonik';
 import { z } from 'zod';
 import type { QueueName } from '../../jobs/queues.ts';
 import type { Deps } from '../deps.ts';
-import { wakeChannel } from '../redis/wake-ups.ts';
+import { wakeUpChannel } from '../redis/wake-ups.ts';
 import { lookUp, signUp, test, withSettings, type Context } from '../../test/support/context.ts';
 import { insertOrders, preparedOrder } from '../../test/support/orders.ts';
 import { subscribe } from '../../test/support/subscribe.ts';
@@ -89,47 +89,47 @@ test('an order is placed with its job while Redis is not there at all', async (t
 test('a placed order wakes the workers, once', async (t) => {
   const service = await withSettings(t, { REDIS_PREFIX: 'woken' });
   const user = await signUp(service);
-  const hints = await hintsOf(t, service.deps);
+  const wakeUps = await wakeUpsOf(t, service.deps);
 
   await user.place();
 
-  t.deepEqual(await hints.upTo('prune'), ['process-order', 'prune']);
+  t.deepEqual(await wakeUps.upTo('prune'), ['process-order', 'prune']);
 });
 
 test('an order whose commit fails wakes no worker', async (t) => {
   const service = await withSettings(t, { REDIS_PREFIX: 'refused-at-commit' });
   const user = await signUp(service);
-  const hints = await hintsOf(t, service.deps);
+  const wakeUps = await wakeUpsOf(t, service.deps);
   await refuseAtCommit(service.deps, 'Doomed');
 
   const doomed = await user.request('POST', '/orders', { product_name: 'Doomed', amount: 1 });
 
   t.is(doomed.status, 500);
-  t.deepEqual(await hints.upTo('prune'), ['prune']);
+  t.deepEqual(await wakeUps.upTo('prune'), ['prune']);
 });
 
 test('hints that come faster than they can be published travel together', async (t) => {
   const { deps } = await withSettings(t, { REDIS_PREFIX: 'coalesced' });
-  const hints = await hintsOf(t, deps);
+  const wakeUps = await wakeUpsOf(t, deps);
 
-  for (let count = 0; count < 500; count += 1) deps.hints.wake('process-order');
+  for (let count = 0; count < 500; count += 1) deps.wakeUps.send('process-order');
 
-  const messages = await hints.upTo('prune');
+  const messages = await wakeUps.upTo('prune');
   t.is(messages[0], 'process-order');
   t.true(messages.length <= 3, `${messages.length} messages`);
 });
 
-/** The hints that a process sends to workers. `upTo` sends the last one itself: all others arrive before it. */
-async function hintsOf(
+/** The wakeUps that a process sends to workers. `upTo` sends the last one itself: all others arrive before it. */
+async function wakeUpsOf(
   t: Parameters<typeof withSettings>[0],
-  { config, hints }: Pick<Context['deps'], 'config' | 'hints'>,
+  { config, wakeUps }: Pick<Context['deps'], 'config' | 'wakeUps'>,
 ) {
   const url = config.REDIS_URL ?? '';
-  const messages = await subscribe(t, url, wakeChannel(config));
+  const messages = await subscribe(t, url, wakeUpChannel(config));
   const hinted = () => messages.map(([, text]) => text);
   return {
     async upTo(last: QueueName) {
-      hints.wake(last);
+      wakeUps.send(last);
       await until('the last hint', () => hinted().includes(last));
       return hinted();
     },

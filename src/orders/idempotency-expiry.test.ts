@@ -3,7 +3,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { asWorker, claim, signUp, test, withSettings } from '../../test/support/context.ts';
 import { expireKeys, keysOf, ordersOf, sendKeyed } from '../../test/support/idempotency.ts';
-import { runBatch } from '../worker.ts';
+import { runBatch } from '../../test/support/workers.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
 
 const PLACE = ['POST', '/orders'] as const;

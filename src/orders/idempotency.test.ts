@@ -4,7 +4,14 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Deps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
-import { drain, lookUp, ownService, signUp, test, withSettings } from '../../test/support/context.ts';
+import {
+  drain,
+  lookUp,
+  ownService,
+  signUp,
+  test,
+  withSettings,
+} from '../../test/support/context.ts';
 import { keyedRequest, keysOf, ordersOf, sendKeyed } from '../../test/support/idempotency.ts';
 import { eventsOf, preparedOrder } from '../../test/support/orders.ts';
 import { createPlacement, placeOrders } from './placement.ts';

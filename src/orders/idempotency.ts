@@ -12,7 +12,7 @@ import { Problem } from '../http/problem.ts';
 const PRUNE_BATCH_SIZE = 10_000;
 
 /** The result of a request with an Idempotency-Key: its reply, new or stored, or the reason why it has none. */
-export const Keyed = z.object({
+export const KeyedOutcome = z.object({
   id: z.string(),
   outcome: z.enum(['placed', 'replayed', 'reused', 'in-use']),
   status: z.int().nullable(),
@@ -22,7 +22,13 @@ export const Keyed = z.object({
 });
 
 /** The reply to such a request, or the problem that it is refused with. */
-export function outcomeOf({ outcome, status, headers, body, order_id }: z.infer<typeof Keyed>) {
+export function outcomeOf({
+  outcome,
+  status,
+  headers,
+  body,
+  order_id,
+}: z.infer<typeof KeyedOutcome>) {
   if (outcome === 'in-use') return new Problem('idempotency-key-in-use');
   if (outcome === 'reused') return new Problem('idempotency-key-reused');
   if (status === null || headers === null || body === null || order_id === null) {

@@ -11,7 +11,7 @@ import { preparedOrder } from '../../test/support/orders.ts';
 import { startApi } from '../../test/support/processes.ts';
 import { databaseUrl, testEnvironment } from '../../test/support/template.ts';
 import { until } from '../../test/support/until.ts';
-import { createIntake } from './intake.ts';
+import { createIntake, createPlacement } from './placement.ts';
 
 // Serial, because a transaction that is held up has 9 s until it gives up.
 const HELD_UP = { INTAKE_LOCK_TIMEOUT_MS: '9000' };
@@ -23,7 +23,7 @@ for (const lanes of [1, 2]) {
   test.serial(
     `200 orders that come while all of ${lanes} lanes are busy take at most 5 transactions`,
     async (t) => {
-      const settings = { ...HELD_UP, INTAKE_LANES: String(lanes) };
+      const settings = { ...HELD_UP, INTAKE_IN_FLIGHT_MAX: String(lanes) };
       const { origin, deps, database } = await ownService(t, settings);
       const user = await signUp({ deps, origin });
       const held = [];
@@ -44,7 +44,7 @@ for (const lanes of [1, 2]) {
 }
 
 test.serial('a user whose row is locked costs others the wait, and nothing else', async (t) => {
-  const service = await ownService(t, { INTAKE_LANES: '1', INTAKE_LOCK_TIMEOUT_MS: '100' });
+  const service = await ownService(t, { INTAKE_IN_FLIGHT_MAX: '1', INTAKE_LOCK_TIMEOUT_MS: '100' });
   const [locked, user] = await twoUsers(service);
   const { blocked, release } = await holdUpOrderOf(t, service.database, locked);
 
@@ -65,7 +65,7 @@ test.serial('a user whose row is locked costs others the wait, and nothing else'
 
 test.serial('two orders behind one lock cost those beside them one wait', async (t) => {
   const waitMs = 3000;
-  const settings = { INTAKE_LANES: '1', INTAKE_LOCK_TIMEOUT_MS: String(waitMs) };
+  const settings = { INTAKE_IN_FLIGHT_MAX: '1', INTAKE_LOCK_TIMEOUT_MS: String(waitMs) };
   const service = await ownService(t, settings);
   const [locked, user] = await twoUsers(service);
   const { blocked, release } = await holdUpOrderOf(t, service.database, locked);
@@ -95,7 +95,7 @@ test.serial('one order of 200 that cannot be stored fails alone', async (t) => {
   const { pool, transactions } = countingPool(deps);
   const intake = createIntake({ ...deps, pool });
 
-  const settled = await Promise.allSettled(orders.map((order) => intake.place(order)));
+  const settled = await Promise.allSettled(orders.map((order) => intake.add(createPlacement(order))));
 
   const failed = settled.flatMap(({ status }, index) => (status === 'rejected' ? index : []));
   t.deepEqual(failed, [123]);
@@ -118,7 +118,7 @@ test.serial('an order whose job cannot be created fails alone', async (t) => {
   `);
   const intake = createIntake(deps);
 
-  const settled = await Promise.allSettled(orders.map((order) => intake.place(order)));
+  const settled = await Promise.allSettled(orders.map((order) => intake.add(createPlacement(order))));
 
   const failed = settled.flatMap(({ status }, index) => (status === 'rejected' ? index : []));
   t.deepEqual(failed, [7]);
@@ -128,7 +128,10 @@ test.serial('an order whose job cannot be created fails alone', async (t) => {
 test.serial(
   'of two requests under one key that one transaction takes, one places the order',
   async (t) => {
-    const { origin, deps, database } = await ownService(t, { ...HELD_UP, INTAKE_LANES: '1' });
+    const { origin, deps, database } = await ownService(t, {
+      ...HELD_UP,
+      INTAKE_IN_FLIGHT_MAX: '1',
+    });
     const [busy, user] = await twoUsers({ deps, origin });
     const { release } = await holdUpOrderOf(t, database, busy);
 
@@ -153,7 +156,7 @@ test.serial(
 test.serial(
   'when as many orders wait as may, the next is told to come back, and the others are placed',
   async (t) => {
-    const settings = { ...HELD_UP, INTAKE_LANES: '1', INTAKE_QUEUE_MAX: '10' };
+    const settings = { ...HELD_UP, INTAKE_IN_FLIGHT_MAX: '1', INTAKE_QUEUE_MAX: '10' };
     const { origin, deps, database } = await ownService(t, settings);
     const [busy, user] = await twoUsers({ deps, origin });
     const { release } = await holdUpOrderOf(t, database, busy);
@@ -174,7 +177,7 @@ test.serial(
 );
 
 test.serial('an order whose client has hung up before its turn is not placed', async (t) => {
-  const { origin, deps, database } = await ownService(t, { ...HELD_UP, INTAKE_LANES: '1' });
+  const { origin, deps, database } = await ownService(t, { ...HELD_UP, INTAKE_IN_FLIGHT_MAX: '1' });
   const [busy, user] = await twoUsers({ deps, origin });
   const { release } = await holdUpOrderOf(t, database, busy);
   const socket = sendRaw(origin, user);
@@ -193,7 +196,10 @@ test.serial(
   'an API that is told to stop in the middle of a batch commits it, and answers everybody',
   async (t) => {
     const { deps, database } = await ownService(t);
-    const api = await startApi(t, testEnvironment(database, { ...HELD_UP, INTAKE_LANES: '1' }));
+    const api = await startApi(
+      t,
+      testEnvironment(database, { ...HELD_UP, INTAKE_IN_FLIGHT_MAX: '1' }),
+    );
     const { origin } = api;
     const [busy, user] = await twoUsers({ deps, origin });
     const { release, blocked } = await holdUpOrderOf(t, database, busy);

@@ -1,10 +1,24 @@
+/*
+ * How an order is placed: the route calls `placeOrder`, the batcher collects what arrives together, and `placeOrders`
+ * stores a batch by one statement (sql/functions/place_orders.sql).
+ */
+import { randomUUIDv7 } from 'node:crypto';
+import createHttpError from 'http-errors';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
+import {
+  BatcherFull,
+  ClientGone,
+  createBatcher,
+  type Batcher,
+  type Client,
+} from '../db/batcher.ts';
+import { isRowError, LOCK_TIMEOUT_AGAIN_MS } from '../db/errors.ts';
 import type { ApiDeps } from '../deps.ts';
 import type { KeyedRequest, Reply } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
-import { Keyed, outcomeOf } from './idempotency.ts';
+import { KeyedOutcome, outcomeOf } from './idempotency.ts';
 import type { NewOrder } from './schema.ts';
 
 /** A new order with its id and its user, not stored yet. */
@@ -26,10 +40,59 @@ export function createPlacement(order: IdentifiedOrder, request?: KeyedRequest):
   return { id, json: json.slice(0, -1), request };
 }
 
+/** The batcher of new orders in an API process. It needs no close: it is empty when every request is answered. */
+export type Intake = Batcher<Placement, Reply>;
+
+type PlacementDeps = Pick<ApiDeps, 'config' | 'pool' | 'wakeUps' | 'metrics'>;
+
+/** Creates the intake of an API process. */
+export function createIntake(deps: PlacementDeps): Intake {
+  const { config, metrics } = deps;
+  return createBatcher<Placement, Reply>({
+    inFlightMax: config.INTAKE_IN_FLIGHT_MAX,
+    batchSizeMax: config.INTAKE_BATCH_SIZE_MAX,
+    waitingMax: config.INTAKE_QUEUE_MAX,
+    async commit(placements, again) {
+      crashPoint('batch-taken');
+      const lockTimeoutMs = again ? LOCK_TIMEOUT_AGAIN_MS : config.INTAKE_LOCK_TIMEOUT_MS;
+      const outcomes = await placeOrders(deps, placements, lockTimeoutMs);
+      metrics.intakeBatch.observe(placements.length);
+      return outcomes;
+    },
+    // A lock timeout is most likely caused by one user's row. Other orders are delayed by it, but do not fail.
+    isOneToBlame: isRowError,
+  });
+}
+
+/**
+ * Stores a PENDING order, its job, and the reply if the request has a key: all or none. A request that was answered
+ * before gets the same reply, and places nothing. Throws the problem `overloaded` when too many orders are waiting.
+ * Waiting orders whose client has disconnected are dropped.
+ */
+export async function placeOrder(
+  { intake }: { intake: Intake },
+  userId: string,
+  input: NewOrder,
+  request?: KeyedRequest,
+  client?: Client,
+): Promise<Reply> {
+  const placement = createPlacement({ ...input, id: randomUUIDv7(), user_id: userId }, request);
+  try {
+    return await intake.add(placement, client);
+  } catch (error) {
+    if (error instanceof BatcherFull)
+      throw new Problem('overloaded', 'Too many orders are waiting.');
+    if (error instanceof ClientGone) {
+      throw createHttpError(400, 'The client hung up.', { type: 'request.aborted' }); // as raw-body does
+    }
+    throw error;
+  }
+}
+
 const Placed = z.object({
   placed: z.int(),
   created_at: z.string().nullable(),
-  keyed: z.array(Keyed).nullable(),
+  keyed: z.array(KeyedOutcome).nullable(),
 });
 
 /**
@@ -38,7 +101,7 @@ const Placed = z.object({
  * the other orders. The statement waits for a lock for at most `lockTimeoutMs`.
  */
 export async function placeOrders(
-  { config, pool, hints, metrics }: Pick<ApiDeps, 'config' | 'pool' | 'hints' | 'metrics'>,
+  { config, pool, wakeUps, metrics }: PlacementDeps,
   placements: Placement[],
   lockTimeoutMs = config.INTAKE_LOCK_TIMEOUT_MS,
 ): Promise<(Reply | Problem)[]> {
@@ -54,7 +117,7 @@ export async function placeOrders(
   const { placed, created_at, keyed } = await placing;
   crashPoint('after-commit');
   if (placed > 0) {
-    hints.wake('process-order');
+    wakeUps.send('process-order');
     metrics.ordersPlaced.inc(placed);
   }
   const times = `,"created_at":"${created_at}","updated_at":"${created_at}"}`;

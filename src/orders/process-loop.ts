@@ -12,7 +12,7 @@
  */
 import { isRowError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
-import { REST } from '../queue/watcher.ts';
+import { REST_FACTOR } from '../queue/watcher.ts';
 import { processOrders } from './processing.ts';
 
 /** When calls find no job although one has been due for this long, they are skipping that job. */
@@ -113,7 +113,7 @@ function createBatches(deps: LoopDeps, batchSize: number) {
     if (created_until) createdFrom = new Date(Date.parse(created_until) - PLACING_MS).toISOString();
     if (from === undefined) {
       const ended = performance.now();
-      restUntil = ended + (ended - started) * REST;
+      restUntil = ended + (ended - started) * REST_FACTOR;
     }
     return { processed: order_ids.length, searchedAll: from === undefined };
   };

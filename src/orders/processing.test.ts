@@ -14,8 +14,14 @@ import {
   type Context,
   type TestDeps,
 } from '../../test/support/context.ts';
-import { eventsOf, jobOf, leaveOneTry, preparedOrder, deleteJobs } from '../../test/support/orders.ts';
-import { runBatch } from '../worker.ts';
+import {
+  eventsOf,
+  jobOf,
+  leaveOneTry,
+  preparedOrder,
+  deleteJobs,
+} from '../../test/support/orders.ts';
+import { runBatch } from '../../test/support/workers.ts';
 import { createPlacement, placeOrders } from './placement.ts';
 import { completeOrders } from './processing.ts';
 

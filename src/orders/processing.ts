@@ -1,7 +1,7 @@
 /*
  * How a worker ends orders in the database. It calls the door functions in sql/functions; each call is one statement
  * and one transaction. Orders without an external step are processed without a claim (process-loop.ts). Jobs that
- * this way cannot process, and jobs that have used up their retries, arrive here as jobs that pg-boss has claimed.
+ * cannot be processed without a claim, and jobs that have used up their retries, are claimed by pg-boss.
  */
 import { hostname } from 'node:os';
 import type { Job, JobAttempt, JobWithMetadata } from 'pg-boss';
@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
 import { ClaimLost, type Outcome } from '../queue/boss.ts';
 import { isRowError, LOCK_TIMEOUT_AGAIN_MS, sqlStateOf } from '../db/errors.ts';
+import { inHalves } from '../db/halving.ts';
 import type { Deps } from '../deps.ts';
 
 /** A claimed job of process-order. Its data is part of the fence: it names the transaction that made the job. */
@@ -54,7 +55,7 @@ export async function processOrders(
 
 /** Completes claimed orders with their jobs. An order that cannot be completed does not affect the others. */
 export function completeOrders(deps: Deps, jobs: OrderJob[]): Promise<Outcome[]> {
-  return togetherOrApart(deps, jobs, async (some, again) => {
+  return settleTogether(deps, jobs, async (some, again) => {
     const { order_ids } = await fenced(deps.pool, some.length, (pool) =>
       pool.one(sql.prepared('complete-orders', OrderIds)`
         SELECT complete_orders(${claims(some)}::jsonb, ${WORKER_NAME}, ${lockTimeoutMs(again)}) AS order_ids
@@ -68,7 +69,7 @@ export function completeOrders(deps: Deps, jobs: OrderJob[]): Promise<Outcome[]>
 
 /** Sets orders FAILED whose jobs have used up their retries, and completes the dead letters. */
 export function failExhaustedOrders(deps: Deps, jobs: ExhaustedJob[]): Promise<Outcome[]> {
-  return togetherOrApart(deps, jobs, async (some, again) => {
+  return settleTogether(deps, jobs, async (some, again) => {
     const batch = some.map((job) => ({
       id: job.id,
       retry_count: job.retryCount,
@@ -97,7 +98,7 @@ export function lockTimeoutMs(again: boolean): number {
   return again ? LOCK_TIMEOUT_AGAIN_MS : LOCK_TIMEOUT_MS;
 }
 
-/** Calls a fenced door; when it refuses because a claim is lost, throws ClaimLost. */
+/** Calls a fenced door. Throws ClaimLost when the door refuses because a claim is lost. */
 export async function fenced<T>(
   pool: DatabasePool,
   jobs: number,
@@ -114,29 +115,31 @@ export async function fenced<T>(
 }
 
 /**
- * Runs a transaction for a whole batch, all or nothing. When one order makes it fail, runs one for each half, and so
- * on: only that order fails, at the cost of O(log n) further transactions. `transact` returns the attempts that it
- * settled; its argument `again` is true for a part of a batch that failed.
+ * Calls a door for a whole batch, all or nothing. An order that makes it fail fails alone: see `inHalves`. `call` returns
+ * the attempts that the door has settled; its argument `again` is true for a part of a batch that failed.
  */
-export async function togetherOrApart<J extends OrderJob>(
+export async function settleTogether<J extends OrderJob>(
   deps: Pick<Deps, 'log'>,
   jobs: J[],
-  transact: (jobs: J[], again: boolean) => Promise<readonly JobAttempt[]>,
-  again = false,
+  call: (jobs: J[], again: boolean) => Promise<readonly JobAttempt[]>,
 ): Promise<Outcome[]> {
-  try {
-    const done = new Set((await transact(jobs, again)).map(({ id }) => id));
-    return jobs.map((job) => (done.has(job.id) ? settled(job) : nothingToDo(job)));
-  } catch (error) {
-    if (!isIsolatable(error)) throw error;
-    if (jobs.length > 1) {
-      const middle = Math.ceil(jobs.length / 2);
-      const first = await togetherOrApart(deps, jobs.slice(0, middle), transact, true);
-      return [...first, ...(await togetherOrApart(deps, jobs.slice(middle), transact, true))];
+  const outcomes: Outcome[] = [];
+  const step = async (some: J[], again: boolean): Promise<Outcome[]> => {
+    const done = new Set((await call(some, again)).map(({ id }) => id));
+    return some.map((job) => (done.has(job.id) ? settled(job) : nothingToDo(job)));
+  };
+  for await (const part of inHalves<J, Outcome>(jobs, step, isIsolatable)) {
+    for (const [index, { id }] of part.items.entries()) {
+      const outcome = part.outcomes[index] as Outcome | Error;
+      if (!(outcome instanceof Error)) outcomes.push(outcome);
+      else if (!isIsolatable(outcome)) throw outcome;
+      else {
+        deps.log.error({ err: outcome, job_id: id }, 'order failed');
+        outcomes.push({ id, status: 'failed', output: outcome });
+      }
     }
-    deps.log.error({ err: error, job_id: jobs[0]?.id }, 'order failed');
-    return jobs.map(({ id }) => ({ id, status: 'failed', output: error }));
   }
+  return outcomes;
 }
 
 function reasonOf({ sourceRetryCount, sourceOutput }: ExhaustedJob): string {

@@ -2,11 +2,11 @@ import { Router, type RouterContext } from '@koa/router';
 import type { ApiDeps } from '../deps.ts';
 import { answer } from '../http/answer.ts';
 import { authenticate, type Authenticated } from '../http/auth.ts';
-import { idempotencyKey, type Keyed } from '../http/idempotency.ts';
+import { idempotencyKey, type KeyedState } from '../http/idempotency.ts';
 import { parse } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
-import { placeOrder } from './intake.ts';
 import { cancelOrder } from './cancellation.ts';
+import { placeOrder, type Intake } from './placement.ts';
 import { findOrder, listEvents, listOrders } from './queries.ts';
 import {
   cursorAfter,
@@ -18,9 +18,9 @@ import {
 } from './schema.ts';
 
 /** The user's own orders. Each route has an alias from the original API, which shares its limit. */
-export function orderRoutes(deps: ApiDeps) {
+export function orderRoutes(deps: ApiDeps & { intake: Intake }) {
   const { config } = deps;
-  const router = new Router<Keyed>({ prefix: '/orders' });
+  const router = new Router<KeyedState>({ prefix: '/orders' });
   const authenticated = authenticate(config);
   const createLimit = rateLimit(deps, 'create', config.RATE_LIMIT_CREATE, byUser);
   const listLimit = rateLimit(deps, 'list', config.RATE_LIMIT_LIST, byUser);
@@ -60,7 +60,7 @@ export function orderRoutes(deps: ApiDeps) {
   });
 
   // A cancellation is a resource of the order: repeating the PUT changes nothing.
-  const cancel = async (ctx: RouterContext<Keyed>) => {
+  const cancel = async (ctx: RouterContext<KeyedState>) => {
     answer(ctx, await cancelOrder(deps, ctx.state.userId, orderId(ctx), ctx.state.keyed));
   };
   router.put('/:id/cancellation', authenticated, cancelLimit, retryable, cancel);
@@ -73,7 +73,7 @@ function byUser(ctx: { state: Authenticated }): string {
   return ctx.state.userId;
 }
 
-function orderId(ctx: RouterContext<Keyed>): string {
+function orderId(ctx: RouterContext<KeyedState>): string {
   const { id } = parse(OrderId, ctx.params);
   ctx.state.about.order_id = id;
   return id;
@@ -86,7 +86,7 @@ function nextCursor(orders: readonly Order[], limit: number): string | null {
 }
 
 /** RFC 8288. The same query, continued. */
-function linkToNext(ctx: RouterContext<Keyed>, cursor: string | null): void {
+function linkToNext(ctx: RouterContext<KeyedState>, cursor: string | null): void {
   if (!cursor) return;
   const query = new URLSearchParams(ctx.querystring);
   query.set('cursor', cursor);

@@ -5,9 +5,9 @@
  */
 import { sql } from 'slonik';
 import { crashPoint } from '../crash-point.ts';
+import { createBatcher } from '../db/batcher.ts';
 import { failJobs } from '../queue/boss.ts';
 import type { WorkerDeps } from '../deps.ts';
-import { createGroupCommit } from '../db/batcher.ts';
 import {
   fenced,
   isIsolatable,
@@ -35,16 +35,16 @@ export type Settlement = {
 /** Creates the settlement of a process. Both functions reject with ClaimLost when another attempt holds the job. */
 export function createSettlement(deps: WorkerDeps): Settlement {
   const unbounded = {
-    lanes: 1,
-    sizeMax: Infinity,
+    inFlightMax: 1,
+    batchSizeMax: Infinity,
     waitingMax: Infinity,
     isOneToBlame: isIsolatable,
   };
-  const ends = createGroupCommit<Ended, boolean>({
+  const ends = createBatcher<Ended, boolean>({
     ...unbounded,
     commit: (ended, again) => endOrders(deps, ended, again),
   });
-  const retries = createGroupCommit<Retried, true>({
+  const retries = createBatcher<Retried, true>({
     ...unbounded,
     commit: (retried) => retryLater(deps, retried),
   });

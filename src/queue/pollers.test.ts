@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { createQueue } from './boss.ts';
 import { asRole } from '../db/roles.ts';
-import { openLanes } from './pollers.ts';
+import { openPollers } from './pollers.ts';
 import { ownService, test } from '../../test/support/context.ts';
 import { jobOf } from '../../test/support/orders.ts';
 import { until } from '../../test/support/until.ts';
@@ -23,19 +23,16 @@ test('of a batch, pg-boss settles what is not said to be settled already', async
   ]);
   const handled: string[] = [];
 
-  await openLanes(
+  await openPollers(
     deps,
     'process-order',
     { batchSize: 2 },
-    {
-      hasRoom: () => true,
-      async work(_lane, jobs) {
-        handled.push(...jobs.map(({ id }) => id));
-        return [
-          { id: settled, status: 'completed', settled: true },
-          { id: other, status: 'completed' },
-        ];
-      },
+    async (_poller, jobs) => {
+      handled.push(...jobs.map(({ id }) => id));
+      return [
+        { id: settled, status: 'completed', settled: true },
+        { id: other, status: 'completed' },
+      ];
     },
   );
   await until('the other job', async () => (await jobOf(deps, other)).state === 'completed');

@@ -1,37 +1,44 @@
-import type { Job, WorkOptions } from 'pg-boss';
-import type { QueueName } from '../../jobs/queues.ts';
-import type { Outcome } from './boss.ts';
-import type { WorkerDeps } from '../deps.ts';
-
-/** A lane asks for jobs when it is woken. It also polls at this interval, in case a wake is missed. */
-const OWN_POLL_SECONDS = 300;
-
-type Lane = { id: string; busy: boolean; turn: number };
-
-type Acts = {
-  work: (lane: number, jobs: Job[]) => Promise<Outcome[]>;
-  /** Whether more jobs can begin now. The owner calls `goOn` when that changes. */
-  hasRoom: () => boolean;
-};
-
-/**
- * Attaches lanes to a queue. Each lane is a pg-boss worker of its own, because pg-boss wakes workers by id. Only one
- * lane looks for jobs at a time; when it finds a full batch, there may be more, and it wakes the next lane. There is
- * one lane at first. Another is opened when all are busy, up to `localConcurrency`.
+/*
+ * The pollers of a queue in this process. Each claims a batch from pg-boss, processes it, and claims the next. Each is a
+ * pg-boss worker of its own, because pg-boss wakes its workers by id. Only one poller looks for jobs at a time; when it
+ * finds a full batch, there may be more, and it wakes the next one. At first there is one poller. Another one is opened
+ * when all are busy, up to `pollersMax`.
  */
-export async function openLanes(
-  deps: Pick<WorkerDeps, 'boss' | 'log'>,
-  queue: QueueName,
-  options: WorkOptions,
-  act: Acts,
-): Promise<Lanes> {
-  const lanes = new Lanes(deps, queue, options, act);
-  await lanes.open();
-  return lanes;
-}
+import type { Job } from 'pg-boss';
+import type { QueueName } from '../../jobs/queues.ts';
+import type { WorkerDeps } from '../deps.ts';
+import type { Outcome } from './boss.ts';
+import type { PollerOptions } from './handler.ts';
+
+/** A poller claims when it is woken. It also polls at this interval, in case a wake-up is missed. */
+const OWN_POLL_SECONDS = 300;
 
 /** No job has this priority. */
 const PRIORITY_MAX = 2_147_483_647;
+
+type PollersDeps = Pick<WorkerDeps, 'boss' | 'log'>;
+
+type Options = PollerOptions & {
+  /** After a batch, claim no other one before the next `wake`. */
+  oneBatchPerWake?: boolean;
+};
+
+/** Processes the batch of a poller; see `Handler.work`. Pollers are numbered from 0. */
+type Work = (poller: number, jobs: Job[], ended: () => void) => Promise<Outcome[]>;
+
+type Poller = { id: string; busy: boolean; turn: number };
+
+/** Opens the first poller of a queue, which claims at once. */
+export async function openPollers(
+  deps: PollersDeps,
+  queue: QueueName,
+  options: Options,
+  work: Work,
+): Promise<Pollers> {
+  const pollers = new Pollers(deps, queue, options, work);
+  await pollers.open();
+  return pollers;
+}
 
 /**
  * Registers this process with pg-boss as a worker of a queue, without claiming any job: ops.workers and ops.explain_job
@@ -45,97 +52,106 @@ export async function registerWorker({ boss }: Pick<WorkerDeps, 'boss'>, queue: 
   );
 }
 
-/** The lanes of one queue in this process. */
-export class Lanes {
-  readonly #deps: Pick<WorkerDeps, 'boss' | 'log'>;
+/** The pollers of one queue in this process. */
+export class Pollers {
+  readonly #deps: PollersDeps;
   readonly #queue: QueueName;
-  readonly #options: WorkOptions;
-  readonly #act: Acts;
-  readonly #lanes: Lane[] = [];
-  #more = false;
+  readonly #options: Options;
+  readonly #work: Work;
+  readonly #pollers: Poller[] = [];
+  #more = false; // there may be jobs
+  #inProgress = 0;
   #turns = 0;
   #opening = false;
   #closed = false;
 
-  constructor(
-    deps: Pick<WorkerDeps, 'boss' | 'log'>,
-    queue: QueueName,
-    options: WorkOptions,
-    act: Acts,
-  ) {
+  constructor(deps: PollersDeps, queue: QueueName, options: Options, work: Work) {
     this.#deps = deps;
     this.#queue = queue;
     this.#options = options;
-    this.#act = act;
+    this.#work = work;
   }
 
-  /** There may be jobs: lets a free lane look for them, or the first lane that becomes free. */
+  /** There may be jobs: a free poller claims now, or the first one that becomes free. */
   wake(): void {
     this.#more = true;
-    this.goOn();
+    this.#claimNext();
   }
 
-  /** Wakes the next lane if there may be jobs and there is room for them. */
-  goOn(): void {
-    if (!this.#more || this.#closed || !this.#act.hasRoom()) return;
-    // The free lane that was woken the longest ago: one that was woken later may still be looking.
-    const [lane] = this.#lanes.filter(({ busy }) => !busy).sort((a, b) => a.turn - b.turn);
-    if (!lane) return this.#openAnother();
-    this.#more = false;
-    lane.turn = this.#turns += 1;
-    this.#deps.boss.notifyWorker(lane.id);
-  }
-
-  /** Opens no further lanes. pg-boss stops the open ones. */
+  /** Opens no further poller. pg-boss stops the open ones. */
   close(): void {
     this.#closed = true;
   }
 
-  /** Opens one more lane, which looks for jobs as soon as it is open. */
+  /** Opens one more poller, which claims at once. */
   async open(): Promise<void> {
     const { boss } = this.#deps;
-    const number = this.#lanes.length;
-    const lane: Lane = { id: '', busy: false, turn: (this.#turns += 1) };
+    const { batchSize, includeMetadata } = this.#options;
+    const number = this.#pollers.length;
+    const poller: Poller = { id: '', busy: false, turn: (this.#turns += 1) };
     this.#opening = true;
     try {
-      lane.id = await boss.work<object, unknown>(
+      poller.id = await boss.work<object, unknown>(
         this.#queue,
         {
-          ...this.#options,
-          localConcurrency: 1, // a lane runs one batch at a time
+          ...(batchSize !== undefined && { batchSize }),
+          ...(includeMetadata !== undefined && { includeMetadata }),
+          localConcurrency: 1, // a poller runs one batch at a time
           pollingIntervalSeconds: OWN_POLL_SECONDS,
           perJobResults: true,
         },
-        (jobs: Job[]) => this.#run(lane, number, jobs),
+        (jobs: Job[]) => this.#run(poller, number, jobs),
       );
-      this.#lanes.push(lane);
-      if (this.#closed) await boss.offWork(this.#queue, { id: lane.id, wait: false });
+      this.#pollers.push(poller);
+      if (this.#closed) await boss.offWork(this.#queue, { id: poller.id, wait: false });
     } finally {
       this.#opening = false;
     }
-    this.goOn();
+    this.#claimNext();
+  }
+
+  /** Wakes the next poller if there may be jobs and not too many are in progress. */
+  #claimNext(): void {
+    const { inProgressMax = Infinity } = this.#options;
+    if (!this.#more || this.#closed || this.#inProgress >= inProgressMax) return;
+    // The free poller that was woken the longest ago: one that was woken later may still be claiming.
+    const [poller] = this.#pollers.filter(({ busy }) => !busy).sort((a, b) => a.turn - b.turn);
+    if (!poller) return this.#openAnother();
+    this.#more = false;
+    poller.turn = this.#turns += 1;
+    this.#deps.boss.notifyWorker(poller.id);
   }
 
   #openAnother(): void {
-    if (this.#opening || this.#lanes.length >= (this.#options.localConcurrency ?? 1)) return;
+    const { pollersMax = 1 } = this.#options;
+    if (this.#opening || this.#pollers.length >= pollersMax) return;
     this.#more = false;
     this.open().catch((err: unknown) => {
-      if (!this.#closed) this.#deps.log.error({ err, queue: this.#queue }, 'lane not opened');
+      if (!this.#closed) this.#deps.log.error({ err, queue: this.#queue }, 'poller not opened');
     });
   }
 
-  async #run(lane: Lane, number: number, jobs: Job[]): Promise<Outcome[]> {
-    lane.busy = true;
-    if (jobs.length >= (this.#options.batchSize ?? 1)) this.#more = true;
+  async #run(poller: Poller, number: number, jobs: Job[]): Promise<Outcome[]> {
+    const { batchSize = 1, oneBatchPerWake = false } = this.#options;
+    let left = jobs.length;
+    const end = (count: number) => {
+      const ended = Math.min(count, left);
+      left -= ended;
+      this.#inProgress -= ended;
+      this.#claimNext();
+    };
+    poller.busy = true;
+    this.#inProgress += left;
+    if (jobs.length >= batchSize && !oneBatchPerWake) this.#more = true;
     try {
-      const working = this.#act.work(number, [...jobs]); // before goOn, so that hasRoom counts these jobs
-      this.goOn();
+      const working = this.#work(number, [...jobs], () => end(1));
+      this.#claimNext();
       const outcomes = await working;
       takeOutSettled(jobs, outcomes);
       return outcomes;
     } finally {
-      lane.busy = false;
-      this.goOn();
+      poller.busy = false;
+      end(left);
     }
   }
 }

@@ -3,7 +3,7 @@ import type { ExecutionContext } from 'ava';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Deps } from '../deps.ts';
-import { openHolds } from './running-batches.ts';
+import { openRunningBatches } from './running-batches.ts';
 import { ownService, signUp, test, type Context } from '../../test/support/context.ts';
 import { FULFILMENT_SECRET, openFulfilment, status } from '../../test/support/fulfilment.ts';
 import { jobOf } from '../../test/support/orders.ts';
@@ -28,7 +28,7 @@ test('while a worker has a job in hand the database says which worker, and at wh
 
 test('a worker that cannot record what it holds says so and works on', async (t) => {
   const { service, answer } = await withSlowFulfilment(t);
-  await service.deps.pool.query(sql.unsafe`DROP TABLE worker_holds CASCADE`);
+  await service.deps.pool.query(sql.unsafe`DROP TABLE running_batches CASCADE`);
   await startWorker(t, service);
   answer();
 
@@ -41,7 +41,7 @@ test('a worker that cannot record what it holds says so and works on', async (t)
 test('what fails while jobs are held fails as it would without, and nothing is held any more', async (t) => {
   const { deps } = await ownService(t);
   await register(deps);
-  const holds = await openHolds(deps);
+  const holds = await openRunningBatches(deps);
   const job = { id: crypto.randomUUID(), retryCount: 4 };
 
   const error = await t.throwsAsync(
@@ -64,15 +64,15 @@ test('what workers held that are long gone is forgotten when the next one starts
   const gone = crypto.randomUUID();
   for (const worker of [id, gone]) {
     await deps.pool.query(sql.unsafe`
-      INSERT INTO worker_holds (worker_id, lane, queue, job_ids, attempts)
+      INSERT INTO running_batches (worker_id, poller, queue, job_ids, attempts)
       VALUES (${worker}, 'prune/0', 'prune', ARRAY[gen_random_uuid()], ARRAY[1])
     `);
   }
 
-  await openHolds(deps);
+  await openRunningBatches(deps);
 
   const Row = z.object({ worker_id: z.guid() });
-  const left = await deps.pool.any(sql.type(Row)`SELECT worker_id FROM worker_holds`);
+  const left = await deps.pool.any(sql.type(Row)`SELECT worker_id FROM running_batches`);
   t.deepEqual(left, [{ worker_id: id }]);
 });
 
@@ -96,7 +96,7 @@ function holdsOf({ pool }: Deps) {
   });
   return pool.any(sql.type(Row)`
     SELECT h.queue, h.job_ids, h.attempts, i.pid
-    FROM worker_holds AS h JOIN pgboss.instance AS i ON i.id = h.worker_id
+    FROM running_batches AS h JOIN pgboss.instance AS i ON i.id = h.worker_id
     WHERE cardinality(h.job_ids) > 0
   `);
 }

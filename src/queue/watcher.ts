@@ -2,6 +2,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { queues, type QueueName } from '../../jobs/queues.ts';
 import { MONITOR_INTERVAL_SECONDS } from './boss.ts';
+import type { Consumers } from './consumers.ts';
 import type { Deps, WorkerDeps } from '../deps.ts';
 
 /** A queue is counted once more this long after work, because pg-boss leaves out jobs that ended in the last 10 s. */
@@ -14,25 +15,13 @@ const LAST_COUNT_MS = 12_000;
 const COUNTED_PER_SECOND = 20_000;
 
 /** After a slow query, wait nine times its duration, so that it uses at most 10 % of the time. */
-export const REST = 9;
+export const REST_FACTOR = 9;
 
-/** The longest pause between two looks. Capped, because documented latencies depend on it. */
-const LOOK_REST_MS_MAX = 1_000;
+/** The longest pause between two checks. Capped, because documented latencies depend on it. */
+const CHECK_REST_MS_MAX = 1_000;
 
-/** What the look-out calls in a worker. */
-export type Calls = {
-  /** The queue is not paused, or was resumed. */
-  attach: (queue: QueueName) => Promise<void>;
-  /** The queue was paused. */
-  detach: (queue: QueueName) => Promise<void>;
-  /** The queue has a due job; the oldest has been due for `dueMs`. */
-  wake: (queue: QueueName, dueMs: number) => void;
-  /** When this process last began or ended work on the queue, by performance.now(). */
-  workedAt: (queue: QueueName) => number;
-};
-
-/** The state of a queue, as one look reads it. */
-const Sight = z.object({
+/** The state of a queue at one check. */
+const QueueState = z.object({
   queue: z.enum(Object.keys(queues) as QueueName[]),
   paused: z.boolean(),
   due_ms: z.number().nullable(), // how long the oldest job has been due; null: no job is due
@@ -41,65 +30,65 @@ const Sight = z.object({
   counted_ms_ago: z.number(),
   counted_late: z.boolean(), // the last count is older than the interval for a queue of this length
 });
-type Sight = z.infer<typeof Sight>;
+type QueueState = z.infer<typeof QueueState>;
 
 /**
- * Looks at all queues every WORKER_POLL_SECONDS by one statement, a little less often when a look is slow. It finds
- * paused queues, queues with due jobs, and lost attempts. Keeps this process attached to the queues that are not
- * paused. Calls pg-boss's supervise for queues that have lost attempts or old counters. A look that fails changes
- * nothing. Returns a function that stops it.
+ * Checks all queues every WORKER_POLL_SECONDS by one statement, a little less often when a check is slow. Attaches the
+ * consumers of queues that are not paused, detaches those of paused queues, and wakes those with due jobs. Calls
+ * pg-boss's supervise for queues that have lost attempts or old counters. A check that fails changes nothing. Returns a
+ * function that stops the watcher.
  */
-export async function lookOut(
+export async function watchQueues(
   { pool, boss, log, config }: Pick<WorkerDeps, 'pool' | 'boss' | 'log' | 'config'>,
   watched: QueueName[],
-  calls: Calls,
+  consumers: Pick<Consumers, 'attach' | 'detach' | 'wake' | 'workedAt'>,
 ): Promise<() => void> {
   const attached = new Set<QueueName>();
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
-  const care = new QueueCare({ boss, log });
+  const supervisor = new Supervisor({ boss, log });
 
-  async function look(): Promise<void> {
-    const sights = new Map((await see({ pool }, watched)).map((sight) => [sight.queue, sight]));
-    for (const queue of watched) {
-      const sight = sights.get(queue);
-      if (stopped || !sight) continue;
-      if (sight.paused === attached.has(queue)) await follow(queue, sight.paused);
-      if (sight.due_ms !== null && !sight.paused) calls.wake(queue, sight.due_ms);
+  async function check(): Promise<void> {
+    const states = await readStates({ pool }, watched);
+    for (const { queue, paused, due_ms } of states) {
+      if (stopped) return;
+      if (paused === attached.has(queue)) await follow(queue, paused);
+      if (due_ms !== null && !paused) consumers.wake(queue, due_ms);
     }
-    const needy = [...sights.values()].filter(
-      (sight) =>
-        sight.lost ||
-        (needsCounting(sight, calls.workedAt(sight.queue)) && !care.rests(sight.queue)),
+    const needy = states.filter(
+      (state) =>
+        state.lost ||
+        (needsCounting(state, consumers.workedAt(state.queue)) &&
+          !supervisor.isResting(state.queue)),
     );
-    if (!stopped) void care.lookAfter(needy.map(({ queue }) => queue));
+    if (!stopped) void supervisor.supervise(needy.map(({ queue }) => queue));
   }
 
   async function follow(queue: QueueName, paused: boolean): Promise<void> {
     if (paused) {
       attached.delete(queue);
-      await calls.detach(queue);
+      await consumers.detach(queue);
       log.info({ queue }, 'queue paused');
     } else {
-      await calls.attach(queue);
+      await consumers.attach(queue);
       attached.add(queue);
     }
   }
 
-  async function keepLooking(): Promise<void> {
+  async function keepChecking(): Promise<void> {
     const started = performance.now();
-    await look().catch((err: unknown) => log.warn({ err }, 'queues not seen'));
+    await check().catch((err: unknown) => log.warn({ err }, 'queues not checked'));
     const took = performance.now() - started;
-    const rest = Math.min(took * REST, LOOK_REST_MS_MAX);
-    if (!stopped) lookIn(Math.max(config.WORKER_POLL_SECONDS * 1000 - took, rest));
+    const rest = Math.min(took * REST_FACTOR, CHECK_REST_MS_MAX);
+    if (!stopped) checkIn(Math.max(config.WORKER_POLL_SECONDS * 1000 - took, rest));
   }
 
-  function lookIn(ms: number): void {
-    timer = setTimeout(() => void keepLooking(), ms);
+  function checkIn(ms: number): void {
+    timer = setTimeout(() => void keepChecking(), ms);
   }
 
-  await look();
-  lookIn(config.WORKER_POLL_SECONDS * 1000);
+  await check();
+  checkIn(config.WORKER_POLL_SECONDS * 1000);
   return () => {
     stopped = true;
     clearTimeout(timer);
@@ -108,7 +97,7 @@ export async function lookOut(
 
 /** Whether the counters of a queue are old while its jobs change. */
 function needsCounting(
-  { counted_ms_ago, counted_late, due_ms, busy }: Sight,
+  { counted_ms_ago, counted_late, due_ms, busy }: QueueState,
   workedAt: number,
 ): boolean {
   const workedMsAgo = performance.now() - workedAt;
@@ -118,7 +107,7 @@ function needsCounting(
 }
 
 /** Calls pg-boss's supervise for queues: it fails lost attempts, and counts jobs. */
-class QueueCare {
+class Supervisor {
   readonly #deps: Pick<WorkerDeps, 'boss' | 'log'>;
   readonly #restUntil = new Map<QueueName, number>();
   #busy = false;
@@ -130,7 +119,7 @@ class QueueCare {
   /**
    * One call per queue: a call for all would count the longest as often as the busiest. Does nothing while one runs.
    */
-  async lookAfter(needy: QueueName[]): Promise<void> {
+  async supervise(needy: QueueName[]): Promise<void> {
     const { boss, log } = this.#deps;
     if (this.#busy) return;
     this.#busy = true;
@@ -140,22 +129,25 @@ class QueueCare {
         .supervise(queue)
         .catch((err: unknown) => log.warn({ err, queue }, 'queue not supervised'));
       const ended = performance.now();
-      this.#restUntil.set(queue, ended + (ended - started) * REST);
+      this.#restUntil.set(queue, ended + (ended - started) * REST_FACTOR);
     }
     this.#busy = false;
   }
 
   /** Whether the pause after the last call, nine times its duration, has not ended yet. */
-  rests(queue: QueueName): boolean {
+  isResting(queue: QueueName): boolean {
     return performance.now() < (this.#restUntil.get(queue) ?? 0);
   }
 }
 
 // Reads the first entry of each index range (the queue's _i14), so the cost does not depend on the length of the queue,
 // unless an open transaction keeps dead entries before it. An infinite time or a count that is out of range in one row
-// does not fail the look: a job counts as due for a year at most, and such a count as none.
-function see({ pool }: Pick<Deps, 'pool'>, watched: QueueName[]): Promise<readonly Sight[]> {
-  return pool.any(sql.type(Sight)`
+// does not fail the check: a job counts as due for a year at most, and such a count as none.
+function readStates(
+  { pool }: Pick<Deps, 'pool'>,
+  watched: QueueName[],
+): Promise<readonly QueueState[]> {
+  return pool.any(sql.type(QueueState)`
     SELECT q.name AS queue, p.queue IS NOT NULL AS paused,
       CASE WHEN least(fresh.start_after, retry.start_after) <= now()
         THEN (extract(epoch FROM

@@ -6,7 +6,7 @@ import { ownRedis } from '../../test/support/processes.ts';
 import { subscribe } from '../../test/support/subscribe.ts';
 import { until } from '../../test/support/until.ts';
 import { openRedis, openSubscriber, whenReady } from './client.ts';
-import { createHints, wakeChannel } from './wake-ups.ts';
+import { createWakeUps, wakeUpChannel } from './wake-ups.ts';
 
 const prefix = { REDIS_PREFIX: 'oms' };
 
@@ -102,40 +102,40 @@ test('without a REDIS_URL there is no client, and the log says so once', (t) => 
 });
 
 test('a hint does not throw when there is no Redis', (t) => {
-  const hints = createHints(null, prefix);
+  const wakeUps = createWakeUps(null, prefix);
 
-  t.notThrows(() => giveHints(hints));
+  t.notThrows(() => sendWakeUps(wakeUps));
 });
 
 for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
   test(`a hint does not throw after the ${signal} of Redis, nor once that is noticed`, async (t) => {
     const server = await ownRedis(t);
     const { redis } = await connect(t, server.url);
-    const hints = createHints(redis, prefix);
+    const wakeUps = createWakeUps(redis, prefix);
     server.child.kill(signal);
 
-    t.notThrows(() => giveHints(hints));
+    t.notThrows(() => sendWakeUps(wakeUps));
     await attempts(redis, 2);
 
-    t.notThrows(() => giveHints(hints));
+    t.notThrows(() => sendWakeUps(wakeUps));
   });
 }
 
 test('hints arrive again once Redis is back, and are not those of the outage', async (t) => {
   const server = await ownRedis(t);
   const { redis } = await connect(t, server.url);
-  const hints = createHints(redis, prefix);
+  const wakeUps = createWakeUps(redis, prefix);
   server.child.kill('SIGKILL');
   await attempts(redis, 2);
-  for (let count = 1; count <= 3000; count += 1) hints.wake('fail-order');
+  for (let count = 1; count <= 3000; count += 1) wakeUps.send('fail-order');
   await ownRedis(t, server.port);
   await until('the connection', () => redis.status === 'ready');
-  const messages = await subscribe(t, server.url, wakeChannel(prefix));
+  const messages = await subscribe(t, server.url, wakeUpChannel(prefix));
 
-  hints.wake('process-order');
+  wakeUps.send('process-order');
   await until('the wake-up', () => messages.length > 0);
 
-  t.deepEqual(messages, [[wakeChannel(prefix), 'process-order']]);
+  t.deepEqual(messages, [[wakeUpChannel(prefix), 'process-order']]);
 });
 
 test('a subscriber hears again after Redis has been restarted, empty, on the same port', async (t) => {
@@ -204,8 +204,8 @@ async function failsAtOnce(redis: Redis): Promise<boolean> {
   return hasFailed;
 }
 
-function giveHints(hints: ReturnType<typeof createHints>): void {
-  for (let count = 1; count <= 2000; count += 1) hints.wake('process-order');
+function sendWakeUps(wakeUps: ReturnType<typeof createWakeUps>): void {
+  for (let count = 1; count <= 2000; count += 1) wakeUps.send('process-order');
 }
 
 function listen(t: ExecutionContext, redis: Redis): string[] {

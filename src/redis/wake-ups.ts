@@ -3,15 +3,16 @@ import type { Redis } from 'ioredis';
 import type { QueueName } from '../../jobs/queues.ts';
 import type { Config } from '../config.ts';
 import { crashPoint } from '../crash-point.ts';
+import { openSubscriber } from './client.ts';
 
-/** Tells other processes, after a commit, that there is something to do. */
-export type Hints = {
-  /** Wakes the workers of a queue. Losing it costs at most one poll interval. */
-  wake(queue: QueueName): void;
+/** Wakes workers after a commit. */
+export type WakeUps = {
+  /** Wakes the workers of a queue. A lost wake-up delays a job by one poll interval at most. */
+  send(queue: QueueName): void;
 };
 
 /** The channel on which the names of queues are published. */
-export function wakeChannel(config: Pick<Config, 'REDIS_PREFIX'>): string {
+export function wakeUpChannel(config: Pick<Config, 'REDIS_PREFIX'>): string {
   return `${config.REDIS_PREFIX}:wake`;
 }
 
@@ -19,12 +20,12 @@ export function wakeChannel(config: Pick<Config, 'REDIS_PREFIX'>): string {
 const PAUSE_MS = 5;
 
 /**
- * Publishes hints on Redis, coalesced: the first at once, further ones together after a pause. Never throws and never
- * makes the caller wait. Without Redis it does nothing, and keeps nothing: the hints of an outage would be stale, and
- * in the way of fresh ones.
+ * Publishes wake-ups on Redis: the first at once, further ones together after a pause. Never throws and never delays the
+ * caller. While Redis is unavailable it sends nothing and keeps nothing, because wake-ups of an outage are stale when it
+ * ends.
  */
-export function createHints(redis: Redis | null, config: Pick<Config, 'REDIS_PREFIX'>): Hints {
-  const channel = wakeChannel(config);
+export function createWakeUps(redis: Redis | null, config: Pick<Config, 'REDIS_PREFIX'>): WakeUps {
+  const channel = wakeUpChannel(config);
   const queues = new Set<string>();
   let publishing = false;
 
@@ -32,7 +33,7 @@ export function createHints(redis: Redis | null, config: Pick<Config, 'REDIS_PRE
     while (connection.status === 'ready' && queues.size > 0) {
       const publishes = Array.from(queues, (queue) => connection.publish(channel, queue));
       queues.clear();
-      await Promise.allSettled(publishes); // the outage is logged by the connection
+      await Promise.allSettled(publishes); // the connection logs the outage
       crashPoint('after-publish');
       await setTimeout(PAUSE_MS);
     }
@@ -41,7 +42,7 @@ export function createHints(redis: Redis | null, config: Pick<Config, 'REDIS_PRE
   }
 
   return {
-    wake(queue) {
+    send(queue) {
       if (redis?.status !== 'ready') return;
       queues.add(queue);
       if (publishing) return;
@@ -49,4 +50,18 @@ export function createHints(redis: Redis | null, config: Pick<Config, 'REDIS_PRE
       setImmediate(() => void publish(redis)); // the client gets its answer first
     },
   };
+}
+
+/** Calls `wake` with the name of a queue at each wake-up. Returns a function that ends this. */
+export function onWakeUp(
+  redis: Redis | null,
+  config: Pick<Config, 'REDIS_PREFIX'>,
+  wake: (queue: string) => void,
+): () => void {
+  if (!redis) return () => undefined;
+  const subscriber = openSubscriber(redis, (connection) =>
+    connection.subscribe(wakeUpChannel(config)),
+  );
+  subscriber.on('message', (_channel, queue) => wake(queue));
+  return () => subscriber.disconnect();
 }

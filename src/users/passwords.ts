@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hash } from '@node-rs/argon2';
 import pLimit from 'p-limit';
+import type { ApiDeps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
 
 // OWASP Password Storage Cheat Sheet: argon2id, m = 19 MiB, t = 2, p = 1. argon2id is the default.
@@ -13,6 +14,9 @@ const PARAMETERS =
   /^\$argon2id\$v=19\$m=([1-9]\d{3,4}),t=([1-9]),p=([1-9])\$([A-Za-z0-9+/]{22,64})$/;
 
 export type Passwords = ReturnType<typeof createPasswords>;
+
+/** What registration and login use. */
+export type AccountDeps = ApiDeps & { passwords: Passwords };
 
 /** Hashes passwords off the event loop, a few at a time. Throws `overloaded` past a bound. */
 export function createPasswords() {

@@ -6,6 +6,7 @@ import { parse, Problem } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
 import type { AppState } from '../http/request-log.ts';
 import { signAccessToken } from './access-token.ts';
+import type { AccountDeps } from './passwords.ts';
 import { Credentials, newUser, RefreshRequest, type AccessToken } from './schema.ts';
 import { endAllSessions, endSession, logIn, refreshSession, type Session } from './sessions.ts';
 import { findUser, register } from './users.ts';
@@ -15,7 +16,7 @@ const COOKIE = 'refresh_token';
 type Ctx = ParameterizedContext<AppState>;
 
 /** Accounts and sessions. Limits count by address here, because these requests have no user yet. */
-export function userRoutes(deps: ApiDeps) {
+export function userRoutes(deps: AccountDeps) {
   const { config } = deps;
   const router = new Router<AppState>({ prefix: '/auth' });
   const authenticated = authenticate(config);

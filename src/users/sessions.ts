@@ -15,6 +15,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import type { ApiDeps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
+import type { AccountDeps } from './passwords.ts';
 import type { Credentials } from './schema.ts';
 
 const Salt = z.object({ salt: z.string().nullable() });
@@ -33,7 +34,7 @@ const Refreshed = z.discriminatedUnion('outcome', [
  * Starts a session; any number of them may live side by side. An unknown address and a wrong password
  * look the same, and take the same time: the same two calls, and one argon2 between them.
  */
-export async function logIn(deps: ApiDeps, { email, password }: Credentials): Promise<Session> {
+export async function logIn(deps: AccountDeps, { email, password }: Credentials): Promise<Session> {
   const { pool, passwords, config } = deps;
   const salt = await pool.oneFirst(sql.prepared('password-salt', Salt)`
     SELECT password_salt(${email}) AS salt

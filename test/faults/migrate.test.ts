@@ -1,4 +1,4 @@
-import { schemaState } from '../../src/health/readiness.ts';
+import { schemaState } from '../../src/db/schema-version.ts';
 import { signUp, test } from '../support/context.ts';
 import { COMPLETED_ONCE, placeSteadily, trailsOf, whenAllSettled } from '../support/load.ts';
 import { editableSources, migratedDatabase } from '../support/migrating.ts';

@@ -188,7 +188,7 @@ const stopping: Attack[] = [
   ['add a worker that started at no time', instance('started_on', `'-infinity'`), BAD],
   [
     'hold jobs since no time',
-    `INSERT INTO worker_holds VALUES (gen_random_uuid(), 'x', 'prune', '{}', '{}', '-infinity')`,
+    `INSERT INTO running_batches VALUES (gen_random_uuid(), 'x', 'prune', '{}', '{}', '-infinity')`,
     BAD,
   ],
   ['add a head far ahead', head('2147483647', `'0'`, `'7'`), BAD],

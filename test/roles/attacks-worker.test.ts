@@ -32,7 +32,7 @@ testNothingElse('The worker’s login', 'oms_worker', {
     'pgboss.warning',
     'audit_heads',
     'audit_runs',
-    'worker_holds',
+    'running_batches',
   ],
   calls: [
     'public.process_orders',
@@ -318,7 +318,7 @@ test.serial('No view fails on what the worker’s login has written at most', as
     await admin.query(
       `UPDATE pgboss.job SET retry_count = retry_limit, output = '7', started_on = '0001-01-01'`,
     );
-    await admin.query(`INSERT INTO worker_holds (worker_id, lane, queue, job_ids, attempts)
+    await admin.query(`INSERT INTO running_batches (worker_id, poller, queue, job_ids, attempts)
       SELECT gen_random_uuid(), 'x', name, ARRAY[id], ARRAY[2147483647] FROM pgboss.job`);
     await admin.query(
       instance('heartbeat_seconds, workers, metrics', `60, '[7, null, {"queue": {}}]', '7'`),
@@ -337,7 +337,7 @@ test.serial('No view fails on what the worker’s login has written at most', as
   await admin.query(
     `UPDATE pgboss.instance SET heartbeat_on = 'infinity', started_on = '-infinity'`,
   );
-  await admin.query(`UPDATE worker_holds SET since = '-infinity'`);
+  await admin.query(`UPDATE running_batches SET since = '-infinity'`);
   await admin.query(`UPDATE pgboss.job SET state = 'active', created_on = 'infinity', heartbeat_on = 'infinity'
     WHERE state = 'created'`);
   const { rows: views } = await admin.query<{ name: string }>(

@@ -12,7 +12,7 @@ import { insertOrders, jobOf, leaveOneTry } from '../support/orders.ts';
 import { testConfig } from '../support/template.ts';
 import { until } from '../support/until.ts';
 import { ends } from '../support/workers.ts';
-import { startWorkers } from '../../src/worker.ts';
+import { startConsumers } from '../../src/worker.ts';
 import { createQueue } from '../../src/queue/boss.ts';
 
 // The maintenance work of pg-boss, with the role that workers log in as. A missing right does not stop a worker:
@@ -138,7 +138,7 @@ test('a worker does what is due by the clock, with no error of the queue from st
   const base = { ...(await openDeps(config, 'worker')), log };
   const queue = createQueue(config, log);
   await queue.boss.start();
-  const stop = await startWorkers({ ...base, boss: queue.boss });
+  const stop = await startConsumers({ ...base, boss: queue.boss });
   const id = await (await signUp(service)).place();
 
   await ends(service.deps, id, 'COMPLETED');

@@ -3,7 +3,7 @@ import type { ExecutionContext } from 'ava';
 import { asWorker, claim, ownService, signUp, test, type Context } from '../support/context.ts';
 import { connectDba, giveUp, type Dba } from '../support/dba.ts';
 import { insertOrders, preparedOrder } from '../support/orders.ts';
-import { runBatch } from '../../src/worker.ts';
+import { runBatch } from '../support/workers.ts';
 import { createPlacement, placeOrders } from '../../src/orders/placement.ts';
 
 // Our functions make jobs by INSERT. Each column must equal the one of pg-boss's own insert. The columns come from the

@@ -11,7 +11,7 @@ import { keyedRequest } from '../support/idempotency.ts';
 import { insertOrders, preparedOrder } from '../support/orders.ts';
 import { openWire, type Wire } from '../support/wire.ts';
 import { cancelOrder } from '../../src/orders/cancellation.ts';
-import { fulfilOrders } from '../../src/orders/fulfilment.ts';
+import { createFulfilment } from '../../src/orders/fulfilment.ts';
 import { createPlacement, placeOrders, type Placement } from '../../src/orders/placement.ts';
 import { completeOrders, processOrders, type OrderJob } from '../../src/orders/processing.ts';
 import { createSettlement } from '../../src/orders/settlement.ts';
@@ -130,7 +130,7 @@ test.serial('taking a batch of orders for their external step is one round trip'
   for (const job of jobs) job.signal = stopping.signal;
   const { url, calls } = await openFulfilment(t, status(200));
   const config = { ...deps.config, FULFILMENT_URL: url, FULFILMENT_SECRET };
-  const take = () => fulfilOrders({ ...deps, config }, jobs);
+  const take = () => createFulfilment({ ...deps, config })(jobs, () => undefined);
 
   t.deepEqual([await wire.during(take), await wire.during(take)], [PREPARES, PREPARED]);
   t.is(calls.length, 0);

@@ -5,21 +5,21 @@ import type { JobWithMetadata, PgBoss } from 'pg-boss';
 import { sql, type DatabasePool } from 'slonik';
 import { z } from 'zod';
 import type { QueueName } from '../../jobs/queues.ts';
-import { withApiParts } from '../../src/api.ts';
-import { createApp } from '../../src/app.ts';
+import { withAppParts } from '../../src/api.ts';
+import { createApp, type AppDeps } from '../../src/app.ts';
 import type { Config } from '../../src/config.ts';
 import { createQueue } from '../../src/queue/boss.ts';
 import { openPool } from '../../src/db/pool.ts';
 import { asRole } from '../../src/db/roles.ts';
-import { closeDeps, openDeps, type ApiDeps, type Deps, type WorkerDeps } from '../../src/deps.ts';
-import { createIntake } from '../../src/orders/intake.ts';
+import { closeDeps, openDeps, type Deps, type WorkerDeps } from '../../src/deps.ts';
+import { createIntake } from '../../src/orders/placement.ts';
 import { closeServer, portOf, serve } from '../../src/http/server.ts';
 import { signAccessToken } from '../../src/users/access-token.ts';
-import { runBatch } from '../../src/worker.ts';
+import { runBatch } from './workers.ts';
 import { copyTemplate, onServer, testConfig } from './template.ts';
 
 /** The parts of an API and of a worker, for tests. */
-export type TestDeps = ApiDeps & WorkerDeps & Deps<Config>;
+export type TestDeps = AppDeps & WorkerDeps & Deps<Config>;
 
 /**
  * A service of its own: database, queues, and an API that listens and works as oms_api. `deps` are for
@@ -49,7 +49,7 @@ const workerPools = new WeakMap<PgBoss, DatabasePool>();
 export async function openService(config: Config): Promise<Omit<Context, 'database'>> {
   const { DATABASE_URL } = config;
   const apiConfig = { ...config, DATABASE_URL: asRole(DATABASE_URL, 'oms_api') };
-  const api = withApiParts(await openDeps(apiConfig, 'api'));
+  const api = withAppParts(await openDeps(apiConfig, 'api'));
   const queue = createQueue(config, api.log, { supervise: false }); // a test is to see what is
   await queue.boss.start();
   const workerConfig = { ...config, DATABASE_URL: asRole(DATABASE_URL, 'oms_worker') };

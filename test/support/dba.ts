@@ -93,7 +93,7 @@ export async function registerWorker(
 /** Records that a worker holds a job at an attempt, as workers do. */
 export async function hold({ pool }: Deps, worker: string, job: string, attempt = 1) {
   await pool.query(sql.unsafe`
-    INSERT INTO worker_holds (worker_id, lane, queue, job_ids, attempts)
+    INSERT INTO running_batches (worker_id, poller, queue, job_ids, attempts)
     VALUES (${worker}, ${job}, 'process-order', ARRAY[${job}::uuid], ARRAY[${attempt}::integer])
   `);
 }

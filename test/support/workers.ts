@@ -1,8 +1,12 @@
 import type { ExecutionContext } from 'ava';
 import { asRole } from '../../src/db/roles.ts';
-import { createQueue } from '../../src/queue/boss.ts';
+import { createQueue, type Outcome } from '../../src/queue/boss.ts';
 import { closeDeps, openDeps, type Deps, type WorkerDeps } from '../../src/deps.ts';
-import { startWorkers } from '../../src/worker.ts';
+import type { Job } from 'pg-boss';
+import { createHandler } from '../../jobs/index.ts';
+import type { QueueName } from '../../jobs/queues.ts';
+import { runBatch as runBatchWith } from '../../src/queue/run-batch.ts';
+import { startConsumers } from '../../src/worker.ts';
 import { lookUp, type Context } from './context.ts';
 import { until } from './until.ts';
 
@@ -17,13 +21,18 @@ export async function startWorker(
   const queue = createQueue(settings, base.log);
   await queue.boss.start();
   const deps = { ...base, boss: queue.boss };
-  const stop = await startWorkers(deps);
+  const stop = await startConsumers(deps);
   t.teardown(async () => {
     await stop();
     await queue.close(2);
     await closeDeps(base);
   });
   return deps;
+}
+
+/** Processes claimed jobs as a worker does. */
+export function runBatch(deps: WorkerDeps, queue: QueueName, jobs: Job[]): Promise<Outcome[]> {
+  return runBatchWith(deps, queue, createHandler(deps, queue), jobs);
 }
 
 /** Waits until an order has a status. */

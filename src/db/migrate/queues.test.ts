@@ -1,5 +1,5 @@
 import { getConstructionPlans, getMigrationPlans, getRollbackPlans, PgBoss } from 'pg-boss';
-import { schemaState } from '../../health/readiness.ts';
+import { schemaState } from '../schema-version.ts';
 import { ReadableError } from '../../process.ts';
 import { test } from '../../../test/support/context.ts';
 import {

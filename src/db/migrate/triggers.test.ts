@@ -1,6 +1,11 @@
 import type { ExecutionContext } from 'ava';
 import { test, type Context } from '../../../test/support/context.ts';
-import { column, connect, editableSources, migratedDatabase } from '../../../test/support/migrating.ts';
+import {
+  column,
+  connect,
+  editableSources,
+  migratedDatabase,
+} from '../../../test/support/migrating.ts';
 
 const FUNCTION = `
   CREATE OR REPLACE FUNCTION sample() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';

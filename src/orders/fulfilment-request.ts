@@ -1,0 +1,84 @@
+/*
+ * The call of the external step: a POST to FULFILMENT_URL with the order's id as Idempotency-Key and a signature
+ * (https://www.standardwebhooks.com). It never throws.
+ */
+import { Webhook } from 'standardwebhooks';
+import type { WorkerDeps } from '../deps.ts';
+import type { Order } from './schema.ts';
+
+/** 4xx that mean "not now" rather than "never". */
+const RETRIABLE = new Set([408, 409, 425, 429]);
+const RETRY_AFTER_SECONDS_MAX = 3600;
+const REASON_LENGTH_MAX = 300;
+
+/** The outcome of a call. `retry_after_seconds` is set when the answer has a Retry-After. */
+export type Answer =
+  | { outcome: 'accepted' }
+  | { outcome: 'refused'; reason: string }
+  | { outcome: 'retry'; reason: string; retry_after_seconds?: number };
+
+/** Sends an order to FULFILMENT_URL, and reads the answer. */
+export async function requestFulfilment(
+  { config }: Pick<WorkerDeps, 'config'>,
+  order: Order,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { FULFILMENT_URL = '', FULFILMENT_SECRET = '', FULFILMENT_TIMEOUT_MS } = config;
+  const body = JSON.stringify(order);
+  const at = new Date();
+  try {
+    const response = await fetch(FULFILMENT_URL, {
+      method: 'POST',
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(FULFILMENT_TIMEOUT_MS)]),
+      body,
+      headers: {
+        'content-type': 'application/json',
+        'idempotency-key': order.id,
+        'webhook-id': order.id,
+        'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
+        'webhook-signature': new Webhook(FULFILMENT_SECRET).sign(order.id, at, body),
+      },
+    });
+    return await readAnswer(response);
+  } catch (error) {
+    return { outcome: 'retry', reason: `fulfilment did not answer: ${describe(error)}` };
+  }
+}
+
+async function readAnswer(response: Response): Promise<Answer> {
+  const { status, headers, ok } = response;
+  // Always read the body, so that the connection can be reused. Only the status decides: a body that breaks off or
+  // never arrives does not change the outcome.
+  const words = await beginningOf(response).catch(() => '');
+  const reason = `fulfilment answered ${status} ${words}`.trimEnd();
+  if (ok) return { outcome: 'accepted' };
+  if (status >= 400 && status < 500 && !RETRIABLE.has(status))
+    return { outcome: 'refused', reason };
+  const pause = parseRetryAfter(headers.get('retry-after'));
+  return { outcome: 'retry', reason, ...(pause !== undefined && { retry_after_seconds: pause }) };
+}
+
+/** The beginning of a body, at most REASON_LENGTH_MAX characters. */
+async function beginningOf(response: Response): Promise<string> {
+  const reader = response.body?.getReader();
+  if (!reader) return '';
+  const { value } = await reader.read();
+  await reader.cancel();
+  const text = new TextDecoder().decode(value).replaceAll('\0', '');
+  return text.replace(/\s+/g, ' ').slice(0, REASON_LENGTH_MAX).toWellFormed();
+}
+
+/** Seconds or an HTTP date (RFC 9110, 10.2.3) to seconds from now; undefined when neither. */
+export function parseRetryAfter(value: string | null, now = Date.now()): number | undefined {
+  if (!value) return undefined;
+  const isDate = value.endsWith(' GMT') && !Number.isNaN(Date.parse(value));
+  if (!isDate && !/^\d+$/.test(value)) return undefined;
+  const seconds = isDate ? (Date.parse(value) - now) / 1000 : Number(value);
+  return Math.min(Math.max(Math.ceil(seconds), 0), RETRY_AFTER_SECONDS_MAX);
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? error.cause.message : error.message;
+}
