@@ -84,7 +84,7 @@ BEGIN
     END IF;
   END IF;
 
-  -- Do: store the jobs and the orders.
+  -- Store the jobs and the orders.
   placed := jsonb_array_length(batch);
   IF placed > 0 THEN
     -- Jobs first: the check after the INSERT of orders (orders_check_placed) needs them. The listed columns get the
@@ -114,7 +114,7 @@ BEGIN
     created_at := iso_8601(now());
   END IF;
 
-  -- Record: store the replies of the requests that have a key.
+  -- Store the replies to the requests that have a key.
   IF key_ttl_hours IS NOT NULL THEN
     WITH stored AS (
       INSERT INTO idempotency_keys AS k

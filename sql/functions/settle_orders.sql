@@ -19,15 +19,15 @@ SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   -- NULL would be recorded as the user of the order.
   IF worker IS NULL OR worker !~ '^[A-Za-z0-9._-]{1,253}:[0-9]{1,10}$' THEN
-    RAISE EXCEPTION 'a worker is named <host>:<pid>, not %', coalesce(left(worker, 300), 'NULL') USING ERRCODE = 'OM008';
+    RAISE EXCEPTION 'a worker is named <host>:<pid>, not %', coalesce(left(worker, 300), 'NULL')
+      USING ERRCODE = 'OM008';
   END IF;
   RETURN 'worker:' || worker;
 END $$;
 
 -- Whether this attempt still has its claim on a job. `job_data`, `state` and `retry_count` are those of the job.
--- This function and those below compare the state as text. With the enum, a planner that expects few live jobs would
--- read all of them through the index on the state, including the entries of ended jobs, instead of finding a few by
--- primary key.
+-- This function and those below compare the state as text. Otherwise a planner that expects few live jobs reads all of
+-- them through the index on the state, including the entries of ended jobs, instead of finding a few by primary key.
 CREATE OR REPLACE FUNCTION holds_claim(
   state pgboss.job_state, retry_count integer, job_data jsonb, claimed_retry_count integer, claimed_data jsonb
 ) RETURNS boolean LANGUAGE sql STABLE AS $$
@@ -70,7 +70,7 @@ DECLARE
   actor       text := worker_actor(worker);
   claimed_ids uuid[];
 BEGIN
-  -- Check: which claims are still valid.
+  -- Check which claims are still valid.
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
   PERFORM refuse_repeated_jobs(batch);
   claimed_ids := ARRAY(
@@ -80,7 +80,7 @@ BEGIN
     WHERE holds_claim(j.state, j.retry_count, j.data, c.retry_count, c.data)
   );
 
-  -- Do: take the orders that are PENDING.
+  -- Take the orders that are PENDING.
   UPDATE orders AS o
   SET status = 'PROCESSING', changed_by = actor, change_reason = NULL, change_job_id = o.id,
     change_attempt = c.retry_count + 1
@@ -116,7 +116,7 @@ BEGIN
     RAISE EXCEPTION 'a worker settles orders as COMPLETED or FAILED only' USING ERRCODE = 'OM001';
   END IF;
 
-  -- Do: end the open orders.
+  -- End the open orders.
   WITH changed AS (
     UPDATE orders AS o
     SET status = c.status, changed_by = actor, change_reason = c.reason,
@@ -136,7 +136,8 @@ BEGIN
     AND holds_claim(j.state, j.retry_count, j.data, c.retry_count, c.data);
   GET DIAGNOSTICS settled = ROW_COUNT;
   IF settled <> cardinality(ended) THEN
-    RAISE EXCEPTION '% job(s) of queue process-order are no longer claimed by this attempt', cardinality(ended) - settled
+    RAISE EXCEPTION '% job(s) of queue process-order are no longer claimed by this attempt',
+        cardinality(ended) - settled
       USING ERRCODE = 'OM009';
   END IF;
   RETURN ended;
@@ -177,7 +178,7 @@ BEGIN
   GET DIAGNOSTICS settled = ROW_COUNT;
   IF settled <> jsonb_array_length(batch) THEN
     RAISE EXCEPTION '% job(s) of queue fail-order are no longer claimed by this attempt',
-      jsonb_array_length(batch) - settled
+        jsonb_array_length(batch) - settled
       USING ERRCODE = 'OM009';
   END IF;
   IF EXISTS (
@@ -188,7 +189,7 @@ BEGIN
     RAISE EXCEPTION 'an order whose job is not finished has not used up its retries' USING ERRCODE = 'OM009';
   END IF;
 
-  -- Do: end the open orders.
+  -- End the open orders.
   WITH changed AS (
     UPDATE orders AS o
     SET status = 'FAILED', changed_by = actor, change_reason = c.reason,
@@ -220,10 +221,13 @@ COMMENT ON FUNCTION refuse_repeated_jobs IS 'Refuses a batch that names a job tw
 COMMENT ON FUNCTION holds_claim     IS 'Whether the attempt that a worker names still has its claim on a job.';
 COMMENT ON FUNCTION take_orders     IS
   'Sets claimed orders to PROCESSING, for the worker. Returns the claimed orders that are PROCESSING.';
-COMMENT ON FUNCTION settle_orders   IS 'Ends open orders and completes their claimed jobs, for the worker. Refuses: OM009 claim lost.';
-COMMENT ON FUNCTION complete_orders IS 'Completes open orders and their claimed jobs, for the worker. Refuses: OM009 claim lost.';
+COMMENT ON FUNCTION settle_orders   IS
+  'Ends open orders and completes their claimed jobs, for the worker. Refuses: OM009 claim lost.';
+COMMENT ON FUNCTION complete_orders IS
+  'Completes open orders and their claimed jobs, for the worker. Refuses: OM009 claim lost.';
 COMMENT ON FUNCTION postpone_jobs   IS 'Postpones the next attempts of failed jobs, for the worker.';
-COMMENT ON FUNCTION fail_orders     IS 'Sets orders FAILED whose retries are used up, for the worker. Refuses: OM009 claim lost.';
+COMMENT ON FUNCTION fail_orders     IS
+  'Sets orders FAILED whose retries are used up, for the worker. Refuses: OM009 claim lost.';
 
 ALTER FUNCTION take_orders OWNER TO oms_door;
 ALTER FUNCTION settle_orders OWNER TO oms_door;
