@@ -1,5 +1,5 @@
--- A dead letter is a job too. pg-boss makes it with the retries and the retention of its queue, but without the bound on
--- the back-off between its attempts. Without that bound, the back-off doubles up to 18 hours.
+-- A dead letter is a job too. pg-boss makes it with the retries and the retention of its queue, but without the bound
+-- on the back-off between its attempts. Without that bound, the back-off doubles up to 18 hours.
 CREATE OR REPLACE FUNCTION bound_dead_letter() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

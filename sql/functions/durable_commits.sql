@@ -1,6 +1,6 @@
 -- An acknowledged change survives a crash of Postgres. Any login may set synchronous_commit for its own role (ALTER
--- ROLE … SET), and for the sessions that it shares in a connection pooler. A thief with the login of a service could so
--- make a crash lose the last orders. Therefore a transaction that writes orders, accounts, sessions or actions of
+-- ROLE … SET), and for the sessions that it shares in a connection pooler. A thief with the login of a service could
+-- thus make a crash lose the last orders. Therefore a transaction that writes orders, accounts, sessions or actions of
 -- operators has at least synchronous_commit = on. A setting of the server, of the database or of DATABASE_URL is the
 -- owner's decision, and stays.
 
