@@ -1,6 +1,5 @@
--- Applies the list of rights in grants.sql: grants the listed rights, and revokes all other rights of these roles and of
--- PUBLIC on our objects. Rights that you granted to your own roles stay. Every migrate runs both files last, as
--- oms_owner.
+-- Applies the list in grants.sql: grants the listed rights, and revokes all other rights of these roles and of PUBLIC
+-- on our objects. Rights that you granted to your own roles stay. Every migrate runs both files last, as oms_owner.
 
 -- The wanted rights: one row per privilege, object and column.
 CREATE TEMPORARY VIEW wanted_rights AS
