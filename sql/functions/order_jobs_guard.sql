@@ -1,5 +1,5 @@
 -- No worker can strand an order. pg-boss writes its own tables as oms_worker, and fails a job by a DELETE and an
--- INSERT, so that login has both rights. These triggers keep it from removing the last job of an open order.
+-- INSERT, so this login has both rights. These triggers keep it from removing the last job of an open order.
 -- worker_guard.sql limits which jobs and dead letters that login can make, and how it can change them. Neither file
 -- limits superusers.
 --

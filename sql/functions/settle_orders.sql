@@ -46,12 +46,12 @@ LANGUAGE sql IMMUTABLE ROWS 1 SET search_path = public, pg_temp AS $$
   )
 $$;
 
--- Refuses a batch that names a job twice: an UPDATE would apply one of the two entries, without a rule which.
+-- Refuses a batch that names a job twice: an UPDATE would apply an arbitrary one of the two entries.
 CREATE OR REPLACE FUNCTION refuse_repeated_jobs(batch jsonb) RETURNS void LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF (SELECT count(*) <> count(DISTINCT c.id) FROM jsonb_to_recordset(batch) AS c(id uuid)) THEN
-    RAISE EXCEPTION 'a batch names each job once' USING ERRCODE = 'OM008';
+    RAISE EXCEPTION 'a batch must not name a job twice' USING ERRCODE = 'OM008';
   END IF;
 END $$;
 

@@ -1,5 +1,5 @@
 -- Limits what the login of a worker can write into the tables that all workers share. pg-boss writes them as
--- oms_worker, so that login has the rights. These triggers refuse rows that pg-boss never writes: such a row would stop
+-- oms_worker, so this login has the rights. These triggers refuse rows that pg-boss never writes: such a row would stop
 -- all workers, or hide a job from them. The statements of pg-boss 12.38 are in its file dist/plans.js.
 --
 -- Only oms_worker may write jobs by hand, so the triggers on jobs apply to that login alone. Their WHEN keeps them from
