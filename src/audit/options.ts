@@ -8,7 +8,7 @@ export const HELP = `Checks every invariant of the orders in a database. docs/au
   npm run audit -- --json                the result as one JSON object
   npm run audit -- --evidence FILE       all orders; writes a signed file with the result
   npm run audit -- --verify FILE         checks such a file, without a database
-  npm run audit -- --key FILE            the public key to check signatures with (default: that of AUDIT_SIGNING_KEY_FILE)
+  npm run audit -- --key FILE            the public key to check signatures with (default: AUDIT_SIGNING_KEY_FILE)
 
 Exit code: 0 no violation, 1 violations (listed) or evidence that does not verify, 2 could not run.
 `;

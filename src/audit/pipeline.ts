@@ -3,8 +3,8 @@ import { inSnapshot, type Session } from './session.ts';
 import type { Window } from './windows.ts';
 
 /**
- * Runs `work` for each window, in a snapshot of its own. As many windows run at a time as there are sessions. `take` gets
- * the results in the order of the windows, and no more results are kept than windows are running.
+ * Runs `work` for each window, in a snapshot of its own. As many windows run at a time as there are sessions. `take`
+ * gets the results in the order of the windows, and no more results are kept than windows are running.
  */
 export async function throughWindows<R>(
   sessions: Session[],

@@ -12,7 +12,7 @@ import type { Report } from './report.ts';
 import { openSession, type Session } from './session.ts';
 import { allWindows, changedSince, listedWindows, within, type Window } from './windows.ts';
 
-/** How many windows are checked at a time, each on its own connection. The heads and the list of windows have one each. */
+/** How many windows are checked at a time. Each has its own connection, and so have the heads and the list of windows. */
 const SESSIONS = 2;
 
 export type AuditOptions = {
