@@ -46,8 +46,8 @@ export function createFulfilment(deps: WorkerDeps): Handler<'process-order', Ord
 }
 
 /**
- * Sets the orders of a batch to PROCESSING. Returns those that are PROCESSING now, by id, and for each job its outcome
- * in case it has no such order: the order is cancelled or has ended, or it cannot be set to PROCESSING.
+ * Sets the orders of a batch to PROCESSING. Returns the orders that are PROCESSING now, by id. `outcomes` has an entry
+ * for each job, which counts when its order is not among them: it has ended, or cannot be set to PROCESSING.
  */
 async function takeOrders(deps: WorkerDeps, jobs: OrderJob[]) {
   const orders = new Map<string, Order>();

@@ -15,7 +15,7 @@ import type { Deps } from '../deps.ts';
 import { REST_FACTOR } from '../queue/watcher.ts';
 import { processOrders } from './processing.ts';
 
-/** A job that has been due for this long, and that a search of all jobs does not find, is claimed. */
+/** When a search of all jobs finds none, although one has been due for this long, that job is claimed. */
 const PASSED_OVER_MS = 5_000;
 
 /** Placing usually takes less. So a job that is committed later was rarely created so much earlier. */
@@ -28,7 +28,7 @@ type LoopOptions = {
   concurrency: number;
   /** Called after each batch that was not empty. */
   onWork: () => void;
-  /** Has pg-boss claim and process a batch. The caller calls `wake` when that has ended. */
+  /** Claims a batch from pg-boss and processes it. The caller calls `wake` at its end. */
   fallBack: () => void;
 };
 

@@ -81,9 +81,9 @@ function workerDb(pool: Pool): Db {
   const claims = new Map<string, string>();
   return {
     async executeSql(text, values = []) {
-      // pg-boss creates its queue of schedules at each start. migrate has already made it, and no worker may.
+      // pg-boss creates its queue of schedules at each start. migrate has made it, and a worker has no right to.
       if (text.includes('.create_queue(')) return { rows: [] };
-      // None of our jobs depends on another one, so there are none to unblock, and no worker has the right.
+      // None of our jobs depends on another one, so none is to be unblocked, and a worker has no right to.
       if (text.includes('SET flow_on =')) return { rows: [] };
       // Planning a claim takes longer than running it, so claims are prepared.
       if (!text.includes('FOR UPDATE OF j SKIP LOCKED')) return pool.query(text, values);

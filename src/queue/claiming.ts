@@ -1,6 +1,6 @@
 /*
- * Consumers whose jobs are claimed by pg-boss: pollers.ts claims a batch, `runBatch` passes it to the handler of the
- * queue (jobs/<queue>.ts), which settles the jobs or returns an outcome for each.
+ * Consumers whose jobs are claimed by pg-boss: pollers.ts claims a batch, and `runBatch` passes it to the handler of
+ * the queue (jobs/<queue>.ts), which returns the outcome of each job.
  */
 import type { Job } from 'pg-boss';
 import { queues, type QueueName } from '../../jobs/queues.ts';
@@ -12,7 +12,7 @@ import type { Handler } from './handler.ts';
 import { Pollers } from './pollers.ts';
 import type { RunningBatches } from './running-batches.ts';
 
-/** What a consumer with claims uses. */
+/** The parts of a consumer with claims. */
 export type Claiming = {
   deps: WorkerDeps;
   queue: QueueName;

@@ -1,8 +1,8 @@
 /*
- * The pollers of a queue in this process. Each claims a batch from pg-boss, processes it, and claims the next one. Each
- * is a pg-boss worker of its own, because pg-boss wakes its workers by id. A poller claims only when it is woken. When
- * it gets a full batch, there may be more jobs, and it wakes the next poller. At first there is one poller. Another one
- * is opened when all are busy, up to `pollersMax`.
+ * The pollers of a queue in this process. Each is a pg-boss worker of its own, because pg-boss wakes its workers by id.
+ * A poller that is woken claims a batch from pg-boss, and processes it. When it gets a full batch, there may be more
+ * jobs, and it wakes the next free poller. At first there is one poller. Another one is opened when all are busy, up to
+ * `pollersMax`.
  */
 import type { Job } from 'pg-boss';
 import type { QueueName } from '../../jobs/queues.ts';
