@@ -5,13 +5,16 @@ import { sqlStateOf } from './db/errors.ts';
 export const EXIT_CONFIG = 78;
 const EXIT_FAILURE = 1;
 
-/** Runs an entry point. What it throws becomes one readable line on stderr and an exit code. */
-export async function exitOnFailure(main: () => Promise<void>): Promise<void> {
+/** Runs an entry point. An error becomes one readable line on stderr and an exit code: 78 for a wrong setting. */
+export async function exitOnFailure(
+  main: () => Promise<void>,
+  failureCode = EXIT_FAILURE,
+): Promise<void> {
   try {
     await main();
   } catch (error) {
     process.stderr.write(`${explain(error)}\n`);
-    process.exit(error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILURE);
+    process.exit(error instanceof ConfigError ? EXIT_CONFIG : failureCode);
   }
 }
 
