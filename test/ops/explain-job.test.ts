@@ -39,7 +39,7 @@ test('for a scheduled job, ops.explain_job says when it starts', async (t) => {
   const id = await user.place();
   await service.deps.boss.update('process-order', undefined, { id, startAfter: 3600 });
 
-  t.regex(await explain(id), /\nScheduled: it is not to start before .* \(in 00:59:5\d\)\.$/);
+  t.regex(await explain(id), /\nScheduled: it does not start before .* \(in 00:59:5\d\)\.$/);
 });
 
 test('for a job in its back-off, ops.explain_job says when the next attempt starts, and the last error', async (t) => {
@@ -65,11 +65,11 @@ test('for an active job, ops.explain_job says which worker runs it, since when, 
   await recordRunningBatch(service.deps, worker, id);
   const after = await explain(id);
 
-  t.regex(before, /\nRunning: a worker that has not said who it is has attempt 1 in hand/);
+  t.regex(before, /\nRunning: attempt 1 by an unknown worker, which has not reported the job\./);
   t.regex(
     after,
     new RegExp(
-      `\\nRunning: worker ${worker} \\(.+:4711\\) has attempt 1 in hand since .*, last heartbeat .* ago\\)\\.$`,
+      `\\nRunning: attempt 1 by worker ${worker} \\(.+:4711\\)\\. Started .*; last heartbeat .* ago\\)\\.$`,
     ),
   );
 });
@@ -101,7 +101,7 @@ test('for a job whose heartbeat is lost, ops.explain_job says whether a living w
   const alone = await explain(id);
 
   t.regex(rescued, /\nHeartbeat lost: .* A living worker reschedules it within 2 s\.$/);
-  t.regex(alone, /\nHeartbeat lost: .* No living worker is there to reschedule it: start one\.$/);
+  t.regex(alone, /\nHeartbeat lost: .* No living worker can reschedule it: start one\.$/);
 });
 
 test('for a job in a paused queue, ops.explain_job says who paused the queue, when and why', async (t) => {
@@ -140,7 +140,10 @@ test('for a job whose order has ended, ops.explain_job says that it will do noth
   await failOrder(service.deps, id);
   await service.deps.boss.retry('process-order', id); // the retry of pg-boss itself leaves the order as it is
 
-  t.regex(await explain(id), /order FAILED\nOver: its order is FAILED, so that .* does nothing\./);
+  t.regex(
+    await explain(id),
+    /order FAILED\nOver: its order is FAILED, so the worker .* does nothing\./,
+  );
 });
 
 test('for a job that has ended, ops.explain_job says when and how', async (t) => {

@@ -69,7 +69,7 @@ test('ops.workers shows an idle worker with its queues and no jobs, and without 
   t.regex(await explain(done), /order COMPLETED\nCompleted at .* ago\), by attempt 1\.$/);
   t.regex(waiting, /order PENDING\nPaused: oms_dba paused the queue at /);
   t.notRegex(waiting, /No worker/);
-  t.regex(later, /order PENDING\nScheduled: it is not to start before /);
+  t.regex(later, /order PENDING\nScheduled: it does not start before /);
   t.notRegex(later, /No worker|Paused/);
   t.deepEqual(await dba.rows('SELECT job_id FROM ops.jobs WHERE worker_id IS NOT NULL'), []);
 });

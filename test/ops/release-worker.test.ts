@@ -44,14 +44,14 @@ test('ops.release_worker gives the jobs of a killed worker back at once, and the
     'ops.workers to show the worker as dead',
     async () => (await dba.value('SELECT state FROM ops.workers')) === 'dead',
   );
-  const said = await dba.value(RELEASE, [worker.worker_id, 'host is gone']);
+  const message = await dba.value(RELEASE, [worker.worker_id, 'host is gone']);
   const waiting = await jobOf(deps, id);
   await startWorker(t, service);
   await ends(deps, id, 'COMPLETED');
 
   t.is(alive.code, 'OM006');
-  t.regex(alive.message, /is alive: it was heard of/);
-  t.is(said, '1 job(s) given back, to be run at once');
+  t.regex(alive.message, /is alive: its last heartbeat was/);
+  t.is(message, '1 job(s) given back; they can start now');
   t.like(waiting, { state: 'retry', retryCount: 0, retryLimit: 13 });
   t.is((await jobOf(deps, id)).retryCount, 1);
   const [action] = await dba.rows('TABLE ops.actions');
@@ -82,7 +82,7 @@ test('ops.release_worker leaves the jobs that another worker has taken over', as
   t.is((await jobOf(deps, left)).state, 'retry');
   t.like(await jobOf(deps, takenOver), { state: 'active', retryCount: 1 });
   t.is(again.code, 'OM006');
-  t.regex(again.message, /holds no job/);
+  t.regex(again.message, /is running no job/);
 });
 
 test('ops.release_worker refuses an unknown worker, a missing reason, and jobs that are locked', async (t) => {
