@@ -102,7 +102,7 @@ test('fulfilment needs a secret to sign with', (t) => {
     FULFILMENT_SECRET: 'is required when FULFILMENT_URL is set',
   });
   t.deepEqual(mistakesIn({ ...REQUIRED, FULFILMENT_URL, FULFILMENT_SECRET: 'not base64!' }), {
-    FULFILMENT_SECRET: 'must be base64, optionally after whsec_',
+    FULFILMENT_SECRET: 'must be base64, with or without the prefix whsec_',
   });
   for (const FULFILMENT_SECRET of ['whsec_c2VjcmV0', 'c2VjcmV0']) {
     const config = loadConfig(Config, { ...REQUIRED, FULFILMENT_URL, FULFILMENT_SECRET });

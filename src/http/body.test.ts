@@ -7,8 +7,9 @@ import { pino } from 'pino';
 import { createMetrics } from '../metrics.ts';
 import { jsonBody } from './body.ts';
 import { problemDetails } from './problem.ts';
-import { requestLog, type AppState } from './request-log.ts';
+import { requestLog } from './request-log.ts';
 import { closeServer, portOf, serve } from './server.ts';
+import type { AppState } from './state.ts';
 
 test('a client that hangs up in the middle of a body is not waited for', async (t) => {
   const lines = new PassThrough();

@@ -1,9 +1,9 @@
 import { Router } from '@koa/router';
 import test, { type ExecutionContext } from 'ava';
 import Koa from 'koa';
-import { closeServer, portOf, serve } from './server.ts';
 import { exactRoutes } from './exact-routes.ts';
-import type { AppState } from './request-log.ts';
+import { closeServer, portOf, serve } from './server.ts';
+import type { AppState } from './state.ts';
 
 const requests = [
   ['POST', '/orders'],
