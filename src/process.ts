@@ -23,8 +23,8 @@ function exit(error: unknown, code: number): never {
 }
 
 /**
- * Calls `stop` once, and then exits: on SIGTERM, on Ctrl-C, when the terminal is closed, or when the parent process ends.
- * A stop that has not ended 2 s after the timeout is cut short with exit code 1.
+ * Calls `stop` once, and then exits: on SIGTERM, on Ctrl-C, when the terminal is closed, or when the parent process
+ * ends. A stop that has not ended 2 s after the timeout is cut short with exit code 1.
  */
 export function stopOnSignal(stop: () => Promise<void>, timeoutSeconds: number): void {
   let stopping = false;

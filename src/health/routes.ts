@@ -19,7 +19,9 @@ const AuditRun = z.object({
   violations: z.record(z.string(), z.int()),
 });
 
-/** Liveness, readiness and metrics, of API and workers. `waiting` returns the number of orders that wait to be placed. */
+/**
+ * Liveness, readiness and metrics, of API and workers. `waiting` returns the number of orders that wait to be placed.
+ */
 export function healthRoutes(deps: Deps, waiting = () => 0) {
   const router = new Router();
 

@@ -1,6 +1,6 @@
 /**
- * Whether a number equals the JSON text that it was parsed from. False for 1e309 and for 0.10000000000000000001. The time
- * is proportional to the length of the text, even for a body full of zeros.
+ * Whether a number equals the JSON text that it was parsed from. False for 1e309 and for 0.10000000000000000001. The
+ * time is proportional to the length of the text, even for a body full of zeros.
  */
 export function isExact(value: number, source: string): boolean {
   const parsed = String(value);

@@ -8,8 +8,8 @@ type Route = { path: string; handle: ComposedMiddleware<Context> };
 
 /**
  * Handles requests for routes whose path has no parameters, found in a map. The router would test the pattern of each
- * route and compose the middleware for every request; this does it once, when the process starts. The router handles all
- * other requests: paths with parameters, paths with several matching routes, and other spellings of a path.
+ * route and compose the middleware for every request; this does it once, when the process starts. The router handles
+ * all other requests: paths with parameters, paths with several matching routes, and other spellings of a path.
  */
 export function exactRoutes(router: Router): Middleware<AppState> {
   const routes = new Map<string, Map<string, Route>>();

@@ -1,8 +1,8 @@
 /*
- * Safe retries (draft-ietf-httpapi-idempotency-key-header-07): a client sends a request with a key of its choice, and may
- * repeat the request with this key until it gets a reply. The request takes effect once. Each repeat gets the same reply,
- * even when the order has changed since. This file reads the header. place_orders and cancel_order store the reply in the
- * transaction of the effect (src/orders/idempotency.ts).
+ * Safe retries (draft-ietf-httpapi-idempotency-key-header-07): a client sends a request with a key of its choice, and
+ * may repeat the request with this key until it gets a reply. The request takes effect once. Each repeat gets the same
+ * reply, even when the order has changed since. This file reads the header. place_orders and cancel_order store the
+ * reply in the transaction of the effect (src/orders/idempotency.ts).
  *
  * A key is valid for one user, method, path and body. Bodies are compared in canonical form: members sorted, numbers as
  * ECMAScript writes them. So white space and the order of members do not matter. All else does: a body that states a

@@ -81,8 +81,8 @@ export class Problem extends Error {
 }
 
 /**
- * Parses input of a client. Throws `invalid-request` (422) with a pointer to each mistake. A schema error anywhere else is
- * a bug of the service, and gets 500.
+ * Parses input of a client. Throws `invalid-request` (422) with a pointer to each mistake. A schema error anywhere else
+ * is a bug of the service, and gets 500.
  */
 export function parse<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
   const result = schema.safeParse(input);
@@ -146,8 +146,8 @@ function isAuthenticationError(error: unknown): boolean {
   return error instanceof Error && 'status' in error && error.status === 401;
 }
 
-// RFC 9457: with the type about:blank, the title is the status phrase. The message becomes the detail only when the error
-// is marked as fit for clients (`expose` of http-errors). So nothing internal leaks.
+// RFC 9457: with the type about:blank, the title is the status phrase. The message becomes the detail only when the
+// error is marked as fit for clients (`expose` of http-errors). So nothing internal leaks.
 function fromHttp(error: unknown) {
   const {
     status = 500,

@@ -1,6 +1,6 @@
 /*
- * The headers of a reply are collected in `ctx.state.headers`, names and values in turn. They are written once, with the
- * security headers: by `sendReply`, or by `setHeaders` when Koa sends the reply.
+ * The headers of a reply are collected in `ctx.state.headers`, names and values in turn. They are written once, with
+ * the security headers: by `sendReply`, or by `setHeaders` when Koa sends the reply.
  */
 import type { ParameterizedContext } from 'koa';
 import { securityHeaders } from './security-headers.ts';
@@ -31,8 +31,8 @@ export function setHeaders({ res, state }: Context): void {
 }
 
 /**
- * Sends a reply, and marks a stored one with `Idempotent-Replayed`. It does not use Koa, which would set the headers one
- * by one, look up the media type, and measure the body again.
+ * Sends a reply, and marks a stored one with `Idempotent-Replayed`. It does not use Koa, which would set the headers
+ * one by one, look up the media type, and measure the body again.
  */
 export function sendReply(ctx: Context, reply: Reply): void {
   const { body, replayed } = reply;

@@ -8,8 +8,8 @@ import type { AppState } from './state.ts';
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
 /**
- * Sets the id of a request: the client's X-Request-Id if it is safe to log, else a new one. Writes one line to the log for
- * each request, when it ends.
+ * Sets the id of a request: the client's X-Request-Id if it is safe to log, else a new one. Writes one line to the log
+ * for each request, when it ends.
  */
 export function requestLog(log: Logger, metrics: Metrics): Middleware<AppState> {
   // Without redaction, which takes three times as long as writing the line. No field here is secret.

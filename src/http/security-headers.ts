@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import helmet from 'helmet';
 
 /**
- * The headers that helmet sets, names and values in turn. With these options they are the same for every reply, so helmet
- * runs once, when the process starts.
+ * The headers that helmet sets, names and values in turn. With these options they are the same for every reply, so
+ * helmet runs once, when the process starts.
  */
 export function securityHeaders(): string[] {
   const headers: string[] = [];

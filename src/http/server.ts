@@ -64,8 +64,8 @@ export async function closeServer(server: Server, timeoutSeconds: number): Promi
   clearTimeout(timer);
 }
 
-// Without this, a client that sends one request after another on its connection would delay the close until the timeout:
-// Node closes only idle connections.
+// Without this, a client that sends one request after another on its connection would delay the close until the
+// timeout: Node closes only idle connections.
 function makeLast(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('Connection', 'close');
 }

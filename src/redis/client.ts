@@ -32,9 +32,9 @@ export function openRedis(config: Pick<Config, 'REDIS_URL'>, log: Logger): Redis
 }
 
 /**
- * Opens a second connection, for subscriptions. It logs nothing, because the first connection logs the same outages. Calls
- * `subscribe` each time it is connected: ioredis repeats only a subscription that has succeeded once, and Redis may be
- * unavailable at the start.
+ * Opens a second connection, for subscriptions. It logs nothing, because the first connection logs the same outages.
+ * Calls `subscribe` each time it is connected: ioredis repeats only a subscription that has succeeded once, and Redis
+ * may be unavailable at the start.
  */
 export function openSubscriber(
   redis: Redis,

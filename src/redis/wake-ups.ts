@@ -20,8 +20,8 @@ export function wakeUpChannel(config: Pick<Config, 'REDIS_PREFIX'>): string {
 const PAUSE_MS = 5;
 
 /**
- * Publishes wake-ups on Redis: the first at once, further ones together after a pause. Never throws and never delays the
- * caller. While Redis is unavailable, wake-ups are dropped, because they are out of date when it is back.
+ * Publishes wake-ups on Redis: the first at once, further ones together after a pause. Never throws and never delays
+ * the caller. While Redis is unavailable, wake-ups are dropped, because they are out of date when it is back.
  */
 export function createWakeUps(redis: Redis | null, config: Pick<Config, 'REDIS_PREFIX'>): WakeUps {
   const channel = wakeUpChannel(config);

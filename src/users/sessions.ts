@@ -1,12 +1,12 @@
 /*
- * Sessions: a short-lived access token (JWT, RFC 9068) and a refresh token (opaque, RFC 9700 4.14.2). Each use exchanges
- * the refresh token for its successor. All tokens that descend from one login are a family. The second use of a token
- * revokes its family, because one of the two users must be a thief. There is one exception: for a few seconds after the
- * first use, the reply may have been lost. Then the second use gets the same successor, unless that has been used itself.
- * So a family never has two branches.
+ * Sessions: a short-lived access token (JWT, RFC 9068) and a refresh token (opaque, RFC 9700 4.14.2). Each use
+ * exchanges the refresh token for its successor. All tokens that descend from one login are a family. The second use of
+ * a token revokes its family, because one of the two users must be a thief. There is one exception: for a few seconds
+ * after the first use, the reply may have been lost. Then the second use gets the same successor, unless that has been
+ * used itself. So a family never has two branches.
  *
- * A successor is not random but derived: HMAC(secret, token). It cannot be computed without the secret, and it can be sent
- * again without being stored.
+ * A successor is not random but derived: HMAC(secret, token). It cannot be computed without the secret, and it can be
+ * sent again without being stored.
  *
  * The rules are only in sql/functions. Those functions compare hashes, and none returns a stored hash.
  */
