@@ -124,5 +124,5 @@ test('a request whose client disconnects in the middle of the body ends with 400
   socket.destroy();
   const [line] = (await once(lines, 'data')) as [Buffer];
 
-  t.like(JSON.parse(String(line)), { status: 400, route: 'none', msg: 'request answered' });
+  t.like(JSON.parse(String(line)), { status: 400, route: 'none', msg: 'request ended' });
 });

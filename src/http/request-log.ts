@@ -38,7 +38,7 @@ export function requestLog(log: Logger, metrics: Metrics): Middleware<AppState> 
         duration_ms: Math.round(seconds * 1000),
         ip: ctx.ip,
       },
-      'request answered',
+      'request ended',
     );
   };
 }
