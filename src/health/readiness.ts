@@ -9,12 +9,10 @@ export const Readiness = z
   .object({
     status: z.enum(['ok', 'degraded', 'unavailable']),
     database: z.enum(['ok', 'away']),
-    schema: z
-      .string()
-      .meta({
-        description:
-          '`ok`, the newest migration if it is missing, or `unknown` while the database is unreachable',
-      }),
+    schema: z.string().meta({
+      description:
+        '`ok`, `missing` and the name of the newest migration, `missing all`, or `unknown` while the database is away',
+    }),
     redis: z.enum(['ok', 'away', 'off']),
   })
   .meta({ id: 'Readiness' });
