@@ -63,7 +63,7 @@ export function explain(error: unknown): string {
 }
 
 const hints: Record<string, string> = {
-  '28P01': 'The database refused the user or the password of DATABASE_URL',
+  '28P01': 'The database refused user or password of DATABASE_URL',
   '28000': 'The database refused the user of DATABASE_URL',
   '3D000': 'The database named in DATABASE_URL does not exist',
   '53300': 'All connections of the database are in use',

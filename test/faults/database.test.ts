@@ -59,7 +59,7 @@ for (const program of ['api', 'worker', 'migrate'] as const) {
     t.deepEqual([code, stdout], [1, '']);
     t.regex(
       stderr,
-      /^The database refused (the user or the password|the user) of DATABASE_URL \([^\n]+\)\n$/,
+      /^The database refused (user or password|the user) of DATABASE_URL \([^\n]+\)\n$/,
     );
   });
 
