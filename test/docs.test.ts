@@ -115,8 +115,8 @@ test('docs/settings.md has each setting once, with its default', (t) => {
   };
   for (const [, name = '', cell = ''] of rows) {
     const value = defaults[name];
-    if (name in required || value === undefined || Array.isArray(value)) continue;
-    t.true(cell.startsWith(`\`${String(value)}\``), `${name}: ${cell}`);
+    if (name in required || (typeof value !== 'string' && typeof value !== 'number')) continue;
+    t.true(cell.startsWith(`\`${value}\``), `${name}: ${cell}`);
   }
 });
 
