@@ -237,9 +237,8 @@ const OrderIds = z.object({ order_ids: z.array(z.guid()) });
 
 /** Calls a door as a worker does. */
 async function call({ deps }: Service, jobs: number, door: ReturnType<typeof sql.fragment>) {
-  const { order_ids } = await fenced(asWorker(deps).pool, jobs, (pool) =>
-    pool.one(sql.type(OrderIds)`SELECT ${door} AS order_ids`),
-  );
+  const calling = asWorker(deps).pool.one(sql.type(OrderIds)`SELECT ${door} AS order_ids`);
+  const { order_ids } = await fenced(jobs, calling);
   return order_ids;
 }
 

@@ -1,11 +1,11 @@
 import type { ExecutionContext } from 'ava';
 import { asRole } from '../../src/db/roles.ts';
-import { createQueue, type Outcome } from '../../src/queue/boss.ts';
+import { createQueue, type JobOutcome } from '../../src/queue/boss.ts';
 import { closeDeps, openDeps, type Deps, type WorkerDeps } from '../../src/deps.ts';
 import type { Job } from 'pg-boss';
 import { createHandler } from '../../jobs/index.ts';
 import type { QueueName } from '../../jobs/queues.ts';
-import { runBatch as runBatchWith } from '../../src/queue/run-batch.ts';
+import { runBatch as runBatchWith } from '../../src/queue/claiming.ts';
 import { startConsumers } from '../../src/worker.ts';
 import { lookUp, type Context } from './context.ts';
 import { until } from './until.ts';
@@ -31,7 +31,7 @@ export async function startWorker(
 }
 
 /** Processes claimed jobs as a worker does. */
-export function runBatch(deps: WorkerDeps, queue: QueueName, jobs: Job[]): Promise<Outcome[]> {
+export function runBatch(deps: WorkerDeps, queue: QueueName, jobs: Job[]): Promise<JobOutcome[]> {
   return runBatchWith(deps, queue, createHandler(deps, queue), jobs);
 }
 
