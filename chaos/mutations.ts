@@ -1,9 +1,9 @@
 /*
- * npm run chaos:mutations [-- WORD…]: a mutation is a small change of the code that breaks a promise. This command applies
- * one mutation after the other, and checks that its detector notices it: a test in chaos/detectors, or a run of chaos. A
- * mutation must change code that runs: an object of a migrated database, or a module that the API or a worker loads.
- * With words, the command runs only the mutations whose names contain one of them. Exit code 0: all are noticed; 1: one
- * is not.
+ * npm run chaos:mutations [-- WORD…]: a mutation is a small change of the code that breaks a promise. This command
+ * applies one mutation after the other, and checks that its detector notices it: a test in chaos/detectors, or a run
+ * of chaos. A mutation must change code that runs: an object of a migrated database, or a module that the API or a
+ * worker loads. With words, the command runs only the mutations whose names contain one of them. Exit code 0: all are
+ * noticed; 1: one is not.
  *
  * All mutations share one Postgres and one Redis. A mutation of SQL runs on a copy of the migrated template database,
  * migrated again from the mutated files. A mutation of TypeScript runs in a copy of the tree.
