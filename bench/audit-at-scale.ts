@@ -12,7 +12,7 @@ import { SERVICE_FLAGS } from './process.ts';
 const SAMPLE_MS = 250;
 
 /** The duration of a whole audit, and the memory peak of its process. */
-export type AuditCost = { seconds: number; peakMb: number; exitCode: number | null };
+type AuditCost = { seconds: number; peakMb: number; exitCode: number | null };
 
 /**
  * Signs a head over all events, as the daily job does, and then measures the command `npm run audit` in a process of

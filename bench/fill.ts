@@ -10,7 +10,7 @@ const USERS = 10_000;
 const WORKERS = 20;
 
 /** The number of orders, and of jobs. 5 % of the orders with a job have failed, and have a dead letter too. */
-export type Size = { orders: number; jobs: number };
+type Size = { orders: number; jobs: number };
 
 type Progress = (done: number) => void;
 

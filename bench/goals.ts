@@ -21,7 +21,7 @@ import { WORKER_KILLED } from './scenarios/worker-killed.ts';
 import { WITH_STEP, withWorkers } from './scenarios/workers.ts';
 
 /** One goal of the bench. */
-export type Goal = {
+type Goal = {
   name: string;
   reached: Measure;
   bound: number;
@@ -33,7 +33,7 @@ export type Goal = {
 };
 
 /** The throughput of `of` in a scenario, against that of `over`. */
-export type Comparison = { scenario: string; of: string; over: string };
+type Comparison = { scenario: string; of: string; over: string };
 
 const at1 = createAt(1);
 const at64 = createAt(64);

@@ -2,7 +2,7 @@ import { service } from './contestants.ts';
 import type { FigureName, Results } from './results.ts';
 
 /** The figure that a goal is about, and the same of each round. The figure is NaN when the run did not measure it. */
-export type Reached = { figure: number; rounds: number[] };
+type Reached = { figure: number; rounds: number[] };
 
 /** Reads one figure from the results of a run. */
 export type Measure = (results: Results) => Reached;

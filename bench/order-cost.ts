@@ -9,7 +9,7 @@ const BACKENDS_ENDED_MS = 300;
 export const ORDER_COST = 'cost of an order, 64 connections';
 export const API_CPU = 'CPU of the API';
 export const POSTGRES_CPU = 'CPU of Postgres';
-export const REDIS_CPU = 'CPU of Redis';
+const REDIS_CPU = 'CPU of Redis';
 
 /**
  * Runs a load, and adds the CPU time for each order to the results: user and system time of the API process, of all

@@ -19,7 +19,7 @@ export const PEER_USER_ID = '01890a5d-ac96-774b-bcce-b302099a8057';
 export type NewOrder = { product_name: string; amount: number };
 
 /** The order in a reply of the peers. */
-export type PeerOrder = {
+type PeerOrder = {
   id: string;
   status: 'PENDING';
   user_id: string;

@@ -13,9 +13,9 @@ const ANSWER_TIMEOUT_MS = 2000;
 const POLL_MS = 5;
 const RECONNECT_MS = 1500; // until all processes are connected to Redis again
 
-export const CREATE_WITHOUT_REDIS = `create, ${CONNECTIONS} connections, without Redis`;
-export const ANSWERED_WITHOUT_REDIS = 'orders answered within 2 s, without Redis';
-export const COMPLETED_WITHOUT_REDIS = 'POST → COMPLETED, idle, without Redis';
+const CREATE_WITHOUT_REDIS = `create, ${CONNECTIONS} connections, without Redis`;
+const ANSWERED_WITHOUT_REDIS = 'orders answered within 2 s, without Redis';
+const COMPLETED_WITHOUT_REDIS = 'POST → COMPLETED, idle, without Redis';
 
 const contestant = serviceContestant({ name: service.name, database: 'orders_without_redis' });
 
