@@ -20,12 +20,7 @@ export async function openPool(
     idleTimeout: 60_000,
     statementTimeout: 10_000,
     idleInTransactionSessionTimeout: 10_000,
-    captureStackTrace: false,
-    interceptors: [validateRows],
-    typeParsers,
-    // Without slonik's DISCARD ALL after each use, which costs a round trip: all our settings are local to a
-    // transaction.
-    resetConnection: async () => undefined,
+    ...rowHandling,
   });
   // slonik also emits every refused statement here. Those are handled by their callers.
   pool.on('error', (err) => {
@@ -53,3 +48,12 @@ const typeParsers: readonly DriverTypeParser[] = [
   { name: 'int8', parse: Number },
   { name: 'numeric', parse: String },
 ];
+
+/** Options of every slonik pool of ours: how rows are parsed and validated. */
+export const rowHandling = {
+  captureStackTrace: false,
+  interceptors: [validateRows],
+  typeParsers,
+  // Without slonik's DISCARD ALL after each use, which costs a round trip: our pools do not share connections.
+  resetConnection: async () => undefined,
+};
