@@ -16,8 +16,8 @@ const size = {
 
 type Measured = { name: string; statement: string; values: unknown[]; ms: number; limitMs: number };
 
-// These views have a row for each job or event, and are read with a LIMIT. Names with _ are internal views of jobs.
-const PER_JOB_OR_EVENT = /^(_.*|jobs|order_timeline)$/;
+// These views have a row for each job or event, and are read with a LIMIT.
+const PER_JOB_OR_EVENT = new Set(['_running_jobs', 'jobs', 'order_timeline']);
 
 async function viewStatements(db: Client): Promise<[name: string, statement: string][]> {
   const { rows } = await db.query<{ name: string }>(
@@ -25,7 +25,7 @@ async function viewStatements(db: Client): Promise<[name: string, statement: str
   );
   return rows.map(({ name }) => [
     `ops.${name}`,
-    PER_JOB_OR_EVENT.test(name) ? `SELECT * FROM ops.${name} LIMIT 100` : `TABLE ops.${name}`,
+    PER_JOB_OR_EVENT.has(name) ? `SELECT * FROM ops.${name} LIMIT 100` : `TABLE ops.${name}`,
   ]);
 }
 

@@ -47,6 +47,7 @@ export async function migrate(
       await applyMigrations(client, missing, log);
       await migrateDefinitions(client, definitions);
       await client.query(await readSql(sources, 'grants.sql'));
+      await client.query(await readSql(sources, 'apply_grants.sql'));
     });
   } finally {
     await client.end();

@@ -73,11 +73,11 @@ test('I9 finds two keys that created the same order', async (t) => {
 test('I9 finds a key that was stored by another transaction than its order', async (t) => {
   const id = await placedWithKey(t, { xact_id: '7' });
 
-  t.deepEqual(await problems(t, id), [['I9', 'key and order are of different transactions']]);
+  t.deepEqual(await problems(t, id), [['I9', 'key and order are from different transactions']]);
 });
 
 test('I9 finds a stored reply that names another order', async (t) => {
   const id = await placedWithKey(t, { stored_id: randomUUIDv7() });
 
-  t.deepEqual(await problems(t, id), [['I9', 'the stored answer names another order']]);
+  t.deepEqual(await problems(t, id), [['I9', 'the stored reply names another order']]);
 });

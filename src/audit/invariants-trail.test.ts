@@ -88,7 +88,7 @@ test.serial('I6 finds a live job of a cancelled order', async (t) => {
   await asSuperuser(t.context, `UPDATE pgboss.job SET state = 'cancelled' WHERE id = $1`, [id]);
 
   t.deepEqual(invariants, ['I6']);
-  t.like(evidence[0], { problem: 'its job is still to be done', job_state: 'retry' });
+  t.like(evidence[0], { problem: 'its job has not ended', job_state: 'retry' });
 });
 
 test.serial('I7 finds an event that was edited with the triggers switched off', async (t) => {
@@ -115,7 +115,7 @@ test.serial(
     t.deepEqual(invariants, ['I7']);
     t.like(evidence[0], {
       version: 1,
-      problem: 'what was ordered, or its first event, was changed',
+      problem: 'the content of the order, or its first event, was changed',
     });
   },
 );
