@@ -19,7 +19,7 @@ type Newman = {
 const newman = createRequire(import.meta.url)('newman') as Newman;
 
 /** The file that the clients of the seed have, byte for byte. */
-const SEED = './testing/seed/postman_collection.json';
+const SEED = './support/seed/postman_collection.json';
 
 /** Undoes NO_LIMITS: an empty setting counts as not set. */
 const DEFAULT_LIMITS = Object.fromEntries(Object.keys(NO_LIMITS).map((name) => [name, '']));

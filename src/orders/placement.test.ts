@@ -5,7 +5,7 @@ import { Client } from 'pg';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Deps } from '../deps.ts';
-import type { Reply as StoredReply } from '../http/idempotency.ts';
+import type { Reply as StoredReply } from '../http/reply.ts';
 import { ownService, signUp, test, type Context } from '../../test/support/context.ts';
 import { preparedOrder } from '../../test/support/orders.ts';
 import { startApi } from '../../test/support/processes.ts';
@@ -95,7 +95,9 @@ test.serial('one order of 200 that cannot be stored fails alone', async (t) => {
   const { pool, transactions } = countingPool(deps);
   const intake = createIntake({ ...deps, pool });
 
-  const settled = await Promise.allSettled(orders.map((order) => intake.add(createPlacement(order))));
+  const settled = await Promise.allSettled(
+    orders.map((order) => intake.add(createPlacement(order))),
+  );
 
   const failed = settled.flatMap(({ status }, index) => (status === 'rejected' ? index : []));
   t.deepEqual(failed, [123]);
@@ -118,7 +120,9 @@ test.serial('an order whose job cannot be created fails alone', async (t) => {
   `);
   const intake = createIntake(deps);
 
-  const settled = await Promise.allSettled(orders.map((order) => intake.add(createPlacement(order))));
+  const settled = await Promise.allSettled(
+    orders.map((order) => intake.add(createPlacement(order))),
+  );
 
   const failed = settled.flatMap(({ status }, index) => (status === 'rejected' ? index : []));
   t.deepEqual(failed, [7]);

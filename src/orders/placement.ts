@@ -16,8 +16,9 @@ import {
 } from '../db/batcher.ts';
 import { isRowError, LOCK_TIMEOUT_AGAIN_MS } from '../db/errors.ts';
 import type { ApiDeps } from '../deps.ts';
-import type { KeyedRequest, Reply } from '../http/idempotency.ts';
+import type { KeyedRequest } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
+import type { Reply } from '../http/reply.ts';
 import { KeyedOutcome, outcomeOf } from './idempotency.ts';
 import type { NewOrder } from './schema.ts';
 
