@@ -6,7 +6,7 @@ import {
   test,
   type Context,
 } from '../../test/support/context.ts';
-import { connectDba, take } from '../../test/support/dba.ts';
+import { connectDba, claimJob } from '../../test/support/dba.ts';
 import { openFulfilment, status, withFulfilment } from '../../test/support/fulfilment.ts';
 import { insertOrders } from '../../test/support/orders.ts';
 import { until } from '../../test/support/until.ts';
@@ -29,7 +29,7 @@ test('another worker takes over the job of a dead worker', async (t) => {
   const service = await ownService(t);
   const { id: userId } = await signUp(service);
   const [id = ''] = await insertOrders(service.deps, userId, 1);
-  await take(service.deps, id);
+  await claimJob(service.deps, id);
   const { rows } = await connectDba(t, service, 'postgres');
   await rows(`UPDATE pgboss.job SET heartbeat_on = now() - interval '1 hour' WHERE id = $1`, [id]);
   await startWorker(t, service);

@@ -65,11 +65,11 @@ export const jobMutations: Mutation[] = [
     name: 'a worker may give its job a heartbeat in the future',
     edits: [
       inFunction(
-        'job_91_guard_update',
+        'worker_guard_update',
         'worker_guard',
-        `    greatest(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) > now() + interval '1 minute'
+        `  IF greatest(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) > now() + interval '1 minute'
     OR`,
-        '   ',
+        '  IF',
       ),
     ],
     detector: detectedBy('jobs', 'a worker cannot give its job a heartbeat in the future'),

@@ -18,12 +18,10 @@ export const Order = z
     version: z.int().meta({ description: 'The number of the newest event of the order' }),
     user_id: z.guid(),
     product_name: z.string(),
-    amount: z
-      .string()
-      .meta({
-        description: "An exact decimal, with the currency's number of decimals",
-        example: '99.00',
-      }),
+    amount: z.string().meta({
+      description: "An exact decimal, with the currency's number of decimals",
+      example: '99.00',
+    }),
     currency: z.string().meta({ example: 'USD' }),
     metadata: z.record(z.string(), z.unknown()),
     created_at: z.iso.datetime(),
@@ -65,8 +63,8 @@ export type NewOrder = z.output<typeof NewOrder>;
 
 export const OrderId = z.strictObject({ id: z.guid() });
 
-/** The id of the last order of the previous page, in a form that is opaque to clients. */
-const Cursor = z
+/** Opaque to clients: the id of the last order of the page before. */
+const OrderCursor = z
   .string()
   .transform((cursor) => Buffer.from(cursor, 'base64url').toString('latin1'))
   .refine((text) => text.startsWith('o1:'), 'is not a cursor of this API')
@@ -82,11 +80,11 @@ export function cursorAfter(order: Order): string {
 export const OrderFilter = z.strictObject({
   status: OrderStatus.optional(),
   limit: z.coerce.number().int().min(1).max(PAGE_SIZE_MAX).default(20),
-  cursor: Cursor.optional(),
+  cursor: OrderCursor.optional(),
 });
 export type OrderFilter = z.output<typeof OrderFilter>;
 
-/** The query of the original API's GET /orders/my-orders. Its page always has the maximum size. */
+/** Query of GET /orders/my-orders, an alias from the original API. Its pages always have the largest size. */
 export const MyOrdersFilter = OrderFilter.omit({ limit: true }).transform((filter) => ({
   ...filter,
   limit: PAGE_SIZE_MAX,
