@@ -3,7 +3,7 @@ import { createServer, request, type IncomingMessage, type ServerResponse } from
 import { text } from 'node:stream/consumers';
 import type { ExecutionContext } from 'ava';
 import { listen } from '../src/http/server.ts';
-import { freePort } from '../src/local/server-process.ts';
+import { freePort } from '../src/local/free-port.ts';
 import { test } from '../test/support/context.ts';
 
 const RULES = 19;

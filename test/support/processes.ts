@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { asRole, type ServiceRole } from '../../src/db/roles.ts';
 import { startRedis, type EmbeddedRedis } from '../../src/local/redis.ts';
-import { freePort } from '../../src/local/server-process.ts';
+import { freePort } from '../../src/local/free-port.ts';
 import { requireRedis } from './servers.ts';
 import { until } from './until.ts';
 
