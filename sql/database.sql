@@ -52,7 +52,7 @@ BEGIN
       EXECUTE extra.statement;
     END LOOP;
   END IF;
-  -- For migrate, so that in a deadlock it gives way to requests (src/db/migrate/turns.ts).
+  -- For migrate: in a deadlock with a request, migrate is the one that fails (src/db/migrate/migration-lock.ts).
   IF NOT has_parameter_privilege('oms_owner', 'deadlock_timeout', 'SET')
      AND (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN
     GRANT SET ON PARAMETER deadlock_timeout TO oms_owner;

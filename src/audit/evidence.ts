@@ -5,7 +5,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { rename, writeFile } from 'node:fs/promises';
 import tool from '../../package.json' with { type: 'json' };
-import { newestMigration } from '../db/migrations.ts';
+import { newestMigration } from '../db/migrate/migrations.ts';
 import { canonicalJson, sha256 } from '../canonical.ts';
 import type { Findings } from './check.ts';
 import { readHeads } from './heads.ts';

@@ -3,7 +3,9 @@ import { ConnectionError } from 'slonik';
 import { ClientGone, createBatcher, BatcherFull } from './batcher.ts';
 
 /** A batcher whose transactions end when the test says so, and the items that each of them took. */
-function heldBatcher(options: { inFlightMax?: number; batchSizeMax?: number; waitingMax?: number } = {}) {
+function heldBatcher(
+  options: { inFlightMax?: number; batchSizeMax?: number; waitingMax?: number } = {},
+) {
   const batches: number[][] = [];
   const ends: PromiseWithResolvers<(string | Error)[]>[] = [];
   const batcher = createBatcher<number, string>({

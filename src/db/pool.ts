@@ -5,10 +5,10 @@ import type { Config } from '../config.ts';
 import { isDatabaseAway } from './errors.ts';
 import { limitWaiting } from './waiting.ts';
 
-/** Also how long a request waits for a connection while all are in use, before it is answered 503. */
+/** The limit for connecting, and for a request that waits while all connections are in use: it then gets 503. */
 const CONNECTION_TIMEOUT_MS = 5_000;
 
-/** Opens the pool of all our own SQL. Rejects when the database is unreachable; survives a later outage. */
+/** Opens the pool for all SQL except pg-boss's. Rejects when the database is unreachable; survives later outages. */
 export async function openPool(
   config: Pick<Config, 'DATABASE_URL' | 'POOL_SIZE_MAX'>,
   log: Logger,
@@ -23,11 +23,11 @@ export async function openPool(
     captureStackTrace: false,
     interceptors: [validateRows],
     typeParsers,
-    // Without slonik's DISCARD ALL after each use, which costs a round trip: all our settings are local to a
+    // Replaces slonik's DISCARD ALL, a round trip after each use. It is not needed: all settings are local to a
     // transaction.
     resetConnection: async () => undefined,
   });
-  // slonik also emits every refused statement here. Those are handled by their callers.
+  // slonik also emits an error for each refused statement here. The caller of the statement handles that one.
   pool.on('error', (err) => {
     if (isDatabaseAway(err)) log.error({ err }, 'database connection failed');
   });
