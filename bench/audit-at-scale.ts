@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sql } from 'slonik';
 import { addHead } from '../src/audit/heads.ts';
 import { newSigningKey, readSigner } from '../src/audit/keys.ts';
 import { openSession } from '../src/audit/session.ts';
@@ -21,9 +22,11 @@ export async function timeAudit(databaseUrl: string): Promise<AuditCost> {
   const keyFile = join(dir, 'audit-key.pem');
   writeFileSync(keyFile, newSigningKey(), { mode: 0o600 });
   const session = await openSession(databaseUrl);
-  await session.rows(`ALTER DATABASE orders SET oms.audit_bound_on_progress = '30 days'`);
+  await session.query(
+    sql.unsafe`ALTER DATABASE orders SET oms.audit_bound_on_progress = '30 days'`,
+  );
   await addHead(session, readSigner(keyFile));
-  await session.close();
+  await session.end();
 
   const start = performance.now();
   const child = spawn(process.execPath, [...process.execArgv, 'src/audit.ts'], {

@@ -23,7 +23,7 @@ const size = {
 type Measured = { name: string; statement: string; values: unknown[]; ms: number; limitMs: number };
 
 // A row per job or per event: nobody reads all of that, so a LIMIT belongs to the question.
-const PER_JOB_OR_EVENT = new Set(['_holds', 'jobs', 'order_timeline']);
+const PER_JOB_OR_EVENT = new Set(['_running_jobs', 'jobs', 'order_timeline']);
 
 async function viewStatements(db: Client): Promise<[name: string, statement: string][]> {
   const { rows } = await db.query<{ name: string }>(

@@ -1,5 +1,6 @@
--- What the owners need of this database before anything is created in it. Every migrate runs this file as the
--- user of DATABASE_URL, who must own the database or be a superuser; with nothing to change it changes nothing.
+-- Prepares this database before migrate creates anything in it: gives the owners their rights, and removes rights that
+-- make attacks possible. Every migrate runs this file as the user of DATABASE_URL, who must own the database or be a
+-- superuser. When nothing has to change, it changes nothing.
 DO $$
 DECLARE
   extra    record;
@@ -12,8 +13,9 @@ BEGIN
   IF NOT has_schema_privilege('oms_owner', 'public', 'CREATE WITH GRANT OPTION') THEN
     GRANT USAGE, CREATE ON SCHEMA public TO oms_owner WITH GRANT OPTION;
   END IF;
-  -- No role but the owner needs temporary objects: temporary functions and operators could replace those that we call.
-  -- sql/grants.sql uses temporary tables and views. The deployment decides which roles may connect.
+  -- Only the owner may create temporary objects, because temporary functions and operators could replace those that we
+  -- call. grants.sql and apply_grants.sql need a temporary table and views. The deployment decides which roles may
+  -- connect.
   IF EXISTS (
     SELECT FROM pg_database AS d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS acl
     WHERE d.datname = current_database() AND acl.grantee = 0 AND acl.privilege_type = 'TEMPORARY'
@@ -21,7 +23,7 @@ BEGIN
     EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO oms_owner', current_database());
     EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
   END IF;
-  -- No service, no person and no owner of a function creates anything.
+  -- Services, people and the owners of functions may create nothing.
   FOR extra IN
     SELECT format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM %I CASCADE', d.datname, r.rolname) AS statement
     FROM pg_database AS d, aclexplode(d.datacl) AS acl JOIN pg_roles AS r ON r.oid = acl.grantee
@@ -33,15 +35,16 @@ BEGIN
   LOOP
     EXECUTE extra.statement;
   END LOOP;
-  -- A database from before Postgres 15 lets everybody create there, and so stand in for what we call.
+  -- A database from before Postgres 15 lets every role create objects in schema public. Such an object could replace
+  -- one that we call.
   IF EXISTS (
     SELECT FROM pg_namespace AS n, aclexplode(n.nspacl) AS acl
     WHERE n.nspname = 'public' AND acl.grantee = 0 AND acl.privilege_type = 'CREATE'
   ) THEN
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;
   END IF;
-  -- Large objects and messages in the WAL take space, and any login may write them, a read-only one too. Only a superuser
-  -- may change that.
+  -- Any login, even a read-only one, may write large objects and messages in the WAL, which take space. Only a
+  -- superuser can revoke these rights.
   IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
     FOR extra IN
       SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', p.oid::regprocedure) AS statement
@@ -52,7 +55,7 @@ BEGIN
       EXECUTE extra.statement;
     END LOOP;
   END IF;
-  -- For migrate: in a deadlock with a request, migrate is the one that fails (src/db/migrate/migration-lock.ts).
+  -- migrate sets deadlock_timeout, so it gives way to requests in a deadlock (src/db/migrate/migration-lock.ts).
   IF NOT has_parameter_privilege('oms_owner', 'deadlock_timeout', 'SET')
      AND (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN
     GRANT SET ON PARAMETER deadlock_timeout TO oms_owner;

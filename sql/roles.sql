@@ -6,20 +6,20 @@
 --   oms_owner     owns our tables and views; migrate works as this role
 --   oms_queue     owns the queue (schema pgboss); migrate works as this role there
 --   oms_placer    owns place_orders, and has the rights that placing needs
---   oms_accounts  owns the functions that see password hashes and refresh tokens, and has the rights that they need
+--   oms_accounts  owns the functions that read password hashes and refresh tokens, and has the rights that they need
 --   oms_door      owns all other SECURITY DEFINER functions but prepare_queue_stats, and has the rights that they need
 -- Services:
 --   oms_api       calls the doors of the API, and reads orders
---   oms_worker    works the queue off, and calls the doors of the worker
+--   oms_worker    processes the jobs of the queue, and calls the doors of the worker
 -- People:
---   oms_dba_read  the views of schema ops, and nothing else; read-only
---   oms_dba       those, and the functions that act: each leaves a row in ops.actions
---   oms_auditor   schema audit, and the evidence it is made from; read-only
+--   oms_dba_read  reads the views of schema ops, and nothing else
+--   oms_dba       reads these views, and calls the functions of operators: each leaves a row in ops.actions
+--   oms_auditor   reads schema audit and the tables that it checks
 --
--- What each may do in a database is in sql/grants.sql. Settings of these roles are removed; to change one for all sessions
--- of a database, use ALTER DATABASE. None can log in yet. For a person:
+-- sql/grants.sql lists the rights of each role in a database. Settings of these roles are removed; to change a setting
+-- for all sessions of a database, use ALTER DATABASE. No role can log in yet. For a person:
 --   CREATE ROLE ada LOGIN PASSWORD '…' IN ROLE oms_dba;
--- and, as settings are not inherited, for one who only reads:
+-- A login does not inherit settings, so for a person who only reads, IN ROLE oms_dba_read, also:
 --   ALTER ROLE ada SET default_transaction_read_only = on;
 --   ALTER ROLE ada SET statement_timeout = '30s';
 -- For a service:
@@ -30,9 +30,8 @@ DECLARE
     'oms_owner', 'oms_queue', 'oms_placer', 'oms_accounts', 'oms_door', 'oms_api', 'oms_worker', 'oms_dba_read',
     'oms_dba', 'oms_auditor'
   ];
-  -- migrate, as oms_owner, works as the other owners too. No service role is a member of any role, and no owner
-  -- is a member of a service role.
-  -- pg_read_all_stats shows whose transaction keeps vacuum from its work: ops.cleanup_blockers.
+  -- migrate works as oms_owner, and as such also as the other owners. No service role is a member of any role, and no
+  -- owner is a member of a service role. ops.cleanup_blockers needs pg_read_all_stats.
   members CONSTANT text[] := ARRAY[
     ['oms_queue', 'oms_owner'],
     ['oms_placer', 'oms_owner'],
@@ -51,7 +50,7 @@ BEGIN
       BEGIN
         EXECUTE format('CREATE ROLE %I', wanted);
       EXCEPTION WHEN duplicate_object OR unique_violation THEN
-        NULL; -- another database of this server is being migrated at the same moment
+        NULL; -- another migrate, of another database of this server, has just created it
       END;
     END IF;
   END LOOP;
@@ -62,8 +61,8 @@ BEGIN
     END IF;
   END LOOP;
 
-  -- Any login may set most settings for its own role (ALTER ROLE … SET). They would stay after a theft and a new
-  -- password, so they are removed. Those that only a superuser can set stay.
+  -- Any login may change most settings of its own role (ALTER ROLE … SET). Settings that a thief made would stay after
+  -- a change of the password, so they are removed. Settings that only a superuser can make stay.
   FOR found IN
     SELECT r.rolname, d.datname, split_part(c.setting, '=', 1) AS name
     FROM pg_db_role_setting AS s
@@ -80,18 +79,20 @@ BEGIN
     ORDER BY 1, 2, 3
   LOOP
     BEGIN
-      EXECUTE format('ALTER ROLE %I %s RESET %I', found.rolname, 'IN DATABASE ' || quote_ident(found.datname), found.name);
+      EXECUTE format('ALTER ROLE %I %s RESET %I', found.rolname, 'IN DATABASE ' || quote_ident(found.datname),
+        found.name);
       removed := removed || format('%s of %s', found.name, found.rolname);
     EXCEPTION WHEN insufficient_privilege THEN
       RAISE WARNING 'role % has the setting %, which only a superuser can remove: ALTER ROLE % % RESET %',
-        found.rolname, found.name, found.rolname, coalesce('IN DATABASE ' || quote_ident(found.datname), ''), found.name;
+        found.rolname, found.name, found.rolname, coalesce('IN DATABASE ' || quote_ident(found.datname), ''),
+        found.name;
     END;
   END LOOP;
   IF removed <> '{}' THEN
     RAISE WARNING 'settings of roles were removed: %', array_to_string(removed, ', ');
   END IF;
 
-  -- These settings apply only to sessions that log in as the role itself.
+  -- These settings apply only to sessions that log in as the role itself, not as a member of it.
   IF NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = 'oms_dba_read'::regrole) THEN
     ALTER ROLE oms_dba_read SET default_transaction_read_only = on;
     ALTER ROLE oms_dba_read SET statement_timeout = '30s';
@@ -101,7 +102,8 @@ BEGIN
     ALTER ROLE oms_auditor SET statement_timeout = '10min';
   END IF;
 
-  -- What gives a role more than sql/grants.sql lists may be on purpose, so it stays, and is shown.
+  -- Warn about attributes and memberships that give a role more rights than sql/grants.sql lists. They stay, because
+  -- they can be intended.
   FOR found IN
     SELECT rolname, array_to_string(ARRAY[
       CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolcreaterole THEN 'CREATEROLE' END,

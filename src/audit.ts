@@ -46,8 +46,8 @@ function verify(config: AuditConfig, { key, json }: Options, file: string): numb
   const keys = trustedKeys(key, config.AUDIT_SIGNING_KEY_FILE);
   if (!keys) {
     throw new ReadableError(
-      'Verifying takes the public key from a source you trust: --key FILE, or AUDIT_SIGNING_KEY_FILE. ' +
-        'The key inside the evidence proves nothing',
+      'Verifying needs the public key from a source that you trust: --key FILE, or AUDIT_SIGNING_KEY_FILE. ' +
+        'The key in the file proves nothing',
     );
   }
   const { problems, evidence } = verifyEvidence(file, keys);
@@ -57,7 +57,7 @@ function verify(config: AuditConfig, { key, json }: Options, file: string): numb
     process.stdout.write(`${JSON.stringify({ verified, problems, key_id }, null, 2)}\n`);
   } else {
     for (const problem of problems) process.stdout.write(`${file}: ${problem}\n`);
-    if (verified) process.stdout.write(`${file}: as signed by key ${key_id}\n`);
+    if (verified) process.stdout.write(`${file}: unchanged since key ${key_id} signed it\n`);
   }
   return verified ? EXIT_CLEAN : EXIT_VIOLATIONS;
 }

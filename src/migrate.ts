@@ -46,6 +46,7 @@ export async function migrate(
       await applyMigrations(client, missing, log);
       await updateDefinitions(client, definitions);
       await client.query(await readSql(sources, 'grants.sql'));
+      await client.query(await readSql(sources, 'apply_grants.sql'));
     });
   } finally {
     await client.end();

@@ -43,8 +43,8 @@ const noCheckOfBatches = inFunction(
 const noCheckAtCommit = inFunction(
   'orders_50_require_job',
   'orders_handoff',
-  `WHEN (NEW.status = 'PENDING' AND current_user::text <> 'oms_placer') EXECUTE`,
-  `WHEN (false) EXECUTE`,
+  `WHEN (NEW.status = 'PENDING' AND current_user::text <> 'oms_placer')`,
+  'WHEN (false)',
 );
 
 const noLookUp = inFunction(

@@ -5,4 +5,4 @@ FROM audit_heads
 ORDER BY number;
 
 COMMENT ON VIEW audit.heads IS
-  'Daily heads: what the trail was at the time. npm run audit recomputes them and checks their signatures.';
+  'Daily heads: digests of the trail. npm run audit recomputes them and checks their signatures.';

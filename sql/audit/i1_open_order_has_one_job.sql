@@ -1,8 +1,8 @@
 -- I1: every open order has exactly one live job.   psql: TABLE audit.i1_open_order_has_one_job;
 --
--- Live is a process-order job that is yet to be settled or, once its retries are used up, the dead letter
--- that will set the order FAILED. A blocked one is not: no worker takes it. Each open order looks its job up
--- by key, so the view costs what is open.
+-- A process-order job is live until it is settled. Once its retries are used up, the dead letter that will set the
+-- order FAILED is live instead. A blocked job is not live, because no worker takes it. The view finds the job of each
+-- open order by its key, so its cost depends only on the number of open orders.
 CREATE OR REPLACE VIEW audit.i1_open_order_has_one_job AS
 SELECT
   'I1'::text       AS invariant,
@@ -30,4 +30,4 @@ WHERE o.status IN ('PENDING', 'PROCESSING')
   AND job.live + coalesce(dead.live, 0) <> 1;
 
 COMMENT ON VIEW audit.i1_open_order_has_one_job IS
-  'Open orders that nobody, or more than one, will process. Empty is healthy.';
+  'Open orders that have no live job, or more than one. Empty is healthy.';

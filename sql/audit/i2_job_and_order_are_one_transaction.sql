@@ -1,8 +1,8 @@
 -- I2: no job without its order, and one transaction placed both.
 --   psql: TABLE audit.i2_job_and_order_are_one_transaction;
 --
--- Order, first event and job each carry the id of the transaction that wrote them. They are brought together by
--- GROUP BY instead of a join, so that a condition on order_id reaches the index of each table.
+-- An order, its first event and its job each contain the id of the transaction that wrote them. The view uses GROUP BY
+-- instead of a join, because then a condition on order_id can use the index of each table.
 CREATE OR REPLACE VIEW audit.i2_job_and_order_are_one_transaction AS
 SELECT
   'I2'::text       AS invariant,
@@ -35,14 +35,14 @@ GROUP BY s.order_id
 HAVING bool_or(s.part = 'job') AND NOT bool_or(s.part = 'order')
   OR bool_or(NOT s.fits)
   OR max(s.xact_id) FILTER (WHERE s.part = 'order') IS DISTINCT FROM max(s.xact_id) FILTER (WHERE s.part = 'event')
-     AND bool_or(s.part = 'order') AND bool_or(s.part = 'event') -- one that is missing is I5's
+     AND bool_or(s.part = 'order') AND bool_or(s.part = 'event') -- I5 reports a missing one
   OR max(s.xact_id) FILTER (WHERE s.part = 'order') IS DISTINCT FROM max(s.xact_id) FILTER (WHERE s.part = 'job')
      AND bool_or(s.part = 'job')
      AND bool_or(s.part = 'order')
 
 UNION ALL
 
--- Dead letters have an id of their own and name the order.
+-- A dead letter has an id of its own, and its data names the order.
 SELECT
   'I2',
   'critical',

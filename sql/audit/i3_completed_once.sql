@@ -1,6 +1,6 @@
--- I3: at most one completion per order, and by the attempt that completed.   psql: TABLE audit.i3_completed_once;
+-- I3: an order ends at most once, and by the attempt that completed its job.   psql: TABLE audit.i3_completed_once;
 --
--- Only an operator's FAILED → PENDING makes room for another end.
+-- It may end again only after an operator has set it from FAILED to PENDING.
 CREATE OR REPLACE VIEW audit.i3_completed_once AS
 SELECT
   'I3'::text       AS invariant,
@@ -28,13 +28,13 @@ HAVING count(*) FILTER (WHERE e.to_status = 'COMPLETED') > 1
 
 UNION ALL
 
--- While the job is still there (a day), its count of retries tells which attempt it was.
+-- Until the job is deleted, after a day, its retry_count names the attempt that completed it.
 SELECT
   'I3',
   'critical',
   j.id,
   jsonb_build_object(
-    'problem', 'another attempt completed the job than the order',
+    'problem', 'the job and the order were completed by different attempts',
     'version', e.version, 'to_status', e.to_status, 'job_id', e.job_id, 'attempt', e.attempt,
     'attempt_of_the_job', j.retry_count + 1::bigint
   )
@@ -52,4 +52,4 @@ WHERE j.name = 'process-order'
   AND (e.job_id, e.attempt) IS DISTINCT FROM (j.id, j.retry_count + 1::bigint);
 
 COMMENT ON VIEW audit.i3_completed_once IS
-  'Orders that ended more than once, or not by the attempt that is on record. Empty is healthy.';
+  'Orders that ended more than once, or not by the attempt that the trail records. Empty is healthy.';

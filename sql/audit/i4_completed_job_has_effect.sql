@@ -1,10 +1,10 @@
--- I4: a job is completed if and only if its effect is committed, by one and the same transaction.
+-- I4: a job is completed if and only if its order has ended, and one transaction did both.
 --   psql: TABLE audit.i4_completed_job_has_effect;
 --
--- That transaction is told by xmin, the id that Postgres itself keeps with each row; nothing rewrites the
--- row of a completed job. xmin is that of the subtransaction inside a savepoint, so either it equals the
--- event's xmin, or the 32 low bits of the transaction id that the event recorded. A restore from pg_dump
--- writes all rows anew: until jobs from before it are deleted, after a day, they are listed here.
+-- The view identifies that transaction by xmin, the id that Postgres itself keeps with each row. Nothing rewrites the
+-- row of a completed job. Inside a savepoint, xmin is the id of the subtransaction. So the xmin of the job must equal
+-- either the xmin of the event, or the low 32 bits of the transaction id that the event records. A restore from pg_dump
+-- writes all rows again: the view lists jobs from before the restore until they are deleted, after a day.
 CREATE OR REPLACE VIEW audit.i4_completed_job_has_effect AS
 SELECT
   'I4'::text       AS invariant,
@@ -38,4 +38,5 @@ WHERE j.name = 'process-order'
   );
 
 COMMENT ON VIEW audit.i4_completed_job_has_effect IS
-  'Jobs completed without their effect, effects without completion, or both, not by one transaction. Empty is healthy.';
+  'Completed jobs whose order has not ended, ended orders whose job has not, and both by different transactions. '
+  'Empty is healthy.';

@@ -1,7 +1,8 @@
--- I5: events are numbered from 1 without gaps, each change is legal and starts where the last one ended, and
--- the last one ends at the order's status and version.   psql: TABLE audit.i5_events_tell_the_status;
+-- I5: the events of an order are numbered from 1 without gaps. The lifecycle allows each change, and each starts at the
+-- status at which the one before it ended. The last one ends at the status and the version of the order.
+--   psql: TABLE audit.i5_events_tell_the_status;
 --
--- The order itself is put behind its events as one more, so that one pass of a window sees everything.
+-- The view adds the order itself as one more row after its events, so one pass of a window checks everything.
 CREATE OR REPLACE VIEW audit.i5_events_tell_the_status AS
 SELECT
   'I5'::text       AS invariant,
@@ -13,7 +14,7 @@ SELECT
       WHEN s.previous_version IS NULL AND s.is_order THEN 'there is no event'
       WHEN s.version <> coalesce(s.previous_version, 0) + 1 THEN 'an event is missing or repeated'
       WHEN s.from_status IS DISTINCT FROM s.previous_status AND s.is_order THEN 'the order has another status'
-      WHEN s.from_status IS DISTINCT FROM s.previous_status THEN 'it starts from another status than the last led to'
+      WHEN s.from_status IS DISTINCT FROM s.previous_status THEN 'it does not start where the event before it ended'
       ELSE 'the lifecycle has no such change'
     END,
     'found_at', CASE WHEN s.is_order THEN 'order' ELSE 'event' END,
@@ -45,4 +46,4 @@ WHERE s.version <> coalesce(s.previous_version, 0) + 1
      AND (s.from_status, s.to_status) NOT IN (SELECT t.from_status, t.to_status FROM order_transitions AS t);
 
 COMMENT ON VIEW audit.i5_events_tell_the_status IS
-  'Trails with gaps, illegal changes, or another end than the order''s status. Empty is healthy.';
+  'Orders whose events have gaps, illegal changes, or another last status than the order. Empty is healthy.';

@@ -1,4 +1,4 @@
--- I6: nothing happens to a cancelled order: no event after the cancellation, no completion at all, no live job.
+-- I6: a cancelled order has no event after the cancellation, no completion at all, and no live job.
 --   psql: TABLE audit.i6_nothing_after_cancellation;
 CREATE OR REPLACE VIEW audit.i6_nothing_after_cancellation AS
 SELECT
@@ -24,7 +24,7 @@ SELECT
   'I6',
   'critical',
   j.id,
-  jsonb_build_object('problem', 'its job is still to be done', 'job_state', j.state, 'order_status', o.status)
+  jsonb_build_object('problem', 'its job has not ended', 'job_state', j.state, 'order_status', o.status)
 FROM pgboss.job AS j
 CROSS JOIN LATERAL (
   SELECT o.status FROM orders AS o WHERE o.id = j.id LIMIT 1
@@ -32,4 +32,4 @@ CROSS JOIN LATERAL (
 WHERE j.name = 'process-order' AND j.state < 'completed' AND o.status = 'CANCELLED';
 
 COMMENT ON VIEW audit.i6_nothing_after_cancellation IS
-  'Cancelled orders that something happened to afterwards, or still will. Empty is healthy.';
+  'Cancelled orders with a later event, a completion or a live job. Empty is healthy.';

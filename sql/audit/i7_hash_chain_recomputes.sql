@@ -1,5 +1,5 @@
--- I7: the hash of every event recomputes from its content and the hash before it, the first one from what
--- was ordered.   psql: TABLE audit.i7_hash_chain_recomputes;
+-- I7: the hash of every event equals the hash that is computed from its content and the hash of the event before it.
+-- The first event is chained to the content of the order.   psql: TABLE audit.i7_hash_chain_recomputes;
 CREATE OR REPLACE VIEW audit.i7_hash_chain_recomputes AS
 SELECT
   'I7'::text       AS invariant,
@@ -7,8 +7,8 @@ SELECT
   s.order_id,
   jsonb_build_object(
     'problem', CASE
-      WHEN s.previous IS NULL THEN 'there is nothing to chain it to'
-      WHEN s.version = 1 THEN 'what was ordered, or its first event, was changed'
+      WHEN s.previous IS NULL THEN 'there is no such order'
+      WHEN s.version = 1 THEN 'the content of the order, or its first event, was changed'
       ELSE 'the event, or the hash before it, was changed'
     END,
     'version', s.version, 'hash', encode(s.hash, 'hex'), 'computed', encode(s.computed, 'hex')
@@ -33,4 +33,4 @@ FROM (
 WHERE s.previous IS NULL OR s.hash <> s.computed;
 
 COMMENT ON VIEW audit.i7_hash_chain_recomputes IS
-  'Events and orders that are not what they were when they were written. Empty is healthy.';
+  'Events and orders that were changed after they were written. Empty is healthy.';

@@ -1,9 +1,10 @@
--- I8: no open order stands still for longer than audit.bound_on_progress().
+-- I8: no open order is without progress for longer than audit.bound_on_progress().
 --   psql: TABLE audit.i8_open_order_makes_progress;
 --
--- Progress is what its job is seen doing: being enqueued, claimed, kept alive by heartbeats, put off to a
--- later start (a retry's back-off, a Retry-After). While that start lies ahead, the order is waiting as it
--- should; but nothing puts a job off by more than an hour. One whose queue is paused, or that no worker comes to, stands still.
+-- Progress is a change of the order's status, and these times of its job: when it was enqueued and claimed, its
+-- heartbeats, and a later start (the back-off of a retry, a Retry-After). An order whose job starts later waits as it
+-- should; but nothing postpones a job by more than an hour. An order makes no progress while its queue is paused, or
+-- while no worker takes its job.
 CREATE OR REPLACE VIEW audit.i8_open_order_makes_progress AS
 SELECT
   'I8'::text      AS invariant,
@@ -34,4 +35,4 @@ WHERE o.status IN ('PENDING', 'PROCESSING')
   AND greatest(o.updated_at, j.progress_at, d.progress_at) < now() - audit.bound_on_progress();
 
 COMMENT ON VIEW audit.i8_open_order_makes_progress IS
-  'Open orders that nothing has happened to for longer than audit.bound_on_progress(). Empty is healthy.';
+  'Open orders without progress for longer than audit.bound_on_progress(). Empty is healthy.';

@@ -1,8 +1,8 @@
--- I9: one order per idempotency key, one key per order, both by one transaction.
+-- I9: one order per idempotency key and one key per order, stored by one transaction.
 --   psql: TABLE audit.i9_one_order_per_idempotency_key;
 --
--- A key of a POST that answered 201 created the order that it names; other keys name the order that they
--- changed. Keys live for a day, so the view costs what a day's requests are.
+-- The key of a POST with the reply 201 names the order that it created. Other keys name the order that they changed.
+-- Keys are kept for a day, so the cost of the view depends on the requests of one day.
 CREATE OR REPLACE VIEW audit.i9_one_order_per_idempotency_key AS
 SELECT
   'I9'::text       AS invariant,
@@ -12,8 +12,8 @@ SELECT
     'problem', CASE
       WHEN o.id IS NULL THEN 'the key''s order does not exist'
       WHEN o.user_id <> k.user_id THEN 'the order belongs to another user'
-      WHEN k.body ->> 'id' IS DISTINCT FROM k.order_id::text THEN 'the stored answer names another order'
-      WHEN k.is_create AND k.xact_id IS DISTINCT FROM o.xact_id THEN 'key and order are of different transactions'
+      WHEN k.body ->> 'id' IS DISTINCT FROM k.order_id::text THEN 'the stored reply names another order'
+      WHEN k.is_create AND k.xact_id IS DISTINCT FROM o.xact_id THEN 'key and order are from different transactions'
       ELSE 'two keys created the same order'
     END,
     'user_id', k.user_id, 'method', k.method, 'path', k.path, 'key', k.key,
@@ -38,4 +38,4 @@ WHERE o.id IS NULL
   OR k.is_create AND (k.xact_id IS DISTINCT FROM o.xact_id OR k.creators > 1);
 
 COMMENT ON VIEW audit.i9_one_order_per_idempotency_key IS
-  'Idempotency keys that created no order, or not exactly one of their own. Empty is healthy.';
+  'Idempotency keys that did not create exactly one order of their user. Empty is healthy.';

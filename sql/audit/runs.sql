@@ -4,4 +4,5 @@ SELECT id, started_at, finished_at, orders, violations, cardinality(watched) AS 
 FROM audit_runs
 ORDER BY id DESC;
 
-COMMENT ON VIEW audit.runs IS 'What the audit that runs every 5 minutes has found; {} means nothing.';
+COMMENT ON VIEW audit.runs IS
+  'The violations that each scheduled audit, every 5 minutes, has found; {} means none.';

@@ -1,6 +1,6 @@
 -- Every breach of every invariant; docs/audit.md explains each.   psql: TABLE audit.violations;
 --
--- With many orders ask for a range: each view turns a condition on order_id into scans of indexes.
+-- With many orders, use a condition on order_id: each view then scans indexes.
 --   psql: SELECT invariant, order_id, evidence FROM audit.violations WHERE order_id = '…';
 CREATE OR REPLACE VIEW audit.violations AS
 SELECT invariant, severity, order_id, evidence FROM audit.i1_open_order_has_one_job

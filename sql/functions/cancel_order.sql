@@ -1,8 +1,8 @@
--- Cancels an order for its user, and with it (by trigger) its job. One call, one transaction.
+-- Cancels an order for its user, and its job (by trigger). One call is one transaction.
 -- `key`, `fingerprint` and `key_ttl_hours` are NULL for a request without an Idempotency-Key; see place_orders.
 --
 -- Returns one row. `outcome` is
---   cancelled        by this call or an earlier one: a repeat is harmless. `body` is the order.
+--   cancelled        the order is cancelled, by this call or an earlier one. `body` is the order.
 --   replayed         the key was used before for the same request: `body` is the reply to that request
 --   reused, in-use   as in place_orders: nothing is changed
 --   not-found        this user has no such order
@@ -18,9 +18,11 @@ DECLARE
   wanted orders;
 BEGIN
   changed := false;
+
+  -- Check the key: lock it until COMMIT, and find the reply that it was used for.
   IF cancel_order.key IS NOT NULL THEN
     IF cancel_order.method = 'POST' OR cancel_order.key_ttl_hours NOT BETWEEN 1 AND 8760 THEN
-      RAISE EXCEPTION 'a cancellation is no POST, and its key is kept for 1 to 8760 hours' USING ERRCODE = 'OM008';
+      RAISE EXCEPTION 'a cancellation is not a POST, and its key is kept for 1 to 8760 hours' USING ERRCODE = 'OM008';
     END IF;
     IF NOT pg_try_advisory_xact_lock(idempotency_lock(
       cancel_order.user_id, cancel_order.method, cancel_order.path, cancel_order.key)) THEN
@@ -41,6 +43,7 @@ BEGIN
     END IF;
   END IF;
 
+  -- Check the order, and lock it.
   SELECT o.* INTO wanted FROM orders AS o
   WHERE o.id = cancel_order.order_id AND o.user_id = cancel_order.user_id
   FOR NO KEY UPDATE;
@@ -55,8 +58,9 @@ BEGIN
     RETURN;
   END IF;
 
-  -- The UPDATE fires, in this order: orders_10_guard_update (orders_guard.sql: numbers the step), orders_40_cancel_job
-  -- (orders_handoff.sql: cancels the job), orders_30_record_change (orders_trail.sql: writes the event and its hash).
+  -- Cancel the order. The UPDATE fires, in this order: orders_10_guard_update (orders_guard.sql: numbers the step),
+  -- orders_40_cancel_job (orders_handoff.sql: cancels the job), orders_30_record_change (orders_trail.sql: writes the
+  -- event and its hash).
   IF wanted.status = 'PENDING' THEN
     UPDATE orders AS o SET status = 'CANCELLED', changed_by = NULL, change_reason = NULL, change_job_id = NULL,
       change_attempt = NULL
@@ -69,6 +73,8 @@ BEGIN
   status := 200;
   headers := '{}';
   body := order_json(wanted);
+
+  -- Store the reply to a request that has a key.
   IF cancel_order.key IS NOT NULL THEN
     INSERT INTO idempotency_keys AS k
       (user_id, method, path, key, fingerprint, status, headers, body, order_id, expires_at)

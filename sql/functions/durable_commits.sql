@@ -1,12 +1,13 @@
--- What was acknowledged survives a crash of Postgres. Any login may set synchronous_commit for its own role (ALTER ROLE
--- … SET), and for the sessions that it shares in a connection pooler. With the login of a service, that would lose the
--- last orders in a crash. So a transaction that writes orders, accounts, sessions or actions of operators has at least
--- synchronous_commit = on. A setting of the server, of the database or of DATABASE_URL is the owner's, and stays.
+-- An acknowledged change survives a crash of Postgres. Any login may set synchronous_commit for its own role (ALTER
+-- ROLE … SET), and for the sessions that it shares in a connection pooler. A thief with the login of a service could
+-- thus make a crash lose the last orders. Therefore a transaction that writes orders, accounts, sessions or actions of
+-- operators has at least synchronous_commit = on. A setting of the server, of the database or of DATABASE_URL is the
+-- owner's decision, and stays.
 
 CREATE OR REPLACE FUNCTION require_durable_commit() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  -- remote_apply is more than on.
+  -- remote_apply waits for more than on does. Every other value waits for less.
   IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') AND EXISTS (
     SELECT FROM pg_settings
     WHERE name = 'synchronous_commit' AND source IN ('user', 'database user', 'session')
@@ -19,7 +20,7 @@ END $$;
 COMMENT ON FUNCTION require_durable_commit IS
   'Undoes, until the end of the transaction, a synchronous_commit that a role or a session has set too low.';
 
--- Without WHEN, which Postgres prepares anew for each statement: that costs more than the call.
+-- The triggers have no WHEN: Postgres prepares it anew for each statement, and that costs more than the call.
 CREATE OR REPLACE TRIGGER orders_03_require_durable_commit BEFORE INSERT OR UPDATE ON orders
   FOR EACH STATEMENT EXECUTE FUNCTION require_durable_commit();
 

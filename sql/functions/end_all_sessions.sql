@@ -6,7 +6,7 @@ BEGIN
     RAISE EXCEPTION 'end_all_sessions needs the id of a user' USING ERRCODE = 'OM020';
   END IF;
 
-  -- Two statements: the second sees the successors that rotations committed while the first waited for them.
+  -- Two statements: the second sees the successors that rotations committed while the first waited for its locks.
   PERFORM FROM refresh_tokens AS f
   WHERE f.user_id = end_all_sessions.user_id AND f.id = f.family_id AND f.revoked_at IS NULL
   ORDER BY f.id

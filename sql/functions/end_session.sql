@@ -1,4 +1,4 @@
--- Ends a session, by proof of its refresh token.
+-- Ends a session. The caller proves that it owns the session with the hash of its refresh token.
 CREATE OR REPLACE FUNCTION end_session(token_hash bytea) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -9,7 +9,7 @@ BEGIN
   END IF;
 
   SELECT t.family_id INTO ended_family FROM refresh_tokens AS t WHERE t.token_hash = end_session.token_hash;
-  -- Two statements: the second sees the successor that a rotation committed while the first waited for it.
+  -- Two statements: the second sees the successor that a rotation committed while the first waited for its lock.
   PERFORM FROM refresh_tokens AS f WHERE f.id = ended_family FOR UPDATE;
   UPDATE refresh_tokens AS t SET revoked_at = now() WHERE t.family_id = ended_family AND t.revoked_at IS NULL;
 END $$;

@@ -1,8 +1,7 @@
--- How the trail is hashed, version 1. Evidence depends on these functions, so they never change: a new hash gets a
--- new pair of functions with the next version number. docs/audit.md says how to compute both hashes outside the
--- database.
+-- The hashes of the trail, version 1. Evidence depends on these functions, so they never change: a new hash gets a new
+-- pair of functions with the next version number. docs/audit.md says how to compute both hashes outside the database.
 
--- The first link of an order's chain. It covers the order's content, which never changes.
+-- Returns the first hash of an order's chain. It covers the order's content, which never changes.
 CREATE OR REPLACE FUNCTION order_content_hash_v1(
   id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb,
   created_at timestamptz, xact_id xid8
@@ -13,8 +12,8 @@ CREATE OR REPLACE FUNCTION order_content_hash_v1(
   )::text, 'UTF8'))
 $$;
 
--- The hash of an event: its content, chained to the event before it. The first event is chained to the order's
--- content.
+-- Returns the hash of an event. It covers the event's content and the hash of the event before it. The first event is
+-- chained to the hash of the order's content.
 CREATE OR REPLACE FUNCTION order_event_hash_v1(
   previous bytea, order_id uuid, version integer, from_status order_status, to_status order_status,
   actor text, reason text, job_id uuid, attempt integer, at timestamptz, xact_id xid8

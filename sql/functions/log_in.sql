@@ -11,7 +11,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   nonce CONSTANT bytea := uuid_send(gen_random_uuid());
 BEGIN
-  -- The prefix is required so that a stored placeholder such as 'none' matches no login.
+  -- The prefix is required: a login must not match a stored placeholder such as 'none'.
   IF email IS NULL OR length(email) > 254
     OR computed_hash IS NULL OR NOT starts_with(computed_hash, '$argon2id$') OR length(computed_hash) > 200
   THEN

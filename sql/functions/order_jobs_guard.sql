@@ -1,19 +1,19 @@
 -- No worker can strand an order. pg-boss writes its own tables as oms_worker, and fails a job by a DELETE and an
--- INSERT, so that login has both rights. These triggers refuse to take the last job of an open order;
--- worker_guard.sql limits which jobs and dead letters that login can make, and how it can change them. Neither applies
--- to superusers.
+-- INSERT, so this login has both rights. These triggers keep it from removing the last job of an open order.
+-- worker_guard.sql limits which jobs and dead letters that login can make, and how it can change them. Neither file
+-- limits superusers.
 --
--- The order's job is in the queue's own table, which order_jobs.sql names; its dead letters are in job_common.
+-- The job of an order is in the queue's own table, which order_jobs.sql names. Its dead letters are in job_common.
 
--- Whether a superuser runs the statement as itself. A superuser that has switched to another role (SET ROLE) is
--- treated as that role.
+-- Whether a superuser runs the statement as itself. A superuser that has switched to another role (SET ROLE) counts as
+-- that role.
 CREATE OR REPLACE FUNCTION is_superusers_own() RETURNS boolean LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT current_setting('role') = 'none' AND r.rolsuper FROM pg_roles AS r WHERE r.rolname = session_user
 $$;
 
 -- While an order is open, its waiting job and its waiting or failed dead letter cannot be deleted: a DELETE skips
--- them, and so does pg-boss's retention. The triggers do not affect pg-boss's fail, which deletes only active jobs.
+-- them, including that of pg-boss's retention. pg-boss's fail is not affected, because it deletes only active jobs.
 CREATE OR REPLACE FUNCTION order_jobs_keep() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -27,11 +27,12 @@ BEGIN
   RETURN OLD;
 END $$;
 
--- At COMMIT: an open order has a job that a worker will take, or a dead letter that a worker will take or that has
--- used up its own tries. A new dead letter is the only one of its order, and takes the place of the job.
+-- At COMMIT: an open order must have a job that a worker will take, or a dead letter that a worker will take or that
+-- has used up its own retries. A new dead letter must be the only job of its order.
 --
--- What the order is left with is locked FOR SHARE until the transaction ends. So of two transactions that each take one
--- of two, the second one waits and is refused, and so is a REPEATABLE READ one that does not see the other's change.
+-- The jobs that are left are locked FOR SHARE until the transaction ends. Suppose that an order has two, and that two
+-- transactions remove one each: the second waits for the first, and is refused. A REPEATABLE READ transaction, which
+-- does not see the other's change, is refused too.
 CREATE OR REPLACE FUNCTION order_jobs_require() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -40,11 +41,14 @@ DECLARE
   jobs     integer;
   letters  integer;
 BEGIN
+  -- Skip orders that have ended.
   IF is_superusers_own() OR NOT EXISTS (
     SELECT FROM orders AS o WHERE o.id = order_id AND o.status IN ('PENDING', 'PROCESSING')
   ) THEN
     RETURN NULL;
   END IF;
+
+  -- Lock and count the jobs and the dead letters that are left.
   PERFORM FROM order_jobs AS j
   WHERE j.id = order_id AND j.data ->> 'order_id' = order_id::text AND j.state < 'completed' AND NOT j.blocked
   FOR SHARE;
@@ -54,18 +58,21 @@ BEGIN
     AND NOT d.blocked AND (d.state < 'completed' OR d.state = 'failed' AND d.retry_count >= d.retry_limit)
   FOR SHARE;
   GET DIAGNOSTICS letters = ROW_COUNT;
+
+  -- Check.
   IF jobs + letters = 0 THEN
-    RAISE EXCEPTION 'order % would have no job, so that no worker would ever process it', order_id
+    RAISE EXCEPTION 'order % would have no job, so no worker would ever process it', order_id
       USING ERRCODE = 'OM003';
   ELSIF TG_OP = 'INSERT' AND jobs + letters > 1 THEN
-    RAISE EXCEPTION 'order % would have a dead letter beside another job', order_id USING ERRCODE = 'OM003';
+    RAISE EXCEPTION 'order % would have a dead letter and another job', order_id USING ERRCODE = 'OM003';
   END IF;
   RETURN NULL;
 END $$;
 
 COMMENT ON FUNCTION is_superusers_own  IS 'Whether a superuser runs the statement, without SET ROLE.';
 COMMENT ON FUNCTION order_jobs_keep    IS 'Keeps the waiting job and the unsettled dead letter of an open order.';
-COMMENT ON FUNCTION order_jobs_require IS 'At COMMIT: refuses to take the last job of an open order, or to give it a second one (OM003).';
+COMMENT ON FUNCTION order_jobs_require IS
+  'At COMMIT: refuses to remove the last job of an open order, or to give it a second one (OM003).';
 
 ALTER FUNCTION order_jobs_keep OWNER TO oms_door;
 ALTER FUNCTION order_jobs_require OWNER TO oms_door;

@@ -1,6 +1,6 @@
--- Limits what a writer of orders decides. An order starts PENDING, and its content never changes. Only the door
+-- Limits what a writer of orders can decide. An order starts PENDING, and its content never changes. Only the door
 -- functions set the actor and the reason of a change; for every other writer the actor is the login role.
--- (SQLSTATE class OM is this application's; src/http/problem.ts maps it.)
+-- (The SQLSTATEs of class OM belong to this service; docs/operations.md lists them.)
 
 -- How many steps of the lifecycle a change of status takes. The trail records each step.
 CREATE OR REPLACE FUNCTION order_steps(from_status order_status, to_status order_status) RETURNS integer
@@ -8,6 +8,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT CASE WHEN from_status = 'PENDING' AND to_status IN ('COMPLETED', 'FAILED') THEN 2 ELSE 1 END
 $$;
 
+-- Checks the status of a new order, and sets the columns that its writer does not decide.
 CREATE OR REPLACE FUNCTION orders_guard_insert() RETURNS trigger LANGUAGE plpgsql
 SET search_path = public, pg_temp AS $$
 BEGIN
@@ -27,17 +28,18 @@ BEGIN
   RETURN NEW;
 END $$;
 
--- Numbers the steps. orders_record_change checks, once per statement, that the lifecycle allows them.
+-- Refuses a change of the content, and numbers the steps of a change of status. orders_record_change checks, once per
+-- statement, that the lifecycle allows them.
 CREATE OR REPLACE FUNCTION orders_guard_update() RETURNS trigger LANGUAGE plpgsql
 SET search_path = public, pg_temp AS $$
 BEGIN
-  -- Byte by byte (*<>): 34.9 and 34.90 are equal, in metadata too, and hash differently.
+  -- Compares byte by byte (*<>): 34.9 and 34.90 are equal, also inside metadata, but have different hashes.
   IF ROW(NEW.id, NEW.user_id, NEW.product_name, NEW.amount, NEW.currency, NEW.metadata, NEW.created_at)::record
      OPERATOR(pg_catalog.*<>)
      ROW(OLD.id, OLD.user_id, OLD.product_name, OLD.amount, OLD.currency, OLD.metadata, OLD.created_at)::record
   THEN
-    RAISE EXCEPTION 'order %: what was ordered cannot be changed', OLD.id
-      USING ERRCODE = 'OM004', HINT = 'Cancel it and place another: ops.cancel_order, place_order.';
+    RAISE EXCEPTION 'order %: its content cannot be changed', OLD.id
+      USING ERRCODE = 'OM004', HINT = 'Cancel it and place another order: ops.cancel_order, place_order.';
   END IF;
   NEW.xact_id := OLD.xact_id;
 
@@ -70,11 +72,12 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION order_steps         IS 'How many steps of the lifecycle a change of status takes.';
-COMMENT ON FUNCTION orders_guard_insert IS 'Limits what the writer of a new order decides (OM001).';
-COMMENT ON FUNCTION orders_guard_update IS 'Refuses a change of content (OM004), numbers the steps, records the actor.';
+COMMENT ON FUNCTION orders_guard_insert IS
+  'Refuses a new order that is not PENDING (OM001), and sets the columns that its writer does not decide.';
+COMMENT ON FUNCTION orders_guard_update IS 'Refuses a change of content (OM004), numbers the steps, sets the actor.';
 
--- Not called for the rows of place_orders, because a call for every row costs more than the work that it does. Their
--- values are checked together, after the INSERT (orders_check_placed).
+-- Skips the rows of place_orders, because a call for each row costs more than the checks. orders_check_placed checks
+-- those rows together, after the INSERT.
 CREATE OR REPLACE TRIGGER orders_10_guard_insert BEFORE INSERT ON orders
   FOR EACH ROW WHEN (current_user::text <> 'oms_placer') EXECUTE FUNCTION orders_guard_insert();
 

@@ -1,7 +1,7 @@
--- COMMIT refuses an order without its job. A PENDING order has a job that a worker will take. The job of a new order
--- was made by the same transaction, with the settings of its queue.
+-- COMMIT refuses an order without its job. A PENDING order must have a job that a worker will take. The job of a new
+-- order must be made by the same transaction, with the settings of its queue.
 --
--- COMMIT runs the deferred triggers of two files, and no others. This one checks each order that became PENDING
+-- COMMIT runs the deferred triggers of two files, and no others. This file checks each order that became PENDING
 -- (orders_50_require_job). order_jobs_guard.sql checks each job and each dead letter that was settled, blocked or
 -- deleted: an order that is still open must have another one. Both refuse with OM003.
 --
@@ -10,8 +10,8 @@
 
 -- Whether an order has a job that a worker will take. For a new order, `placed_by` is the transaction that places it;
 -- then the job must also be made by that transaction, and be due at once. The query reads the first job whose id is
--- not smaller, in the order of the primary key. Without this, the planner does not use the primary key while it
--- believes that the queue is empty, and a connection's plan is made in that state.
+-- equal or greater, in the order of the primary key. Otherwise the planner does not use the primary key while it
+-- expects an empty queue, and the plan of a connection is made at such a time.
 CREATE OR REPLACE FUNCTION order_has_job(order_id uuid, placed_by xid8) RETURNS boolean LANGUAGE sql STABLE
 SET search_path = public, pg_temp SET enable_seqscan = off SET enable_sort = off AS $$
   SELECT EXISTS (
@@ -34,10 +34,11 @@ SET search_path = public, pg_temp SET enable_seqscan = off SET enable_sort = off
   )
 $$;
 
+-- Checks one order.
 CREATE OR REPLACE FUNCTION orders_require_job() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-  -- An order that was ended by the same transaction needs no job.
+  -- An order that the same transaction has ended needs no job.
   IF order_has_job(NEW.id, CASE TG_OP WHEN 'INSERT' THEN NEW.xact_id END) OR NOT EXISTS (
     SELECT FROM orders AS o WHERE o.id = NEW.id AND o.status IN ('PENDING', 'PROCESSING')
   ) THEN
@@ -51,7 +52,7 @@ BEGIN
       END;
 END $$;
 
--- The same check, and that of orders_guard_insert, for all orders of one place_orders at once.
+-- Checks all orders of a place_orders at once: what orders_guard_insert sets for other writers, and the jobs.
 CREATE OR REPLACE FUNCTION orders_check_placed() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$ -- with the planner's settings of place_orders
 DECLARE
@@ -84,7 +85,8 @@ BEGIN
   IF NOT FOUND THEN
     RETURN NULL;
   ELSIF NOT refused.is_new THEN
-    RAISE EXCEPTION 'order % was not placed as new, PENDING and of this transaction', refused.id USING ERRCODE = 'OM001';
+    RAISE EXCEPTION 'order % was not placed as a new PENDING order of this transaction', refused.id
+      USING ERRCODE = 'OM001';
   ELSE
     RAISE EXCEPTION 'order % was placed without a job in queue process-order that is due', refused.id
       USING ERRCODE = 'OM003';
@@ -101,8 +103,10 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION order_has_job       IS 'Whether an order has a job that a worker will take.';
-COMMENT ON FUNCTION orders_require_job  IS 'At COMMIT: refuses a PENDING order without a job that a worker will take (OM003).';
-COMMENT ON FUNCTION orders_check_placed IS 'After the INSERT of place_orders: refuses orders that are not new, or have no job (OM003).';
+COMMENT ON FUNCTION orders_require_job  IS
+  'At COMMIT: refuses a PENDING order without a job that a worker will take (OM003).';
+COMMENT ON FUNCTION orders_check_placed IS
+  'After the INSERT of place_orders: refuses orders that are not new (OM001), or that have no job (OM003).';
 COMMENT ON FUNCTION orders_cancel_job   IS 'Cancels the job of an order that was cancelled.';
 
 ALTER FUNCTION orders_require_job OWNER TO oms_door;
@@ -118,4 +122,5 @@ CREATE OR REPLACE TRIGGER orders_40_cancel_job AFTER UPDATE OF status ON orders
 
 CREATE CONSTRAINT TRIGGER orders_50_require_job AFTER INSERT OR UPDATE OF status ON orders
   DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW WHEN (NEW.status = 'PENDING' AND current_user::text <> 'oms_placer') EXECUTE FUNCTION orders_require_job();
+  FOR EACH ROW WHEN (NEW.status = 'PENDING' AND current_user::text <> 'oms_placer')
+  EXECUTE FUNCTION orders_require_job();

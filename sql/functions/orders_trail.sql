@@ -1,8 +1,9 @@
--- The trail: every change of an order leaves a numbered event, chained by its hash to the event before it. The
--- triggers run once per statement, so one INSERT records a step of all orders that a statement changed.
+-- The trail: every change of an order leaves a numbered event. The hash of an event covers the hash of the event before
+-- it. The triggers run once per statement, so one INSERT records a step of all orders that the statement changed.
 --
--- SECURITY DEFINER: a role that changes orders needs no right to write events.
+-- The functions are SECURITY DEFINER, so a role that changes orders needs no right to write events.
 
+-- Records event 1 of each new order. Its hash covers the content of the order.
 CREATE OR REPLACE FUNCTION orders_record_placement() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -18,13 +19,14 @@ BEGIN
   RETURN NULL;
 END $$;
 
+-- Records each step of each change of status.
 CREATE OR REPLACE FUNCTION orders_record_change() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   xact    xid8 := pg_current_xact_id();
   refused record;
 BEGIN
-  -- Check: the lifecycle allows every change. A change of two steps (order_steps) goes through PROCESSING.
+  -- Check that the lifecycle allows every change. A change of two steps (order_steps) goes through PROCESSING.
   SELECT n.id, n.changed_from, n.status INTO refused
   FROM new_orders AS n
   WHERE n.changed_from IS NOT NULL AND order_steps(n.changed_from, n.status) = 1
@@ -37,7 +39,7 @@ BEGIN
       USING ERRCODE = 'OM001', HINT = 'TABLE order_transitions lists what is allowed.';
   END IF;
 
-  -- Record the first step of each. When the event before it is missing, the audit reports that.
+  -- Record the first step of each change. The audit reports an event whose predecessor is missing.
   INSERT INTO order_events
     (order_id, version, from_status, to_status, actor, reason, job_id, attempt, at, xact_id, hash)
   SELECT c.id, c.version, c.from_status, c.to_status, c.actor, c.reason, c.job_id, c.attempt, c.at, xact,
@@ -53,7 +55,7 @@ BEGIN
     FROM (SELECT *, order_steps(changed_from, status) AS steps FROM new_orders WHERE changed_from IS NOT NULL) AS n
   ) AS c;
 
-  -- Record the second step of changes that take two.
+  -- Record the second step of each change that takes two.
   INSERT INTO order_events
     (order_id, version, from_status, to_status, actor, reason, job_id, attempt, at, xact_id, hash)
   SELECT c.id, c.version, 'PROCESSING', c.to_status, c.actor, c.reason, c.job_id, c.attempt, c.at, xact,
@@ -70,7 +72,7 @@ BEGIN
   RETURN NULL;
 END $$;
 
--- Only the triggers on orders write events. An INSERT by hand is refused, like an UPDATE.
+-- Only the triggers on orders write events. An INSERT by hand is refused, as refuse_change refuses an UPDATE.
 CREATE OR REPLACE FUNCTION order_events_refuse_insert() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -82,8 +84,9 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION orders_record_placement    IS 'Records the placement of orders in order_events.';
-COMMENT ON FUNCTION orders_record_change       IS 'Refuses changes that the lifecycle does not allow (OM001), and records the others.';
-COMMENT ON FUNCTION order_events_refuse_insert IS 'Refuses to write events by hand (OM002).';
+COMMENT ON FUNCTION orders_record_change       IS
+  'Refuses changes that the lifecycle does not allow (OM001), and records all others in order_events.';
+COMMENT ON FUNCTION order_events_refuse_insert IS 'Refuses an INSERT by hand (OM002).';
 
 ALTER FUNCTION orders_record_placement OWNER TO oms_door;
 ALTER FUNCTION orders_record_change OWNER TO oms_door;

@@ -19,4 +19,4 @@ END $$;
 ALTER FUNCTION password_salt OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION password_salt IS
-  'The argon2id parameters and the salt of an account, in PHC format without the hash; NULL for an unknown address.';
+  'The argon2id parameters and the salt of an account, in PHC format without the hash. NULL for an unknown address.';

@@ -1,15 +1,15 @@
--- Places orders. One call, in one transaction, finds the orders of the batch whose Idempotency-Key was used before,
+-- Places orders. One call is one transaction. It finds the orders of the batch whose Idempotency-Key was used before,
 -- and stores all others: each with its job, its first event (by trigger), and its reply if its request has a key.
 --
 -- One order that cannot be stored fails the whole call; the caller then tries each half. An order whose key was used
--- before does not fail the call: it is left out, and the result contains the answer to its request.
+-- before does not fail the call: it is left out, and the result contains the reply to its request.
 -- (SQLSTATE OM010: another session stored the key of an order without its lock. The whole call is rolled back.)
 
 -- Places a batch. `batch`: an array of {id, user_id, product_name, amount, currency, metadata}, and for an order whose
 -- request has a key also {path, key, fingerprint} (fingerprint in hex). `key_ttl_hours`: how long keys are kept; NULL
 -- when no order of the batch has one. The call waits for a lock for at most `lock_timeout_ms`; NULL keeps the setting
--- of the session. `placed_by`: the actor to record, which is the login role of the caller; NULL for the user of each
--- order.
+-- of the session. `placed_by`: the actor that the trail records, 'role:<login role of the caller>'; NULL for the user
+-- of each order.
 --
 -- Returns one row. `placed` orders were stored at `created_at`. `keyed` has an entry for each order with a key:
 -- {id, outcome, status, headers, body}, where outcome is
@@ -23,24 +23,26 @@ CREATE OR REPLACE FUNCTION place_orders(
 SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
-  known   jsonb;
-  held    uuid[];
-  ignored text; -- assigned to, because an assignment is cheaper than a statement
+  known   jsonb;  -- what became of the requests that place nothing: replayed, reused or in-use
+  locked  uuid[]; -- the orders whose key this call has locked
+  ignored text;   -- the target of an assignment, which is cheaper than PERFORM
 BEGIN
-  IF lock_timeout_ms IS NOT NULL THEN
-    ignored := set_config('lock_timeout', lock_timeout_ms::text, true);
-  END IF;
+  -- Check the arguments.
   IF placed_by <> 'role:' || session_user THEN
     RAISE EXCEPTION 'role % cannot place orders as %', session_user, placed_by USING ERRCODE = 'OM008';
   END IF;
+  IF key_ttl_hours NOT BETWEEN 1 AND 8760 THEN
+    RAISE EXCEPTION 'a key is kept for 1 to 8760 hours, not %', key_ttl_hours USING ERRCODE = 'OM008';
+  END IF;
+  IF lock_timeout_ms IS NOT NULL THEN
+    ignored := set_config('lock_timeout', lock_timeout_ms::text, true);
+  END IF;
 
+  -- Check the keys: find the requests that place nothing, and leave them out of the batch.
   IF key_ttl_hours IS NOT NULL THEN
-    IF key_ttl_hours NOT BETWEEN 1 AND 8760 THEN
-      RAISE EXCEPTION 'a key is kept for 1 to 8760 hours, not %', key_ttl_hours USING ERRCODE = 'OM008';
-    END IF;
     -- Lock each key until COMMIT. Of two requests with the same key in the batch, the first gets the lock. This is a
-    -- statement of its own, so that the next one sees every reply that was committed before the key was locked.
-    held := ARRAY(
+    -- statement of its own, so the next one sees every reply that was committed before the key was locked.
+    locked := ARRAY(
       SELECT f.id
       FROM (
         SELECT DISTINCT ON (r.user_id, r.path, r.key) r.id, r.user_id, r.path, r.key
@@ -70,7 +72,7 @@ BEGIN
           AND s.expires_at > now()
         LIMIT 1
       ) AS k ON true
-      WHERE r.key IS NOT NULL AND (k.fingerprint IS NOT NULL OR r.id <> ALL (held))
+      WHERE r.key IS NOT NULL AND (k.fingerprint IS NOT NULL OR r.id <> ALL (locked))
     );
     IF known IS NOT NULL THEN
       batch := (
@@ -82,6 +84,7 @@ BEGIN
     END IF;
   END IF;
 
+  -- Store the jobs and the orders.
   placed := jsonb_array_length(batch);
   IF placed > 0 THEN
     -- Jobs first: the check after the INSERT of orders (orders_check_placed) needs them. The listed columns get the
@@ -96,12 +99,12 @@ BEGIN
     FROM pgboss.queue AS q, jsonb_to_recordset(batch) AS o(id uuid)
     WHERE q.name = 'process-order';
 
-    -- The columns that are not listed get their defaults: PENDING, version 1, this transaction, now. The INSERT fires,
-    -- each once for all rows, in this order:
+    -- The columns that are not listed get their defaults: PENDING, version 1, this transaction, now. The INSERT fires
+    -- two triggers, each once for all rows, in this order:
     --   orders_20_record_placement (orders_trail.sql): writes event 1 of each order, with its actor and its hash. The
     --     hash covers the content of the order, so the content cannot change unnoticed.
-    --   orders_25_check_placed (orders_handoff.sql): refuses an order that is not new, or has no job that is due and of
-    --     this transaction (OM001, OM003).
+    --   orders_25_check_placed (orders_handoff.sql): refuses an order that is not new (OM001), or that has no job which
+    --     is due and was made by this transaction (OM003).
     -- Nothing is left to check at COMMIT: orders_50_require_job is for other writers.
     INSERT INTO orders (id, user_id, product_name, amount, currency, metadata, changed_by)
     SELECT o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata, placed_by
@@ -111,6 +114,7 @@ BEGIN
     created_at := iso_8601(now());
   END IF;
 
+  -- Store the replies to the requests that have a key.
   IF key_ttl_hours IS NOT NULL THEN
     WITH stored AS (
       INSERT INTO idempotency_keys AS k
@@ -138,7 +142,7 @@ BEGIN
       UNION ALL
       SELECT k.entry::json FROM jsonb_array_elements(known) AS k(entry)
     ) AS e;
-    -- Fewer entries than requests with a key: another session stored a key by hand, without its lock.
+    -- When there are fewer entries than requests with a key, another session stored a key without locking it.
     IF coalesce(json_array_length(keyed), 0) < coalesce(jsonb_array_length(known), 0)
       + (SELECT count(*) FROM jsonb_to_recordset(batch) AS r(key text) WHERE r.key IS NOT NULL) THEN
       RAISE EXCEPTION 'an Idempotency-Key was stored by a session that does not hold its lock' USING ERRCODE = 'OM010';
@@ -147,7 +151,7 @@ BEGIN
   RETURN NEXT;
 END $$;
 
--- Places an order from psql, with its job, as POST /orders does. Returns its id. Records the login role as the actor.
+-- Places an order from psql, with its job, like POST /orders. Returns its id. Records the login role as the actor.
 --   SELECT place_order((SELECT id FROM users WHERE email = 'ada@example.com'), 'Kettle', 34.90);
 CREATE OR REPLACE FUNCTION place_order(
   user_id uuid, product_name text, amount numeric, currency text DEFAULT 'USD', metadata jsonb DEFAULT '{}'
@@ -165,8 +169,8 @@ BEGIN
   RETURN order_id;
 END $$;
 
-COMMENT ON FUNCTION place_orders  IS 'Places a batch of orders with their jobs and replies, for the API: all or none.';
-COMMENT ON FUNCTION place_order   IS 'Places an order together with its job. Returns its id.';
+COMMENT ON FUNCTION place_orders IS 'Places a batch of orders with their jobs and replies, for the API: all or none.';
+COMMENT ON FUNCTION place_order  IS 'Places an order together with its job. Returns its id.';
 
 ALTER FUNCTION place_orders OWNER TO oms_placer;
 ALTER FUNCTION place_order OWNER TO oms_placer;

@@ -1,17 +1,16 @@
--- Processes due jobs without claiming them. One statement locks each job and its order, completes the order and
--- settles the job. It commits all of this or nothing, so a killed worker strands no order, and its jobs need no
--- rescue.
+-- Processes due jobs without claiming them. One call locks each job and its order, completes the order and the job, and
+-- commits all of this or nothing. So a killed worker strands no order, and its jobs need no rescue.
 --
 -- Skips jobs and orders that another session has locked, and jobs whose order is missing or not open. One order that
 -- cannot be completed fails the whole call. The caller then claims jobs from pg-boss, which has retries and dead
 -- letters, and completes them with complete_orders, in halves when a batch fails.
 --
--- `worker`: <host>:<pid>, for the record. `created_from`: only jobs that were created then or later are searched. While
--- a transaction stays open, vacuum cannot remove the index entries of the jobs that were completed since, and a search
--- of all jobs reads them all.
+-- `worker`: <host>:<pid>, the actor that the trail records. `created_from`: only jobs that were created at that time or
+-- later are searched. While a transaction stays open, vacuum cannot remove the index entries of the jobs that were
+-- completed since it began. A search of all jobs reads all of these entries.
 --
 -- Returns one row. `order_ids`: the completed orders, the highest priority and the oldest first; they are fewer than
--- `batch_size` when no more are available. `created_until`: when the last of their jobs was created.
+-- `batch_size` when no more are available. `created_until`: when the newest of their jobs was created.
 CREATE OR REPLACE FUNCTION process_orders(
   batch_size integer, worker text, created_from timestamptz DEFAULT '-infinity'
 ) RETURNS TABLE (order_ids uuid[], created_until timestamptz) LANGUAGE plpgsql
@@ -22,6 +21,7 @@ DECLARE
   job_rows tid[];
   attempts integer[]; -- counted from 1; a job that was claimed before has used up retry_count + 1 attempts
 BEGIN
+  -- Lock due jobs and their orders.
   SELECT array_agg(due.id), array_agg(due.row_id), array_agg(due.attempt), max(due.created_on)
   INTO order_ids, job_rows, attempts, created_until
   FROM (
@@ -42,7 +42,7 @@ BEGIN
     RETURN;
   END IF;
 
-  -- The UPDATE fires, in this order:
+  -- Complete the orders. The UPDATE fires, in this order:
   --   orders_10_guard_update (orders_guard.sql), for each row: refuses a change of what was ordered, adds the number of
   --     steps to `version`, and sets `changed_from` and `updated_at`. PENDING to COMPLETED is two steps: PROCESSING,
   --     then COMPLETED.
@@ -51,13 +51,14 @@ BEGIN
   --     event and the hash of the event before it.
   -- Nothing is left to check at COMMIT: the order has ended, so it needs no job.
   --
-  -- LIMIT makes the planner expect few rows and look each one up by its key. Plans are made while the queue is empty.
+  -- LIMIT makes the planner expect few rows and find each one by its key. Plans are made while the queue is empty.
   UPDATE orders AS o
   SET status = 'COMPLETED', changed_by = actor, change_reason = NULL, change_job_id = o.id,
     change_attempt = due.attempt
   FROM (SELECT id, attempt FROM unnest(order_ids, attempts) AS u(id, attempt) LIMIT batch_size) AS due
   WHERE o.id = due.id;
 
+  -- Complete the jobs.
   UPDATE order_jobs AS j
   SET state = 'completed', started_on = pgboss.job_now(), completed_on = pgboss.job_now(), output = NULL,
     retry_count = due.attempt - 1
@@ -66,6 +67,6 @@ BEGIN
   RETURN NEXT;
 END $$;
 
-COMMENT ON FUNCTION process_orders IS 'Completes due jobs and their orders in one statement, for the worker.';
+COMMENT ON FUNCTION process_orders IS 'Completes due jobs and their orders without claiming them, for the worker.';
 
 ALTER FUNCTION process_orders OWNER TO oms_door;

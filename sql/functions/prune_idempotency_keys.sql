@@ -1,5 +1,5 @@
--- Deletes at most `batch_size` (1 to 100,000) expired keys, the oldest first, and returns how many. Skips a key that is
--- locked because a request is using it again.
+-- Deletes at most `batch_size` (1 to 100,000) expired keys, the oldest first, and returns their number. Skips a key
+-- that is locked because a request uses it again.
 CREATE OR REPLACE FUNCTION prune_idempotency_keys(batch_size integer) RETURNS integer LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -20,6 +20,6 @@ BEGIN
   RETURN pruned;
 END $$;
 
-COMMENT ON FUNCTION prune_idempotency_keys IS 'Deletes expired idempotency keys, for the worker. Returns how many.';
+COMMENT ON FUNCTION prune_idempotency_keys IS 'Deletes expired idempotency keys, for the worker. Returns their number.';
 
 ALTER FUNCTION prune_idempotency_keys OWNER TO oms_door;

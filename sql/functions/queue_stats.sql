@@ -1,7 +1,6 @@
--- pg-boss keeps its statistics in a table with a partition per day, and expects workers to create and drop
--- partitions. No worker may create or own a table: a row policy or a trigger on it would run with the rights of the
--- role that reads the views of schema ops. So this function does both ahead of time, and pg-boss finds the partitions
--- as it needs them.
+-- pg-boss keeps its statistics in a table with a partition per day, and expects workers to create and drop partitions.
+-- No worker may create or own a table: a row policy or a trigger on it would run with the rights of the role that reads
+-- the views of schema ops. So this function creates and drops the partitions, and pg-boss finds those that it needs.
 CREATE OR REPLACE FUNCTION prepare_queue_stats() RETURNS void LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -1,5 +1,5 @@
--- Exchanges a refresh token for its successor (RFC 9700, 4.14.2): rotation, reuse and lost replies, in one call. The
--- caller must know the token: no service can read its hash.
+-- Exchanges a refresh token for its successor (RFC 9700, 4.14.2). One call handles rotation, reuse and a lost reply.
+-- The caller must know the token, because no service can read its hash.
 CREATE OR REPLACE FUNCTION refresh_session(
   token_hash     bytea,
   successor_id   uuid,
@@ -22,9 +22,9 @@ BEGIN
       USING ERRCODE = 'OM020';
   END IF;
 
-  -- Lock the family's first token, so that a rotation and a revocation of one family run one after the other.
-  -- Otherwise a revocation could miss a new successor, which would stay valid. The token is read after that, by a
-  -- statement of its own, which sees what was committed during the wait.
+  -- Lock the family's first token, so a rotation and a revocation of one family run one after the other. Otherwise a
+  -- revocation could miss a new successor, which would stay valid. The next statement reads the token, and sees what
+  -- was committed during the wait.
   PERFORM FROM refresh_tokens AS f
   WHERE f.id = (SELECT t.family_id FROM refresh_tokens AS t WHERE t.token_hash = refresh_session.token_hash)
   FOR UPDATE;
@@ -61,7 +61,8 @@ BEGIN
     WHERE t.family_id = token.family_id AND t.revoked_at IS NULL;
     outcome := 'reused';
   ELSIF successor_used IS NULL THEN
-    outcome := 'refused'; -- the secret that derives successors has changed; a second branch is not opened
+    -- The secret that derives successors has changed. The family gets no second successor.
+    outcome := 'refused';
   ELSE
     outcome := 'repeated';
   END IF;
@@ -70,5 +71,5 @@ END $$;
 ALTER FUNCTION refresh_session OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION refresh_session IS
-  'Exchanges a refresh token for its successor. Outcomes: rotated; repeated (the reply was lost, the same successor '
-  'stands); reused (the token was used before: the family is revoked); refused (unknown, expired or revoked).';
+  'Exchanges a refresh token for its successor. Outcomes: rotated; repeated (the reply was lost: the same successor '
+  'is valid); reused (the token was used before: the family is revoked); refused (unknown, expired or revoked).';

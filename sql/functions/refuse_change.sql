@@ -1,4 +1,4 @@
--- Makes tables append-only for every role. Only superusers and the owner of a table can switch its triggers off.
+-- Makes tables append-only for every role. Only superusers and the owner of a table can disable its triggers.
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

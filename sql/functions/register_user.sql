@@ -1,4 +1,4 @@
--- Creates an account. The API has no right on the table: it can add an account, and neither list nor change one.
+-- Creates an account. The API has no right on the table: it can add an account, but cannot list or change accounts.
 CREATE OR REPLACE FUNCTION register_user(id uuid, name text, email text, password_hash text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN

@@ -1,11 +1,11 @@
--- The form of the replies of place_orders and cancel_order, and the lock of an Idempotency-Key.
+-- The format of the replies of place_orders and cancel_order, and the lock of an Idempotency-Key.
 
--- A time as the API writes it: UTC, with milliseconds.
+-- Returns a time as the API writes it: UTC, with milliseconds.
 CREATE OR REPLACE FUNCTION iso_8601(moment timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
   SELECT to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 $$;
 
--- An order as JSON: the members and the format of the API's Order.
+-- Returns an order as JSON, with the members and the format of the API's Order.
 CREATE OR REPLACE FUNCTION order_json(o orders) RETURNS text LANGUAGE sql STABLE AS $$
   SELECT concat('{"id":"', o.id, '","status":"', o.status, '","version":', o.version, ',"user_id":"', o.user_id,
     '","product_name":', to_json(o.product_name), ',"amount":"', o.amount, '","currency":"', o.currency,
@@ -13,7 +13,8 @@ CREATE OR REPLACE FUNCTION order_json(o orders) RETURNS text LANGUAGE sql STABLE
     iso_8601(o.updated_at), '"}')
 $$;
 
--- The number of the advisory lock of a key. Two keys share a number with a probability of 2^-64; that costs a retry.
+-- Returns the number of the advisory lock of a key. Two keys share a number with a probability of 2^-64; then one
+-- request has to be repeated.
 CREATE OR REPLACE FUNCTION idempotency_lock(user_id uuid, method text, path text, key text) RETURNS bigint
 LANGUAGE sql IMMUTABLE AS $$
   SELECT hashtextextended(concat_ws(' ', user_id, method, path, key), 20261127)
@@ -21,4 +22,5 @@ $$;
 
 COMMENT ON FUNCTION iso_8601         IS 'A time as the API writes it.';
 COMMENT ON FUNCTION order_json       IS 'An order as the API writes it.';
-COMMENT ON FUNCTION idempotency_lock IS 'The advisory lock that a request with an Idempotency-Key holds until its COMMIT.';
+COMMENT ON FUNCTION idempotency_lock IS
+  'The advisory lock that a request with an Idempotency-Key holds until its COMMIT.';

@@ -1,41 +1,42 @@
--- The functions that a worker calls for jobs that it claimed from pg-boss. Each takes a batch, does everything or
--- nothing, and is fenced: it acts on a job only while the claim that the caller names is still valid.
+-- The functions that a worker calls for jobs that it has claimed from pg-boss. Each takes a batch and does all of it or
+-- nothing. Each is fenced: it acts on a job only while the claim that the caller names is valid.
 --
--- The fence is the job's id, the number of the attempt, and the transaction that made the job. pg-boss increments
--- retry_count at each claim. A job that was deleted and made again starts at 0 again, but names another transaction
--- in its data. So no claim is mistaken for a later one.
+-- The fence is the id of the job, the number of the attempt, and the transaction that made the job. pg-boss increments
+-- retry_count at each claim. A job that was deleted and made again starts at 0 again, but its data names another
+-- transaction. So no claim is mistaken for a later one.
 --
--- Versions and events are written by triggers. Each UPDATE of orders below fires, in this order:
+-- Triggers write versions and events. Each UPDATE of orders below fires, in this order:
 --   orders_10_guard_update (orders_guard.sql), for each row: refuses a change of what was ordered, adds the number of
 --     steps to `version`, and sets `changed_from` and `updated_at`. PENDING to COMPLETED or FAILED is two steps.
 --   orders_30_record_change (orders_trail.sql), once for all rows: refuses a change that order_transitions does not
 --     list (OM001), and writes one event for each step, with actor, reason, attempt, transaction and a hash that covers
 --     the event and the hash of the event before it.
--- Nothing is left to check at COMMIT: the UPDATE of a job here belongs to an order that has ended.
+-- Nothing is left to check at COMMIT: the orders of the jobs that these functions update have ended.
 
--- The actor on record for a worker process, from its <host>:<pid>.
+-- Returns the actor that the trail records for a worker process <host>:<pid>.
 CREATE OR REPLACE FUNCTION worker_actor(worker text) RETURNS text LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  -- NULL would be recorded as the order's own user.
+  -- NULL would be recorded as the user of the order.
   IF worker IS NULL OR worker !~ '^[A-Za-z0-9._-]{1,253}:[0-9]{1,10}$' THEN
-    RAISE EXCEPTION 'a worker is named <host>:<pid>, not %', coalesce(left(worker, 300), 'NULL') USING ERRCODE = 'OM008';
+    RAISE EXCEPTION 'a worker is named <host>:<pid>, not %', coalesce(left(worker, 300), 'NULL')
+      USING ERRCODE = 'OM008';
   END IF;
   RETURN 'worker:' || worker;
 END $$;
 
--- Whether a job is still claimed by this attempt. `job_data`, `state` and `retry_count` are those of the job. Here
--- and below the state is compared as text. Otherwise a planner that expects few live jobs reads all of them through
--- the index on the state, including the entries of ended jobs, instead of looking up a few by primary key.
+-- Whether this attempt still has its claim on a job. `job_data`, `state` and `retry_count` are those of the job.
+-- This function and those below compare the state as text. Otherwise a planner that expects few live jobs reads all of
+-- them through the index on the state, including the entries of ended jobs, instead of finding a few by primary key.
 CREATE OR REPLACE FUNCTION holds_claim(
   state pgboss.job_state, retry_count integer, job_data jsonb, claimed_retry_count integer, claimed_data jsonb
 ) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT state::text = 'active' AND retry_count = claimed_retry_count AND job_data = claimed_data
 $$;
 
--- A batch as rows. A reason is text of a machine, of any length: its first 1,000 characters are kept (trail_reason).
--- ROWS 1 makes the planner expect few rows and look up each job and order by its key. Plans are made
--- while the queue is empty, and are kept.
+-- Returns a batch as rows. Cuts a reason to its first 1,000 characters (trail_reason), because a machine can send a
+-- text of any length. ROWS 1 makes the planner expect few rows and find each job and order by its key. Plans are made
+-- while the queue is empty, and then kept.
 CREATE OR REPLACE FUNCTION claimed(batch jsonb)
 RETURNS TABLE (id uuid, retry_count integer, data jsonb, order_id uuid, status order_status, reason text)
 LANGUAGE sql IMMUTABLE ROWS 1 SET search_path = public, pg_temp AS $$
@@ -45,12 +46,12 @@ LANGUAGE sql IMMUTABLE ROWS 1 SET search_path = public, pg_temp AS $$
   )
 $$;
 
--- A batch names each job once: of two entries for one job, an UPDATE would apply an arbitrary one.
+-- Refuses a batch that names a job twice: an UPDATE would apply an arbitrary one of the two entries.
 CREATE OR REPLACE FUNCTION refuse_repeated_jobs(batch jsonb) RETURNS void LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF (SELECT count(*) <> count(DISTINCT c.id) FROM jsonb_to_recordset(batch) AS c(id uuid)) THEN
-    RAISE EXCEPTION 'a batch names each job once' USING ERRCODE = 'OM008';
+    RAISE EXCEPTION 'a batch must not name a job twice' USING ERRCODE = 'OM008';
   END IF;
 END $$;
 
@@ -66,32 +67,35 @@ SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
-  actor text := worker_actor(worker);
-  held  uuid[];
+  actor       text := worker_actor(worker);
+  claimed_ids uuid[];
 BEGIN
+  -- Check which claims are still valid.
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
   PERFORM refuse_repeated_jobs(batch);
-  held := ARRAY(
+  claimed_ids := ARRAY(
     SELECT j.id
     FROM claimed(batch) AS c
     JOIN order_jobs AS j ON j.id = c.id
     WHERE holds_claim(j.state, j.retry_count, j.data, c.retry_count, c.data)
   );
+
+  -- Take the orders that are PENDING.
   UPDATE orders AS o
   SET status = 'PROCESSING', changed_by = actor, change_reason = NULL, change_job_id = o.id,
     change_attempt = c.retry_count + 1
   FROM claimed(batch) AS c
-  WHERE o.id = c.id AND o.id = ANY (held) AND o.status = 'PENDING';
+  WHERE o.id = c.id AND o.id = ANY (claimed_ids) AND o.status = 'PENDING';
   RETURN QUERY
     SELECT o.id, o.status, o.version, o.user_id, o.product_name::text, o.amount::numeric, o.currency::text,
       o.metadata::jsonb, o.created_at, o.updated_at
     FROM orders AS o
-    WHERE o.id = ANY (held) AND o.status = 'PROCESSING';
+    WHERE o.id = ANY (claimed_ids) AND o.status = 'PROCESSING';
 END $$;
 
 -- Ends open orders and completes their jobs. `batch`: an array of {id, retry_count, data, status, reason}: jobs as
 -- they were claimed, the new status of the order (COMPLETED or FAILED), and the reason. Returns the orders that this
--- call ended. The others had ended before: they and their jobs are left unchanged. A lost claim fails the whole call
+-- call ended. Orders that had ended before, and their jobs, are left unchanged. A lost claim fails the whole call
 -- (OM009).
 CREATE OR REPLACE FUNCTION settle_orders(batch jsonb, worker text, lock_timeout_ms integer) RETURNS uuid[]
 LANGUAGE plpgsql
@@ -102,6 +106,7 @@ DECLARE
   ended   uuid[];
   settled integer;
 BEGIN
+  -- Check the arguments.
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
   PERFORM refuse_repeated_jobs(batch);
   IF EXISTS (
@@ -111,6 +116,7 @@ BEGIN
     RAISE EXCEPTION 'a worker settles orders as COMPLETED or FAILED only' USING ERRCODE = 'OM001';
   END IF;
 
+  -- End the open orders.
   WITH changed AS (
     UPDATE orders AS o
     SET status = c.status, changed_by = actor, change_reason = c.reason,
@@ -121,6 +127,8 @@ BEGIN
   )
   SELECT coalesce(array_agg(changed.id), '{}') INTO ended FROM changed;
 
+  -- Complete the jobs of these orders. The UPDATE locks each job and compares its claim: a lost claim undoes the whole
+  -- call.
   UPDATE order_jobs AS j
   SET state = 'completed', completed_on = pgboss.job_now(), output = NULL
   FROM claimed(batch) AS c
@@ -128,7 +136,8 @@ BEGIN
     AND holds_claim(j.state, j.retry_count, j.data, c.retry_count, c.data);
   GET DIAGNOSTICS settled = ROW_COUNT;
   IF settled <> cardinality(ended) THEN
-    RAISE EXCEPTION '% job(s) of queue process-order are no longer claimed by this attempt', cardinality(ended) - settled
+    RAISE EXCEPTION '% job(s) of queue process-order are no longer claimed by this attempt',
+        cardinality(ended) - settled
       USING ERRCODE = 'OM009';
   END IF;
   RETURN ended;
@@ -155,8 +164,12 @@ DECLARE
   ended   uuid[];
   settled integer;
 BEGIN
+  -- Check the arguments.
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
   PERFORM refuse_repeated_jobs(batch);
+
+  -- Complete the dead letters, which locks them. Refuse the call when a claim is lost, or when an order has a job that
+  -- a worker can still take.
   UPDATE pgboss.job AS j
   SET state = 'completed', completed_on = pgboss.job_now(), output = NULL
   FROM claimed(batch) AS c
@@ -165,7 +178,7 @@ BEGIN
   GET DIAGNOSTICS settled = ROW_COUNT;
   IF settled <> jsonb_array_length(batch) THEN
     RAISE EXCEPTION '% job(s) of queue fail-order are no longer claimed by this attempt',
-      jsonb_array_length(batch) - settled
+        jsonb_array_length(batch) - settled
       USING ERRCODE = 'OM009';
   END IF;
   IF EXISTS (
@@ -173,9 +186,10 @@ BEGIN
     JOIN order_jobs AS j ON j.name = 'process-order' AND j.id = c.order_id
     WHERE j.state < 'completed'
   ) THEN
-    RAISE EXCEPTION 'an order whose job is still to be done has not used up its retries' USING ERRCODE = 'OM009';
+    RAISE EXCEPTION 'an order whose job is not finished has not used up its retries' USING ERRCODE = 'OM009';
   END IF;
 
+  -- End the open orders.
   WITH changed AS (
     UPDATE orders AS o
     SET status = 'FAILED', changed_by = actor, change_reason = c.reason,
@@ -189,8 +203,9 @@ BEGIN
 END $$;
 
 -- Postpones the next attempts of jobs that pg-boss has failed. `batch`: an array of {id, retry_count, seconds}:
--- failed attempts, and the least delay before the next one, of which at most 3600 s count. No attempt becomes earlier:
--- a job keeps its back-off when that is longer, or when `seconds` is NULL. Skips a job that has begun another attempt.
+-- failed attempts, and the shortest delay before the next one, of which at most 3600 s count. No attempt becomes
+-- earlier: a job keeps its back-off when that is longer, or when `seconds` is NULL. Skips a job that has begun another
+-- attempt.
 CREATE OR REPLACE FUNCTION postpone_jobs(batch jsonb) RETURNS void LANGUAGE sql
 SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
@@ -200,15 +215,19 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
   WHERE j.id = c.id AND j.state::text = 'retry' AND j.retry_count = c.retry_count AND c.seconds IS NOT NULL
 $$;
 
-COMMENT ON FUNCTION worker_actor    IS 'The actor on record for a worker <host>:<pid>.';
+COMMENT ON FUNCTION worker_actor    IS 'The actor that the trail records for a worker <host>:<pid>.';
 COMMENT ON FUNCTION claimed         IS 'A batch of claimed jobs as rows.';
 COMMENT ON FUNCTION refuse_repeated_jobs IS 'Refuses a batch that names a job twice (OM008).';
-COMMENT ON FUNCTION holds_claim     IS 'Whether a job is still claimed by the attempt that a worker names.';
-COMMENT ON FUNCTION take_orders     IS 'Sets claimed orders to PROCESSING, for the worker. Returns those that are.';
-COMMENT ON FUNCTION settle_orders   IS 'Ends open orders and completes their claimed jobs, for the worker. Refuses: OM009 claim lost.';
-COMMENT ON FUNCTION complete_orders IS 'Completes open orders and their claimed jobs, for the worker. Refuses: OM009 claim lost.';
+COMMENT ON FUNCTION holds_claim     IS 'Whether the attempt that a worker names still has its claim on a job.';
+COMMENT ON FUNCTION take_orders     IS
+  'Sets claimed orders to PROCESSING, for the worker. Returns the claimed orders that are PROCESSING.';
+COMMENT ON FUNCTION settle_orders   IS
+  'Ends open orders and completes their claimed jobs, for the worker. Refuses: OM009 claim lost.';
+COMMENT ON FUNCTION complete_orders IS
+  'Completes open orders and their claimed jobs, for the worker. Refuses: OM009 claim lost.';
 COMMENT ON FUNCTION postpone_jobs   IS 'Postpones the next attempts of failed jobs, for the worker.';
-COMMENT ON FUNCTION fail_orders     IS 'Sets orders FAILED whose retries are used up, for the worker. Refuses: OM009 claim lost.';
+COMMENT ON FUNCTION fail_orders     IS
+  'Sets orders FAILED whose retries are used up, for the worker. Refuses: OM009 claim lost.';
 
 ALTER FUNCTION take_orders OWNER TO oms_door;
 ALTER FUNCTION settle_orders OWNER TO oms_door;

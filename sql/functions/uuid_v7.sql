@@ -1,4 +1,4 @@
--- uuid v7 (RFC 9562, 5.7). Postgres has its own from version 18.
+-- Returns a new uuid v7 (RFC 9562, 5.7). Postgres has such a function from version 18 on.
 CREATE OR REPLACE FUNCTION uuid_v7() RETURNS uuid LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
   SELECT encode(set_bit(set_bit(
     overlay(
@@ -8,4 +8,4 @@ CREATE OR REPLACE FUNCTION uuid_v7() RETURNS uuid LANGUAGE sql VOLATILE SET sear
     ), 52, 1), 53, 1), 'hex')::uuid
 $$;
 
-COMMENT ON FUNCTION uuid_v7 IS 'A new uuid that sorts by the time at which it was made.';
+COMMENT ON FUNCTION uuid_v7 IS 'A new uuid v7: newer ones sort after older ones.';

@@ -1,24 +1,25 @@
--- What the worker's login may write into the tables that it shares with the other workers. pg-boss writes them as
--- oms_worker, so that login has the rights. These triggers refuse rows that pg-boss never writes: each of them would
--- stop all workers, or hide a job from them. Which statements pg-boss 12.38 has for them is in its dist/plans.js.
+-- Limits what the login of a worker can write into the tables that all workers share. pg-boss writes them as
+-- oms_worker, so this login has the rights. These triggers refuse rows that pg-boss never writes: such a row would stop
+-- all workers, or hide a job from them. The statements of pg-boss 12.38 are in its file dist/plans.js.
 --
--- The triggers on jobs name oms_worker, the one login that may write there. They call no function for the doors, nor
--- for an UPDATE that is right: the WHEN is the check. No trigger here applies to superusers, nor to the owners of the
--- tables, who can drop it.
+-- Only oms_worker may write jobs by hand, so the triggers on jobs apply to that login alone. Their WHEN keeps them from
+-- calling a function for the doors, and for an UPDATE that is correct. No trigger here limits superusers, or the owners
+-- of the tables, who can drop it.
 
+-- Refuses the row: the WHEN of the trigger has found that it is wrong.
 CREATE OR REPLACE FUNCTION worker_guard_refuse() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
   IF is_superusers_own() THEN
     RETURN NEW;
   END IF;
-  RAISE EXCEPTION 'pg-boss writes no such row into %: a time that is infinite or in the future, or a number out of range',
+  RAISE EXCEPTION 'no worker writes such a row into %: a time is infinite or in the future, or a value is not allowed',
       TG_TABLE_NAME
     USING ERRCODE = 'OM008';
 END $$;
 
--- The check of pgboss.queue, version and instance, by the names of their columns. A WHEN that named the columns would
--- keep pg-boss from changing them when it upgrades its schema.
+-- Checks a row of pgboss.queue, version or instance, column by column. It goes by the names of the columns at the time
+-- of the call, because pg-boss could not change columns that a WHEN names when it upgrades its schema.
 CREATE OR REPLACE FUNCTION worker_guard_row() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -35,24 +36,25 @@ BEGIN
   END
   LIMIT 1;
   IF FOUND AND NOT is_superusers_own() THEN
-    RAISE EXCEPTION 'pg-boss writes no % = % into %', odd.key, odd.value, TG_TABLE_NAME USING ERRCODE = 'OM008';
+    RAISE EXCEPTION 'pg-boss never writes % = % into %', odd.key, odd.value, TG_TABLE_NAME USING ERRCODE = 'OM008';
   END IF;
   RETURN NULL;
 END $$;
 
--- Admits a job that pg-boss's fail, schedule or send makes. STABLE, so that its queries see the jobs as they were
--- before the statement: fail deletes a job and inserts it again, and its dead letter, in one statement.
+-- Refuses a job, unless pg-boss's fail, schedule or send makes such a job. STABLE, so its queries see the jobs as they
+-- were before the statement: in one statement, fail deletes a job, inserts it again, and inserts its dead letter.
 CREATE OR REPLACE FUNCTION worker_guard_insert() RETURNS trigger LANGUAGE plpgsql STABLE
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  settled CONSTANT text[] := '{state,output,start_after,completed_on,heartbeat_on}'; -- what fail changes
-  earlier pgboss.job;
-  source  pgboss.job;
+  settled CONSTANT text[] := '{state,output,start_after,completed_on,heartbeat_on}'; -- the columns that fail changes
+  earlier pgboss.job;   -- the job with this id, as it was before the statement
+  source  pgboss.job;   -- the job that a dead letter comes from
   q       pgboss.queue;
   fits    boolean;
 BEGIN
   SELECT j.* INTO earlier FROM pgboss.job AS j WHERE j.name = NEW.name AND j.id = NEW.id;
   IF FOUND THEN
+    -- fail makes an active job again: it retries it, or sets it failed.
     fits := earlier.state = 'active' AND to_jsonb(NEW) - settled = to_jsonb(earlier) - settled
       AND NEW.heartbeat_on IS NULL
       AND NEW.start_after BETWEEN least(earlier.start_after, now()) AND now() + interval '1 hour'
@@ -61,6 +63,7 @@ BEGIN
         OR NEW.state = 'failed' AND NEW.completed_on = now()
       );
   ELSE
+    -- A new job has the settings of its queue, and is due within an hour.
     SELECT s.* INTO q FROM pgboss.queue AS s WHERE s.name = NEW.name;
     fits := NEW.state = 'created' AND NEW.retry_count = 0 AND NEW.pending_dependencies = 0
       AND NOT NEW.blocked AND NOT NEW.blocking
@@ -72,17 +75,20 @@ BEGIN
       AND coalesce(NEW.retry_delay_max, q.retry_delay_max) IS NOT DISTINCT FROM q.retry_delay_max
       AND NEW.heartbeat_seconds IS NOT DISTINCT FROM q.heartbeat_seconds;
     IF num_nonnulls(NEW.source_name, NEW.source_id, NEW.source_root_id, NEW.source_retry_count) > 0 THEN
+      -- A dead letter carries the data of the active job that it comes from.
       SELECT j.* INTO source FROM pgboss.job AS j WHERE j.name = NEW.source_name AND j.id = NEW.source_id;
       fits := fits AND source.state = 'active' AND NEW.name = source.dead_letter AND NEW.data = source.data
         AND NEW.priority = source.priority AND NEW.source_retry_count = source.retry_count
         AND NEW.source_root_id = coalesce(source.source_root_id, source.id);
-    ELSE -- place_orders makes the jobs of orders, and a job of fail-order is a dead letter
+    ELSE
+      -- schedule and send make neither the job of an order (place_orders does) nor a dead letter.
       fits := fits AND NEW.name NOT IN ('process-order', 'fail-order') AND NEW.priority = 0
         AND NEW.policy = q.policy AND NEW.dead_letter IS NOT DISTINCT FROM q.dead_letter;
     END IF;
   END IF;
+
   IF fits IS NOT TRUE THEN
-    RAISE EXCEPTION 'pg-boss makes no such job in queue %', coalesce(NEW.name, 'NULL') USING ERRCODE = 'OM008';
+    RAISE EXCEPTION 'pg-boss never makes such a job in queue %', coalesce(NEW.name, 'NULL') USING ERRCODE = 'OM008';
   END IF;
   RETURN NEW;
 END $$;
@@ -90,23 +96,30 @@ END $$;
 -- A new head continues the newest one, and covers only transactions that have ended.
 CREATE OR REPLACE FUNCTION audit_heads_continue() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  newest    record;
+  continues boolean;
 BEGIN
-  IF (
-    SELECT count(*) = 0 AND NEW.number = 1 AND NEW.from_xid = '0'
-      OR bool_or(h.number = NEW.number - 1 AND h.to_xid = NEW.from_xid)
-    FROM (SELECT number, to_xid FROM audit_heads ORDER BY number DESC LIMIT 1) AS h
-  ) AND NEW.to_xid <= pg_snapshot_xmin(pg_current_snapshot())
-    AND isfinite(NEW.created_at) AND NEW.created_at <= now() + interval '1 minute'
-    OR is_superusers_own() THEN
-    RETURN NEW;
+  SELECT h.number, h.to_xid INTO newest FROM audit_heads AS h ORDER BY h.number DESC LIMIT 1;
+  IF FOUND THEN
+    continues := newest.number = NEW.number - 1 AND newest.to_xid = NEW.from_xid;
+  ELSE
+    continues := NEW.number = 1 AND NEW.from_xid = '0';
   END IF;
-  RAISE EXCEPTION 'head % does not continue the newest one, or covers transactions that have not ended', NEW.number
-    USING ERRCODE = 'OM008';
+  continues := continues AND NEW.to_xid <= pg_snapshot_xmin(pg_current_snapshot())
+    AND isfinite(NEW.created_at) AND NEW.created_at <= now() + interval '1 minute';
+
+  IF continues IS NOT TRUE AND is_superusers_own() IS NOT TRUE THEN
+    RAISE EXCEPTION 'head % does not continue the newest one, or covers transactions that have not ended', NEW.number
+      USING ERRCODE = 'OM008';
+  END IF;
+  RETURN NEW;
 END $$;
 
-COMMENT ON FUNCTION worker_guard_refuse  IS 'Refuses a row that pg-boss does not write (OM008).';
-COMMENT ON FUNCTION worker_guard_row     IS 'Refuses infinite or future times and odd counts in a row of pg-boss (OM008).';
-COMMENT ON FUNCTION worker_guard_insert  IS 'Refuses a job that pg-boss does not make (OM008).';
+COMMENT ON FUNCTION worker_guard_refuse  IS 'Refuses a row that no worker writes (OM008).';
+COMMENT ON FUNCTION worker_guard_row     IS
+  'Refuses a row of pg-boss with an infinite or future time, or with a number that is out of range (OM008).';
+COMMENT ON FUNCTION worker_guard_insert  IS 'Refuses a job that pg-boss never makes (OM008).';
 COMMENT ON FUNCTION audit_heads_continue IS 'Refuses a head that does not continue the newest one (OM008).';
 
 ALTER FUNCTION worker_guard_refuse OWNER TO oms_door;
@@ -118,10 +131,11 @@ CREATE OR REPLACE TRIGGER job_90_guard_insert BEFORE INSERT ON pgboss.job
   FOR EACH ROW WHEN (current_user::text = 'oms_worker')
   EXECUTE FUNCTION worker_guard_insert();
 
--- A claimed job has the times from which supervise sees that it is lost. The number of the attempt only grows. A job
--- that is over stays as it is, and no other one has the time from which retention counts.
+-- A claimed job has the times by which supervise finds that its worker is lost. The number of the attempt only grows.
+-- A job that has ended keeps its state. Only a job that has ended has the time from which retention counts.
 CREATE OR REPLACE TRIGGER job_91_guard_update
-  AFTER UPDATE OF state, retry_count, started_on, heartbeat_on, completed_on, blocked, pending_dependencies ON pgboss.job
+  AFTER UPDATE OF state, retry_count, started_on, heartbeat_on, completed_on, blocked, pending_dependencies
+  ON pgboss.job
   FOR EACH ROW WHEN (current_user::text = 'oms_worker' AND (
     greatest(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) > now() + interval '1 minute'
     OR least(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) = '-infinity'
@@ -143,7 +157,9 @@ CREATE OR REPLACE TRIGGER instance_90_guard AFTER INSERT OR UPDATE ON pgboss.ins
   FOR EACH ROW WHEN (current_user NOT IN ('oms_owner', 'oms_queue')) EXECUTE FUNCTION worker_guard_row();
 
 CREATE OR REPLACE TRIGGER running_batches_90_guard AFTER INSERT OR UPDATE ON running_batches
-  FOR EACH ROW WHEN (current_user <> 'oms_owner' AND (NEW.since > now() + interval '1 minute' OR NEW.since = '-infinity'))
+  FOR EACH ROW WHEN (
+    current_user <> 'oms_owner' AND (NEW.since > now() + interval '1 minute' OR NEW.since = '-infinity')
+  )
   EXECUTE FUNCTION worker_guard_refuse();
 
 CREATE OR REPLACE TRIGGER audit_heads_90_continue BEFORE INSERT ON audit_heads

@@ -14,7 +14,7 @@ CREATE TABLE users (
   CONSTRAINT users_email_ck CHECK (length(email) BETWEEN 3 AND 254)
 );
 
--- Serves login, and makes D1@… and d1@… the same account. Kept as typed, compared in lower case.
+-- Serves login. An address is stored as typed and compared in lower case: D1@… and d1@… are the same account.
 CREATE UNIQUE INDEX users_email_uq ON users (lower(email));
 
 CREATE TABLE refresh_tokens (
@@ -24,8 +24,8 @@ CREATE TABLE refresh_tokens (
   token_hash bytea       NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
   expires_at timestamptz NOT NULL,
-  used_at    timestamptz,            -- NULL until it has been exchanged for its successor
-  revoked_at timestamptz,            -- NULL while its family is trusted
+  used_at    timestamptz,            -- NULL until it is exchanged for its successor
+  revoked_at timestamptz,            -- NULL until its family is revoked
 
   CONSTRAINT refresh_tokens_pk            PRIMARY KEY (id),
   CONSTRAINT refresh_tokens_user_fk
@@ -45,8 +45,9 @@ CREATE INDEX refresh_tokens_expires_ix ON refresh_tokens (expires_at);
 
 COMMENT ON TABLE  users                     IS 'One row per account.';
 COMMENT ON COLUMN users.password_hash       IS 'argon2id, in PHC string format.';
-COMMENT ON TABLE  refresh_tokens            IS 'One row per refresh token ever issued and not yet expired.';
-COMMENT ON COLUMN refresh_tokens.family_id  IS 'All tokens that descend from one login; equals the id of the first.';
-COMMENT ON COLUMN refresh_tokens.token_hash IS 'sha256 of the token; the token itself is stored nowhere.';
-COMMENT ON COLUMN refresh_tokens.expires_at IS 'Set at login for the whole family: rotation does not prolong it.';
-COMMENT ON COLUMN refresh_tokens.used_at    IS 'Exchanged at this time. A later use means that it was stolen.';
+COMMENT ON TABLE  refresh_tokens            IS 'One row per refresh token, until the nightly prune after it expires.';
+COMMENT ON COLUMN refresh_tokens.family_id  IS 'The id of the first token of the login: all its successors have it.';
+COMMENT ON COLUMN refresh_tokens.token_hash IS 'sha256 of the token. The token itself is not stored.';
+COMMENT ON COLUMN refresh_tokens.expires_at IS 'Set at login for the whole family. A rotation does not change it.';
+COMMENT ON COLUMN refresh_tokens.used_at    IS
+  'When it was exchanged for its successor. refresh_session decides whether a later use is a theft.';

@@ -1,12 +1,12 @@
--- Safe retries: a request that carries an Idempotency-Key, and the reply that it was given. The row commits
--- together with the request's effect, so there is no moment at which one is known and the other is not.
+-- Safe retries: each request with an Idempotency-Key, and the reply to it. The row commits together with the effect of
+-- the request, so neither exists without the other.
 --
--- While a request is being worked on there is no row yet, only an advisory lock on its key that ends with
--- the transaction: a crash leaves nothing that would have to be cleaned up.
+-- While a request is in progress there is no row yet, only an advisory lock on its key. The lock ends with the
+-- transaction, so a crash leaves nothing to clean up.
 --
 -- Locks: creates new objects only; safe to run while other processes are serving traffic.
 
--- There is no foreign key to orders: only place_orders and cancel_order write here, each in the statement that
+-- No foreign key to orders is needed: only place_orders and cancel_order write rows, each in the transaction that
 -- places or changes the order, and no order can be deleted.
 CREATE TABLE idempotency_keys (
   user_id     uuid        NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE idempotency_keys (
   fingerprint bytea       NOT NULL,
   status      integer     NOT NULL,
   headers     jsonb       NOT NULL DEFAULT '{}',
-  body        json        NOT NULL,   -- not jsonb: a replay must be the same bytes
+  body        json        NOT NULL,   -- not jsonb: a replay must return the same bytes
   order_id    uuid        NOT NULL,
   xact_id     xid8        NOT NULL DEFAULT pg_current_xact_id(),
   created_at  timestamptz NOT NULL DEFAULT now(),
@@ -35,16 +35,22 @@ CREATE TABLE idempotency_keys (
 -- Serves the nightly prune.
 CREATE INDEX idempotency_keys_expires_ix ON idempotency_keys (expires_at);
 
--- Serves the audit, which goes through orders by id.
+-- Serves the audit, which reads orders by id.
 CREATE INDEX idempotency_keys_order_ix ON idempotency_keys (order_id);
 
-COMMENT ON TABLE  idempotency_keys             IS 'One row per request under an Idempotency-Key that had its effect, until the key expires.';
-COMMENT ON COLUMN idempotency_keys.path        IS 'As sent, without the query. User, method and path are the scope of a key.';
+COMMENT ON TABLE  idempotency_keys             IS
+  'One row per request with an Idempotency-Key that had its effect, until the key expires.';
+COMMENT ON COLUMN idempotency_keys.path        IS
+  'As sent, without the query. User, method and path are the scope of a key.';
 COMMENT ON COLUMN idempotency_keys.key         IS 'The characters of the key, without quotes and escapes.';
-COMMENT ON COLUMN idempotency_keys.fingerprint IS 'sha256 of the request body in canonical form: the key is good for this body only.';
-COMMENT ON COLUMN idempotency_keys.status      IS 'Status of the reply. Refused requests store nothing, so it is always 2xx.';
+COMMENT ON COLUMN idempotency_keys.fingerprint IS
+  'sha256 of the request body in canonical form: the key is valid for this body only.';
+COMMENT ON COLUMN idempotency_keys.status      IS
+  'Status of the reply. A refused request stores no row, so it is always 2xx.';
 COMMENT ON COLUMN idempotency_keys.headers     IS 'Headers of the reply that belong to the effect, such as Location.';
 COMMENT ON COLUMN idempotency_keys.body        IS 'Body of the reply, byte for byte.';
-COMMENT ON COLUMN idempotency_keys.order_id    IS 'The order that the request has placed or changed.';
-COMMENT ON COLUMN idempotency_keys.xact_id     IS 'Transaction of the effect: the same as in the order that was placed.';
-COMMENT ON COLUMN idempotency_keys.expires_at  IS 'From now on the key counts as never used, whether it has been pruned or not.';
+COMMENT ON COLUMN idempotency_keys.order_id    IS 'The order that the request placed or changed.';
+COMMENT ON COLUMN idempotency_keys.xact_id     IS
+  'Transaction of the effect: the same as in the order that was placed.';
+COMMENT ON COLUMN idempotency_keys.expires_at  IS
+  'From this time on the key counts as never used, even if it has not been pruned.';

@@ -1,4 +1,4 @@
--- What people do to queues and orders in psql, and what each worker process has in hand.
+-- The actions of operators on queues and orders, the queues that are paused, and the batches that workers are running.
 --
 -- The functions and views that use these tables are in sql/ops.
 --
@@ -9,7 +9,7 @@ CREATE TABLE operator_actions (
   at        timestamptz  NOT NULL DEFAULT clock_timestamp(),
   who       text         NOT NULL DEFAULT session_user,
   action    text         NOT NULL,
-  order_id  uuid,                     -- NULL when it was not about one order; likewise the next two
+  order_id  uuid,                     -- NULL when the action was not about an order; the next two likewise
   queue     text,
   worker_id uuid,
   reason    trail_reason NOT NULL,
@@ -23,7 +23,7 @@ CREATE TABLE operator_actions (
   CONSTRAINT operator_actions_reason_ck  CHECK (btrim(reason, E' \t\n\v\f\r') <> '')
 );
 
--- Serves the question what people did to one order.
+-- Serves ops.actions with a condition on order_id.
 CREATE INDEX operator_actions_order_ix ON operator_actions (order_id) WHERE order_id IS NOT NULL;
 
 CREATE TABLE paused_queues (
@@ -36,9 +36,9 @@ CREATE TABLE paused_queues (
   CONSTRAINT paused_queues_reason_ck CHECK (btrim(reason, E' \t\n\v\f\r') <> '')
 );
 
--- Unlogged: it costs no WAL and no wait for the disk, and after a crash of the server it is rightly
--- empty, for then no worker has kept its connection. Rows are rewritten for every batch, hence the
--- free space on each page (updates stay heap-only) and the early vacuum.
+-- Unlogged, so writes need no WAL and no wait for the disk. After a crash of the server the table is empty, and that is
+-- correct: no worker has kept its connection. Rows are rewritten for every batch. Therefore each page has free space,
+-- which keeps updates heap-only, and vacuum starts early.
 CREATE UNLOGGED TABLE running_batches (
   worker_id uuid        NOT NULL,
   poller    text        NOT NULL,
@@ -51,12 +51,16 @@ CREATE UNLOGGED TABLE running_batches (
   CONSTRAINT running_batches_attempts_ck CHECK (cardinality(job_ids) = cardinality(attempts))
 ) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0);
 
-COMMENT ON TABLE  operator_actions               IS 'What people did through the functions of schema ops. Append-only; shown as ops.actions.';
-COMMENT ON COLUMN operator_actions.who           IS 'The database role that was logged in (session_user).';
-COMMENT ON COLUMN operator_actions.before        IS 'What was changed, as it was before.';
-COMMENT ON COLUMN operator_actions.after         IS 'The same things afterwards.';
-COMMENT ON TABLE  paused_queues                  IS 'Queues that no worker takes jobs from: ops.pause_queue, ops.resume_queue.';
-COMMENT ON TABLE  running_batches                IS 'The batch that each poller of each worker process is running. Reported by the worker; not a claim.';
-COMMENT ON COLUMN running_batches.worker_id      IS 'pgboss.instance.id of the process.';
-COMMENT ON COLUMN running_batches.poller         IS 'Which poller of the process: queue and number. A poller runs one batch at a time.';
-COMMENT ON COLUMN running_batches.attempts       IS 'The attempt (from 1) of each job in job_ids, in the same order.';
+COMMENT ON TABLE  operator_actions         IS
+  'The actions of operators, through the functions of schema ops. Append-only; shown as ops.actions.';
+COMMENT ON COLUMN operator_actions.who     IS 'The database role that was logged in (session_user).';
+COMMENT ON COLUMN operator_actions.before  IS 'The order, queue or worker before the action.';
+COMMENT ON COLUMN operator_actions.after   IS 'The order, queue or worker after the action.';
+COMMENT ON TABLE  paused_queues            IS
+  'Queues that no worker takes jobs from: ops.pause_queue, ops.resume_queue.';
+COMMENT ON TABLE  running_batches          IS
+  'The batch that each poller of each worker process is running. Reported by the worker; not a claim.';
+COMMENT ON COLUMN running_batches.worker_id IS 'pgboss.instance.id of the process.';
+COMMENT ON COLUMN running_batches.poller   IS
+  'The poller of the process: queue and number. A poller runs one batch at a time.';
+COMMENT ON COLUMN running_batches.attempts IS 'The attempt (from 1) of each job in job_ids, in the same order.';

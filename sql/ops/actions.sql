@@ -1,7 +1,8 @@
--- Who did what in psql, when and why, newest first.   psql: SELECT * FROM ops.actions LIMIT 20;
+-- The actions of operators: who did what, when and why, newest first.   psql: SELECT * FROM ops.actions LIMIT 20;
 CREATE OR REPLACE VIEW ops.actions AS
 SELECT a.id, a.at, a.who, a.action, a.order_id, a.queue, a.worker_id, a.reason, a.before, a.after
 FROM public.operator_actions AS a
 ORDER BY a.id DESC;
 
-COMMENT ON VIEW ops.actions IS 'operator_actions, newest first: each use of a function of this schema that changed something.';
+COMMENT ON VIEW ops.actions IS
+  'operator_actions, newest first: each use of a function of this schema that changed something.';

@@ -1,5 +1,6 @@
--- Who keeps VACUUM from removing dead rows (who pins xmin), worst first.   psql: TABLE ops.cleanup_blockers;
--- A row that was deleted after `xact_age` transactions ago cannot be removed while the holder stays.
+-- The sessions, prepared transactions, replication slots and standbys that keep VACUUM from removing dead rows, because
+-- they pin xmin. The oldest comes first.   psql: TABLE ops.cleanup_blockers;
+-- A row that was deleted less than `xact_age` transactions ago cannot be removed before the blocker ends.
 CREATE OR REPLACE VIEW ops.cleanup_blockers AS
 SELECT kind, name, pid, user_name, application, xact_age, open_for, state, query, remedy
 FROM (
@@ -10,7 +11,7 @@ FROM (
     left(a.query, 300) AS query, format('SELECT pg_terminate_backend(%s)', a.pid) AS remedy
   FROM pg_stat_activity AS a
   WHERE a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid()
-    AND a.backend_type <> 'walsender' -- below, as a standby
+    AND a.backend_type <> 'walsender' -- listed below as a standby
     AND (a.datname IS NULL OR a.datname = current_database())
   UNION ALL
   SELECT
@@ -35,4 +36,4 @@ FROM (
 ORDER BY xact_age DESC, open_for DESC NULLS LAST;
 
 COMMENT ON VIEW ops.cleanup_blockers IS
-  'Sessions, prepared transactions, slots and standbys that pin xmin, worst first. Short-lived rows are normal.';
+  'Sessions, prepared transactions, slots and standbys that pin xmin, oldest first. Short-lived rows are normal.';

@@ -1,5 +1,6 @@
--- A point in time as people read it: when, and how far from now. An infinite time has no distance.
-CREATE OR REPLACE FUNCTION ops._at(moment timestamptz) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+-- Returns a time as text, with its distance from now. An infinite time has no distance.
+CREATE OR REPLACE FUNCTION ops._at(moment timestamptz) RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
   SELECT to_char(moment, 'YYYY-MM-DD HH24:MI:SS TZ') || CASE
     WHEN NOT isfinite(moment) THEN format('%s', moment)
     WHEN moment > clock_timestamp() THEN format(' (in %s)', date_trunc('second', moment - clock_timestamp()))
@@ -9,7 +10,8 @@ $$;
 
 COMMENT ON FUNCTION ops._at IS 'A timestamp and its distance from now. Internal to schema ops.';
 
--- How many living worker processes take jobs from a queue. They say so with each sign of life, every 3 s.
+-- Returns the number of living worker processes that take jobs from a queue. A worker lists its queues in each of its
+-- heartbeats, every 3 s.
 CREATE OR REPLACE FUNCTION ops._alive_workers(queue text) RETURNS bigint LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT count(*)
@@ -20,7 +22,7 @@ $$;
 
 COMMENT ON FUNCTION ops._alive_workers IS 'Number of living workers of a queue. Internal to schema ops.';
 
--- The order of a job, and what it came from when it is a dead letter: the rest of the first line.
+-- Returns the end of the first line: the order of a job and, for a dead letter, the job that it comes from.
 CREATE OR REPLACE FUNCTION ops._explain_order(job pgboss.job) RETURNS text LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT CASE WHEN o.id IS NOT NULL THEN format(', order %s', o.status) ELSE '' END
@@ -37,48 +39,48 @@ $$;
 
 COMMENT ON FUNCTION ops._explain_order IS 'Part of ops.explain_job: the order, the source. Internal to schema ops.';
 
--- Who has an active job in hand, since when, and what happens when they are no more.
+-- Says which worker runs an active job, since when, and what happens when that worker is dead.
 CREATE OR REPLACE FUNCTION ops._explain_active(job pgboss.job) RETURNS text LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  holder   record;
-  lost_at  timestamptz := CASE WHEN isfinite(job.heartbeat_on)
+  worker     record; -- all NULL when no worker has reported the job
+  who        text;
+  lost_at    timestamptz := CASE WHEN isfinite(job.heartbeat_on)
     THEN job.heartbeat_on + job.heartbeat_seconds * interval '1 second' END;
-  -- How often living workers look for jobs whose heartbeat is lost: superviseIntervalSeconds in src/queue/boss.ts.
-  look     interval := interval '2 seconds';
-  who      text;
+  -- How often living workers search for jobs whose heartbeat is lost: superviseIntervalSeconds in src/queue/boss.ts.
+  supervised interval := interval '2 seconds';
 BEGIN
-  SELECT h.worker_id, h.host, h.pid, h.alive, h.heartbeat_on INTO holder
-  FROM ops._holds AS h
-  WHERE h.queue = job.name AND h.job_id = job.id AND h.attempt = job.retry_count + 1
+  SELECT r.worker_id, r.host, r.pid, r.alive, r.heartbeat_on INTO worker
+  FROM ops._running_jobs AS r
+  WHERE r.queue = job.name AND r.job_id = job.id AND r.attempt = job.retry_count + 1
   LIMIT 1;
-  who := CASE WHEN holder.worker_id IS NULL THEN 'a worker that has not said who it is'
-    ELSE format('worker %s (%s:%s)', holder.worker_id, holder.host, holder.pid) END;
+  who := CASE WHEN worker.worker_id IS NULL THEN 'an unknown worker, which has not reported the job'
+    ELSE format('worker %s (%s:%s)', worker.worker_id, worker.host, worker.pid) END;
 
   IF lost_at <= clock_timestamp() THEN
-    RETURN format('Heartbeat lost: %s had attempt %s in hand since %s and was last heard of %s.', who,
-        job.retry_count + 1, ops._at(job.started_on), ops._at(job.heartbeat_on))
+    RETURN format('Heartbeat lost: attempt %s by %s. Started %s; last heartbeat %s.', job.retry_count + 1, who,
+        ops._at(job.started_on), ops._at(job.heartbeat_on))
       || CASE WHEN ops._alive_workers(job.name) > 0
-        THEN format(' A living worker reschedules it within %s s.', extract(epoch FROM look)::integer)
-        ELSE ' No living worker is there to reschedule it: start one.' END;
+        THEN format(' A living worker reschedules it within %s s.', extract(epoch FROM supervised)::integer)
+        ELSE ' No living worker can reschedule it: start one.' END;
   END IF;
-  RETURN format('Running: %s has attempt %s in hand since %s, last heartbeat %s.', who, job.retry_count + 1,
+  RETURN format('Running: attempt %s by %s. Started %s; last heartbeat %s.', job.retry_count + 1, who,
       ops._at(job.started_on), ops._at(job.heartbeat_on))
-    || CASE WHEN holder.alive THEN '' WHEN holder.worker_id IS NOT NULL THEN format(
-        ' But that worker is dead: it was last heard of %s. The job is given back within %s s, or now by'
+    || CASE WHEN worker.alive THEN '' WHEN worker.worker_id IS NOT NULL THEN format(
+        ' But that worker is dead: its own last heartbeat was at %s. The job is given back within %s s, or now by'
           ' SELECT ops.release_worker(%L, reason).',
-        ops._at(holder.heartbeat_on), ceil(extract(epoch FROM lost_at - clock_timestamp() + look)),
-        holder.worker_id) ELSE '' END;
+        ops._at(worker.heartbeat_on), ceil(extract(epoch FROM lost_at - clock_timestamp() + supervised)),
+        worker.worker_id) ELSE '' END;
 END $$;
 
 COMMENT ON FUNCTION ops._explain_active IS 'Part of ops.explain_job: an active job. Internal to schema ops.';
 
--- Everything that a waiting job waits for, a line each; the first is what to deal with first.
+-- Lists everything that a waiting job waits for, one line for each reason. Deal with the first line first.
 CREATE OR REPLACE FUNCTION ops._explain_waiting(job pgboss.job) RETURNS text LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT string_agg(why, E'\n' ORDER BY rank)
   FROM (
-    SELECT 1 AS rank, format('Over: its order is %s, so that the next worker to take it does nothing.', o.status) AS why
+    SELECT 1 AS rank, format('Over: its order is %s, so the worker that takes it does nothing.', o.status) AS why
     FROM public.orders AS o
     WHERE job.name = 'process-order' AND o.id = job.id AND o.status NOT IN ('PENDING', 'PROCESSING')
     UNION ALL
@@ -86,7 +88,7 @@ SET search_path = pg_catalog, pg_temp AS $$
     FROM public.paused_queues AS p
     WHERE p.queue = job.name
     UNION ALL
-    SELECT 3, 'No worker: no living worker takes jobs from this queue. TABLE ops.workers; start one.'
+    SELECT 3, 'No worker: no living worker takes jobs from this queue. Start one; TABLE ops.workers shows it.'
     WHERE ops._alive_workers(job.name) = 0
       AND NOT EXISTS (SELECT FROM public.paused_queues AS p WHERE p.queue = job.name)
     UNION ALL
@@ -97,7 +99,7 @@ SET search_path = pg_catalog, pg_temp AS $$
       job.retry_limit + 1, coalesce(ops._error_of(job.output), 'no error given'), ops._at(job.start_after))
     WHERE job.start_after > now() AND job.state = 'retry'
     UNION ALL
-    SELECT 6, format('Scheduled: it is not to start before %s.', ops._at(job.start_after))
+    SELECT 6, format('Scheduled: it does not start before %s.', ops._at(job.start_after))
     WHERE job.start_after > now() AND job.state <> 'retry'
     UNION ALL
     SELECT 7, format('Ready since %s: %s before it in the queue.', ops._at(greatest(job.start_after, job.created_on)),
@@ -119,7 +121,7 @@ $$;
 
 COMMENT ON FUNCTION ops._explain_waiting IS 'Part of ops.explain_job: a waiting job. Internal to schema ops.';
 
--- How a job ended that will not run any more, and what can be done about it.
+-- Says how a job ended, and how to try it again.
 CREATE OR REPLACE FUNCTION ops._explain_ended(job pgboss.job) RETURNS text LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT CASE job.state
@@ -145,7 +147,7 @@ $$;
 
 COMMENT ON FUNCTION ops._explain_ended IS 'Part of ops.explain_job: a job that is over. Internal to schema ops.';
 
--- Explains an id without a job: that of an order whose job is missing, or an unknown one (OM005).
+-- Explains an id that no job has: that of an order whose job is missing. Refuses an unknown id (OM005).
 CREATE OR REPLACE FUNCTION ops._explain_missing(job_id uuid) RETURNS text LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -154,10 +156,11 @@ BEGIN
   SELECT o.* INTO placed FROM public.orders AS o WHERE o.id = _explain_missing.job_id;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no job %, and no order', job_id
-      USING ERRCODE = 'OM005', HINT = 'SELECT job_id FROM ops.jobs WHERE queue = ''…'' LIMIT 20 shows some.';
+      USING ERRCODE = 'OM005',
+        HINT = 'SELECT job_id FROM ops.jobs WHERE queue = ''process-order'' LIMIT 20 shows some.';
   END IF;
   IF placed.status IN ('PENDING', 'PROCESSING') THEN
-    RETURN format('Order %s is %s and has no job, so that nobody will process it: SELECT ops.retry_order(%L, reason).',
+    RETURN format('Order %s is %s and has no job, so no worker will process it: SELECT ops.retry_order(%L, reason).',
       placed.id, placed.status, placed.id);
   END IF;
   RETURN format('Order %s is %s since %s. Its job is gone: jobs are deleted a day after they end.',
@@ -166,8 +169,8 @@ END $$;
 
 COMMENT ON FUNCTION ops._explain_missing IS 'Part of ops.explain_job: an id without a job. Internal to schema ops.';
 
--- Why is this job not running?   psql: SELECT ops.explain_job('…');
--- The id of an order does as well, as that is the id of its job. Answers from a handful of index look-ups.
+-- Says why a job is not running.   psql: SELECT ops.explain_job('…');
+-- Also takes the id of an order, because it is the id of the order's job. Needs only a few index look-ups.
 CREATE OR REPLACE FUNCTION ops.explain_job(job_id uuid) RETURNS text LANGUAGE plpgsql STABLE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -190,6 +193,6 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION ops.explain_job IS
-  'Says why a job is not running, or who has it in hand, or how it ended. Refuses: OM005 unknown.';
+  'Says why a job is not running, or which worker runs it, or how it ended. Refuses: OM005 unknown.';
 
 ALTER FUNCTION ops.explain_job OWNER TO oms_door;

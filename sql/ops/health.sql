@@ -1,9 +1,9 @@
--- About how many bytes the rows of a table need, from the planner's statistics. NULL until it is analyzed.
+-- Estimates from the planner's statistics how many bytes the rows of a table need. NULL until the table is analyzed.
 --   psql: SELECT ops._live_bytes('orders'::regclass, 1000);
--- SECURITY DEFINER: Postgres shows the statistics of a column only to those who may read the column.
+-- SECURITY DEFINER, because Postgres shows the statistics of a column only to roles that may read the column.
 CREATE OR REPLACE FUNCTION ops._live_bytes(relation oid, live_rows bigint) RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  -- 28: the row's header and its pointer, rounded to 8; pages keep a header of 24 bytes themselves.
+  -- 28: the header of the row and its pointer, rounded to 8. Each page has a header of 24 bytes, too.
   SELECT (live_rows * (28 + sum((1 - s.null_frac) * s.avg_width) + 4) * 1.01)::bigint
   FROM pg_catalog.pg_stats AS s
   WHERE (s.schemaname, s.tablename) = (
@@ -15,17 +15,18 @@ $$;
 
 COMMENT ON FUNCTION ops._live_bytes IS 'Estimate of the bytes that a table''s rows need. Internal to schema ops.';
 
--- Dead rows, vacuum and bloat of every table of ours and of the queue, and who pins xmin.
+-- Dead rows, vacuum and bloat of every table of this service and of the queue, and the oldest blocker of vacuum. The
+-- table with the most dead rows comes first.
 --   psql: TABLE ops.health;
--- bloat_estimate is NULL until a table is analyzed, and for the tables whose statistics oms_door may not read
--- (users, tokens, the audit's own): they hardly change.
--- Most dead rows first. `vacuum_due` is the number of dead rows at which autovacuum starts. pinned_…: the
--- oldest of ops.cleanup_blockers, which keeps all vacuums from removing rows that died after it began.
+-- `vacuum_due` is the number of dead rows at which autovacuum starts. `bloat_estimate` is NULL until a table is
+-- analyzed, and for the tables whose statistics oms_door may not read (accounts, tokens, and those of the audit): they
+-- hardly change. `pinned_…` describe the first row of ops.cleanup_blockers: no vacuum removes rows that died after it
+-- began.
 CREATE OR REPLACE VIEW ops.health AS
 SELECT
   s.schemaname || '.' || s.relname AS table_name,
   (SELECT q.name FROM pgboss.queue AS q WHERE s.schemaname = 'pgboss' AND q.table_name = s.relname AND q.partition)
-               AS queue, -- whose jobs it holds, when it holds those of one queue only
+               AS queue, -- NULL for a table that is not the own table of a queue
   s.n_live_tup AS live,
   s.n_dead_tup AS dead,
   (coalesce(o.threshold, current_setting('autovacuum_vacuum_threshold')::float8)
@@ -49,7 +50,8 @@ CROSS JOIN LATERAL (
   SELECT
     max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_threshold')::float8    AS threshold,
     max(option_value) FILTER (WHERE option_name = 'autovacuum_vacuum_scale_factor')::float8 AS scale_factor,
-    max(option_value) FILTER (WHERE option_name = 'fillfactor')::integer AS fillfactor -- room for updates is no bloat
+    -- Free space for updates is not bloat.
+    max(option_value) FILTER (WHERE option_name = 'fillfactor')::integer AS fillfactor
   FROM pg_options_to_table(c.reloptions)
 ) AS o
 CROSS JOIN LATERAL (
@@ -62,6 +64,6 @@ WHERE s.schemaname IN ('public', 'pgboss')
 ORDER BY s.n_dead_tup DESC, table_name;
 
 COMMENT ON VIEW ops.health IS
-  'Per table: live and dead rows, last autovacuum, size, bloat; and the oldest holder of xmin (ops.cleanup_blockers).';
+  'Per table: live and dead rows, last autovacuum, size, bloat; and the first row of ops.cleanup_blockers.';
 
 ALTER FUNCTION ops._live_bytes OWNER TO oms_door;

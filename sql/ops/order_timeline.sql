@@ -1,4 +1,4 @@
--- One order's life, step by step.   psql: SELECT at, step, actor FROM ops.order_timeline WHERE order_id = '…';
+-- The steps of an order, oldest first.   psql: SELECT at, step, actor FROM ops.order_timeline WHERE order_id = '…';
 CREATE OR REPLACE VIEW ops.order_timeline AS
 SELECT
   e.order_id,
@@ -15,4 +15,4 @@ FROM public.order_events AS e
 ORDER BY e.order_id, e.version;
 
 COMMENT ON VIEW ops.order_timeline IS
-  'order_events with the time that each step took. One row per event: say which order_id, or give a LIMIT.';
+  'order_events with the time that each step took. One row per event: use WHERE order_id or LIMIT.';

@@ -1,23 +1,24 @@
--- Every action needs a reason of at most 1,000 characters (trail_reason): a missing, blank or longer one is refused
--- with OM008.
+-- Refuses a reason that is missing, blank, or longer than 1,000 characters (trail_reason), with OM008. Every action
+-- needs a reason.
 CREATE OR REPLACE FUNCTION ops._require_reason(reason text) RETURNS void LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF coalesce(btrim(reason, E' \t\n\v\f\r'), '') = '' THEN
-    RAISE EXCEPTION 'a reason is required: it is what the next person on call will read'
-      USING ERRCODE = 'OM008', HINT = 'For instance ''ticket 4711: warehouse API was down''.';
+    RAISE EXCEPTION 'a reason is required: the next person on call will read it'
+      USING ERRCODE = 'OM008', HINT = 'For example ''ticket 4711: warehouse API was down''.';
   END IF;
   IF length(reason) > 1000 THEN
     RAISE EXCEPTION 'a reason has at most 1000 characters, not %', length(reason)
-      USING ERRCODE = 'OM008', HINT = 'Name the ticket that has the rest.';
+      USING ERRCODE = 'OM008', HINT = 'Name the ticket that contains the rest.';
   END IF;
 END $$;
 
 COMMENT ON FUNCTION ops._require_reason IS 'Refuses a reason that is blank or too long. Internal to schema ops.';
 
--- One person at a time pauses, resumes or redrives queues: unknown is OM005, another at it OM007. A lock on the table:
--- only those who may act can take one that is in the way. An advisory lock can be held by any login, and the row of the
--- queue itself is written by pg-boss every other second.
+-- Lets one transaction at a time pause, resume or redrive queues, until it ends. Refuses an unknown queue (OM005), and
+-- all others while one is in progress (OM007). The lock is on a table, because only the roles that may act can take a
+-- lock that conflicts with it. Any login could take an advisory lock, and pg-boss writes the row of the queue itself
+-- every other second.
 CREATE OR REPLACE FUNCTION ops._lock_queue(queue text) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -29,17 +30,19 @@ BEGIN
   END IF;
   LOCK TABLE public.paused_queues IN SHARE ROW EXCLUSIVE MODE NOWAIT;
 EXCEPTION WHEN lock_not_available THEN
-  RAISE EXCEPTION 'somebody else is pausing, resuming or redriving a queue in another transaction'
-    USING ERRCODE = 'OM007', HINT = 'Nothing was changed. TABLE ops.paused_queues in a moment.';
+  RAISE EXCEPTION 'another transaction is pausing, resuming or redriving a queue'
+    USING ERRCODE = 'OM007',
+      HINT = 'Nothing was changed. Try again in a moment; TABLE ops.paused_queues shows which queues are paused.';
 END $$;
 
-COMMENT ON FUNCTION ops._lock_queue IS 'Lets one transaction at a time pause, resume or redrive queues. Internal to schema ops.';
+COMMENT ON FUNCTION ops._lock_queue IS
+  'Lets one transaction at a time pause, resume or redrive queues. Internal to schema ops.';
 
--- From now on no worker takes jobs from a queue, until ops.resume_queue. What is in hand is finished.
+-- Keeps workers from taking jobs of a queue, until ops.resume_queue. They finish the jobs that they have taken.
 --   psql: SELECT ops.pause_queue('process-order', 'ticket 4713: warehouse moves its database');
--- Workers look every second, so that some may still take a job in that time. Orders go on being accepted.
-CREATE OR REPLACE FUNCTION ops.pause_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- Workers check every second, so a worker may still take a job in that time. The API still accepts orders.
+CREATE OR REPLACE FUNCTION ops.pause_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   paused public.paused_queues;
 BEGIN
@@ -47,7 +50,7 @@ BEGIN
   PERFORM ops._lock_queue(pause_queue.queue);
   SELECT p.* INTO paused FROM public.paused_queues AS p WHERE p.queue = pause_queue.queue;
   IF FOUND THEN
-    RAISE EXCEPTION 'queue % is paused already, by % since %: %',
+    RAISE EXCEPTION 'queue % was already paused by % at %: %',
         paused.queue, paused.paused_by, date_trunc('second', paused.paused_at), paused.reason
       USING ERRCODE = 'OM006';
   END IF;
@@ -56,10 +59,11 @@ BEGIN
   RETURNING * INTO paused;
   INSERT INTO public.operator_actions (action, queue, reason, before, after)
   VALUES ('pause_queue', paused.queue, paused.reason, '{"paused": false}', '{"paused": true}');
-  RETURN format('queue %s is paused; workers let go of it within 2 s', paused.queue);
+  RETURN format('queue %s is paused; workers stop taking its jobs within 2 s', paused.queue);
 END $$;
 
 COMMENT ON FUNCTION ops.pause_queue IS
-  'Keeps workers from taking jobs of a queue. Refuses: OM005 unknown, OM006 paused already, OM007 locked, OM008 no reason.';
+  'Keeps workers from taking jobs of a queue. Refuses: OM005 unknown, OM006 already paused, OM007 locked, '
+  'OM008 no reason.';
 
 ALTER FUNCTION ops.pause_queue OWNER TO oms_door;

@@ -1,4 +1,5 @@
--- Which queues no worker takes jobs from, by whose hand and why.   psql: TABLE ops.paused_queues;
+-- The queues that are paused: no worker takes their jobs. Shows who paused each, when and why.
+--   psql: TABLE ops.paused_queues;
 CREATE OR REPLACE VIEW ops.paused_queues AS
 SELECT p.queue, p.paused_by, p.paused_at, date_trunc('second', now() - p.paused_at) AS paused_for, p.reason
 FROM public.paused_queues AS p

@@ -1,5 +1,5 @@
--- A percentile of a histogram of pg-boss, computed like its own percentile(): slot 1 counts times under 10 ms, each
--- further slot ends at √2 times the one before, the last is open.
+-- Returns a percentile of a histogram of pg-boss, computed like pg-boss's own percentile(). Slot 1 counts times below
+-- 10 ms. Each further slot ends at √2 times the end of the one before. The last slot has no end.
 --   psql: SELECT ops._percentile('{0,5,3}', 95);
 CREATE OR REPLACE FUNCTION ops._percentile(bins bigint[], percent numeric) RETURNS interval
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -20,11 +20,11 @@ $$;
 
 COMMENT ON FUNCTION ops._percentile IS 'A percentile of a wait or run histogram of pg-boss. Internal to schema ops.';
 
--- How each queue is doing.   psql: TABLE ops.queues;
--- From the counters that pg-boss keeps, so that it costs the same however long the queue or its history. The workers
--- refresh them every 2 s while something happens (every 50 s with 1,000,000 queued), else every 120 s; counted_ago
--- grows while no worker runs. Rates and times are of the last 5 minutes. wait starts when a job could have run; run is
--- the attempt that ended it.
+-- The depth, age, rates and times of each queue.   psql: TABLE ops.queues;
+-- Reads the counters of pg-boss, so the view costs the same for a long queue or a long history. The workers refresh the
+-- counters every 2 s while a queue is in use (every 50 s with 1,000,000 queued jobs), else every 120 s. `counted_ago`
+-- grows while no worker runs. Rates and times are those of the last 5 minutes. `wait_…` is the time from when a job
+-- could start until it started; `run_…` is the time of the attempt that ended it.
 CREATE OR REPLACE VIEW ops.queues AS
 SELECT
   q.name            AS queue,
@@ -34,7 +34,7 @@ SELECT
   retry.jobs        AS retrying,
   q.deferred_count  AS deferred,
   q.failed_count    AS failed,
-  -- What was the oldest when it was counted has aged since.
+  -- The age at the last count, plus the time since then.
   CASE WHEN q.ready_count > 0 AND isfinite(q.monitor_on)
     THEN date_trunc('second', q.ready_oldest_seconds * interval '1 second' + (now() - q.monitor_on))
   END               AS oldest_ready,
@@ -50,7 +50,7 @@ SELECT
 FROM pgboss.queue AS q
 LEFT JOIN public.paused_queues AS p ON p.queue = q.name
 CROSS JOIN LATERAL (
-  -- pg-boss counts these among ready and deferred. At most 10,000 are counted.
+  -- pg-boss counts these jobs as ready or deferred. At most 10,000 are counted here.
   SELECT count(*) AS jobs
   FROM (
     SELECT FROM pgboss.job AS j WHERE j.name = q.name AND j.state = 'retry' LIMIT 10000
@@ -76,4 +76,4 @@ WHERE q.name NOT LIKE '\_\_pgboss\_\_%'
 ORDER BY q.name;
 
 COMMENT ON VIEW ops.queues IS
-  'Depth, age, rates and times of every queue, as counted counted_ago; rates and times of the last 5 minutes.';
+  'Depth, age, rates and times of every queue. counted_ago is the age of the figures; rates and times cover 5 minutes.';

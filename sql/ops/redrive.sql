@@ -1,4 +1,4 @@
--- Starts a failed job again that belongs to no order: with all its retries, and due now.
+-- Restarts a failed job that belongs to no order. The job is due now and has all its retries.
 CREATE OR REPLACE FUNCTION ops._restart_job(queue text, job_id uuid, reason text) RETURNS text LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -8,7 +8,8 @@ BEGIN
   SELECT j.* INTO job FROM pgboss.job AS j
   WHERE j.name = _restart_job.queue AND j.id = _restart_job.job_id FOR UPDATE NOWAIT;
   IF job.state IS DISTINCT FROM 'failed' THEN
-    RAISE EXCEPTION 'job % of queue % is %', job_id, queue, coalesce(job.state::text, 'gone') USING ERRCODE = 'OM006';
+    RAISE EXCEPTION 'job % of queue % is %, not failed', job_id, queue, coalesce(job.state::text, 'missing')
+      USING ERRCODE = 'OM006';
   END IF;
   UPDATE pgboss.job AS j
   SET state = 'retry', retry_limit = job.retry_count + 1 + q.retry_limit, start_after = pgboss.job_now(),
@@ -25,14 +26,14 @@ EXCEPTION WHEN lock_not_available THEN
   RAISE EXCEPTION 'job % is locked by another transaction', job_id USING ERRCODE = 'OM007';
 END $$;
 
-COMMENT ON FUNCTION ops._restart_job IS 'Starts a failed job again that belongs to no order. Internal to schema ops.';
+COMMENT ON FUNCTION ops._restart_job IS 'Restarts a failed job that belongs to no order. Internal to schema ops.';
 
--- Tries again what had been given up: failed jobs and dead letters of a queue, oldest first.
---   psql: SELECT * FROM ops.redrive('process-order');                                  -- says what would happen
+-- Tries failed jobs and dead letters of a queue again, oldest first.
+--   psql: SELECT * FROM ops.redrive('process-order');                                  -- shows what would happen
 --   psql: SELECT * FROM ops.redrive('process-order', 500, false, 'ticket 4711: warehouse API is back');
--- For orders each one is what ops.retry_order does, with a row of its own in ops.actions; other jobs start
--- again with all their retries. One that cannot be put back does not stop the others: its `outcome` says why.
--- The dry run makes all changes and rolls them back, so that its outcomes are the real ones.
+-- Puts each order back like ops.retry_order, with a row of its own in ops.actions. Other jobs start again with all
+-- their retries. A job that cannot be put back does not stop the others: its `outcome` says why. A dry run makes all
+-- changes and rolls them back, so its outcomes are the real ones.
 CREATE OR REPLACE FUNCTION ops.redrive(
   queue text, max_jobs integer DEFAULT 100, dry_run boolean DEFAULT true, reason text DEFAULT 'no reason given'
 ) RETURNS TABLE (job_id uuid, order_id uuid, done boolean, outcome text) LANGUAGE plpgsql
@@ -40,6 +41,7 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   given_up record;
 BEGIN
+  -- Check the arguments.
   IF redrive.dry_run IS NULL THEN
     RAISE EXCEPTION 'dry_run must be true or false' USING ERRCODE = 'OM008';
   END IF;
@@ -69,7 +71,8 @@ BEGIN
         outcome := ops._restart_job(given_up.name, given_up.id, coalesce(redrive.reason, 'dry run'));
       END IF;
       done := NOT redrive.dry_run;
-      IF redrive.dry_run THEN -- OMDRY, as a code that ends in 000 would catch its whole class
+      -- The code is OMDRY, because a handler for a code that ends in 000 catches its whole class.
+      IF redrive.dry_run THEN
         RAISE EXCEPTION USING ERRCODE = 'OMDRY', MESSAGE = outcome;
       END IF;
     EXCEPTION
@@ -85,6 +88,7 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION ops.redrive IS
-  'Tries failed jobs and dead letters of a queue again; a dry run unless told otherwise. Refuses: OM005, OM007, OM008.';
+  'Tries failed jobs and dead letters of a queue again. A dry run unless dry_run is false. Refuses: OM005 unknown, '
+  'OM007 locked, OM008 a bad argument.';
 
 ALTER FUNCTION ops.redrive OWNER TO oms_door;

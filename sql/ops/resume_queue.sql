@@ -1,7 +1,7 @@
--- Ends a pause: workers take jobs from the queue again, within 2 s.
+-- Ends a pause: workers take jobs from the queue again within 2 s.
 --   psql: SELECT ops.resume_queue('process-order', 'ticket 4713: done');
-CREATE OR REPLACE FUNCTION ops.resume_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+CREATE OR REPLACE FUNCTION ops.resume_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   paused public.paused_queues;
 BEGIN
@@ -16,7 +16,7 @@ BEGIN
   VALUES ('resume_queue', paused.queue, resume_queue.reason, jsonb_build_object(
     'paused', true, 'by', paused.paused_by, 'since', paused.paused_at, 'reason', paused.reason
   ), '{"paused": false}');
-  RETURN format('queue %s is resumed; workers take jobs from it within 2 s', paused.queue);
+  RETURN format('queue %s is resumed; workers take its jobs within 2 s', paused.queue);
 END $$;
 
 COMMENT ON FUNCTION ops.resume_queue IS

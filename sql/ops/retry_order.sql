@@ -1,4 +1,4 @@
--- What an operator's action on an order leaves on record: the order and its jobs, as they are now.
+-- Returns the order and its jobs, as they are now. Each action on an order records them before and after it.
 CREATE OR REPLACE FUNCTION ops._order_state(order_id uuid) RETURNS jsonb LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT jsonb_build_object(
@@ -20,8 +20,8 @@ $$;
 
 COMMENT ON FUNCTION ops._order_state IS 'An order and its jobs as JSON, for operator_actions. Internal to schema ops.';
 
--- Locks an order and its job, in the same order as workers, and never waits. An unknown order is OM005; a lock of
--- another session is OM007. All columns of the job are NULL when it is missing.
+-- Locks an order and then its job, in the same order as the doors of the worker. Never waits. Refuses an unknown order
+-- (OM005) and one that another session has locked (OM007). All columns of the job are NULL when it is missing.
 CREATE OR REPLACE FUNCTION ops._lock_order(order_id uuid, OUT placed public.orders, OUT job pgboss.job) LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -32,14 +32,15 @@ BEGIN
   SELECT j.* INTO job FROM pgboss.job AS j
   WHERE j.name = 'process-order' AND j.id = _lock_order.order_id FOR UPDATE NOWAIT;
 EXCEPTION WHEN lock_not_available THEN
-  RAISE EXCEPTION 'order % or its job is locked by another transaction, most likely a worker that is at it', order_id
+  RAISE EXCEPTION 'order % or its job is locked by another transaction, most likely by a worker that processes it',
+      order_id
     USING ERRCODE = 'OM007', HINT = 'Nothing was changed. Try again in a moment.';
 END $$;
 
 COMMENT ON FUNCTION ops._lock_order IS 'Locks an order and its job without waiting. Internal to schema ops.';
 
--- Cancels the open dead letters of an order: one that is left would set the order FAILED after the new attempt. A dead
--- letter that a worker holds is OM007.
+-- Cancels the open dead letters of an order: one that is left could set the order FAILED after it was put back. Refuses
+-- a dead letter that a worker has claimed or locked (OM007).
 CREATE OR REPLACE FUNCTION ops._cancel_dead_letters(order_id uuid) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -63,47 +64,49 @@ EXCEPTION WHEN lock_not_available THEN
     USING ERRCODE = 'OM007', HINT = 'Nothing was changed. Try again in a moment.';
 END $$;
 
-COMMENT ON FUNCTION ops._cancel_dead_letters IS 'Takes back the open dead letters of an order. Internal to schema ops.';
+COMMENT ON FUNCTION ops._cancel_dead_letters IS 'Cancels the open dead letters of an order. Internal to schema ops.';
 
--- Which orders are not to be put back, and why.
+-- Refuses to put back an order that has ended (OM006), that a living worker processes (OM007), or whose job is due
+-- already (OM006).
 CREATE OR REPLACE FUNCTION ops._refuse_to_put_back(placed public.orders, job pgboss.job) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  holder record;
+  worker record; -- all NULL when no worker has reported the job
 BEGIN
   IF placed.status IN ('COMPLETED', 'CANCELLED') THEN
     RAISE EXCEPTION 'order % is %: that is final', placed.id, placed.status USING ERRCODE = 'OM006';
   END IF;
 
   IF job.state = 'active' THEN
-    SELECT h.host, h.pid, h.alive INTO holder
-    FROM ops._holds AS h
-    WHERE h.queue = 'process-order' AND h.job_id = job.id AND h.attempt = job.retry_count + 1;
-    -- A worker that has not said that it holds the job lives as long as the job's own times say. An infinite or a
-    -- missing time says nothing.
-    IF coalesce(holder.alive, isfinite(job.heartbeat_on)
+    SELECT r.host, r.pid, r.alive INTO worker
+    FROM ops._running_jobs AS r
+    WHERE r.queue = 'process-order' AND r.job_id = job.id AND r.attempt = job.retry_count + 1;
+    -- When no worker has reported the job, the job's own times decide whether its worker is alive. An infinite or a
+    -- missing time does not count.
+    IF coalesce(worker.alive, isfinite(job.heartbeat_on)
       AND job.heartbeat_on + job.heartbeat_seconds * interval '1 second' > now(), isfinite(job.started_on)
       AND job.started_on + job.expire_seconds * interval '1 second' > now(), false) THEN
-      RAISE EXCEPTION 'job % is in hand of a living worker%', job.id,
-          CASE WHEN holder.host IS NULL THEN '' ELSE format(' (%s:%s)', holder.host, holder.pid) END
-        USING ERRCODE = 'OM007', HINT = 'Nothing was changed. SELECT ops.explain_job(job_id) says since when.';
+      RAISE EXCEPTION 'a living worker% is running job %',
+          CASE WHEN worker.host IS NULL THEN '' ELSE format(' (%s:%s)', worker.host, worker.pid) END, job.id
+        USING ERRCODE = 'OM007', HINT = 'Nothing was changed. SELECT ops.explain_job(job_id) shows since when.';
     END IF;
   END IF;
 
   IF placed.status = 'PENDING' AND job.state < 'active' AND job.start_after <= now() THEN
     RAISE EXCEPTION 'order % is PENDING and its job is due already', placed.id
-      USING ERRCODE = 'OM006', HINT = 'SELECT ops.explain_job(order_id) says why it is not running.';
+      USING ERRCODE = 'OM006', HINT = 'SELECT ops.explain_job(order_id) shows why it is not running.';
   END IF;
 END $$;
 
-COMMENT ON FUNCTION ops._refuse_to_put_back IS 'Refuses to put back an order that is over or in hand. Internal to schema ops.';
+COMMENT ON FUNCTION ops._refuse_to_put_back IS
+  'Refuses to put back an order that has ended, is being processed or is due. Internal to schema ops.';
 
--- Puts an order back to PENDING with a job that is due now: what ops.retry_order and ops.redrive share.
+-- Puts an order back to PENDING with a job that is due now. ops.retry_order and ops.redrive share this function.
 --
--- The job keeps its row, and with it the count of attempts: the next claim gets the next number. A job that is gone is
--- made again, and names the transaction that has made it (job_xact_id). So a worker that still has an old attempt in
--- hand cannot commit it (sql/functions/settle_orders.sql). It gets all the retries of its queue anew; the back-off
--- between them starts out long, as it grows with the attempts.
+-- The job keeps its row, and with it the number of attempts: the next claim gets the next number. A job that is missing
+-- is made again, and its data names the transaction that made it (job_xact_id). So a worker that still runs an old
+-- attempt cannot commit it (sql/functions/settle_orders.sql). The job gets all the retries of its queue again. The
+-- back-off between them is long from the start, because it grows with the number of attempts.
 CREATE OR REPLACE FUNCTION ops._put_back(order_id uuid, action text, reason text) RETURNS text LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -111,16 +114,18 @@ DECLARE
   placed  public.orders;
   job     pgboss.job;
   earlier jsonb;
-  made    integer; -- attempts so far
+  made    integer; -- the number of attempts so far
 BEGIN
+  -- Lock the order and its job, and check that it can be put back.
   PERFORM ops._require_reason(reason);
   SELECT l.* INTO locked FROM ops._lock_order(_put_back.order_id) AS l;
   placed := locked.placed;
   job := locked.job;
   PERFORM ops._refuse_to_put_back(placed, job);
   earlier := ops._order_state(_put_back.order_id);
-  PERFORM ops._cancel_dead_letters(_put_back.order_id);
 
+  -- Give the order one job that is due now: make it again when it is missing, else restart it.
+  PERFORM ops._cancel_dead_letters(_put_back.order_id);
   IF job.id IS NULL THEN
     SELECT coalesce(max(e.attempt), 0) INTO made
     FROM public.order_events AS e WHERE e.order_id = placed.id AND e.job_id = placed.id;
@@ -144,10 +149,13 @@ BEGIN
     WHERE j.name = 'process-order' AND j.id = placed.id AND q.name = j.name;
   END IF;
 
+  -- Put the order back.
   UPDATE public.orders AS o
   SET status = 'PENDING', changed_by = 'role:' || session_user, change_reason = _put_back.reason, change_job_id = NULL,
     change_attempt = NULL
   WHERE o.id = placed.id AND o.status <> 'PENDING';
+
+  -- Record the action.
   INSERT INTO public.operator_actions (action, order_id, queue, reason, before, after)
   VALUES (_put_back.action, placed.id, 'process-order', _put_back.reason, earlier, ops._order_state(placed.id));
   RETURN format('order %s was %s, is PENDING; attempt %s can start now', placed.id, placed.status, made + 1);
@@ -155,16 +163,17 @@ END $$;
 
 COMMENT ON FUNCTION ops._put_back IS 'Puts an order back with a job that is due now. Internal to schema ops.';
 
--- Tries an order again, now: FAILED or PROCESSING → PENDING, with a job that is due and all its retries.
+-- Tries an order again now: FAILED or PROCESSING → PENDING, with a job that is due and has all its retries.
 --   psql: SELECT ops.retry_order('…', 'ticket 4711: warehouse API is back');
--- A PENDING order whose job has failed, waits for its back-off or is gone gets its job in the same way. Not:
--- an order that is over (OM006), or that a living worker has in hand (OM007).
+-- A PENDING order whose job has failed, waits for its back-off or is missing gets its job in the same way. Refuses an
+-- order that has ended (OM006), and one that a living worker processes (OM007).
 CREATE OR REPLACE FUNCTION ops.retry_order(order_id uuid, reason text) RETURNS text LANGUAGE sql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT ops._put_back(retry_order.order_id, 'retry_order', retry_order.reason)
 $$;
 
 COMMENT ON FUNCTION ops.retry_order IS
-  'Tries a FAILED or hung order again, now. Refuses: OM005 unknown, OM006 over or due already, OM007 in hand, OM008 no reason.';
+  'Tries a FAILED or hung order again now. Refuses: OM005 unknown, OM006 ended or due already, OM007 claimed or '
+  'locked, OM008 no reason.';
 
 ALTER FUNCTION ops.retry_order OWNER TO oms_door;

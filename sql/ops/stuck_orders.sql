@@ -1,8 +1,7 @@
--- Open orders without progress for 5 minutes, and what their job says.   psql: TABLE ops.stuck_orders;
--- Found by way of the jobs that are not over, of which there are few, and not by reading all orders: of
--- each kind (waiting, in hand, given up but not yet dealt with) the 1,000 oldest of open orders are looked
--- at, each in the order of an index. So an open order that has no such job at all is not shown: that is I1
--- of schema audit.
+-- Open orders whose status has not changed for 5 minutes, with the state of their job.   psql: TABLE ops.stuck_orders;
+-- The view does not read all orders. It starts from the jobs that have not ended, because they are few. Of each kind
+-- (waiting, active, dead letter) it takes the first 1,000 jobs of open orders, in the order of an index. So it does not
+-- show an open order that has no such job: audit.i1_open_order_has_one_job does.
 CREATE OR REPLACE VIEW ops.stuck_orders AS
 SELECT
   stuck.order_id,
@@ -25,7 +24,7 @@ FROM (
      WHERE j.name = 'process-order' AND j.state = 'active'
      ORDER BY j.blocked, j.start_after LIMIT 1000)
     UNION ALL
-    -- A dead letter that is waiting, in hand, or has itself failed: the order's own job has failed, or is gone.
+    -- Dead letters that wait, are active or have failed themselves: the order's own job has failed, or is missing.
     SELECT letter.order_id, j.state, j.retry_count, j.retry_limit, j.start_after, j.output
     FROM (
       (SELECT d.source_root_id AS order_id
@@ -51,4 +50,5 @@ FROM (
 ORDER BY stuck.updated_at;
 
 COMMENT ON VIEW ops.stuck_orders IS
-  'The 1,000 oldest open orders untouched for 5 minutes, with their job. Empty is healthy. Orders without a job: audit.i1.';
+  'The 1,000 oldest open orders without a change for 5 minutes, with their job. Empty is healthy. '
+  'audit.i1_open_order_has_one_job shows those without a job.';

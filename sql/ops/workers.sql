@@ -1,5 +1,5 @@
--- Whether a process lives, as far as it is known: as pg-boss has it, one that missed three signs of life is dead. One
--- that has a heartbeat in the future is not known to live.
+-- Whether a process is alive. As in pg-boss, a process that has missed three heartbeats is dead. A heartbeat in the
+-- future proves nothing.
 --   psql: SELECT host, pid FROM pgboss.instance AS i WHERE ops._alive(i);
 CREATE OR REPLACE FUNCTION ops._alive(process pgboss.instance) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT process.stopped_on IS NULL
@@ -7,32 +7,33 @@ CREATE OR REPLACE FUNCTION ops._alive(process pgboss.instance) RETURNS boolean L
       AND now() + interval '1 minute'
 $$;
 
-COMMENT ON FUNCTION ops._alive IS 'Whether a process of pg-boss''s registry lives. Internal to schema ops.';
+COMMENT ON FUNCTION ops._alive IS 'Whether a process of pg-boss''s registry is alive. Internal to schema ops.';
 
--- Which worker has which job in hand, as the workers say themselves. For the other views of this schema.
---   psql: SELECT * FROM ops._holds WHERE job_id = '…';
--- A row counts only as long as its job is at the same attempt: what a dead worker left behind names
--- jobs that others have taken over.
-CREATE OR REPLACE VIEW ops._holds AS
+-- The jobs that workers are running, as the workers report them: one row per job. For the other views of this schema.
+--   psql: SELECT * FROM ops._running_jobs WHERE job_id = '…';
+-- A row counts only while its job is at the same attempt: another worker may have taken over the jobs that a dead
+-- worker had reported.
+CREATE OR REPLACE VIEW ops._running_jobs AS
 SELECT
-  h.queue,
-  held.job_id,
-  held.attempt,
-  h.worker_id,
-  h.poller,
-  h.since,
+  b.queue,
+  running.job_id,
+  running.attempt,
+  b.worker_id,
+  b.poller,
+  b.since,
   i.host,
   i.pid,
   i.heartbeat_on,
   i.stopped_on,
   coalesce(ops._alive(i), false) AS alive
-FROM public.running_batches AS h
-CROSS JOIN LATERAL unnest(h.job_ids, h.attempts) AS held (job_id, attempt)
-LEFT JOIN pgboss.instance AS i ON i.id = h.worker_id;
+FROM public.running_batches AS b
+CROSS JOIN LATERAL unnest(b.job_ids, b.attempts) AS running (job_id, attempt)
+LEFT JOIN pgboss.instance AS i ON i.id = b.worker_id;
 
-COMMENT ON VIEW ops._holds IS 'running_batches, one row per job, with the process. Internal to schema ops.';
+COMMENT ON VIEW ops._running_jobs IS 'running_batches, one row per job, with the process. Internal to schema ops.';
 
--- Who is alive, what they hold, since when.   psql: TABLE ops.workers;
+-- The worker processes: whether they are alive, and how many jobs they run, since when.   psql: TABLE ops.workers;
+-- `jobs` is the number of claimed jobs, and `holding_for` the age of the oldest batch of them.
 CREATE OR REPLACE VIEW ops.workers AS
 SELECT
   w.worker_id,
@@ -42,8 +43,8 @@ SELECT
   w.started_at,
   -- Postgres before 17 does not subtract infinite times.
   CASE WHEN isfinite(w.heartbeat_on) THEN date_trunc('milliseconds', now() - w.heartbeat_on) END AS heartbeat_ago,
-  coalesce(holds.jobs, 0)                            AS jobs,
-  CASE WHEN isfinite(holds.since) THEN date_trunc('milliseconds', now() - holds.since) END AS holding_for,
+  coalesce(running.jobs, 0)                          AS jobs,
+  CASE WHEN isfinite(running.since) THEN date_trunc('milliseconds', now() - running.since) END AS holding_for,
   w.queues
 FROM (
   SELECT
@@ -62,21 +63,22 @@ FROM (
   WHERE i.name = 'worker'
 ) AS w
 LEFT JOIN LATERAL (
-  -- Of the living it is believed. What the dead held may have been taken over: that is looked up.
+  -- The report of a living worker counts as it is. The jobs of any other worker may have been taken over, so each one
+  -- is compared with the queue.
   SELECT sum(CASE
-    WHEN w.state = 'alive' THEN cardinality(h.job_ids)
+    WHEN w.state = 'alive' THEN cardinality(b.job_ids)
     ELSE (
       SELECT count(*)
-      FROM unnest(h.job_ids, h.attempts) AS held (job_id, attempt)
-      JOIN pgboss.job AS j ON j.name = h.queue AND j.id = held.job_id
-      WHERE j.state = 'active' AND j.retry_count + 1::bigint = held.attempt
+      FROM unnest(b.job_ids, b.attempts) AS reported (job_id, attempt)
+      JOIN pgboss.job AS j ON j.name = b.queue AND j.id = reported.job_id
+      WHERE j.state = 'active' AND j.retry_count + 1::bigint = reported.attempt
     )
-  END)::integer AS jobs, min(h.since) AS since
-  FROM public.running_batches AS h
-  WHERE h.worker_id = w.worker_id AND cardinality(h.job_ids) > 0
-) AS holds ON true
-WHERE w.state = 'alive' OR w.heartbeat_on > now() - interval '1 hour' OR holds.jobs > 0
+  END)::integer AS jobs, min(b.since) AS since
+  FROM public.running_batches AS b
+  WHERE b.worker_id = w.worker_id AND cardinality(b.job_ids) > 0
+) AS running ON true
+WHERE w.state = 'alive' OR w.heartbeat_on > now() - interval '1 hour' OR running.jobs > 0
 ORDER BY w.state, w.started_at;
 
 COMMENT ON VIEW ops.workers IS
-  'Worker processes that are alive, hold jobs, or were there within the hour. dead: killed, hung or cut off.';
+  'Worker processes that are alive, run jobs, or sent a heartbeat within the last hour. dead: killed, hung or cut off.';

@@ -1,5 +1,6 @@
-import type { Session } from './session.ts';
-import { conditionOf, type Window } from './windows.ts';
+import { sql, type CommonQueryMethods } from 'slonik';
+import { z } from 'zod';
+import { within, type Window } from './windows.ts';
 
 /** The most violations of one invariant that are listed; all others are only counted. */
 export const LISTED_MAX = 100;
@@ -7,61 +8,50 @@ export const LISTED_MAX = 100;
 /** The invariants of audit.violations. */
 export const INVARIANTS = ['I1', 'I2', 'I3', 'I4', 'I5', 'I6', 'I7', 'I8', 'I9'];
 
-/** A breach of an invariant; about no order in particular when there is no id. */
-export type Violation = {
-  invariant: string;
-  severity: string;
-  order_id: string | null;
-  evidence: Record<string, unknown>;
-};
+const Violation = z.object({
+  invariant: z.string(),
+  severity: z.string(),
+  order_id: z.guid().nullable(),
+  evidence: z.record(z.string(), z.unknown()),
+});
 
-/** What an audit found: the number for each invariant, and the first of each. */
+/** A violation of an invariant. `order_id` is null when it concerns no single order. */
+export type Violation = z.infer<typeof Violation>;
+
+/** What an audit found: how many orders it checked, the number of violations per invariant, and the first of each. */
 export type Findings = { orders: number; counts: Record<string, number>; listed: Violation[] };
 
-type Row = Violation & { found: number };
+const Found = Violation.extend({ found: z.int() });
 
-/** Looks for what breaks an invariant in one window. Everything is read in the caller's snapshot. */
+/** Finds the violations in one window. The caller's snapshot is read. */
 export async function checkWindow(
-  session: Session,
+  tx: CommonQueryMethods,
   window: Window,
   listedMax = LISTED_MAX,
 ): Promise<Findings> {
-  const within = conditionOf(window, 'v.order_id');
-  const rows = await session.rows<Row>(
-    `SELECT invariant, severity, order_id, evidence, found::integer
-     FROM (
-       SELECT v.invariant, v.severity, v.order_id, v.evidence,
-         count(*) OVER (PARTITION BY v.invariant) AS found,
-         row_number() OVER (PARTITION BY v.invariant ORDER BY v.order_id) AS number
-       FROM audit.violations AS v
-       WHERE ${within.text}
-     ) AS v
-     WHERE number <= ${listedMax}
-     ORDER BY invariant, order_id`,
-    within.values,
-  );
+  const rows = await tx.any(sql.type(Found)`
+    SELECT invariant, severity, order_id, evidence, found::integer
+    FROM (
+      SELECT v.invariant, v.severity, v.order_id, v.evidence,
+        count(*) OVER (PARTITION BY v.invariant) AS found,
+        row_number() OVER (PARTITION BY v.invariant ORDER BY v.order_id) AS number
+      FROM audit.violations AS v
+      WHERE ${within(window, 'v.order_id')}
+    ) AS v
+    WHERE number <= ${listedMax}
+    ORDER BY invariant, order_id
+  `);
+  const orders = await tx.oneFirst(sql.type(z.object({ orders: z.int() }))`
+    SELECT count(*)::integer AS orders FROM orders WHERE ${within(window, 'id')}
+  `);
   return {
-    orders: await countOrders(session, window),
+    orders,
     counts: Object.fromEntries(rows.map(({ invariant, found }) => [invariant, found])),
-    listed: rows.map(({ invariant, severity, order_id, evidence }) => ({
-      invariant,
-      severity,
-      order_id,
-      evidence,
-    })),
+    listed: rows.map(({ found: _, ...violation }) => violation),
   };
 }
 
-async function countOrders(session: Session, window: Window): Promise<number> {
-  const within = conditionOf(window, 'id');
-  const [row] = await session.rows<{ orders: number }>(
-    `SELECT count(*)::integer AS orders FROM orders WHERE ${within.text}`,
-    within.values,
-  );
-  return row?.orders ?? 0;
-}
-
-/** Adds what a part found to the whole, which lists no more than the first of each invariant. */
+/** Adds the findings of a part to the whole. The whole lists at most `listedMax` violations per invariant. */
 export function addFindings(whole: Findings, part: Findings, listedMax = LISTED_MAX): void {
   whole.orders += part.orders;
   for (const [invariant, count] of Object.entries(part.counts)) {
@@ -72,7 +62,7 @@ export function addFindings(whole: Findings, part: Findings, listedMax = LISTED_
   }
 }
 
-/** How many violations there are in all, listed or not. */
+/** The number of violations, listed or not. */
 export function total({ counts }: Findings): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }

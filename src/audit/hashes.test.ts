@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { asSuperuser } from '../../test/support/audit.ts';
 import { drain, ownService, signUp, test } from '../../test/support/context.ts';
 
-// docs/audit.md, "How to compute the hashes", followed to the letter and without Postgres.
+// Computes the hashes as docs/audit.md, "How to compute the hashes", describes, without Postgres.
 
 const sha256 = (...parts: (Buffer | string)[]) => {
   const hash = createHash('sha256');

@@ -13,7 +13,7 @@ import { runAudit } from './run.ts';
 
 const silent = pino({ level: 'silent' });
 
-/** A service with orders that have come to their end, a key, and how to sign and audit with it. */
+/** A service with completed orders, and functions that sign heads and audit with its key. */
 async function prepare(t: ExecutionContext<Context>) {
   const service = await ownService(t);
   const user = await signUp(service);
@@ -60,7 +60,7 @@ test('each head covers the events since the one before, and all of them verify',
   t.deepEqual([first?.number, first?.events, second?.number, second?.events], [1, 9, 2, 9]);
 });
 
-test('a transaction that is still open when a head is made belongs to the next one', async (t) => {
+test('events of a transaction that is open when a head is made are covered by the next head', async (t) => {
   const { service, place, sign, audit } = await prepare(t);
   await place();
   const { pool } = service.deps;
@@ -78,7 +78,7 @@ test('a transaction that is still open when a head is made belongs to the next o
   t.deepEqual((await audit()).counts, {});
 });
 
-test('a trail that was rewritten with all its hashes passes I7, and not the heads', async (t) => {
+test('the heads find a trail that was rewritten with all its hashes, which I7 does not find', async (t) => {
   const { service, place, sign, audit } = await prepare(t);
   const [id = ''] = await place();
   await sign();
@@ -87,13 +87,13 @@ test('a trail that was rewritten with all its hashes passes I7, and not the head
   const { counts, problems } = await audit();
 
   t.deepEqual(counts, { HEADS: 1 });
-  t.regex(String(problems[0]), /the events it covers are not what they were/);
+  t.regex(String(problems[0]), /the events that it covers have changed/);
 });
 
 const hashOf = (version: number) =>
   `SELECT p.hash FROM order_events AS p WHERE p.order_id = $1 AND p.version = ${version}`;
 
-/** What an owner could do who knows the formula: another amount, and every hash after it made anew. */
+/** The attack of an owner who knows the formula: changes an amount, and recomputes every hash after it. */
 async function rewrite(service: Context, id: string): Promise<void> {
   const chained = (version: number, previous: string) =>
     [
@@ -113,7 +113,7 @@ async function rewrite(service: Context, id: string): Promise<void> {
   );
 }
 
-test('an order that vanished with everything that is known of it is missed by the heads', async (t) => {
+test('the heads find that an order was deleted with all its events', async (t) => {
   const { service, place, sign, audit } = await prepare(t);
   const [id = ''] = await place();
   await sign();
@@ -127,7 +127,7 @@ test('an order that vanished with everything that is known of it is missed by th
   const { counts, problems } = await audit();
 
   t.deepEqual(counts, { HEADS: 2 });
-  t.true(problems.includes('there are other events than the heads cover'));
+  t.true(problems.includes('there are more or fewer events than the heads cover'));
 });
 
 test('a head that was changed, or signed with another key, is found', async (t) => {
@@ -139,8 +139,8 @@ test('a head that was changed, or signed with another key, is found', async (t) 
   await tamper(service, ['UPDATE audit_heads SET events = 8']);
   const changed = await audit();
 
-  t.regex(String(foreign.problems[0]), /^another key has signed it: [0-9a-f]{16}$/);
-  t.true(changed.problems.includes('the signature is not that of what it says'));
+  t.regex(String(foreign.problems[0]), /^it is signed by another key: [0-9a-f]{16}$/);
+  t.true(changed.problems.includes('its signature does not match its content'));
 });
 
 test('a missing head is found', async (t) => {
@@ -151,10 +151,10 @@ test('a missing head is found', async (t) => {
   await sign();
   await tamper(service, ['DELETE FROM audit_heads WHERE number = 1']);
 
-  t.true((await audit()).problems.includes('a head before it is missing or was changed'));
+  t.true((await audit()).problems.includes('the head before it is missing or was changed'));
 });
 
-test('without a key a head is unsigned, which is told until a later one vouches for it', async (t) => {
+test('without a key a head is not signed, and the audit reports it until a later signed head covers it', async (t) => {
   const { service, keyFile, place, sign, audit } = await prepare(t);
   const log: Record<string, unknown>[] = [];
   const logger = pino({ level: 'warn' }, { write: (line) => void log.push(JSON.parse(line)) });
@@ -173,7 +173,7 @@ test('without a key a head is unsigned, which is told until a later one vouches 
   t.deepEqual(vouched.problems, []);
 });
 
-test('after a change of key, heads verify with a file that holds both public keys', async (t) => {
+test('after a change of key, heads verify with a file of both public keys', async (t) => {
   const { keyFile, place, sign, audit } = await prepare(t);
   const folder = temporaryFolder(t);
   const next = makeKey(folder);
@@ -207,7 +207,7 @@ test('heads cannot be changed, deleted or truncated', async (t) => {
   t.is((await asSuperuser(service, 'SELECT number FROM audit.heads')).length, 1);
 });
 
-test('the job signs a head as a worker does', async (t) => {
+test('job sign-head signs a head with the rights of a worker', async (t) => {
   const { service, place, keyFile } = await prepare(t);
   await place();
   const settings = {

@@ -12,7 +12,7 @@ type Changes = Partial<{
   xact_id: string;
 }>;
 
-/** An order, and the key of the request that created it, but for what is said otherwise. */
+/** An order, and keys that name it. Each argument changes columns of one key of the request that created the order. */
 async function placedWithKey(t: ExecutionContext<Context>, ...keys: Changes[]): Promise<string> {
   const user = await signUp(t.context);
   const id = await user.place();
@@ -57,7 +57,7 @@ test('I9 finds a key whose order does not exist', async (t) => {
   t.deepEqual(await problems(t, order_id), [['I9', "the key's order does not exist"]]);
 });
 
-test('I9 finds a key whose order belongs to somebody else', async (t) => {
+test('I9 finds a key whose order belongs to another user', async (t) => {
   const id = await placedWithKey(t, { user_id: (await signUp(t.context)).id });
 
   t.deepEqual(await problems(t, id), [['I9', 'the order belongs to another user']]);
@@ -70,14 +70,14 @@ test('I9 finds two keys that created the same order', async (t) => {
   t.deepEqual(await problems(t, id), [problem, problem]);
 });
 
-test('I9 finds a key that another transaction stored than the one that placed the order', async (t) => {
+test('I9 finds a key that was stored by another transaction than its order', async (t) => {
   const id = await placedWithKey(t, { xact_id: '7' });
 
-  t.deepEqual(await problems(t, id), [['I9', 'key and order are of different transactions']]);
+  t.deepEqual(await problems(t, id), [['I9', 'key and order are from different transactions']]);
 });
 
-test('I9 finds a stored answer that names another order', async (t) => {
+test('I9 finds a stored reply that names another order', async (t) => {
   const id = await placedWithKey(t, { stored_id: randomUUIDv7() });
 
-  t.deepEqual(await problems(t, id), [['I9', 'the stored answer names another order']]);
+  t.deepEqual(await problems(t, id), [['I9', 'the stored reply names another order']]);
 });

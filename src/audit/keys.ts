@@ -10,7 +10,7 @@ import {
 import { existsSync, readFileSync } from 'node:fs';
 import { ReadableError } from '../process.ts';
 
-/** How to make the key; said wherever it is missing. */
+/** How to make the key; part of each error about a missing key. */
 const MAKE_KEY = 'openssl genpkey -algorithm ed25519 -out';
 
 /** Signs with the private key of a file. `id` names the public key that verifies it. */
@@ -26,7 +26,7 @@ export function newSigningKey(): string {
 export function readSigner(file: string | undefined): Signer {
   if (file === undefined) {
     throw new ReadableError(
-      `Signing takes a key: ${MAKE_KEY} audit-key.pem, and set AUDIT_SIGNING_KEY_FILE=audit-key.pem`,
+      `Signing needs a key: ${MAKE_KEY} audit-key.pem, and set AUDIT_SIGNING_KEY_FILE=audit-key.pem`,
     );
   }
   const pem = readKeyFile(file, `make a key with ${MAKE_KEY} ${file}`);
@@ -35,10 +35,10 @@ export function readSigner(file: string | undefined): Signer {
   return { id: keyId(publicKey), publicKey, sign: (bytes) => sign(null, bytes, privateKey) };
 }
 
-/** Public keys by their id: several when the key was changed and the old one has signed too. */
+/** Public keys by their id: several when the key was replaced, because the old one has signed too. */
 export type PublicKeys = Map<string, KeyObject>;
 
-/** Reads the Ed25519 public keys of a file; that of a private key serves as well. */
+/** Reads the Ed25519 public keys of a file. A private key also works: it contains its public key. */
 export function readPublicKeys(file: string): PublicKeys {
   const pem = readKeyFile(file, 'openssl pkey -in audit-key.pem -pubout writes the public key');
   const blocks = pem.match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g) ?? [''];
@@ -52,7 +52,7 @@ export function keyId(publicKey: KeyObject): string {
   return createHash('sha256').update(der).digest('hex').slice(0, 16);
 }
 
-/** The public keys to believe: those of --key, else of AUDIT_SIGNING_KEY_FILE with `.pub`, else of it. */
+/** The trusted public keys: of --key, or of AUDIT_SIGNING_KEY_FILE with `.pub`, or of AUDIT_SIGNING_KEY_FILE. */
 export function trustedKeys(
   key: string | undefined,
   signingKeyFile: string | undefined,
@@ -63,10 +63,10 @@ export function trustedKeys(
   return readPublicKeys(existsSync(beside) ? beside : signingKeyFile);
 }
 
-/** Whether a signature, in base64, is that of the key over the bytes. */
+/** Whether a base64 signature over the bytes was made by the key. */
 export function isSignedBy(publicKey: KeyObject, bytes: Buffer, signature: string): boolean {
   const raw = Buffer.from(signature, 'base64');
-  // The last digit of base64 has bits that say nothing: there is one way to write a signature.
+  // The last base64 digit has unused bits. A signature that is written in another way is refused.
   return raw.toString('base64') === signature && verify(null, bytes, publicKey, raw);
 }
 
@@ -83,7 +83,7 @@ function parseKey(file: string, parse: () => KeyObject): KeyObject {
   try {
     key = parse();
   } catch {
-    // told below, as for a key of another kind
+    // the error below is the same as for a key of another type
   }
   if (key?.asymmetricKeyType === 'ed25519') return key;
   throw new ReadableError(`${file} is not an Ed25519 key in PEM; make one with ${MAKE_KEY} FILE`);

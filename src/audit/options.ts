@@ -4,13 +4,13 @@ import { ReadableError } from '../process.ts';
 export const HELP = `Checks every invariant of the orders in a database. docs/audit.md explains them.
 
   npm run audit                          all orders
-  npm run audit -- --since 24h           those that something has happened to since (30m, 24h, 7d or a date)
+  npm run audit -- --since 24h           orders with an event or a job since then (30m, 24h, 7d or a date)
   npm run audit -- --json                the result as one JSON object
-  npm run audit -- --evidence FILE       all orders, and a signed account of what was found
-  npm run audit -- --verify FILE         checks such an account, without a database
-  npm run audit -- --key FILE            the public key to check signatures with, else AUDIT_SIGNING_KEY_FILE's
+  npm run audit -- --evidence FILE       all orders; writes a signed file with the result
+  npm run audit -- --verify FILE         checks such a file, without a database
+  npm run audit -- --key FILE            the public key to check signatures with (default: AUDIT_SIGNING_KEY_FILE)
 
-Exit code: 0 nothing found, 1 violations (listed) or evidence that does not verify, 2 could not run.
+Exit code: 0 no violation, 1 violations (listed) or evidence that does not verify, 2 could not run.
 `;
 
 export type Options = {
@@ -24,14 +24,14 @@ export type Options = {
 
 const UNITS_MS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** Reads the command line. Throws a ReadableError, one line, for what it does not understand. */
+/** Reads the command line. Throws a ReadableError when it does not understand an argument. */
 export function parseOptions(args: string[], now = Date.now()): Options {
   const { since, ...values } = parse(args);
   if (values.verify !== undefined && (since ?? values.evidence) !== undefined) {
-    throw new ReadableError('--verify goes with --key and --json only');
+    throw new ReadableError('--verify can be combined with --key and --json only');
   }
   if (values.evidence !== undefined && since !== undefined) {
-    throw new ReadableError('--evidence is about all orders, so it does not go with --since');
+    throw new ReadableError('--evidence covers all orders, so it cannot be combined with --since');
   }
   return { ...values, ...(since !== undefined && { since: parseSince(since, now) }) };
 }
@@ -51,7 +51,7 @@ function parse(args: string[]) {
     }).values;
   } catch (error) {
     const [line = ''] = (error as Error).message.split(/\.\s|\n/);
-    throw new ReadableError(`${line}; npm run audit -- --help says what there is`);
+    throw new ReadableError(`${line}; see npm run audit -- --help`);
   }
 }
 

@@ -1,14 +1,15 @@
-import type { Session } from './session.ts';
+import type { CommonQueryMethods } from 'slonik';
+import { inSnapshot, type Session } from './session.ts';
 import type { Window } from './windows.ts';
 
 /**
- * Does some work in each window, in a snapshot of its own: as many windows at a time as there are
- * sessions. Results are handed over in the order of the windows, and no more are kept than are under way.
+ * Runs `work` for each window, in a snapshot of its own. As many windows run at a time as there are sessions. `take`
+ * gets the results in the order of the windows, and no more results are kept than windows are running.
  */
 export async function throughWindows<R>(
   sessions: Session[],
   windows: AsyncGenerator<Window>,
-  work: (session: Session, window: Window) => Promise<R>,
+  work: (tx: CommonQueryMethods, window: Window) => Promise<R>,
   take: (result: R) => void,
 ): Promise<void> {
   let turn = Promise.resolve();
@@ -23,7 +24,7 @@ export async function throughWindows<R>(
         try {
           const { value, done: isEnd } = await next;
           if (isEnd) return;
-          const result = await session.snapshot(() => work(session, value));
+          const result = await inSnapshot(session, (tx) => work(tx, value));
           await before;
           take(result);
         } finally {

@@ -1,10 +1,10 @@
 const WIDTH = 30;
 const REDRAW_MS = 200;
 
-/** Says how far a long run is. */
+/** Shows the progress of a long run. */
 export type Progress = { advance: (orders: number) => void; end: () => void };
 
-/** A bar on a terminal; nothing at all where stderr is a file or a pipe. */
+/** Draws a bar on a terminal, and nothing when stderr is a file or a pipe. */
 export function createProgress(expected: number, stream = process.stderr): Progress {
   if (!stream.isTTY || expected <= 0) return { advance: () => undefined, end: () => undefined };
   const started = Date.now();

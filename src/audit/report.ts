@@ -1,10 +1,9 @@
-import type { Findings, Violation } from './check.ts';
-import { total } from './check.ts';
-import type { HeadsResult } from './heads.ts';
+import { total, type Findings, type Violation } from './check.ts';
+import type { HeadsResult } from './check-heads.ts';
 
 const EVIDENCE_LENGTH_MAX = 400;
 
-/** What one run of the audit has to tell. */
+/** The result of one run of the audit. */
 export type Report = {
   findings: Findings;
   heads: HeadsResult;
@@ -13,7 +12,7 @@ export type Report = {
   evidence_file?: string;
 };
 
-/** The result for people: one line per violation, and one line to sum up. */
+/** The report as text: one line per violation, then a summary. */
 export function toText(report: Report): string {
   const { findings, heads, since, seconds, evidence_file } = report;
   const left = total(findings) - findings.listed.length;
@@ -28,7 +27,7 @@ export function toText(report: Report): string {
   ].join('\n');
 }
 
-/** The same for programs. */
+/** The report as JSON. */
 export function toJson({ findings, heads, since, seconds, evidence_file }: Report): string {
   const result = {
     clean: total(findings) === 0,
@@ -61,8 +60,8 @@ function describeHeads({ checked, signatures, newest_at }: HeadsResult): string 
   const signed =
     signatures === 'checked'
       ? 'signatures checked'
-      : 'signatures NOT checked, for want of a public key';
-  return `Signed heads: ${checked} recomputed, ${signed}; the newest is of ${newest_at}`;
+      : 'signatures NOT checked: no public key is given';
+  return `Signed heads: ${checked} recomputed, ${signed}; the newest is from ${newest_at}`;
 }
 
 function count(number: number, noun: string): string {

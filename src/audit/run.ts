@@ -1,22 +1,18 @@
+import { sql, type CommonQueryMethods } from 'slonik';
+import { z } from 'zod';
 import { addFindings, checkWindow, noFindings, type Findings, type Violation } from './check.ts';
-import {
-  factsOf,
-  positionOf,
-  signEvidence,
-  Tally,
-  toSections,
-  writeEvidence,
-  type WindowFacts,
-} from './evidence.ts';
-import { checkHeads, coverage, coveredUpTo, readHeads } from './heads.ts';
+import { checkHeads, coverage, coveredUpTo } from './check-heads.ts';
+import { positionOf, signEvidence, toSections, writeEvidence } from './evidence.ts';
+import { factsOf, Tally, type WindowFacts } from './facts.ts';
+import { readHeads } from './heads.ts';
 import type { PublicKeys, Signer } from './keys.ts';
 import { throughWindows } from './pipeline.ts';
 import { createProgress } from './progress.ts';
 import type { Report } from './report.ts';
 import { openSession, type Session } from './session.ts';
-import { allWindows, changedSince, conditionOf, listedWindows, type Window } from './windows.ts';
+import { allWindows, changedSince, listedWindows, within, type Window } from './windows.ts';
 
-/** Windows at the same time, each on a connection of its own; the heads have another, and so has the list. */
+/** How many windows are checked at a time. Each has its own connection, and so have the heads and the list of windows. */
 const SESSIONS = 2;
 
 export type AuditOptions = {
@@ -29,7 +25,7 @@ export type AuditOptions = {
 
 type WindowResult = { findings: Findings; covered: number; facts: WindowFacts | null };
 
-/** Audits a database: the invariants window by window, then the heads. Throws when it cannot. */
+/** Audits a database: the invariants window by window, and the heads. Throws when it cannot. */
 export async function runAudit(options: AuditOptions): Promise<Report> {
   const started = performance.now();
   const sessions: Session[] = [];
@@ -38,7 +34,7 @@ export async function runAudit(options: AuditOptions): Promise<Report> {
     const report = await audit(sessions as [Session, Session, ...Session[]], options);
     return { ...report, seconds: (performance.now() - started) / 1000 };
   } finally {
-    await Promise.allSettled(sessions.map((session) => session.close()));
+    await Promise.allSettled(sessions.map((session) => session.end()));
   }
 }
 
@@ -56,10 +52,10 @@ async function audit(
   const windows = since
     ? listedWindows(coordinator, changedSince(since))
     : allWindows(coordinator, windowOrders);
-  const work = async (session: Session, window: Window): Promise<WindowResult> => ({
-    findings: await checkWindow(session, window),
-    covered: await countEvents(session, window, to_xid),
-    facts: evidence ? await factsOf(session, window) : null,
+  const work = async (tx: CommonQueryMethods, window: Window): Promise<WindowResult> => ({
+    findings: await checkWindow(tx, window),
+    covered: await countEvents(tx, window, to_xid),
+    facts: evidence ? await factsOf(tx, window) : null,
   });
   const take = (result: WindowResult) => {
     addFindings(findings, result.findings);
@@ -90,20 +86,16 @@ function toFindings(listed: Violation[]): Findings {
   return { orders: 0, counts: listed.length > 0 ? { HEADS: listed.length } : {}, listed };
 }
 
-/** How many events of a window the heads should cover. */
-async function countEvents(session: Session, window: Window, to_xid: string): Promise<number> {
-  const within = conditionOf(window, 'order_id');
-  const [row] = await session.rows<{ events: number }>(
-    `SELECT count(*)::integer AS events FROM order_events
-     WHERE ${within.text} AND coalesce(xact_id, '0') < $${within.values.length + 1}`,
-    [...within.values, to_xid],
-  );
-  return row?.events ?? 0;
+/** The number of events of a window that the heads must cover. */
+function countEvents(tx: CommonQueryMethods, window: Window, to_xid: string): Promise<number> {
+  return tx.oneFirst(sql.type(z.object({ events: z.int() }))`
+    SELECT count(*)::integer AS events FROM order_events
+    WHERE ${within(window, 'order_id')} AND coalesce(xact_id, '0') < ${to_xid}
+  `);
 }
 
-async function estimateOrders({ rows }: Session): Promise<number> {
-  const [row] = await rows<{ orders: number }>(
-    `SELECT reltuples::float8 AS orders FROM pg_class WHERE oid = 'orders'::regclass`,
-  );
-  return row?.orders ?? 0;
+function estimateOrders(session: Session): Promise<number> {
+  return session.oneFirst(sql.type(z.object({ orders: z.number() }))`
+    SELECT reltuples::float8 AS orders FROM pg_class WHERE oid = 'orders'::regclass
+  `);
 }

@@ -27,7 +27,7 @@ async function serviceWithOrders(t: ExecutionContext<Context>, count: number) {
   return { service, user, ids };
 }
 
-test('the scheduled audit looks at what has happened since the last one', async (t) => {
+test('the scheduled audit checks the orders that have changed since the last one', async (t) => {
   const { service, user } = await serviceWithOrders(t, 3);
 
   const first = await run(service);
@@ -35,14 +35,14 @@ test('the scheduled audit looks at what has happened since the last one', async 
   const second = await run(service);
   const third = await run(service);
 
-  t.deepEqual([first.orders, second.orders], [3, 5]); // a job of the last minutes counts as news
+  t.deepEqual([first.orders, second.orders], [3, 5]); // orders with a job of the last minutes are checked again
   t.deepEqual([first.counts, second.counts, third.counts], [{}, {}, {}]);
   const runs = await asSuperuser(service, 'SELECT orders, violations, watched FROM audit.runs');
   t.is(runs.length, 3);
   t.deepEqual(runs[0]?.violations, {});
 });
 
-test('what it finds is in the log, in the metrics, and found again until it is mended', async (t) => {
+test('a violation is logged, counted in the metrics, and found again until it is repaired', async (t) => {
   const { service, ids } = await serviceWithOrders(t, 2);
   const [id = ''] = ids;
   const change = (status: string) =>
@@ -70,7 +70,7 @@ test('what it finds is in the log, in the metrics, and found again until it is m
   t.regex(metrics, /^oms_audit_finished_timestamp_seconds \d/m);
 });
 
-test('an open order is looked at again when it begins to stand still, and from then on', async (t) => {
+test('an open order is checked again when it makes no progress, and at each run from then on', async (t) => {
   const service = await ownService(t);
   const [id = ''] = await insertOrders(service.deps, (await signUp(service)).id, 1);
   await run(service);
@@ -86,11 +86,11 @@ test('an open order is looked at again when it begins to stand still, and from t
   await forgetNews(service);
   const goesOn = await run(service);
 
-  t.deepEqual(begins.counts, { I1: 1, I7: 1, I8: 1 }); // I7: the event that was moved back in time
+  t.deepEqual(begins.counts, { I1: 1, I7: 1, I8: 1 }); // I7, because the time of the event was changed
   t.deepEqual(goesOn.counts, begins.counts);
 });
 
-/** As if the last run were some time ago, and the jobs that made it look at orders long deleted. */
+/** Moves the last run into the past, and deletes the jobs because of which it checked orders. */
 async function forgetNews(service: Context, ago = '0 minutes') {
   await tamper(
     service,
@@ -99,7 +99,7 @@ async function forgetNews(service: Context, ago = '0 minutes') {
   );
 }
 
-test('the job runs as a worker does, and says how much it saw', async (t) => {
+test('job audit runs with the rights of a worker, and reports how many orders it checked', async (t) => {
   const { service } = await serviceWithOrders(t, 1);
   await service.deps.boss.send('audit', {});
   const config = {

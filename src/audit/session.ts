@@ -1,67 +1,83 @@
-import { Client, type QueryResultRow } from 'pg';
+import {
+  createPool,
+  sql,
+  type CommonQueryMethods,
+  type DatabasePool,
+  type Interceptor,
+} from 'slonik';
+import { z } from 'zod';
+import { rowHandling } from '../db/pool.ts';
 import { ReadableError } from '../process.ts';
 
-/**
- * A connection of the audit's own. Not slonik's pool: each window is a transaction with its isolation
- * level in the BEGIN, and --since reads from a cursor that outlives the transaction.
- */
-export type Session = {
-  rows: <R extends QueryResultRow>(statement: string, values?: unknown[]) => Promise<R[]>;
-  /** Everything inside is one snapshot, and nothing is written. It ends soon: it pins xmin meanwhile. */
-  snapshot: <T>(work: () => Promise<T>) => Promise<T>;
-  close: () => Promise<void>;
-};
+/** One connection for an audit. It stays open, because a cursor of the session outlives its transaction. */
+export type Session = DatabasePool;
+
+const STATEMENT_TIMEOUT_MS = 600_000;
+
+/** Longer than any audit. */
+const AUDIT_MS_MAX = 7 * 86_400_000;
 
 const SETTINGS = [
-  "statement_timeout = '10min'",
-  "lock_timeout = '30s'", // a migration in progress has the views
-  "work_mem = '64MB'", // a window sorts in memory
-  'jit = off', // compiling takes longer than a window
-  'max_parallel_workers_per_gather = 0',
-  "TimeZone = 'UTC'",
+  sql.unsafe`SET lock_timeout = '30s'`, // a running migrate locks the views
+  sql.unsafe`SET work_mem = '64MB'`, // a window sorts in memory
+  sql.unsafe`SET jit = off`, // compiling takes longer than a window
+  sql.unsafe`SET max_parallel_workers_per_gather = 0`,
+  sql.unsafe`SET TimeZone = 'UTC'`,
 ];
 
-/** Connects to the primary. A verdict read from a replica would be about another moment than it says. */
+const applySettings: Interceptor = {
+  name: 'audit-settings',
+  async afterPoolConnection(_context, connection) {
+    for (const setting of SETTINGS) await connection.query(setting);
+    return null;
+  },
+};
+
+/** Connects to the primary. A replica is refused: its data is older than the report says. */
 export async function openSession(databaseUrl: string): Promise<Session> {
-  const client = new Client({ connectionString: databaseUrl, application_name: 'oms-audit' });
-  client.on('error', () => undefined); // the statement under way fails, and says why
-  await client.connect();
-  const rows: Session['rows'] = async (statement, values = []) => {
-    return (await client.query(statement, values)).rows;
-  };
-  const session: Session = {
-    rows,
-    async snapshot(work) {
-      await rows('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
-      try {
-        const result = await work();
-        await rows('COMMIT');
-        return result;
-      } catch (error) {
-        await rows('ROLLBACK').catch(() => undefined);
-        throw error;
-      }
-    },
-    close: () => client.end(),
-  };
+  const session = await createPool(databaseUrl, {
+    ...rowHandling,
+    interceptors: [...rowHandling.interceptors, applySettings],
+    maxPoolSize: 1,
+    connectionRetryLimit: 0,
+    transactionRetryLimit: 0,
+    idleTimeout: AUDIT_MS_MAX,
+    maximumConnectionAge: AUDIT_MS_MAX,
+    idleInTransactionSessionTimeout: 'DISABLE_TIMEOUT',
+    statementTimeout: STATEMENT_TIMEOUT_MS,
+  });
+  session.on('error', () => undefined); // the running statement fails with the same error
   try {
-    for (const setting of SETTINGS) await rows(`SET ${setting}`);
     await requireAuditable(session);
     return session;
   } catch (error) {
-    await session.close();
+    await session.end();
     throw error;
   }
 }
 
-async function requireAuditable({ rows }: Session): Promise<void> {
-  const [state] = await rows<{ replica: boolean; views: boolean }>(`
+/**
+ * Runs statements that all see one snapshot of the database, and that write nothing. Keep it short: meanwhile, VACUUM
+ * cannot remove rows that are deleted after its start.
+ */
+export function inSnapshot<T>(
+  session: Session,
+  work: (tx: CommonQueryMethods) => Promise<T>,
+): Promise<T> {
+  return session.transaction(async (tx) => {
+    await tx.query(sql.unsafe`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`);
+    return work(tx);
+  });
+}
+
+const State = z.object({ replica: z.boolean(), views: z.boolean() });
+
+async function requireAuditable(session: Session): Promise<void> {
+  const { replica, views } = await session.one(sql.type(State)`
     SELECT pg_is_in_recovery() AS replica, to_regclass('audit.violations') IS NOT NULL AS views
   `);
-  if (state?.replica) {
-    throw new ReadableError('This is a replica: the audit reads from the primary only');
-  }
-  if (!state?.views) {
+  if (replica) throw new ReadableError('This is a replica: the audit reads from the primary only');
+  if (!views) {
     throw new ReadableError('This database has no schema audit: run npm run migrate first');
   }
 }

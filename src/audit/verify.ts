@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ReadableError } from '../process.ts';
 import { canonicalJson } from '../canonical.ts';
 import { digestSections, evidenceText, FORMAT, type Evidence } from './evidence.ts';
-import { signedBytes, type Head } from './heads.ts';
+import { Head, signedBytes } from './heads.ts';
 import { isSignedBy, type PublicKeys } from './keys.ts';
 
 const EvidenceFile = z.strictObject({
@@ -17,14 +17,14 @@ const EvidenceFile = z.strictObject({
   signature: z.string(),
 });
 
-/** Whether an evidence file is as it was signed; if not, what is wrong with it and where. */
-export type Verdict = { problems: string[]; evidence: Evidence | null };
+/** The problems of an evidence file; none when it is as it was signed. */
+export type Verification = { problems: string[]; evidence: Evidence | null };
 
 /**
  * Checks an evidence file against public keys that the caller has from another source. The key inside the file proves
  * nothing, because a forger can replace it.
  */
-export function verifyEvidence(file: string, keys: PublicKeys): Verdict {
+export function verifyEvidence(file: string, keys: PublicKeys): Verification {
   const text = readEvidence(file);
   const evidence = parseEvidence(text);
   if (typeof evidence === 'string') return { problems: [evidence], evidence: null };
@@ -35,7 +35,7 @@ export function verifyEvidence(file: string, keys: PublicKeys): Verdict {
   ];
   if (problems.length === 0 && text !== evidenceText(evidence)) {
     problems.push(
-      `the file is not written as it was: ${firstDifference(text, evidenceText(evidence))}`,
+      `the file differs from what was written: ${firstDifference(text, evidenceText(evidence))}`,
     );
   }
   return { problems, evidence };
@@ -55,12 +55,12 @@ function parseEvidence(text: string): Evidence | string {
     value = JSON.parse(text);
   } catch (error) {
     const where = `${Buffer.byteLength(text)} bytes long`;
-    return `the file is cut off or is no JSON: ${(error as Error).message} (${where})`;
+    return `the file is cut off or not JSON: ${(error as Error).message} (${where})`;
   }
   const result = EvidenceFile.safeParse(value);
   if (result.success) return result.data;
   const issues = result.error.issues.map(({ path, message }) => `/${path.join('/')} ${message}`);
-  return `the file is not of this format: ${issues.join('; ')}`;
+  return `the file does not have the format of evidence: ${issues.join('; ')}`;
 }
 
 function sectionProblems({ sections, signed }: Evidence): string[] {
@@ -80,23 +80,23 @@ function signatureProblems(
   const key = keys.get(signed.key_id);
   if (!key) {
     const trusted = [...keys.keys()].join(', ');
-    return [`the signature is by key ${signed.key_id}, and not by ${trusted}`];
+    return [`the signature is by key ${signed.key_id}, not by ${trusted}`];
   }
   if (!isSignedBy(key, Buffer.from(canonicalJson(signed)), signature)) {
-    return ['the signature is not that of the list of digests (signed, signature)'];
+    return ['the signature does not match the list of digests (signed, signature)'];
   }
   const inside = key.export({ type: 'spki', format: 'pem' });
-  return public_key === inside ? [] : ['public_key is not the key that has signed'];
+  return public_key === inside ? [] : ['public_key is not the key that signed the file'];
 }
 
-/** The heads inside carry signatures of their own. */
+/** The heads in the file have signatures of their own. */
 function headProblems({ sections }: Evidence, keys: PublicKeys): string[] {
-  const heads = Array.isArray(sections.heads) ? (sections.heads as Head[]) : [];
+  const { data: heads = [] } = z.array(Head).safeParse(sections.heads);
   return heads.flatMap((head) => {
     const key = keys.get(head.key_id ?? '');
     if (!key || head.signature === null) return [];
     const isSigned = isSignedBy(key, signedBytes(head), head.signature);
-    return isSigned ? [] : [`section heads: the signature of head ${head.number} is not right`];
+    return isSigned ? [] : [`section heads: the signature of head ${head.number} does not match`];
   });
 }
 

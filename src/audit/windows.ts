@@ -1,55 +1,56 @@
-import type { Session } from './session.ts';
+import { sql, type FragmentSqlToken } from 'slonik';
+import { z } from 'zod';
+import { inSnapshot, type Session } from './session.ts';
 
-/** Orders per window: about a second of work, so that no snapshot stays open for long. */
+/** Orders per window: about a second of work, so that each snapshot is short. */
 const WINDOW_ORDERS = 20_000;
-/** Named orders per window; a list is looked up one by one. */
-const WINDOW_IDS = 5_000;
 const LOWEST_ID = '00000000-0000-0000-0000-000000000000';
 
-/** Which orders a window is about: a range of ids, open at the end when `to` is null, or a list. */
+/** The orders of a window: a range of ids, open at the end when `to` is null, or a list of ids. */
 export type Window = { from: string; to: string | null } | { ids: string[] };
 
+const Id = z.object({ id: z.guid() });
+
 /**
- * Ranges that together cover every possible id, with `size` orders in each. Ranges without orders are included, because
- * they may contain jobs.
+ * Yields ranges that together cover every possible id, with `size` orders in each. Ranges without orders are included,
+ * because they may contain jobs.
  */
 export async function* allWindows(session: Session, size = WINDOW_ORDERS): AsyncGenerator<Window> {
   let from = LOWEST_ID;
   for (;;) {
-    const [next] = await session.rows<{ id: string }>(
-      'SELECT id FROM orders WHERE id > $1 ORDER BY id OFFSET $2 LIMIT 1',
-      [from, size - 1],
-    );
-    yield { from, to: next?.id ?? null };
+    const next = await session.maybeOneFirst(sql.type(Id)`
+      SELECT id FROM orders WHERE id > ${from} ORDER BY id OFFSET ${size - 1} LIMIT 1
+    `);
+    yield { from, to: next };
     if (!next) return;
-    from = next.id;
+    from = next;
   }
 }
 
 /**
- * The ids that a query gives, in order, list by list. The cursor is kept by the server without a
- * transaction (WITH HOLD), so that neither memory nor snapshot grows with their number.
+ * Yields the ids that a query returns, in order, list by list. The query has no parameters, because a cursor takes
+ * none. The server keeps the cursor without a transaction (WITH HOLD), so neither memory nor the age of a snapshot grows
+ * with the number of ids.
  */
 export async function* listedWindows(
   session: Session,
-  query: string,
-  size = WINDOW_IDS,
+  query: FragmentSqlToken,
 ): AsyncGenerator<Window> {
-  await session.snapshot(() =>
-    session.rows(`DECLARE audited_orders NO SCROLL CURSOR WITH HOLD FOR ${query}`),
+  await inSnapshot(session, (tx) =>
+    tx.query(sql.unsafe`DECLARE audited_orders NO SCROLL CURSOR WITH HOLD FOR ${query}`),
   );
   for (;;) {
-    const rows = await session.rows<{ id: string }>(`FETCH ${size} FROM audited_orders`);
-    if (rows.length > 0) yield { ids: rows.map(({ id }) => id) };
-    if (rows.length < size) break;
+    const ids = await session.anyFirst(sql.type(Id)`FETCH 5000 FROM audited_orders`);
+    if (ids.length === 0) break;
+    yield { ids: [...ids] };
   }
-  await session.rows('CLOSE audited_orders');
+  await session.query(sql.unsafe`CLOSE audited_orders`);
 }
 
-/** Orders that something has happened to since, or that have a job from since then. */
-export function changedSince(since: Date): string {
-  const at = `'${since.toISOString()}'::timestamptz`;
-  return `
+/** A query of the orders that have an event or a job since then. */
+export function changedSince(since: Date): FragmentSqlToken {
+  const at = sql.fragment`${sql.literalValue(since.toISOString())}::timestamptz`;
+  return sql.fragment`
     SELECT order_id AS id FROM order_events WHERE at >= ${at}
     UNION
     SELECT id FROM pgboss.job WHERE name = 'process-order' AND created_on >= ${at}
@@ -57,9 +58,10 @@ export function changedSince(since: Date): string {
   `;
 }
 
-/** A condition on a column of ids, and its parameters, from $1 on. */
-export function conditionOf(window: Window, column: string): { text: string; values: unknown[] } {
-  if ('ids' in window) return { text: `${column} = ANY ($1::uuid[])`, values: [window.ids] };
-  if (window.to === null) return { text: `${column} >= $1`, values: [window.from] };
-  return { text: `${column} >= $1 AND ${column} < $2`, values: [window.from, window.to] };
+/** The condition that a column, such as `o.id`, has the id of an order of the window. */
+export function within(window: Window, column: string): FragmentSqlToken {
+  const id = sql.identifier(column.split('.'));
+  if ('ids' in window) return sql.fragment`${id} = ANY(${sql.array(window.ids, 'uuid')})`;
+  if (window.to === null) return sql.fragment`${id} >= ${window.from}`;
+  return sql.fragment`${id} >= ${window.from} AND ${id} < ${window.to}`;
 }

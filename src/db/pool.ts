@@ -20,12 +20,7 @@ export async function openPool(
     idleTimeout: 60_000,
     statementTimeout: 10_000,
     idleInTransactionSessionTimeout: 10_000,
-    captureStackTrace: false,
-    interceptors: [validateRows],
-    typeParsers,
-    // Replaces slonik's DISCARD ALL, a round trip after each use. It is not needed: all settings are local to a
-    // transaction.
-    resetConnection: async () => undefined,
+    ...rowHandling,
   });
   // slonik also emits an error for each refused statement here. The caller of the statement handles that one.
   pool.on('error', (err) => {
@@ -53,3 +48,13 @@ const typeParsers: readonly DriverTypeParser[] = [
   { name: 'int8', parse: Number },
   { name: 'numeric', parse: String },
 ];
+
+/** Options of every slonik pool of the service: how to parse and validate rows. */
+export const rowHandling = {
+  captureStackTrace: false,
+  interceptors: [validateRows],
+  typeParsers,
+  // Replaces slonik's DISCARD ALL, a round trip after each use. Not needed: a pool keeps settings only for a
+  // transaction (openPool), or the same ones for all uses (the audit).
+  resetConnection: async () => undefined,
+};

@@ -31,7 +31,7 @@ test('of a job for later it is said when it starts', async (t) => {
   const id = await user.place();
   await service.deps.boss.update('process-order', undefined, { id, startAfter: 3600 });
 
-  t.regex(await explain(id), /\nScheduled: it is not to start before .* \(in 00:59:5\d\)\.$/);
+  t.regex(await explain(id), /\nScheduled: it does not start before .* \(in 00:59:5\d\)\.$/);
 });
 
 test('of a job in its back-off it is said until when, and what went wrong', async (t) => {
@@ -57,11 +57,11 @@ test('of a job in hand it is said in whose, since when, and that they live', asy
   await hold(service.deps, worker, id);
   const after = await explain(id);
 
-  t.regex(before, /\nRunning: a worker that has not said who it is has attempt 1 in hand/);
+  t.regex(before, /\nRunning: attempt 1 by an unknown worker, which has not reported the job\./);
   t.regex(
     after,
     new RegExp(
-      `\\nRunning: worker ${worker} \\(.+:4711\\) has attempt 1 in hand since .*, last heartbeat .* ago\\)\\.$`,
+      `\\nRunning: attempt 1 by worker ${worker} \\(.+:4711\\)\\. Started .*; last heartbeat .* ago\\)\\.$`,
     ),
   );
 });
@@ -93,7 +93,7 @@ test('of a job whose heartbeat is lost it is said who reschedules it, if there i
   const alone = await explain(id);
 
   t.regex(rescued, /\nHeartbeat lost: .* A living worker reschedules it within 2 s\.$/);
-  t.regex(alone, /\nHeartbeat lost: .* No living worker is there to reschedule it: start one\.$/);
+  t.regex(alone, /\nHeartbeat lost: .* No living worker can reschedule it: start one\.$/);
 });
 
 test('of a job in a paused queue it is said who paused it, since when and why', async (t) => {
@@ -132,7 +132,10 @@ test('of a job whose order is over it is said that it will do nothing', async (t
   await failOrder(service.deps, id);
   await service.deps.boss.retry('process-order', id); // pg-boss's own, which knows nothing of orders
 
-  t.regex(await explain(id), /order FAILED\nOver: its order is FAILED, so that .* does nothing\./);
+  t.regex(
+    await explain(id),
+    /order FAILED\nOver: its order is FAILED, so the worker .* does nothing\./,
+  );
 });
 
 test('of a job that ended it is said when, how and by whom', async (t) => {

@@ -73,7 +73,7 @@ test('a worker without a claim is shown for its queues with no jobs, and not for
   t.regex(await explain(done), /order COMPLETED\nCompleted at .* ago\), by attempt 1\.$/);
   t.regex(waiting, /order PENDING\nPaused: oms_dba paused the queue at /);
   t.notRegex(waiting, /No worker/);
-  t.regex(later, /order PENDING\nScheduled: it is not to start before /);
+  t.regex(later, /order PENDING\nScheduled: it does not start before /);
   t.notRegex(later, /No worker|Paused/);
   t.deepEqual(await dba.rows('SELECT job_id FROM ops.jobs WHERE worker_id IS NOT NULL'), []);
 });
@@ -167,8 +167,8 @@ test('the jobs of a worker that was killed are given back at once, and lose no r
   await ends(deps, id, 'COMPLETED');
 
   t.is(alive.code, 'OM006');
-  t.regex(alive.message, /is alive: it was heard of/);
-  t.is(said, '1 job(s) given back, to be run at once');
+  t.regex(alive.message, /is alive: its last heartbeat was/);
+  t.is(said, '1 job(s) given back; they can start now');
   t.like(waiting, { state: 'retry', retryCount: 0, retryLimit: 13 });
   t.is((await jobOf(deps, id)).retryCount, 1);
   const [action] = await dba.rows('TABLE ops.actions');
@@ -199,7 +199,7 @@ test('of what a dead worker held, only what nobody has taken over is given back'
   t.is((await jobOf(deps, held)).state, 'retry');
   t.like(await jobOf(deps, takenOver), { state: 'active', retryCount: 1 });
   t.is(again.code, 'OM006');
-  t.regex(again.message, /holds no job/);
+  t.regex(again.message, /is running no job/);
 });
 
 test('a worker that nobody knows, whose jobs are locked, or without a reason is not released', async (t) => {

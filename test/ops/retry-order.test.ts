@@ -137,7 +137,7 @@ test('an order that a living worker has in hand is not retried', async (t) => {
   const { code, message } = await dba.refusal(RETRY, [id, 'impatience']);
 
   t.is(code, 'OM007');
-  t.regex(message, /in hand of a living worker \(.+:4711\)/);
+  t.regex(message, /^a living worker \(.+:4711\) is running job/);
   t.is((await jobOf(deps, id)).state, 'active');
 });
 

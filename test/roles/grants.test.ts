@@ -8,7 +8,7 @@ import { connect, migratedDatabase } from '../support/migrating.ts';
 import { databaseUrl, onServer, testConfig } from '../support/template.ts';
 import { OWN_SOURCES, readSql } from '../../src/db/migrate/sources.ts';
 
-type Wanted = { grantee: string; privileges: string; object: string; reason: string };
+type Wanted = { grantee: string; privileges: string; objects: string; reason: string };
 
 /** Every right in the database, except those of owners, as `grantee: privilege kind name(column)`. */
 const RIGHTS = `
@@ -196,32 +196,32 @@ async function rightsOf(admin: Client): Promise<string[]> {
 
 /** The list in sql/grants.sql, and its expansion: one line for each privilege, object and column. */
 async function wantedRights(admin: Client): Promise<{ wanted: Wanted[]; rights: string[] }> {
-  const text = await readSql(OWN_SOURCES, 'grants.sql');
-  const [list] = text.split('-- From here on');
   await admin.query('BEGIN; SET LOCAL search_path = public, pg_temp');
-  await admin.query(list ?? '');
+  await admin.query(await readSql(OWN_SOURCES, 'grants.sql'));
   const { rows: wanted } = await admin.query<Wanted>('SELECT * FROM wanted');
   const rights: string[] = [];
-  for (const { grantee, privileges, object } of wanted) {
-    const [, kind = '', name = '', columns] = /^(\w+) (\S+)(?: \((.*)\))?$/.exec(object) ?? [];
-    const { rows } = await admin.query<{ name: string }>(
-      kind === 'TABLE'
-        ? `SELECT $1::regclass::text AS name`
-        : kind === 'FUNCTION'
-          ? `SELECT $1::regproc::regprocedure::text AS name`
-          : `SELECT $1 AS name`,
-      [name],
-    );
-    for (const privilege of privileges.split(', ')) {
-      for (const column of columns?.split(', ') ?? [undefined]) {
-        rights.push(
-          `${grantee}: ${privilege} ${kind} ${rows[0]?.name}${column ? `(${column})` : ''}`,
-        );
+  for (const { grantee, privileges, objects } of wanted) {
+    const [, kind = '', names = '', columns] = /^(\w+) ([^(]+?)(?: \((.*)\))?$/.exec(objects) ?? [];
+    for (const name of await fullNames(admin, kind, names.split(', '))) {
+      for (const privilege of privileges.split(', ')) {
+        for (const column of columns?.split(', ') ?? [undefined]) {
+          rights.push(`${grantee}: ${privilege} ${kind} ${name}${column ? `(${column})` : ''}`);
+        }
       }
     }
   }
   await admin.query('ROLLBACK');
   return { wanted, rights };
+}
+
+/** The names as Postgres writes them: functions with their arguments. */
+async function fullNames(admin: Client, kind: string, names: string[]): Promise<string[]> {
+  const type = { TABLE: '::regclass', FUNCTION: '::regproc::regprocedure' }[kind] ?? '';
+  const { rows } = await admin.query<{ name: string }>(
+    `SELECT n.name${type}::text AS name FROM unnest($1::text[]) AS n(name)`,
+    [names],
+  );
+  return rows.map(({ name }) => name);
 }
 
 /** The owners of functions own only functions. */
