@@ -4,7 +4,8 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Environment } from '../src/config.ts';
-import { endChild, freePort } from '../src/local/server-process.ts';
+import { endChild } from '../src/local/child-process.ts';
+import { freePort } from '../src/local/free-port.ts';
 import { ReadableError } from '../src/process.ts';
 import { costOf, rssMbOf, type Cost } from './cost.ts';
 
@@ -73,7 +74,7 @@ export async function startProcess(command: Command): Promise<Process> {
   async function stop(): Promise<void> {
     if (child.exitCode !== null || child.signalCode !== null) return;
     command.onEnd(costOf(pid));
-    await endChild(child, exited, 'SIGTERM', STOP_TIMEOUT_MS);
+    await endChild(child, 'SIGTERM', STOP_TIMEOUT_MS);
   }
   async function kill(): Promise<void> {
     command.onEnd(costOf(pid));

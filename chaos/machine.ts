@@ -9,7 +9,7 @@ import { serviceUrl } from '../src/db/roles.ts';
 import { takeDataDir, type DataDir } from '../src/local/data-dir.ts';
 import { servicePasswords } from '../src/local/postgres.ts';
 import { startRedis } from '../src/local/redis.ts';
-import { freePort } from '../src/local/server-process.ts';
+import { freePort } from '../src/local/free-port.ts';
 import { migrate } from '../src/migrate.ts';
 import {
   startRestartablePostgres,
