@@ -1,11 +1,11 @@
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { fork } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Environment } from '../src/config.ts';
-import { endChild, freePort } from '../src/local/server-process.ts';
-import { ReadableError } from '../src/process.ts';
+import { endChild, isRunning, whenReady } from '../src/local/child-process.ts';
+import { freePort } from '../src/local/free-port.ts';
+import { explain, ReadableError } from '../src/process.ts';
 import { costOf, rssMbOf, type Cost } from './cost.ts';
 
 const START_TIMEOUT_MS = 60_000;
@@ -62,23 +62,21 @@ export async function startProcess(command: Command): Promise<Process> {
     detached: true, // Ctrl-C reaches only the bench, which then stops its processes in order
   });
   closeSync(log);
-  const exited = once(child, 'exit');
-  const message = await firstMessage(child);
-  if (message === undefined) {
-    child.kill('SIGKILL');
-    const lastLines = readFileSync(logFile, 'utf8').trim().split('\n').slice(-5).join('\n');
-    throw new ReadableError(`${name} (${module}) does not start:\n${lastLines}`);
-  }
+  const message = await whenReady(child, `${name} (${module})`, START_TIMEOUT_MS).catch(
+    (cause: unknown) => {
+      const lastLines = readFileSync(logFile, 'utf8').trim().split('\n').slice(-5).join('\n');
+      throw new ReadableError(`${explain(cause)}:\n${lastLines}`, { cause });
+    },
+  );
   const pid = child.pid ?? 0;
   async function stop(): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return;
+    if (!isRunning(child)) return;
     command.onEnd(costOf(pid));
-    await endChild(child, exited, 'SIGTERM', STOP_TIMEOUT_MS);
+    await endChild(child, 'SIGTERM', STOP_TIMEOUT_MS);
   }
   async function kill(): Promise<void> {
     command.onEnd(costOf(pid));
-    child.kill('SIGKILL');
-    await exited;
+    await endChild(child, 'SIGKILL', STOP_TIMEOUT_MS);
   }
   return {
     name,
@@ -89,19 +87,6 @@ export async function startProcess(command: Command): Promise<Process> {
     stop,
     kill,
   };
-}
-
-/** The first message. Undefined when the process ends before, or sends none in time. */
-function firstMessage(child: ChildProcess): Promise<unknown> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, START_TIMEOUT_MS);
-    const settle = (message?: unknown) => {
-      clearTimeout(timer);
-      resolve(message);
-    };
-    child.once('message', settle);
-    child.once('exit', () => settle());
-  });
 }
 
 function portIn(message: unknown): number | undefined {
