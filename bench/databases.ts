@@ -1,7 +1,8 @@
 import { Client } from 'pg';
 import { pino } from 'pino';
 import { loadConfig, MigrateConfig, type Environment } from '../src/config.ts';
-import { serviceUrl, type Passwords } from '../src/db/roles.ts';
+import type { Passwords } from '../src/db/passwords.ts';
+import { serviceUrl } from '../src/db/roles.ts';
 import { ensureDatabase, type EmbeddedPostgres } from '../src/local/postgres.ts';
 import { migrate } from '../src/migrate.ts';
 import { NO_LIMITS } from '../test/support/template.ts';

@@ -4,7 +4,7 @@ import { sql } from 'slonik';
 import { queues as allQueues } from '../../jobs/queues.ts';
 import { createWorkerApp } from '../app.ts';
 import { createQueue } from '../queue/boss.ts';
-import { newestMigration } from '../db/migrations.ts';
+import { newestMigration } from '../db/migrate/migrations.ts';
 import { openPool } from '../db/pool.ts';
 import { closeDeps, openDeps } from '../deps.ts';
 import { listen, portOf, serve } from '../http/server.ts';

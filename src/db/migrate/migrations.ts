@@ -1,43 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Client } from 'pg';
 import type { Logger } from 'pino';
-import { ReadableError } from '../process.ts';
-import { OWN_SOURCES, readSql, sqlFiles, type Sources } from './migrate/sources.ts';
-import { splitStatements } from './migrate/statements.ts';
+import { ReadableError } from '../../process.ts';
+import { OWN_SOURCES, readSql, sqlFiles, type Sources } from './sources.ts';
+import { splitStatements } from './statements.ts';
 
-/** A file of sql/migrations: its name without `.sql`, its text, and the text's checksum. */
+/** A file of sql/migrations: its name without `.sql`, its text, and the checksum of the text. */
 type Migration = { name: string; text: string; sha256: string };
-
-/**
- * Creates the two tables in which migrate records its work, unless they exist. Only their owner may write them.
- */
-export async function createBooks(client: Client): Promise<void> {
-  const { rows } = await client.query<{ there: boolean }>(
-    `SELECT to_regclass('public.migrations') IS NOT NULL AS there`,
-  );
-  if (rows[0]?.there) return;
-  await client.query(`
-    CREATE TABLE public.migrations (
-      name       text        NOT NULL,
-      sha256     text        NOT NULL,
-      applied_at timestamptz NOT NULL DEFAULT now(),
-
-      CONSTRAINT migrations_pk PRIMARY KEY (name)
-    );
-    CREATE TABLE public.definitions (
-      name   text NOT NULL,
-      sha256 text NOT NULL,
-
-      CONSTRAINT definitions_pk PRIMARY KEY (name)
-    );
-    COMMENT ON TABLE  public.migrations         IS 'One row per file of sql/migrations that was applied.';
-    COMMENT ON COLUMN public.migrations.sha256  IS 'Of the file: one that was applied must not change.';
-    COMMENT ON TABLE  public.definitions        IS
-      'One row per view, function and trigger that migrate made, and one for the files of all.';
-    COMMENT ON COLUMN public.definitions.sha256 IS
-      'Of the statements in sql/ that made it, and of what Postgres then said that it was.';
-  `);
-}
 
 /** An applied migration was edited or removed, or a new one sorts before an applied one. */
 export class MigrationEdited extends ReadableError {
@@ -51,8 +20,8 @@ export async function newestMigration(): Promise<string> {
 }
 
 /**
- * The migrations that this database does not have yet, in order. Throws MigrationEdited when an
- * applied file was changed or removed, or when a new file sorts before an applied one. Reads only.
+ * The migrations that this database does not have yet, in order. Throws MigrationEdited when an applied file was
+ * changed or removed, or when a new file sorts before an applied one. Changes nothing.
  */
 export async function missingMigrations(client: Client, sources: Sources): Promise<Migration[]> {
   const files = await readMigrations(sources);
@@ -72,7 +41,7 @@ export async function missingMigrations(client: Client, sources: Sources): Promi
   const late = missing.filter(({ name }) => name < newest);
   if (late.length > 0) {
     throw new MigrationEdited(
-      `migrations are applied in order: ${listed(late)} comes after ${newest}. Give it a later number.`,
+      `migrations are applied in order: ${newest} was applied before ${listed(late)}. Give it a later number.`,
     );
   }
   return missing;
@@ -95,7 +64,7 @@ export async function applyMigrations(
   }
 }
 
-/** A migrate is one transaction: a file that ended the transaction would commit half of it. */
+/** Throws when a file would end the transaction: migrate is one transaction, and half of it would be committed. */
 function refuseTransactionControl(name: string, text: string): void {
   const control = /^(BEGIN|START|COMMIT|END|ROLLBACK|ABORT|PREPARE\s+TRANSACTION)\b/i;
   const found = splitStatements(name, text).find(({ code }) => control.test(code));

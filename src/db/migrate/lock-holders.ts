@@ -1,24 +1,27 @@
 import { setTimeout } from 'node:timers/promises';
 import { Client } from 'pg';
 
-const LOOK_EVERY_MS = 150;
+const POLL_MS = 150;
 const CONNECT_TIMEOUT_MS = 5000;
 
 /**
- * A lock that migrate waits for, and readable descriptions of the sessions that hold it. Each has the beginning of the
- * session's query, without any password in it.
+ * A lock that migrate waits for, and descriptions of the sessions that hold it. A description contains the beginning of
+ * the session's query, without passwords.
  */
 export type Wait = { lock: string; holders: string[] };
 
-/** Watches, over its own connection, which lock a session waits for and which sessions hold it. */
-export type LockWatch = {
-  /** Returns the last wait that was seen, once. */
+/** Records the lock that a session waits for, and the sessions that hold it. */
+export type LockObserver = {
+  /** Returns the last wait since the previous call. */
   lastWait: () => Wait | undefined;
   stop: () => Promise<void>;
 };
 
-/** Starts to watch the session with this process id. A watch that cannot connect sees nothing. */
-export async function watchLocks(databaseUrl: string, pid: number): Promise<LockWatch> {
+/**
+ * Observes the session with this process id, over another connection. When that connection fails, `lastWait` returns
+ * undefined.
+ */
+export async function observeLocks(databaseUrl: string, pid: number): Promise<LockObserver> {
   const client = new Client({
     connectionString: databaseUrl,
     application_name: 'oms-migrate-watch',
@@ -26,24 +29,24 @@ export async function watchLocks(databaseUrl: string, pid: number): Promise<Lock
   });
   client.on('error', () => undefined);
   const stopped = new AbortController();
-  let seen: Wait | undefined;
-  const watching = (async () => {
+  let latest: Wait | undefined;
+  const observing = (async () => {
     await client.connect();
     await client.query('SET search_path = pg_catalog, pg_temp');
     while (!stopped.signal.aborted) {
-      seen = (await waitOf(client, pid)) ?? seen;
-      await setTimeout(LOOK_EVERY_MS, undefined, { signal: stopped.signal });
+      latest = (await waitOf(client, pid)) ?? latest;
+      await setTimeout(POLL_MS, undefined, { signal: stopped.signal });
     }
   })().catch(() => undefined);
   return {
     lastWait: () => {
-      const last = seen;
-      seen = undefined;
-      return last;
+      const wait = latest;
+      latest = undefined;
+      return wait;
     },
     stop: async () => {
       stopped.abort();
-      await watching;
+      await observing;
       await client.end().catch(() => undefined);
     },
   };

@@ -10,7 +10,7 @@ import { ReadableError } from '../../process.ts';
 import { serviceUrl } from '../roles.ts';
 import { until } from '../../../test/support/until.ts';
 
-test('three that migrate an empty database at the same moment all succeed', async (t) => {
+test('three runs of migrate on an empty database at the same time all succeed', async (t) => {
   const { client, migrate } = await emptyToMigrate(t);
 
   const results = await Promise.allSettled([migrate(), migrate(), migrate()]);
@@ -26,10 +26,10 @@ test('three that migrate an empty database at the same moment all succeed', asyn
   t.deepEqual(twice, []);
 });
 
-test('no service can keep migrate waiting by advisory locks', async (t) => {
+test('a service that holds advisory locks does not block migrate', async (t) => {
   const { client, config, migrate } = await migratedDatabase(t);
   const service = await connect(t, serviceUrl(config.DATABASE_URL, 'oms_api'));
-  // The numbers that pg-boss and earlier versions of migrate have used, and some more.
+  // The keys that pg-boss and earlier versions of migrate have used, and two more.
   await service.query(`
     SELECT pg_advisory_lock(key) FROM (
       SELECT ('x' || encode(sha224((current_database() || '.pgboss.pgboss' || suffix)::bytea), 'hex'))::bit(64)::bigint
@@ -40,11 +40,11 @@ test('no service can keep migrate waiting by advisory locks', async (t) => {
   await client.query(`DELETE FROM pgboss.schedule WHERE name = 'prune'`);
   await client.query(`DELETE FROM pgboss.queue WHERE name = 'prune'`);
 
-  await t.notThrowsAsync(migrate({ patienceMs: 0 }));
+  await t.notThrowsAsync(migrate({ timeoutMs: 0 }));
 });
 
 for (const table of ['migrations', 'definitions']) {
-  test(`no service can lock the table ${table} against migrate`, async (t) => {
+  test(`no service can take a lock on the table ${table}`, async (t) => {
     const { config } = await migratedDatabase(t);
     for (const role of ['oms_api', 'oms_worker'] as const) {
       const service = await connect(t, serviceUrl(config.DATABASE_URL, role));
@@ -57,7 +57,7 @@ for (const table of ['migrations', 'definitions']) {
   });
 }
 
-test('a lock that is held is named, with who holds it, and migrate goes on when it is free', async (t) => {
+test('migrate logs which lock it waits for and who holds it, and continues when the lock is free', async (t) => {
   const { client, config, logged, migrate } = await migratedDatabase(t);
   const sources = await editableSources(t);
   await sources.write('migrations/9000_more.sql', 'ALTER TABLE users ADD COLUMN more int;');
@@ -82,7 +82,7 @@ test('a lock that is held is named, with who holds it, and migrate goes on when 
   t.true((await column(client, columns)).includes('more'));
 });
 
-test('migrate gives up in the end, names who holds the lock, and has changed nothing', async (t) => {
+test('migrate gives up after its timeout, names who holds the lock, and changes nothing', async (t) => {
   const { client, config, migrate } = await migratedDatabase(t);
   const sources = await editableSources(t);
   await sources.write('migrations/9000_more.sql', 'CREATE TABLE more (id int);');
@@ -90,21 +90,21 @@ test('migrate gives up in the end, names who holds the lock, and has changed not
   const holder = await connect(t, config.DATABASE_URL);
   await holder.query(`BEGIN; LOCK TABLE users; SELECT 'ALTER ROLE x PASSWORD ''secret'''`);
 
-  const error = await t.throwsAsync(migrate({ sources, patienceMs: 1000 }), {
+  const error = await t.throwsAsync(migrate({ sources, timeoutMs: 1000 }), {
     instanceOf: ReadableError,
   });
 
   t.regex(
     error.message,
-    /gave up after 1 s, and changed nothing: it waits for AccessExclusiveLock on public\.users, held by pid \d+ \(/,
+    /gave up after 1 s, and changed nothing\. It waits for AccessExclusiveLock on public\.users, held by pid \d+ \(/,
   );
   t.notRegex(error.message, /secret/);
   t.deepEqual(await column(client, `SELECT to_regclass('more')::text`), [null as never]);
 });
 
-test('a function planted in schema public is not called with the rights of a superuser', async (t) => {
+test('migrate calls no function of others in schema public with the rights of a superuser', async (t) => {
   const { client, migrate } = await migratedDatabase(t);
-  // Better matches than those of pg_catalog for how roles.sql, database.sql and migrate call them.
+  // For calls in roles.sql, database.sql and migrate, these match better than the functions of pg_catalog.
   await client.query(`
     CREATE TABLE public.called (as_whom text);
     GRANT INSERT ON public.called TO PUBLIC;
@@ -124,7 +124,7 @@ test('a function planted in schema public is not called with the rights of a sup
   );
 });
 
-test('in a deadlock with a request it is migrate that gives way, and tries again', async (t) => {
+test('in a deadlock with a request, migrate rolls back and tries again', async (t) => {
   const { config, logged, migrate } = await migratedDatabase(t);
   const sources = await editableSources(t);
   await sources.write(

@@ -1,8 +1,8 @@
 /**
- * The files of sql/ that every migrate runs, in this order: functions, triggers and views, replaced in
- * place. A file may use what the files above it define.
+ * The files of sql/ with functions, triggers and views. Each run of migrate replaces them in place, in this order. A
+ * file may use objects of the files above it.
  */
-export const definitions: readonly string[] = [
+export const definitionFiles: readonly string[] = [
   'functions/uuid_v7.sql',
   'functions/order_jobs.sql',
   'functions/hashes_v1.sql',

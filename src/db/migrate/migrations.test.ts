@@ -1,19 +1,19 @@
 import { readdir } from 'node:fs/promises';
-import { queues } from '../../jobs/queues.ts';
-import { schemaState } from './schema-version.ts';
-import { ownService, test } from '../../test/support/context.ts';
+import { queues } from '../../../jobs/queues.ts';
+import { ownService, test } from '../../../test/support/context.ts';
 import {
   column,
   editableSources,
   emptyToMigrate,
   migratedDatabase,
   objectsOf,
-} from '../../test/support/migrating.ts';
-import { definitions } from './definitions.ts';
+} from '../../../test/support/migrating.ts';
+import { openPool } from '../pool.ts';
+import { schemaState } from '../schema-version.ts';
+import { definitionFiles } from './definition-files.ts';
 import { MigrationEdited, newestMigration } from './migrations.ts';
-import { openPool } from './pool.ts';
 
-const DIR = new URL('../../sql/', import.meta.url);
+const DIR = new URL('../../../sql/', import.meta.url);
 const TABLES = `SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1`;
 
 async function filesIn(folder: string): Promise<string[]> {
@@ -21,7 +21,7 @@ async function filesIn(folder: string): Promise<string[]> {
   return files.filter((file) => file.endsWith('.sql')).sort();
 }
 
-test('an empty database becomes one that the service can work on', async (t) => {
+test('migrate makes an empty database ready for the service', async (t) => {
   const { client, migrate } = await emptyToMigrate(t);
 
   await migrate();
@@ -40,13 +40,13 @@ test('an empty database becomes one that the service can work on', async (t) => 
   for (const view of views) await t.notThrowsAsync(client.query(`TABLE ${view} LIMIT 1`), view);
 });
 
-test('every file of definitions is in the list, once', async (t) => {
+test('the list of definition files names every file once', async (t) => {
   const folders = ['functions', 'ops', 'audit'];
   const files = folders.map(async (folder) =>
     (await filesIn(folder)).map((file) => `${folder}/${file}`),
   );
 
-  t.deepEqual(definitions.toSorted(), (await Promise.all(files)).flat().toSorted());
+  t.deepEqual(definitionFiles.toSorted(), (await Promise.all(files)).flat().toSorted());
 });
 
 test('migrating again changes nothing', async (t) => {
@@ -76,7 +76,7 @@ test('migrating again changes nothing', async (t) => {
   t.deepEqual(await objectsOf(client), objects);
 });
 
-test('a migration that has been edited since it was applied is refused', async (t) => {
+test('migrate refuses when an applied migration was edited', async (t) => {
   const { client, migrate } = await migratedDatabase(t);
   const sources = await editableSources(t);
   const before = await objectsOf(client);
@@ -90,7 +90,7 @@ test('a migration that has been edited since it was applied is refused', async (
   t.deepEqual(await objectsOf(client), before);
 });
 
-test('a migration that is gone since it was applied is missed', async (t) => {
+test('migrate refuses when an applied migration was removed', async (t) => {
   const { migrate } = await migratedDatabase(t);
   const sources = await editableSources(t);
   await sources.remove('migrations/0002_orders.sql');
@@ -101,7 +101,7 @@ test('a migration that is gone since it was applied is missed', async (t) => {
   });
 });
 
-test('a new migration is applied, once, and those before it are not', async (t) => {
+test('a new migration is applied once, and earlier ones are not applied again', async (t) => {
   const { client, migrate } = await migratedDatabase(t);
   const sources = await editableSources(t);
   const before = await objectsOf(client);
@@ -117,7 +117,7 @@ test('a new migration is applied, once, and those before it are not', async (t) 
   );
 });
 
-test('a migration that comes late, with a number before others, is refused', async (t) => {
+test('a new migration with a number before an applied one is refused', async (t) => {
   const { client, migrate } = await migratedDatabase(t);
   const sources = await editableSources(t);
   await sources.write('migrations/0001_z_late.sql', 'CREATE TABLE late (id int);');
@@ -127,7 +127,7 @@ test('a migration that comes late, with a number before others, is refused', asy
   t.false((await column(client, TABLES)).includes('late'));
 });
 
-test('a migration that would end the transaction is refused', async (t) => {
+test('a migration with a COMMIT is refused', async (t) => {
   const { client, migrate } = await migratedDatabase(t);
   const sources = await editableSources(t);
   await sources.write('migrations/9000_more.sql', 'CREATE TABLE more (id int); COMMIT;');
@@ -137,7 +137,7 @@ test('a migration that would end the transaction is refused', async (t) => {
   t.false((await column(client, TABLES)).includes('more'));
 });
 
-/** What can fail, and how a test makes it fail. */
+/** The steps that can fail, and how a test makes each of them fail. */
 const failures = {
   migration: (sources) =>
     sources.write('migrations/9001_bad.sql', 'CREATE TABLE bad (id int); SELECT 1 / 0;'),
@@ -152,7 +152,7 @@ const failures = {
 } satisfies Record<string, (sources: Awaited<ReturnType<typeof editableSources>>) => Promise<void>>;
 
 for (const [what, makeFail] of Object.entries(failures)) {
-  test(`when a ${what} fails, everything is as it was, and the service goes on`, async (t) => {
+  test(`when a ${what} fails, nothing changes, and the service can still use the database`, async (t) => {
     const { client, config, log, migrate } = await migratedDatabase(t);
     const sources = await editableSources(t);
     await sources.write('migrations/9000_more.sql', 'CREATE TABLE more (id int);');
@@ -169,7 +169,7 @@ for (const [what, makeFail] of Object.entries(failures)) {
   });
 }
 
-test('a migration that has failed can be mended', async (t) => {
+test('a migration that has failed can be corrected', async (t) => {
   const { client, migrate } = await migratedDatabase(t);
   const sources = await editableSources(t);
   await failures.migration(sources);
@@ -181,7 +181,7 @@ test('a migration that has failed can be mended', async (t) => {
   t.true((await column(client, TABLES)).includes('good'));
 });
 
-test('the newest migration is what the service asks for', async (t) => {
+test('the service requires the newest migration in sql/migrations', async (t) => {
   const { deps } = await ownService(t);
 
   t.true((await filesIn('migrations')).includes(`${await newestMigration()}.sql`));

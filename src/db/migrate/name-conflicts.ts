@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { ReadableError } from '../../process.ts';
-import { OWNERS } from './ours.ts';
+import { OWNER_ROLES } from './roles.ts';
 import { sqlFiles, readSql, type Sources } from './sources.ts';
 import { splitStatements, type Statement } from './statements.ts';
 
@@ -8,13 +8,21 @@ const IN_DEFINITION = /^CREATE\s+OR\s+REPLACE\s+(?:RECURSIVE\s+)?(VIEW|FUNCTION)
 const IN_MIGRATION = /\b(?:TABLE|INDEX|TYPE|SEQUENCE|DOMAIN|CONSTRAINT)\s+(?:public\.)?(\w+)/gi;
 const LISTED_MAX = 10;
 
-type Found = { kind: string; name: string; ours: boolean; empty: boolean };
+/** An object with a name that migrate needs. */
+type Found = {
+  kind: string;
+  name: string;
+  /** Whether one of the owner roles owns it. */
+  owned: boolean;
+  /** Whether this database was never migrated. */
+  empty: boolean;
+};
 
 /**
- * Throws a ReadableError that names the objects which have a name that migrate needs, and which it did not make. Reads
- * only. Tables are looked for only before the first migrate, because later migrations may have renamed them.
+ * Throws a ReadableError when objects that migrate did not make have names that it needs. Changes nothing. Checks the
+ * names of tables only before the first migrate, because later migrations may have renamed tables.
  */
-export async function refuseTakenNames(
+export async function refuseNameConflicts(
   client: Client,
   statements: Statement[],
   sources: Sources,
@@ -22,24 +30,24 @@ export async function refuseTakenNames(
   const found = await findNames(client, statements, await namesInMigrations(sources));
   if (found.length === 0) return;
   const recorded = found.some(({ empty }) => empty) ? new Set<string>() : await readNames(client);
-  // Functions were not recorded at first: before they are, our owners' count as made by migrate.
+  // An early version did not record functions. In its databases, functions of the owner roles count as made by migrate.
   const knowsFunctions =
     recorded.size === 0 || [...recorded].some((name) => name.startsWith('function '));
-  const isTaken = ({ kind, name, ours }: Found) => {
-    if (!ours || kind === 'schema') return !ours;
+  const isConflict = ({ kind, name, owned }: Found) => {
+    if (!owned || kind === 'schema') return !owned;
     if (kind === 'function' && !knowsFunctions) return false;
     return !recorded.has(`${kind} ${name}`);
   };
-  const taken = found.filter(isTaken).map(({ kind, name }) => `${kind} ${name}`);
-  if (taken.length === 0) return;
-  const more = taken.length > LISTED_MAX ? ` and ${taken.length - LISTED_MAX} more` : '';
+  const conflicts = found.filter(isConflict).map(({ kind, name }) => `${kind} ${name}`);
+  if (conflicts.length === 0) return;
+  const more = conflicts.length > LISTED_MAX ? ` and ${conflicts.length - LISTED_MAX} more` : '';
   throw new ReadableError(
     `This database has objects that migrate did not make, with names that it needs: ` +
-      `${taken.slice(0, LISTED_MAX).join(', ')}${more}. Rename or drop them, or use another database.`,
+      `${conflicts.slice(0, LISTED_MAX).join(', ')}${more}. Rename or drop them, or use another database.`,
   );
 }
 
-// One statement, hence one snapshot: while it runs, another migrate may commit the first one.
+// One statement, so that it reads one snapshot: another run may commit the first migrate at the same time.
 async function findNames(
   client: Client,
   statements: Statement[],
@@ -53,7 +61,7 @@ async function findNames(
            AND pg_get_userbyid(relowner) = 'oms_owner'
        ) AS empty
      )
-     SELECT id.type AS kind, id.identity AS name, pg_get_userbyid(o.owner) = ANY($4) AS ours, state.empty
+     SELECT id.type AS kind, id.identity AS name, pg_get_userbyid(o.owner) = ANY($4) AS owned, state.empty
      FROM state, LATERAL (
        SELECT 'pg_namespace'::regclass AS classid, oid, nspowner AS owner
        FROM pg_namespace WHERE nspname IN ('pgboss', 'ops', 'audit')
@@ -70,7 +78,7 @@ async function findNames(
      ) AS o
      CROSS JOIN LATERAL pg_identify_object(o.classid, o.oid, 0) AS id
      ORDER BY o.classid, id.identity`,
-    [namesOf('VIEW', statements), namesOf('FUNCTION', statements), inMigrations, OWNERS],
+    [namesOf('VIEW', statements), namesOf('FUNCTION', statements), inMigrations, OWNER_ROLES],
   );
   return rows;
 }
@@ -89,7 +97,7 @@ function namesOf(kind: 'VIEW' | 'FUNCTION', statements: Statement[]): string[] {
   });
 }
 
-/** The names in statements of migrations that create something, and of the tables that migrate records its work in. */
+/** The names of the objects that migrations create, and of the tables with the records of migrate. */
 async function namesInMigrations(sources: Sources): Promise<string[]> {
   const files = await sqlFiles(sources, 'migrations');
   const texts = await Promise.all(files.map((file) => readSql(sources, `migrations/${file}`)));
