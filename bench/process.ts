@@ -21,9 +21,8 @@ const END_WITH_BENCH = `data:text/javascript,process.on('disconnect',()=>process
 export type Process = {
   name: string;
   pid: number;
-  /** http://127.0.0.1:PORT, with the port in its environment, or the one that it has reported. */
+  /** http://127.0.0.1:PORT, with the port in its environment. */
   origin: string;
-  cpuSeconds: () => number;
   rssMb: () => number;
   stop: () => Promise<void>;
   /** Kills it by SIGKILL, and resolves when it has ended. */
@@ -36,7 +35,6 @@ export type Command = {
   /** From the top of the repository: 'bench/peers/bullmq-api.ts'. */
   module: string;
   env: Environment;
-  args: string[];
   nodeFlags: string[];
   /** Where it runs: a folder without a .env. */
   cwd: string;
@@ -46,15 +44,12 @@ export type Command = {
   onEnd: (cost: Cost) => void;
 };
 
-/**
- * Starts a module with a free port in PORT, and waits until it reports over IPC that it is ready: 'ready', or { port }
- * when it listens on another port.
- */
+/** Starts a module with a free port in PORT, and waits until it reports over IPC that it is ready. */
 export async function startProcess(command: Command): Promise<Process> {
-  const { name, module, env, args, nodeFlags, cwd, logFile } = command;
+  const { name, module, env, nodeFlags, cwd, logFile } = command;
   const port = await freePort();
   const log = openSync(logFile, 'a');
-  const child = fork(fileURLToPath(new URL(`../${module}`, import.meta.url)), args, {
+  const child = fork(fileURLToPath(new URL(`../${module}`, import.meta.url)), {
     cwd,
     env: { PATH: process.env.PATH, HOME: cwd, PORT: String(port), ...env },
     execArgv: [...nodeFlags, '--import', END_WITH_BENCH],
@@ -62,12 +57,10 @@ export async function startProcess(command: Command): Promise<Process> {
     detached: true, // Ctrl-C reaches only the bench, which then stops its processes in order
   });
   closeSync(log);
-  const message = await whenReady(child, `${name} (${module})`, START_TIMEOUT_MS).catch(
-    (cause: unknown) => {
-      const lastLines = readFileSync(logFile, 'utf8').trim().split('\n').slice(-5).join('\n');
-      throw new ReadableError(`${explain(cause)}:\n${lastLines}`, { cause });
-    },
-  );
+  await whenReady(child, `${name} (${module})`, START_TIMEOUT_MS).catch((cause: unknown) => {
+    const lastLines = readFileSync(logFile, 'utf8').trim().split('\n').slice(-5).join('\n');
+    throw new ReadableError(`${explain(cause)}:\n${lastLines}`, { cause });
+  });
   const pid = child.pid ?? 0;
   async function stop(): Promise<void> {
     if (!isRunning(child)) return;
@@ -81,16 +74,9 @@ export async function startProcess(command: Command): Promise<Process> {
   return {
     name,
     pid,
-    origin: `http://127.0.0.1:${portIn(message) ?? port}`,
-    cpuSeconds: () => costOf(pid).cpuSeconds,
+    origin: `http://127.0.0.1:${port}`,
     rssMb: () => rssMbOf(pid),
     stop,
     kill,
   };
-}
-
-function portIn(message: unknown): number | undefined {
-  return typeof message === 'object' && message !== null && 'port' in message
-    ? Number(message.port)
-    : undefined;
 }
