@@ -1,8 +1,8 @@
-# One image for every process: docker compose runs it as api, as worker and as migrate.
+# The image of every process. docker compose runs it as migrate, api and worker.
 FROM node:26-bookworm-slim AS deps
 WORKDIR /app
 COPY package.json package-lock.json ./
-# The viewer behind /docs is one self-contained file out of a package of 260; only the file is taken.
+# The viewer of /docs is one file. Keep that file, and not its package, which has 260 dependencies.
 RUN npm ci --ignore-scripts \
  && cp node_modules/@scalar/api-reference/dist/browser/standalone.js /tmp/viewer.js \
  && npm ci --omit=dev --ignore-scripts \

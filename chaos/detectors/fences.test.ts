@@ -1,5 +1,5 @@
 import { signUp, test } from '../../test/support/context.ts';
-import { connectDba, giveUp, take, type Dba } from '../../test/support/dba.ts';
+import { connectDba, exhaustRetries, claimJob, type Dba } from '../../test/support/dba.ts';
 import { insertOrders } from '../../test/support/orders.ts';
 
 const orderAndJob = `
@@ -12,13 +12,13 @@ async function lostClaim(t: Parameters<typeof connectDba>[0], { value }: Dba) {
   const { deps } = t.context;
   const { id: userId } = await signUp(t.context);
   const [id = ''] = await insertOrders(deps, userId, 1);
-  await take(deps, id);
+  await claimJob(deps, id);
   const claim = (await value(
     `SELECT jsonb_build_object('id', id, 'retry_count', retry_count, 'data', data)
      FROM order_jobs WHERE id = $1`,
     [id],
   )) as { id: string };
-  await take(deps, id);
+  await claimJob(deps, id);
   return claim;
 }
 
@@ -56,9 +56,9 @@ test('fail_orders does nothing for an attempt that has lost its claim', async (t
   const dba = await connectDba(t, t.context, 'postgres');
   const { id: userId } = await signUp(t.context);
   const [id = ''] = await insertOrders(deps, userId, 1);
-  const letter = await giveUp(deps, id);
-  await take(deps, letter, 'fail-order');
-  await take(deps, letter, 'fail-order'); // the second attempt
+  const letter = await exhaustRetries(deps, id);
+  await claimJob(deps, letter, 'fail-order');
+  await claimJob(deps, letter, 'fail-order'); // the second attempt
 
   const { code } = await dba.refusal(`SELECT fail_orders($1, 'host:1', 1000)`, [
     JSON.stringify([{ id: letter, retry_count: 0, order_id: id, reason: 'late' }]),
@@ -74,7 +74,7 @@ test('a job that was made again is not mistaken for the one that was claimed', a
   const claim = await lostClaim(t, dba);
   await deps.boss.deleteJob('process-order', claim.id);
   await dba.rows(`SELECT ops.retry_order($1, 'ticket 1')`, [claim.id]);
-  await take(deps, claim.id);
+  await claimJob(deps, claim.id);
 
   const { code } = await dba.refusal(`SELECT complete_orders($1, 'host:1', 1000)`, [
     JSON.stringify([claim]),

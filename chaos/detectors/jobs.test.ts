@@ -1,8 +1,8 @@
 import type { ExecutionContext } from 'ava';
 import { signUp, test, type Context } from '../../test/support/context.ts';
-import { connectDba, take } from '../../test/support/dba.ts';
+import { connectDba, claimJob } from '../../test/support/dba.ts';
 import { insertOrders } from '../../test/support/orders.ts';
-import { failJob, sendJob } from '../../test/support/queue-rows.ts';
+import { failSql, sendSql } from '../../test/support/queue-rows.ts';
 
 const NO_JOB = 'OM003';
 const ODD = 'OM008';
@@ -20,12 +20,12 @@ test('a worker cannot delete the last job of an open order', async (t) => {
 test('of a job and a dead letter, two transactions at once cannot take both', async (t) => {
   const id = await claimed(t);
   const dba = await connectDba(t, t.context, 'postgres');
-  await dba.rows(failJob(id, { state: `'active'`, heartbeat_on: 'd.heartbeat_on' }, {}, 1));
+  await dba.rows(failSql(id, { state: `'active'`, heartbeat_on: 'd.heartbeat_on' }, {}, 1));
   const letter: string = await dba.value(
     `SELECT id FROM pgboss.job WHERE name = 'fail-order' AND source_root_id = $1`,
     [id],
   );
-  await take(t.context.deps, letter, 'fail-order');
+  await claimJob(t.context.deps, letter, 'fail-order');
   const [first, second] = [
     await connectDba(t, t.context, 'oms_worker'),
     await connectDba(t, t.context, 'oms_worker'),
@@ -58,7 +58,7 @@ test('a waiting job of an open order stays when it is deleted', async (t) => {
 test('a worker cannot make a job of an order', async (t) => {
   const { refusal } = await connectDba(t, t.context, 'oms_worker');
 
-  const { code } = await refusal(sendJob('process-order'));
+  const { code } = await refusal(sendSql('process-order'));
 
   t.is(code, ODD);
 });
@@ -78,6 +78,6 @@ test('a worker cannot claim a job for ever', async (t) => {
 async function claimed(t: ExecutionContext<Context>): Promise<string> {
   const { deps } = t.context;
   const [id = ''] = await insertOrders(deps, (await signUp(t.context)).id, 1);
-  await take(deps, id);
+  await claimJob(deps, id);
   return id;
 }

@@ -1,6 +1,6 @@
 import { completeOrders } from '../../src/orders/processing.ts';
 import { asWorker, signUp, test } from '../../test/support/context.ts';
-import { connectDba, take, type Dba } from '../../test/support/dba.ts';
+import { connectDba, claimJob, type Dba } from '../../test/support/dba.ts';
 import { insertOrders, jobOf } from '../../test/support/orders.ts';
 import { dieAt } from './dying.ts';
 
@@ -64,7 +64,7 @@ test.serial(
     const { id: userId } = await signUp(t.context);
     const { rows } = await connect(t);
     const [id = ''] = await insertOrders(deps, userId, 1);
-    await take(deps, id);
+    await claimJob(deps, id);
     const job = { ...(await jobOf(deps, id)), signal: new AbortController().signal };
 
     await dieAt('after-work-commit', () => completeOrders(asWorker(deps), [job]));

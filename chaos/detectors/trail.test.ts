@@ -1,5 +1,5 @@
 import { signUp, test } from '../../test/support/context.ts';
-import { connectDba, giveUp } from '../../test/support/dba.ts';
+import { connectDba, exhaustRetries } from '../../test/support/dba.ts';
 import { insertOrders } from '../../test/support/orders.ts';
 
 test.serial('each step of an order leaves an event, chained to the one before', async (t) => {
@@ -78,7 +78,7 @@ test('a dead letter backs off no further than its queue says', async (t) => {
   const { value } = await connectDba(t, t.context, 'postgres');
   const [id = ''] = await insertOrders(deps, userId, 1);
 
-  const letter = await giveUp(deps, id);
+  const letter = await exhaustRetries(deps, id);
 
   t.is(await value('SELECT retry_delay_max FROM pgboss.job WHERE id = $1', [letter]), 60);
 });

@@ -1,5 +1,5 @@
 import { signUp, test } from '../../test/support/context.ts';
-import { connectDba, take } from '../../test/support/dba.ts';
+import { connectDba, claimJob } from '../../test/support/dba.ts';
 import { openFulfilment, status, withFulfilment } from '../../test/support/fulfilment.ts';
 import { insertOrders } from '../../test/support/orders.ts';
 import { until } from '../../test/support/until.ts';
@@ -27,7 +27,7 @@ test('the job of a worker that has died is taken over', async (t) => {
   const service = await ownService(t);
   const { id: userId } = await signUp(service);
   const [id = ''] = await insertOrders(service.deps, userId, 1);
-  await take(service.deps, id);
+  await claimJob(service.deps, id);
   const { rows } = await connectDba(t, service, 'postgres');
   await rows(`UPDATE pgboss.job SET heartbeat_on = now() - interval '1 hour' WHERE id = $1`, [id]);
   await startWorker(t, service);

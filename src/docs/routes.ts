@@ -4,7 +4,7 @@ import type { ApiDeps } from '../deps.ts';
 import { problems } from '../http/problem.ts';
 import { createOpenApi } from './openapi.ts';
 
-/** Self-contained: the one file of that package that a browser needs. */
+/** The only file of that package that a browser needs. */
 const VIEWER = new URL(
   '../../node_modules/@scalar/api-reference/dist/browser/standalone.js',
   import.meta.url,
@@ -32,7 +32,7 @@ const PAGE = `<!doctype html>
 </html>
 `;
 
-/** The description of the API, for people and for machines. Nothing on these pages comes from a CDN. */
+/** The documentation of the API: pages, the OpenAPI document, and the problems. The pages load nothing from a CDN. */
 export function docsRoutes({ config }: Pick<ApiDeps, 'config'>) {
   const router = new Router();
   const openApi = createOpenApi(config);
@@ -53,7 +53,9 @@ export function docsRoutes({ config }: Pick<ApiDeps, 'config'>) {
   router.get('/docs/viewer.js', async (ctx) => {
     ctx.type = 'js';
     ctx.set('Cache-Control', 'public, max-age=86400');
-    ctx.body = await readFile(VIEWER).catch(() => ctx.throw(404, 'The viewer is not installed.'));
+    ctx.body = await readFile(VIEWER).catch(() =>
+      ctx.throw(404, 'The documentation viewer is not installed.'),
+    );
   });
 
   router.get('/problems', (ctx) => {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from '../support/context.ts';
 import { connectDba } from '../support/dba.ts';
 
-test('the runbook and the README name only what schema ops has, and the runbook names all functions', async (t) => {
+test('runbook and README name only objects that schema ops has, and the runbook names all of them', async (t) => {
   const dba = await connectDba(t);
   const [runbook = '', readme = ''] = await Promise.all(
     ['docs/operations.md', 'README.md'].map((path) =>
