@@ -4,11 +4,8 @@ import type { ApiDeps } from '../deps.ts';
 import { problems } from '../http/problem.ts';
 import { createOpenApi } from './openapi.ts';
 
-/** The only file of that package that a browser needs. */
-const VIEWER = new URL(
-  '../../node_modules/@scalar/api-reference/dist/browser/standalone.js',
-  import.meta.url,
-);
+/** One self-contained file, which scripts/viewer.mjs takes out of its package. */
+const VIEWER = new URL('../../node_modules/.viewer/standalone.js', import.meta.url);
 
 const SETTINGS = JSON.stringify({
   withDefaultFonts: false,

@@ -1,3 +1,4 @@
+/* The orders, events and audit violations that the database has at the end of a run. */
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { sql, type DatabasePool } from 'slonik';
@@ -7,7 +8,7 @@ import { ReadableError } from '../src/process.ts';
 import type { Stored, Violation } from './verdict.ts';
 
 const POLL_MS = 200;
-const SAMPLES = 20;
+const VIOLATIONS_MAX = 20;
 
 const StoredOrder = z.object({
   marker: z.string(),
@@ -25,20 +26,20 @@ const AuditViolation = z.object({
   evidence: z.unknown(),
 });
 
-/** Opens the database as its superuser, who sees everything. */
-export function openEvidence(url: string): Promise<DatabasePool> {
+/** Opens the database as its superuser, who may read everything. */
+export function openAsSuperuser(url: string): Promise<DatabasePool> {
   return openPool({ DATABASE_URL: url, POOL_SIZE_MAX: 2 }, pino({ level: 'silent' }));
 }
 
-/** Waits until no order is open, up to a limit: orders that are open after it are stranded. */
-export async function whenSettled(pool: DatabasePool, timeoutMs: number): Promise<void> {
+/** Waits until no order is open, up to a limit. Orders that are still open after the limit are stranded. */
+export async function untilAllEnded(pool: DatabasePool, timeoutMs: number): Promise<void> {
   const deadline = Date.now() + timeoutMs;
-  const isOpen = () =>
+  const isOneOpen = () =>
     pool.exists(sql.unsafe`SELECT FROM orders WHERE status IN ('PENDING', 'PROCESSING')`);
-  while ((await isOpen()) && Date.now() < deadline) await setTimeout(POLL_MS);
+  while ((await isOneOpen()) && Date.now() < deadline) await setTimeout(POLL_MS);
 }
 
-/** All orders, each with the number of its events COMPLETED and CANCELLED. */
+/** All orders, each with the number of its COMPLETED and CANCELLED events. */
 export async function readOrders(pool: DatabasePool): Promise<readonly Stored[]> {
   return pool.any(sql.type(StoredOrder)`
     SELECT
@@ -57,7 +58,7 @@ export async function readOrders(pool: DatabasePool): Promise<readonly Stored[]>
 /** The trail of an order in one line: each step, the time since the order was placed, the actor and the attempt. */
 export async function readTrail(url: string, orderId: string | null): Promise<string> {
   if (orderId === null) return 'no order';
-  const pool = await openEvidence(url);
+  const pool = await openAsSuperuser(url);
   try {
     return (
       (await pool.oneFirst(sql.type(z.object({ trail: z.string().nullable() }))`
@@ -81,20 +82,20 @@ export async function readBatches(pool: DatabasePool): Promise<string> {
     SELECT coalesce(round(avg(orders), 1), 0)::float8 AS mean, coalesce(max(orders), 0) AS most
     FROM (SELECT count(*) AS orders FROM orders GROUP BY xact_id) AS batches
   `);
-  return `${mean} in the mean, ${most} at most`;
+  return `${mean} on average, ${most} at most`;
 }
 
-/** The violations that the audit finds. Throws when the database has no audit. */
+/** The first violations that the audit finds. Throws when the database has no audit. */
 export async function readViolations(pool: DatabasePool): Promise<readonly Violation[]> {
   const exists = await pool.oneFirst(sql.type(z.object({ exists: z.boolean() }))`
     SELECT to_regclass('audit.violations') IS NOT NULL AS exists
   `);
   if (!exists) {
     throw new ReadableError(
-      'there is no view audit.violations: NOTHING WAS AUDITED (--without-audit to do without)',
+      'The view audit.violations does not exist, so nothing was audited (--without-audit skips the audit)',
     );
   }
   return pool.any(sql.type(AuditViolation)`
-    SELECT invariant, order_id, evidence FROM audit.violations ORDER BY invariant, order_id LIMIT ${SAMPLES}
+    SELECT invariant, order_id, evidence FROM audit.violations ORDER BY invariant, order_id LIMIT ${VIOLATIONS_MAX}
   `);
 }

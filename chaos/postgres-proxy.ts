@@ -1,18 +1,17 @@
-import { createConnection, type Socket } from 'node:net';
-import { createServer } from 'node:net';
+import { createConnection, createServer, type Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { listen } from '../src/http/server.ts';
 
-/** The proxy between the processes and Postgres. */
-export type Answers = {
+/** A TCP proxy between the processes and Postgres. */
+export type PostgresProxy = {
   port: number;
-  /** Forwards statements but drops their answers, then breaks the open connections. */
-  lose: (ms: number) => Promise<void>;
+  /** Forwards statements for this time, but drops their results. Then breaks the open connections. */
+  dropResults: (ms: number) => Promise<void>;
   close: () => Promise<void>;
 };
 
-/** Opens a port on loopback that forwards to another port. On request it drops answers. */
-export async function openAnswers(postgresPort: number): Promise<Answers> {
+/** Opens a port on loopback that forwards to the port of Postgres. */
+export async function openPostgresProxy(postgresPort: number): Promise<PostgresProxy> {
   const open = new Set<{ client: Socket; postgres: Socket }>();
   const server = createServer({ noDelay: true }, (client) => {
     const postgres = createConnection({ host: '127.0.0.1', port: postgresPort, noDelay: true });
@@ -31,7 +30,7 @@ export async function openAnswers(postgresPort: number): Promise<Answers> {
   });
   const port = await listen(server, 0, '127.0.0.1');
 
-  async function lose(ms: number): Promise<void> {
+  async function dropResults(ms: number): Promise<void> {
     const pairs = [...open];
     for (const { client, postgres } of pairs) {
       postgres.unpipe(client);
@@ -43,7 +42,7 @@ export async function openAnswers(postgresPort: number): Promise<Answers> {
 
   return {
     port,
-    lose,
+    dropResults,
     async close() {
       for (const { client } of open) client.destroy();
       await new Promise((resolve) => server.close(resolve));

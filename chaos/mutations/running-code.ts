@@ -1,4 +1,4 @@
-/* Whether a mutation changes what runs: what the database has, or a module that the API or a worker loads. */
+/* Whether a mutation changes code that runs: objects of the database, or modules that the API or a worker loads. */
 import { existsSync, readFileSync } from 'node:fs';
 import { Client } from 'pg';
 
@@ -20,7 +20,7 @@ const DEFINITIONS = `
   FROM pg_trigger AS t
   WHERE NOT t.tgisinternal AND t.tgparentid = 0`;
 
-/** Everything that a mutation of SQL may change in a database: definitions, owners and rights, by object. */
+/** Everything that a mutation of SQL can change in a database: definitions, owners and rights, by object. */
 export type Definitions = Map<string, string>;
 
 /** Reads the definitions of a database. */
@@ -41,12 +41,12 @@ export function changedObjects(before: Definitions, after: Definitions): string[
   return objects.filter((object) => before.get(object) !== after.get(object)).toSorted();
 }
 
-/** Whether one of the objects is the one that an edit names: without arguments, or without its table. */
+/** Whether one of the objects has this name. Ignores the arguments of functions and the tables of triggers. */
 export function includesObject(objects: string[], name: string): boolean {
   return objects.some((object) => object.replace(/\(.*| ON .*/, '') === name);
 }
 
-/** The modules of ours that these load, and those that these load in turn, by URL. */
+/** The URLs of the modules of the repository that the entries load, directly or indirectly. */
 export function moduleGraph(entries: URL[]): Set<string> {
   const found = new Set(entries.map(({ href }) => href));
   for (const href of found) {
