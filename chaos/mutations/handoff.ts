@@ -36,8 +36,8 @@ const jobsLater: Edit[] = [
 const noCheckOfBatches = inFunction(
   'orders_25_check_placed',
   'orders_handoff',
-  `FOR EACH STATEMENT WHEN (current_user::text = 'oms_placer') EXECUTE`,
-  `FOR EACH STATEMENT WHEN (false) EXECUTE`,
+  `FOR EACH STATEMENT EXECUTE FUNCTION orders_check_placed`,
+  `FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION orders_check_placed`,
 );
 
 const noCheckAtCommit = inFunction(

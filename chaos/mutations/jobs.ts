@@ -65,11 +65,11 @@ export const kept: Mutation[] = [
     name: 'a worker may claim a job for ever',
     edits: [
       inFunction(
-        'job_91_guard_update',
+        'worker_guard_update',
         'worker_guard',
-        `    greatest(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) > now() + interval '1 minute'
+        `  IF greatest(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) > now() + interval '1 minute'
     OR`,
-        '   ',
+        '  IF',
       ),
     ],
     detector: detectedBy('jobs', 'a worker cannot claim a job for ever'),

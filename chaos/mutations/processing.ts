@@ -89,8 +89,8 @@ export const processed: Mutation[] = [
       inFunction('settle_orders', 'settle_orders', 'AND j.id = ANY (ended)', 'AND false'),
       {
         file: 'src/orders/processing.ts',
-        from: 'return attemptsFor(some, order_ids);',
-        to: 'return attemptsFor(some, order_ids).slice(order_ids.length); // pg-boss completes them',
+        from: 'return outcomesFor(some, order_ids);',
+        to: 'return some.map(nothingToDo); // pg-boss completes them',
       },
     ],
     detector: detectedBy(

@@ -24,7 +24,7 @@ const common = { tags: ['orders'], security: [{ bearer: [] }] };
 
 const place: ZodOpenApiOperationObject = {
   ...common,
-  summary: 'Place an order; once answered, it is committed together with its job',
+  summary: 'Place an order. A 201 means that the order and its job are committed.',
   requestParams: { header: idempotencyKey },
   requestBody: jsonRequest(NewOrder),
   responses: {
@@ -93,10 +93,10 @@ export const orderPaths: ZodOpenApiPathsObject = {
   '/orders/{id}/events': {
     get: {
       ...common,
-      summary: 'Everything that happened to an order, oldest first',
+      summary: 'All events of an order, oldest first',
       requestParams: { path: OrderId },
       responses: {
-        200: json(OrderEvents, 'The trail'),
+        200: json(OrderEvents, 'The events'),
         ...problemResponses('invalid-token', 'order-not-found', 'invalid-request'),
       },
     },
@@ -105,7 +105,7 @@ export const orderPaths: ZodOpenApiPathsObject = {
   '/orders/my-orders': {
     get: {
       ...common,
-      summary: 'Your newest 100 orders as a plain array; Link leads to the next page',
+      summary: 'Your newest 100 orders, as a plain array. The Link header leads to the next page.',
       deprecated: true,
       requestParams: { query: MyOrdersFilter },
       responses: {

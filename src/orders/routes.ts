@@ -17,7 +17,7 @@ import {
   type Order,
 } from './schema.ts';
 
-/** The user's own orders. Each route has an alias from the original API, which shares its limit. */
+/** The routes of the user's own orders. An alias from the original API shares the rate limit of its route. */
 export function orderRoutes(deps: ApiDeps & { intake: Intake }) {
   const { config } = deps;
   const router = new Router<KeyedState>({ prefix: '/orders' });
@@ -79,13 +79,13 @@ function orderId(ctx: RouterContext<KeyedState>): string {
   return id;
 }
 
-/** The cursor after a full page. The next page may be empty. */
+/** The cursor after a full page, or null. The next page may be empty. */
 function nextCursor(orders: readonly Order[], limit: number): string | null {
   const last = orders.at(-1);
   return last && orders.length === limit ? cursorAfter(last) : null;
 }
 
-/** RFC 8288. The same query, continued. */
+/** Sets the Link to the next page (RFC 8288): the same query with another cursor. */
 function linkToNext(ctx: RouterContext<KeyedState>, cursor: string | null): void {
   if (!cursor) return;
   const query = new URLSearchParams(ctx.querystring);

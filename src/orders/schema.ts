@@ -29,7 +29,7 @@ export const Order = z
   .meta({ id: 'Order' });
 export type Order = z.infer<typeof Order>;
 
-/** What a client sends to place an order. */
+/** The body of a request that places an order. */
 export const NewOrder = z
   .strictObject({
     product_name: Text.min(1, { abort: true })
@@ -60,7 +60,7 @@ export type NewOrder = z.output<typeof NewOrder>;
 export const OrderId = z.strictObject({ id: z.guid() });
 
 /** Opaque to clients: the id of the last order of the page before. */
-const Cursor = z
+const OrderCursor = z
   .string()
   .transform((cursor) => Buffer.from(cursor, 'base64url').toString('latin1'))
   .refine((text) => text.startsWith('o1:'), 'is not a cursor of this API')
@@ -76,11 +76,11 @@ export function cursorAfter(order: Order): string {
 export const OrderFilter = z.strictObject({
   status: OrderStatus.optional(),
   limit: z.coerce.number().int().min(1).max(PAGE_SIZE_MAX).default(20),
-  cursor: Cursor.optional(),
+  cursor: OrderCursor.optional(),
 });
 export type OrderFilter = z.output<typeof OrderFilter>;
 
-/** Query of the seed's GET /orders/my-orders, whose page is always as large as a page may be. */
+/** Query of GET /orders/my-orders, an alias from the original API. Its pages always have the largest size. */
 export const MyOrdersFilter = OrderFilter.omit({ limit: true }).transform((filter) => ({
   ...filter,
   limit: PAGE_SIZE_MAX,

@@ -59,8 +59,7 @@ export async function callDoor(
   door: ReturnType<typeof sql.fragment>,
 ): Promise<readonly string[]> {
   const OrderIds = z.object({ order_ids: z.array(z.guid()) });
-  const { order_ids } = await fenced(asWorker(deps).pool, claims, (pool) =>
-    pool.one(sql.type(OrderIds)`SELECT ${door} AS order_ids`),
-  );
+  const calling = asWorker(deps).pool.one(sql.type(OrderIds)`SELECT ${door} AS order_ids`);
+  const { order_ids } = await fenced(claims, calling);
   return order_ids;
 }

@@ -10,8 +10,8 @@ import type { QueueName } from '../../jobs/queues.ts';
 import type { Config } from '../../src/config.ts';
 import { asRole } from '../../src/db/roles.ts';
 import { closeDeps, openDeps, type Deps, type WorkerDeps } from '../../src/deps.ts';
-import { createQueue, type Outcome } from '../../src/queue/boss.ts';
-import { runBatch as runBatchWith } from '../../src/queue/run-batch.ts';
+import { createQueue, type JobOutcome } from '../../src/queue/boss.ts';
+import { runBatch as runBatchWith } from '../../src/queue/claiming.ts';
 import { startConsumers } from '../../src/worker.ts';
 import { until } from './until.ts';
 
@@ -36,7 +36,7 @@ export async function startWorker(
 }
 
 /** Processes claimed jobs as a worker does. Returns the outcome of each job. */
-export function runBatch(deps: WorkerDeps, queue: QueueName, jobs: Job[]): Promise<Outcome[]> {
+export function runBatch(deps: WorkerDeps, queue: QueueName, jobs: Job[]): Promise<JobOutcome[]> {
   return runBatchWith(deps, queue, createHandler(deps, queue), jobs);
 }
 

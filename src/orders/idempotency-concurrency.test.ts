@@ -1,17 +1,19 @@
-import { sql, type DatabaseTransactionConnection } from 'slonik';
+import { sql } from 'slonik';
 import { ownService, signUp, test, withSettings } from '../../test/support/context.ts';
-import { holdableDatabase } from '../../test/support/holdable-database.ts';
-import { keysOf, ordersOf, sendKeyed } from '../../test/support/idempotency.ts';
+import { ordersOf, sendKeyed } from '../../test/support/idempotency.ts';
+import { isAwaited } from '../../test/support/lock-waits.ts';
 import { eventsOf } from '../../test/support/orders.ts';
 import { startApi } from '../../test/support/processes.ts';
-import { databaseUrl, testEnvironment } from '../../test/support/template.ts';
+import { testEnvironment } from '../../test/support/template.ts';
 import { until } from '../../test/support/until.ts';
+
+// Requests with the same Idempotency-Key at the same time. The tests with an API of their own are serial.
 
 const PLACE = ['POST', '/orders'] as const;
 const KETTLE = { product_name: 'Kettle', amount: '34.90' };
 const TEAPOT = { product_name: 'Teapot', amount: '12.00' };
 
-test('of 40 requests with one key at the same moment on two APIs, one places the order', async (t) => {
+test('of 40 simultaneous requests with one key to two APIs, one places the order', async (t) => {
   const { database, deps } = t.context;
   const env = testEnvironment(database);
   const apis = await Promise.all([startApi(t, env), startApi(t, env)]);
@@ -25,7 +27,7 @@ test('of 40 requests with one key at the same moment on two APIs, one places the
   const placed = replies.filter(({ status, replayed }) => status === 201 && !replayed);
   const replayed = replies.filter((reply) => reply.replayed);
   const inUse = replies.filter(({ status }) => status === 409);
-  t.log(`${replayed.length} replayed, ${inUse.length} told to come back`);
+  t.log(`${replayed.length} replayed, ${inUse.length} refused as in use`);
   t.is(await ordersOf(deps, user.id), 1);
   t.is(placed.length, 1);
   t.is(replayed.length + inUse.length, 39);
@@ -35,12 +37,10 @@ test('of 40 requests with one key at the same moment on two APIs, one places the
   }
 });
 
-// Serial are those that have a database or an API of their own.
-
 test.serial(
-  'a request whose twin is in flight is told so at once, whatever its body',
+  'while a request is in progress, others with its key are refused at once, with the same body or another',
   async (t) => {
-    // The lock stops all placing of orders. The first request waits until the others are answered.
+    // With this lock, no order can be placed. The first request waits until the others are answered.
     const service = await ownService(t, { INTAKE_LOCK_TIMEOUT_MS: '9000' });
     const { deps, origin } = service;
     const user = await signUp(service);
@@ -71,7 +71,7 @@ test.serial(
   },
 );
 
-test('a cancellation whose twin is in flight is told so at once; another key waits its turn', async (t) => {
+test('while a cancellation is in progress, its key is refused at once, and another key waits', async (t) => {
   const { deps, origin } = t.context;
   const user = await signUp(t.context);
   const id = await user.place();
@@ -99,95 +99,8 @@ test('a cancellation whose twin is in flight is told so at once; another key wai
   t.is((await eventsOf(deps, id)).length, 2);
 });
 
-test('an API that is killed between its commit and its answer leaves a reply for the retry', async (t) => {
-  const { database, deps } = t.context;
-  const held = await holdableDatabase(t, databaseUrl(database));
-  const doomed = await startApi(t, testEnvironment(database, { DATABASE_URL: held.url }));
-  const other = await startApi(t, testEnvironment(database));
-  const user = await signUp(t.context);
-
-  held.hold('answer');
-  const unanswered = sendKeyed(user, doomed.origin, PLACE, 'k', KETTLE).catch(() => null);
-  await until('the commit', async () => held.isHeld() && (await ordersOf(deps, user.id)) === 1);
-  doomed.send('SIGKILL');
-  const [reply, { signal }] = await Promise.all([unanswered, doomed.ended]);
-  const again = await sendKeyed(user, other.origin, PLACE, 'k', KETTLE);
-
-  t.deepEqual([reply, signal], [null, 'SIGKILL']);
-  t.deepEqual([again.status, again.replayed], [201, 'true']);
-  t.is((await user.request('GET', again.location ?? '')).status, 200);
-  t.is(await ordersOf(deps, user.id), 1);
-});
-
-test('an API killed before its statement arrives leaves nothing, and the retry succeeds', async (t) => {
-  const { database, deps } = t.context;
-  const held = await holdableDatabase(t, databaseUrl(database));
-  const doomed = await startApi(t, testEnvironment(database, { DATABASE_URL: held.url }));
-  const other = await startApi(t, testEnvironment(database));
-  const user = await signUp(t.context);
-
-  held.hold('statement');
-  const unanswered = sendKeyed(user, doomed.origin, PLACE, 'k', KETTLE).catch(() => null);
-  await until('the statement to be on its way', held.isHeld);
-  doomed.send('SIGKILL');
-  await Promise.all([unanswered, doomed.ended]);
-  const again = await sendKeyed(user, other.origin, PLACE, 'k', KETTLE);
-
-  t.deepEqual([again.status, again.replayed], [201, null]);
-  t.is(await ordersOf(deps, user.id), 1);
-  t.deepEqual(await keysOf(deps, user.id), ['k']);
-});
-
-test('an API killed while its statement runs leaves one order, and a reply for the retry', async (t) => {
-  const { database, deps } = t.context;
-  const doomed = await startApi(t, testEnvironment(database, { INTAKE_LOCK_TIMEOUT_MS: '9000' }));
-  const other = await startApi(t, testEnvironment(database));
-  const user = await signUp(t.context);
-
-  const { unanswered, inFlight } = await deps.pool.transaction(async (tx) => {
-    await tx.query(sql.unsafe`SELECT FROM users WHERE id = ${user.id} FOR UPDATE`);
-    const waiting = sendKeyed(user, doomed.origin, PLACE, 'k', KETTLE).catch(() => null);
-    await until('the statement to wait', () => isAwaited(tx));
-    const twin = await sendKeyed(user, other.origin, PLACE, 'k', KETTLE);
-    doomed.send('SIGKILL');
-    await doomed.ended;
-    return { unanswered: await waiting, inFlight: twin };
-  });
-  const again = await until('the statement to end', async () => {
-    const reply = await sendKeyed(user, other.origin, PLACE, 'k', KETTLE);
-    return reply.status !== 409 && reply;
-  });
-
-  t.deepEqual([unanswered, inFlight.status], [null, 409]);
-  t.deepEqual([again.status, again.replayed], [201, 'true']);
-  t.is(await ordersOf(deps, user.id), 1);
-  t.deepEqual(await keysOf(deps, user.id), ['k']);
-});
-
-test.serial('a request whose connection is cut in the middle can be retried', async (t) => {
-  const service = await ownService(t);
-  const { deps, origin } = service;
-  const user = await signUp(service);
-
-  const cut = await deps.pool.transaction(async (tx) => {
-    await tx.query(sql.unsafe`LOCK TABLE orders IN SHARE MODE`);
-    const waiting = sendKeyed(user, origin, PLACE, 'k', KETTLE);
-    await until('the request to wait', () => isAwaited(tx));
-    await tx.query(sql.unsafe`
-      SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-      WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))
-    `);
-    return waiting;
-  });
-  const again = await sendKeyed(user, origin, PLACE, 'k', KETTLE);
-
-  t.is(cut.status, 503);
-  t.deepEqual([again.status, again.replayed], [201, null]);
-  t.is(await ordersOf(deps, user.id), 1);
-});
-
 test.serial(
-  'a key that somebody has stored without asking for its lock is not stored twice',
+  'a request fails when a session without the lock of its key has stored the key meanwhile',
   async (t) => {
     const service = await ownService(t, { INTAKE_LOCK_TIMEOUT_MS: '9000' });
     const { deps, origin } = service;
@@ -207,11 +120,11 @@ test.serial(
     const reply = await placing.waiting;
 
     t.is(reply.status, 409);
-    t.is(await ordersOf(deps, user.id), 1, 'what it had placed is rolled back');
+    t.is(await ordersOf(deps, user.id), 1, 'its own order is rolled back');
   },
 );
 
-test('a cancellation whose key somebody has stored without its lock is not carried out', async (t) => {
+test('a cancellation fails when a session without the lock of its key has stored the key meanwhile', async (t) => {
   const { deps, origin } = t.context;
   const user = await signUp(t.context);
   const id = await user.place();
@@ -233,7 +146,7 @@ test('a cancellation whose key somebody has stored without its lock is not carri
   t.is((await eventsOf(deps, id)).length, 1);
 });
 
-test.serial('replays do not get into the way of each other', async (t) => {
+test.serial('40 simultaneous requests for a stored reply all get it', async (t) => {
   const { deps, origin } = await withSettings(t, {});
   const user = await signUp({ deps, origin });
   const first = await sendKeyed(user, origin, PLACE, 'k', KETTLE);
@@ -244,10 +157,3 @@ test.serial('replays do not get into the way of each other', async (t) => {
 
   for (const { status, text } of replies) t.deepEqual([status, text], [201, first.text]);
 });
-
-/** Whether a session waits for a lock that this transaction holds. */
-function isAwaited(tx: DatabaseTransactionConnection): Promise<boolean> {
-  return tx.exists(sql.unsafe`
-    SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))
-  `);
-}
