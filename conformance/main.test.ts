@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import type { ExecutionContext } from 'ava';
 import { inheritedEnvironment } from '../src/config.ts';
 import { listen } from '../src/http/server.ts';
-import { freePort } from '../src/local/server-process.ts';
+import { freePort } from '../src/local/free-port.ts';
 import { test } from '../test/support/context.ts';
 
 const RULES = 19;

@@ -1,21 +1,25 @@
-// Runs before every npm script, under whatever Node the machine has: installs the dependencies when
-// they are missing or older than the lockfile, and says so. They bring the Node that the rest needs.
-import { spawnSync } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+// node scripts/install.mjs KIND: runs before every npm script, under whatever Node the machine has. Installs what this
+// kind of command needs and is not there yet, and says so: packages, a Node that is new enough, the viewer of /docs.
+import { installPackages } from './packages.mjs';
+import { provideNode } from './node.mjs';
+import { provideViewer } from './viewer.mjs';
 
-const installed = 'node_modules/.package-lock.json';
-const isCurrent =
-  existsSync('node_modules/.bin/node') &&
-  existsSync(installed) &&
-  statSync(installed).mtimeMs >= statSync('package-lock.json').mtimeMs;
+/** What each kind of command needs besides the packages of the service itself. */
+const KINDS = {
+  service: {},
+  tests: { forDevelopment: true },
+  bench: { forBench: true },
+  check: { forDevelopment: true, forBench: true },
+};
 
-if (!isCurrent) {
-  console.error('Installing dependencies (npm ci) …');
-  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
-    stdio: ['ignore', 2, 2],
-  });
-  if (status !== 0) {
-    console.error('npm ci failed; the lines above say why.');
-    process.exit(status ?? 1);
-  }
+const kind = process.argv[2];
+try {
+  const needs = KINDS[kind];
+  if (!needs) throw new Error(`Usage: node scripts/install.mjs ${Object.keys(KINDS).join('|')}`);
+  installPackages(needs);
+  provideNode();
+  provideViewer();
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
 }

@@ -53,7 +53,7 @@ export class ReadableError extends Error {
   override name = 'ReadableError';
 }
 
-/** One line that a person can act on. */
+/** Describes an error by one line that an operator can act on. */
 export function explain(error: unknown): string {
   if (error instanceof ReadableError) return error.message;
   if (error instanceof ConfigError) return `Configuration: ${error.message.replaceAll('\n', '; ')}`;
@@ -66,10 +66,10 @@ const hints: Record<string, string> = {
   '28P01': 'The database refused user or password of DATABASE_URL',
   '28000': 'The database refused the user of DATABASE_URL',
   '3D000': 'The database named in DATABASE_URL does not exist',
-  '53300': 'The database has no free connection',
+  '53300': 'All connections of the database are in use',
   '42501': 'The user of DATABASE_URL lacks a privilege',
   ECONNREFUSED: 'Nothing answers at the address of DATABASE_URL',
-  ENOTFOUND: 'The host of DATABASE_URL is not known',
+  ENOTFOUND: 'The host of DATABASE_URL is unknown',
   EAI_AGAIN: 'The host of DATABASE_URL cannot be looked up',
   EADDRINUSE: 'The port is taken; set PORT to a free one',
   EACCES: 'Permission denied',
@@ -89,7 +89,7 @@ function innermostMessage(error: unknown): string {
   return cause instanceof Error ? innermostMessage(cause) : error.message || error.name;
 }
 
-/** An AggregateError, as of a connection tried over IPv6 and IPv4, stands for its first error. */
+/** Node throws an AggregateError when a connection fails over IPv6 and IPv4. Its first error counts as the cause. */
 function causeOf(error: Error): unknown {
   return error instanceof AggregateError ? error.errors[0] : error.cause;
 }

@@ -4,11 +4,8 @@ import type { ApiDeps } from '../deps.ts';
 import { problems } from '../http/problem.ts';
 import { createOpenApi } from './openapi.ts';
 
-/** Self-contained: the one file of that package that a browser needs. */
-const VIEWER = new URL(
-  '../../node_modules/@scalar/api-reference/dist/browser/standalone.js',
-  import.meta.url,
-);
+/** One self-contained file, which scripts/viewer.mjs takes out of its package. */
+const VIEWER = new URL('../../node_modules/.viewer/standalone.js', import.meta.url);
 
 const SETTINGS = JSON.stringify({
   withDefaultFonts: false,
@@ -32,7 +29,7 @@ const PAGE = `<!doctype html>
 </html>
 `;
 
-/** The description of the API, for people and for machines. Nothing on these pages comes from a CDN. */
+/** The documentation of the API: pages, the OpenAPI document, and the problems. The pages load nothing from a CDN. */
 export function docsRoutes({ config }: Pick<ApiDeps, 'config'>) {
   const router = new Router();
   const openApi = createOpenApi(config);
@@ -53,7 +50,9 @@ export function docsRoutes({ config }: Pick<ApiDeps, 'config'>) {
   router.get('/docs/viewer.js', async (ctx) => {
     ctx.type = 'js';
     ctx.set('Cache-Control', 'public, max-age=86400');
-    ctx.body = await readFile(VIEWER).catch(() => ctx.throw(404, 'The viewer is not installed.'));
+    ctx.body = await readFile(VIEWER).catch(() =>
+      ctx.throw(404, 'The documentation viewer is not installed.'),
+    );
   });
 
   router.get('/problems', (ctx) => {

@@ -2,9 +2,10 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
 import type { ApiDeps } from '../deps.ts';
-import type { KeyedRequest, Reply } from '../http/idempotency.ts';
+import type { KeyedRequest } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
 import { ReplyColumns, replyOrProblem } from './idempotency.ts';
+import type { Reply } from '../http/reply.ts';
 import { OrderStatus } from './schema.ts';
 
 const Cancelled = ReplyColumns.extend({

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { Webhook } from 'standardwebhooks';
-import { freePort } from '../local/server-process.ts';
+import { freePort } from '../local/free-port.ts';
 import { drain, lookUp, signUp, test } from '../../test/support/context.ts';
 import {
   FULFILMENT_SECRET,

@@ -6,8 +6,8 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Deps } from '../deps.ts';
-import type { Reply } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
+import type { Reply } from '../http/reply.ts';
 
 const PRUNE_BATCH_SIZE = 10_000;
 

@@ -4,7 +4,7 @@ import { ownService, signUp, test } from '../../test/support/context.ts';
 import { blockOrderOf, KETTLE, storedWithJob, twoCustomers } from '../../test/support/intake.ts';
 import { preparedOrder } from '../../test/support/orders.ts';
 import type { Deps } from '../deps.ts';
-import type { Reply } from '../http/idempotency.ts';
+import type { Reply } from '../http/reply.ts';
 import { createIntake, createPlacement, type IdentifiedOrder } from './placement.ts';
 
 // An order that cannot be stored, or that waits for a lock, is in one batch with others.

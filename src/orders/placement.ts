@@ -10,9 +10,10 @@ import { crashPoint } from '../crash-point.ts';
 import { Batcher, BatcherFull, ClientGone, type Client } from '../db/batcher.ts';
 import { isRowError, LOCK_TIMEOUT_AGAIN_MS } from '../db/errors.ts';
 import type { ApiDeps } from '../deps.ts';
-import type { KeyedRequest, Reply } from '../http/idempotency.ts';
+import type { KeyedRequest } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
 import { ReplyColumns, replyOrProblem } from './idempotency.ts';
+import type { Reply } from '../http/reply.ts';
 import type { NewOrder } from './schema.ts';
 
 /** The batcher of new orders in an API process. It needs no close: it is empty when every request is answered. */

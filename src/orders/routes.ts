@@ -1,10 +1,10 @@
 import { Router, type RouterContext } from '@koa/router';
 import type { ApiDeps } from '../deps.ts';
-import { answer } from '../http/answer.ts';
 import { authenticate, type Authenticated } from '../http/auth.ts';
 import { idempotencyKey, type KeyedState } from '../http/idempotency.ts';
 import { parse } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
+import { sendReply } from '../http/reply.ts';
 import { cancelOrder } from './cancellation.ts';
 import { placeOrder, type Intake } from './placement.ts';
 import { findOrder, listEvents, listOrders } from './queries.ts';
@@ -33,7 +33,7 @@ export function orderRoutes(deps: ApiDeps & { intake: Intake }) {
     const reply = await placeOrder(deps, userId, order, keyed, ctx.res);
     ctx.state.about.order_id = reply.order_id;
     ctx.state.about.job_id = reply.order_id;
-    answer(ctx, reply);
+    sendReply(ctx, reply);
   });
 
   router.get('/', authenticated, listLimit, async (ctx) => {
@@ -61,7 +61,7 @@ export function orderRoutes(deps: ApiDeps & { intake: Intake }) {
 
   // A cancellation is a resource of the order: repeating the PUT changes nothing.
   const cancel = async (ctx: RouterContext<KeyedState>) => {
-    answer(ctx, await cancelOrder(deps, ctx.state.userId, orderId(ctx), ctx.state.keyed));
+    sendReply(ctx, await cancelOrder(deps, ctx.state.userId, orderId(ctx), ctx.state.keyed));
   };
   router.put('/:id/cancellation', authenticated, cancelLimit, retryable, cancel);
   router.patch('/:id/cancel', authenticated, cancelLimit, retryable, cancel);

@@ -13,14 +13,15 @@ export type OrderStatus = z.infer<typeof OrderStatus>;
 /** An order as it is stored and sent. */
 export const Order = z
   .object({
-    id: z.guid().meta({ description: 'uuid v7' }),
+    id: z.guid().meta({ description: 'A UUID, version 7' }),
     status: OrderStatus,
-    version: z.int().meta({ description: 'Number of the newest event' }),
+    version: z.int().meta({ description: 'The number of the newest event of the order' }),
     user_id: z.guid(),
     product_name: z.string(),
-    amount: z
-      .string()
-      .meta({ description: "Exact, with the currency's decimals", example: '99.00' }),
+    amount: z.string().meta({
+      description: "An exact decimal, with the currency's number of decimals",
+      example: '99.00',
+    }),
     currency: z.string().meta({ example: 'USD' }),
     metadata: z.record(z.string(), z.unknown()),
     created_at: z.iso.datetime(),
@@ -43,7 +44,10 @@ export const NewOrder = z
         error: `must be at most ${METADATA_BYTES_MAX} bytes of JSON`,
         abort: true,
       })
-      .refine(isStorable, 'must not contain NUL, half a surrogate pair, or an inexact number')
+      .refine(
+        isStorable,
+        'must not contain NUL, a lone surrogate, or a number that a double cannot hold exactly',
+      )
       .default({})
       .meta({ description: `An object of at most ${METADATA_BYTES_MAX} bytes of JSON` }),
   })
@@ -67,12 +71,12 @@ const OrderCursor = z
   .transform((text) => text.slice(3))
   .pipe(z.guid('is not a cursor of this API'));
 
-/** The cursor that continues after an order. */
+/** Returns the cursor of the page that begins after an order. */
 export function cursorAfter(order: Order): string {
   return Buffer.from(`o1:${order.id}`, 'latin1').toString('base64url');
 }
 
-/** Query of GET /orders. */
+/** The query of GET /orders. */
 export const OrderFilter = z.strictObject({
   status: OrderStatus.optional(),
   limit: z.coerce.number().int().min(1).max(PAGE_SIZE_MAX).default(20),

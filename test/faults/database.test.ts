@@ -1,4 +1,4 @@
-import { freePort } from '../../src/local/server-process.ts';
+import { freePort } from '../../src/local/free-port.ts';
 import { emptyDatabase, ownService, signUp, test } from '../support/context.ts';
 import { COMPLETED_ONCE, placeSteadily, trailsOf, whenAllSettled } from '../support/load.ts';
 import { startApi, startProgram, startWorker } from '../support/processes.ts';

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { freePort } from '../../src/local/server-process.ts';
+import { freePort } from '../../src/local/free-port.ts';
 import { ownService, send, signUp, test, type Context } from '../support/context.ts';
 import { COMPLETED_ONCE, placeSteadily, trailsOf, whenAllSettled } from '../support/load.ts';
 import { ownRedis, startApi, startWorker } from '../support/processes.ts';

@@ -163,7 +163,7 @@ test.serial(
     }
 
     await t.notThrowsAsync(
-      migrate(testConfig(database), pino({ level: 'silent' }), {}, { patienceMs: 20_000 }),
+      migrate(testConfig(database), pino({ level: 'silent' }), {}, { timeoutMs: 20_000 }),
     );
   },
 );

@@ -10,7 +10,7 @@ import type { ExecutionContext } from 'ava';
 import { inheritedEnvironment } from '../../src/config.ts';
 import { asRole, type ServiceRole } from '../../src/db/roles.ts';
 import { startRedis, type EmbeddedRedis } from '../../src/local/redis.ts';
-import { freePort } from '../../src/local/server-process.ts';
+import { freePort } from '../../src/local/free-port.ts';
 import { requireRedis } from './servers.ts';
 import { until } from './until.ts';
 

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import type { DataDir } from '../../src/local/data-dir.ts';
 import { ensureDatabase, startPostgresIn } from '../../src/local/postgres.ts';
-import { freePort } from '../../src/local/server-process.ts';
+import { freePort } from '../../src/local/free-port.ts';
 
 export type RestartablePostgres = {
   /** The URL of the superuser. */

@@ -1,0 +1,35 @@
+/*
+ * Part of `npm run check`: the project's own rules, which types, oxlint and prettier do not know. Reads each file that git
+ * tracks or would track, prints each place that breaks a rule, and ends with exit code 1 when there is one.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { exceptions } from './exceptions.ts';
+import { lint } from './lint.ts';
+import { readSource } from './source.ts';
+
+/** Not written by hand, or kept byte for byte. */
+const NOT_OURS =
+  /(^|\/)package-lock\.json$|^LICENSE$|\.svg$|postman_collection\.json$|^test\/support\/seed\//;
+
+const listed = execFileSync(
+  'git',
+  ['ls-files', '-z', '--cached', '--others', '--exclude-standard'],
+  {
+    encoding: 'utf8',
+  },
+);
+const paths = [...new Set(listed.split('\0'))].filter(
+  (path) => path && !NOT_OURS.test(path) && existsSync(path),
+);
+const findings = lint(
+  paths.map((path) => readSource(path, readFileSync(path, 'utf8'))),
+  exceptions,
+);
+for (const { path, line, rule, advice } of findings) {
+  process.stdout.write(`${path}:${line} ${rule}: ${advice}\n`);
+}
+if (findings.length > 0) {
+  process.stdout.write(`${findings.length} places break a rule; each rule is in scripts/lint.\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,29 @@
+import { isSql, isTypeScript, type Rule } from './rule.ts';
+
+const LINES_MAX = 250;
+const COLUMNS_MAX = 120;
+
+const isProgram = (path: string) => isTypeScript(path) || isSql(path) || path.endsWith('.mjs');
+
+/** The length of a function is checked by oxlint (max-lines-per-function), which knows where one ends. */
+export const sizes: Rule[] = [
+  {
+    name: 'file-length',
+    reads: isProgram,
+    find({ text }) {
+      const lines = text.split('\n').length - 1;
+      if (lines <= LINES_MAX) return [];
+      const advice = `${lines} lines, more than ${LINES_MAX}: split the file by what its parts do`;
+      return [{ line: lines, advice }];
+    },
+  },
+  {
+    name: 'columns',
+    reads: (path) => isProgram(path) || /\.(yml|sh)$|^Dockerfile$|\/run$/.test(path),
+    find: ({ text }) =>
+      text.split('\n').flatMap(({ length }, index) => {
+        const advice = `${length} columns, more than ${COLUMNS_MAX}`;
+        return length > COLUMNS_MAX ? [{ line: index + 1, advice }] : [];
+      }),
+  },
+];

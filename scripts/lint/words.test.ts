@@ -1,0 +1,34 @@
+import test from 'ava';
+import { broken } from './broken.ts';
+
+test('prose is plain English, wherever it stands', (t) => {
+  const samples = {
+    'src/a.ts': [
+      '// Tells whoever asks.\n',
+      "throw new Error('nobody is there');\n",
+      '/** In vain. */\n',
+    ],
+    'sql/ops/a.sql': ['-- So long a job waits.\n', "-- Does this.\nRAISE 'so many jobs';\n"],
+    'docs/a.md': ['A worker has it in hand.\n', 'As ever, it waits.\n'],
+  };
+
+  for (const [path, texts] of Object.entries(samples)) {
+    for (const text of texts) {
+      const line = text.split('\n').length - 1;
+      t.deepEqual(broken(path, text), [`plain-words:${line}`], text);
+    }
+  }
+});
+
+test('a sentence begins with its subject, not with a clause', (t) => {
+  t.deepEqual(broken('src/a.ts', '// What is done with sooner is not kept.\n'), ['plain-words:1']);
+  t.deepEqual(broken('src/a.ts', '/* One. Who has waited longest goes first. */\n'), [
+    'plain-words:1',
+  ]);
+  t.deepEqual(broken('src/a.ts', '// That it waits is on purpose.\n'), ['plain-words:1']);
+  t.deepEqual(broken('docs/a.md', '## What is compared?\n'), []);
+});
+
+test('the same words as names in code are no prose', (t) => {
+  t.deepEqual(broken('src/a.ts', 'const nobody = lane(whatever); // no user\n'), []);
+});
