@@ -1,7 +1,3 @@
-/*
- * npm run bench:pause: what one call costs in a row of calls, and after 100 to 200 ms of nothing, part by part. A
- * process that has slept runs with cold caches, so an order that is alone takes several times what it takes under load.
- */
 import { randomUUID } from 'node:crypto';
 import { Agent, request } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
@@ -9,7 +5,7 @@ import { Redis } from 'ioredis';
 import { ORDER_BODY, type Api } from './contestant.ts';
 import { bareHttp, httpCeiling, service } from './contestants.ts';
 import { connect } from './databases.ts';
-import { openMachine } from './machine.ts';
+import { withMachine, type Machine } from './machine.ts';
 import { quantile } from './results.ts';
 
 const WARM_UP = 3_000;
@@ -18,7 +14,7 @@ const AFTER_A_PAUSE = 40;
 
 const agent = new Agent({ keepAlive: true });
 
-/** Sends an order. Resolves at the end of the answer. */
+/** Sends an order. Resolves when the reply has arrived. */
 async function post({ origin, path, headers, body }: Api): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const outgoing = request(`${origin}${path}`, { method: 'POST', agent, headers }, (response) => {
@@ -48,35 +44,42 @@ async function measure(name: string, call: () => Promise<unknown>): Promise<void
   console.log(`${name.padEnd(40)}${hot?.padStart(7)} ms${cold?.padStart(7)} ms`);
 }
 
-const machine = await openMachine();
-try {
-  console.log(`${'p50'.padEnd(40)}  in a row after a pause`);
-  for (const contestant of [bareHttp, httpCeiling]) {
-    const api = await contestant.api(machine);
-    await measure(contestant.name, () => post(api));
-    await api.stop();
-  }
-  const redis = new Redis(machine.redisUrl);
-  await measure('Redis, PING', () => redis.ping());
-  redis.disconnect();
+/**
+ * npm run bench pause: how long one call takes in a row of calls, and after a pause of 100 to 200 ms, for each part of
+ * an order. After a pause the caches of the CPU are cold, so a lone order takes several times as long as under load.
+ */
+export function measurePauses(): Promise<void> {
+  return withMachine(async (machine) => {
+    console.log(`${'p50'.padEnd(40)}  in a row after a pause`);
+    for (const contestant of [bareHttp, httpCeiling]) {
+      const api = await contestant.api(machine);
+      await measure(contestant.name, () => post(api));
+      await api.stop();
+    }
+    const redis = new Redis(machine.redisUrl);
+    await measure('Redis, PING', () => redis.ping());
+    redis.disconnect();
 
-  const api = await service.api(machine);
+    const api = await service.api(machine);
+    await measureDatabase(machine);
+    await measure('POST /orders', () => post(api));
+    await api.stop();
+    agent.destroy();
+  });
+}
+
+async function measureDatabase(machine: Machine): Promise<void> {
   const db = await connect((await machine.service()).databaseUrl);
   await measure('Postgres, SELECT 1', () => db.query({ name: 'select', text: 'SELECT 1' }));
   await db.query('CREATE TABLE written (number integer)');
   const insert = { name: 'insert', text: 'INSERT INTO written VALUES (1)' };
-  await measure('Postgres, a row that is committed', () => db.query(insert));
+  await measure('Postgres, one row with its commit', () => db.query(insert));
   const { rows } = await db.query<{ id: string }>('SELECT id FROM users');
   const order = { ...(JSON.parse(ORDER_BODY) as object), currency: 'USD', metadata: {} };
-  await measure('Postgres, place_orders of one order', () => {
+  await measure('Postgres, place_orders with one order', () => {
     const batch = JSON.stringify([{ ...order, id: randomUUID(), user_id: rows[0]?.id }]);
     const text = 'SELECT placed FROM place_orders($1::jsonb, 1000, NULL)';
     return db.query({ name: 'place', text, values: [batch] });
   });
   await db.end();
-  await measure('POST /orders', () => post(api));
-  await api.stop();
-} finally {
-  agent.destroy();
-  await machine.close();
 }

@@ -3,19 +3,21 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { sql } from 'slonik';
 import { addHead } from '../src/audit/heads.ts';
 import { newSigningKey, readSigner } from '../src/audit/keys.ts';
 import { openSession } from '../src/audit/session.ts';
+import { SERVICE_FLAGS } from './process.ts';
 
 const SAMPLE_MS = 250;
 
-/** What a whole audit took: the wall clock, and the most memory that the process ever had. */
-export type AuditCost = { seconds: number; peakMb: number; exitCode: number | null };
+/** The duration of a whole audit, and the memory peak of its process. */
+type AuditCost = { seconds: number; peakMb: number; exitCode: number | null };
 
 /**
- * Signs a head over everything, as the daily job would, and then times `npm run audit` as a process of its
- * own. The orders that were filled in are hours old, so standing still for that long is allowed first.
+ * Signs a head over all events, as the daily job does, and then measures the command `npm run audit` in a process of
+ * its own. The generated orders are hours old. So the bound on time without progress is raised first.
  */
 export async function timeAudit(databaseUrl: string): Promise<AuditCost> {
   const dir = mkdtempSync(join(tmpdir(), 'oms-bench-audit-'));
@@ -29,7 +31,9 @@ export async function timeAudit(databaseUrl: string): Promise<AuditCost> {
   await session.end();
 
   const start = performance.now();
-  const child = spawn(process.execPath, [...process.execArgv, 'src/audit.ts'], {
+  const audit = fileURLToPath(new URL('../src/audit.ts', import.meta.url));
+  const child = spawn(process.execPath, [...SERVICE_FLAGS, audit], {
+    cwd: dir, // has no .env
     env: { ...process.env, DATABASE_URL: databaseUrl, AUDIT_SIGNING_KEY_FILE: keyFile },
     stdio: 'inherit',
   });
@@ -41,7 +45,7 @@ export async function timeAudit(databaseUrl: string): Promise<AuditCost> {
   return { seconds: (performance.now() - start) / 1000, peakMb, exitCode };
 }
 
-/** VmHWM, see proc(5). Undefined once the process has ended. */
+/** VmHWM, see proc(5). Undefined after the process has ended. */
 function peakMbOf(pid = 0): number | undefined {
   try {
     const kb = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];

@@ -26,7 +26,7 @@ const panels = [
   { scenario: DRAIN, title: 'Queued orders completed a second, one worker' },
 ];
 
-// Colours that stand out on both backgrounds; text takes that of the reader's scheme.
+// The bars are visible on light and dark backgrounds. The text follows the colour scheme of the reader.
 const STYLE = `
     text { font: 13px system-ui, sans-serif; fill: #1f2328 }
     .title { font-weight: 600 }
@@ -37,7 +37,7 @@ const STYLE = `
       .bar { fill: #6e7681 } .ours { fill: #2ea86a }
     }`;
 
-/** Throughput as bars, one panel for each of the main scenarios: medians, with a line from min to max. */
+/** An SVG of throughput, one panel for each main scenario. A bar is the median, and its line goes from min to max. */
 export function chart(figures: Figure[]): string {
   const results = new Results(figures);
   const parts: string[] = [];

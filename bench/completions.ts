@@ -7,13 +7,13 @@ import type { Machine } from './machine.ts';
 const POLL_MS = 100;
 const TIMEOUT_MS = 60_000;
 
-// The index on `at` leads to the newest events, whatever the size of the table.
+// The index on `at` finds the newest events in a table of any size.
 const COMPLETED_SINCE = `
   SELECT count(*)::int AS orders FROM order_events WHERE at >= $1 AND to_status = 'COMPLETED'`;
 
 /**
- * Orders a second that workers complete in a database of our service. Starts them, lets them warm up on the
- * first `skip` orders, and times the `count` after these. Stops the workers.
+ * Measures how many orders a second workers complete in a database of the service. Starts the workers, lets them warm
+ * up on the first `skip` orders, measures the next `count` orders, and stops the workers.
  */
 export async function timeCompletions(
   machine: Machine,
@@ -38,7 +38,7 @@ export async function timeCompletions(
   }
 }
 
-/** Waits until so many orders are completed. Says how many it found, and when it had asked. */
+/** Waits until this number of orders is completed. Returns the number that it found, and the time of that query. */
 async function waitFor(db: Client, since: Date | undefined, orders: number) {
   const started = performance.now();
   for (;;) {
@@ -47,7 +47,9 @@ async function waitFor(db: Client, since: Date | undefined, orders: number) {
     const found = rows[0]?.orders ?? 0;
     if (found >= orders) return { orders: found, at };
     if (at - started > TIMEOUT_MS) {
-      throw new ReadableError(`${found} orders completed instead of ${orders} in ${TIMEOUT_MS} ms`);
+      throw new ReadableError(
+        `Only ${found} of ${orders} orders were completed in ${TIMEOUT_MS} ms`,
+      );
     }
     await setTimeout(POLL_MS);
   }

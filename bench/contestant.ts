@@ -4,25 +4,25 @@ import type { Process } from './process.ts';
 /** A process that takes orders, and the request that places one. */
 export type Api = Process & { headers: Record<string, string>; body: string; path: string };
 
-/** One way to do what the service does. Each has a database of its own; Postgres and Redis are the same. */
+/** One implementation of an order service. Each has a database of its own on the same Postgres, and the same Redis. */
 export type Contestant = {
   name: string;
-  /** Where its table `orders` is; none for those that store nothing. */
+  /** The database with its table `orders`. None for a contestant that stores nothing. */
   database?: string;
-  /** What its processes log in to the database as; the superuser where nothing is said. */
+  /** The database roles of its processes: by default the superuser. */
   roles?: string[];
-  /** Starts one HTTP process. Its POST answers 201 once the order and its job are where they belong. */
+  /** Starts one HTTP process. Its POST answers 201 when the order and its job are stored. */
   api: (machine: Machine) => Promise<Api>;
-  /** Starts one worker process; resolves when it is connected, and would take a job at once. */
+  /** Starts one worker process. Resolves when the worker is connected and waits for jobs. */
   worker?: (machine: Machine) => Promise<Process>;
   /**
-   * Queues so many orders, in one go, as its API would have. Workers that run already see none of them until
-   * the function is called that this resolves with.
+   * Queues this number of orders at once, as its API would store them. Resolves with a function that makes them visible
+   * to the workers.
    */
   fill?: (machine: Machine, orders: number) => Promise<() => Promise<void>>;
-  /** How many queued orders are not completed yet. */
+  /** The number of queued orders that are not completed yet. */
   left?: (machine: Machine) => Promise<number>;
-  /** Empties its tables and queues; none of its processes may be running. */
+  /** Empties its tables and queues. None of its processes may be running. */
   clear?: (machine: Machine) => Promise<void>;
 };
 
@@ -34,5 +34,5 @@ export function isQueueContestant(contestant: Contestant): contestant is QueueCo
   return contestant.fill !== undefined;
 }
 
-/** The order that all contestants are sent. */
+/** The order that every contestant gets. */
 export const ORDER_BODY = JSON.stringify({ product_name: 'Book', amount: 99 });

@@ -3,20 +3,20 @@ import { bullmq } from './peers/bullmq.ts';
 import { graphile } from './peers/graphile.ts';
 import { serviceContestant } from './peers/service.ts';
 
-/** What is measured: this service, as it is by default. */
+/** The service that the bench is about, with its default settings. */
 export const service: QueueContestant = serviceContestant({
   name: 'This service',
   database: 'orders',
 });
 
-/** (c) The same without group commit: a transaction for each request. */
+/** The same without group commit: one transaction for each request. */
 export const oneByOne: QueueContestant = serviceContestant({
   name: 'This service, one transaction per request',
   database: 'orders_one_by_one',
   settings: { INTAKE_BATCH_SIZE_MAX: '1', INTAKE_IN_FLIGHT_MAX: '10' },
 });
 
-/** (e) The same without a database: what its HTTP costs. */
+/** The same without a database: the cost of its HTTP. */
 export const httpCeiling: Contestant = withoutStoring(
   serviceContestant({
     name: 'This service, no database',
@@ -25,7 +25,7 @@ export const httpCeiling: Contestant = withoutStoring(
   }),
 );
 
-/** (f) What HTTP in Node can do at most. */
+/** The upper limit of HTTP in Node. */
 export const bareHttp: Contestant = {
   name: 'bare node:http',
   async api(machine) {
@@ -38,7 +38,7 @@ function withoutStoring({ name, api }: Contestant): Contestant {
   return { name, api };
 }
 
-/** Those that take orders over HTTP. (d), which does not, is bench/peers/direct-sql.ts. */
+/** The contestants that take orders over HTTP. Direct SQL does not; see bench/peers/direct-sql.ts. */
 export const contestants: Contestant[] = [
   service,
   bullmq,

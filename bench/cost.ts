@@ -1,19 +1,19 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-const TICKS_PER_SECOND = 100; // USER_HZ; the same on every Linux that Node runs on
+const TICKS_PER_SECOND = 100; // USER_HZ; the same on every Linux that Node supports
 
-/** What a process has cost so far: memory is the most that it had. */
+/** The cost of a process so far: its CPU time, and its memory peak. */
 export type Cost = { cpuSeconds: number; memoryMb: number };
 
-/** CPU time and memory of a process, see proc(5). Nothing, once it has ended. */
+/** CPU time and memory peak of a process, see proc(5). Zero after it has ended. */
 export function costOf(pid: number): Cost {
   const [user = 0, system = 0] = ticksOf(pid);
   return { cpuSeconds: (user + system) / TICKS_PER_SECOND, memoryMb: peakMbOf(pid) };
 }
 
 /**
- * The same of a server with all its processes, also those that have ended. Memory that they share counts
- * once, where we may read it (Pss); else the resident memory of each is summed.
+ * The cost of a server with all its processes, including those that have ended. Shared memory counts once if the Pss of
+ * the processes can be read; otherwise the resident memory of each process is added up.
  */
 export function costOfTree(pid: number): Cost {
   const children = childrenOf(pid);
@@ -26,7 +26,7 @@ export function costOfTree(pid: number): Cost {
   };
 }
 
-/** Resident memory, at most so far. */
+/** The peak of the resident memory. */
 function peakMbOf(pid: number): number {
   return kilobytes(read(pid, 'status'), 'VmHWM') / 1024;
 }
@@ -41,7 +41,7 @@ function shareMbOf(pid: number): number {
   return share > 0 ? share : rssMbOf(pid);
 }
 
-/** utime, stime, and of the children that were waited for, cutime and cstime. */
+/** utime and stime of the process, and cutime and cstime of its ended children. */
 function ticksOf(pid: number): number[] {
   const stat = read(pid, 'stat');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

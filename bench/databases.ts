@@ -1,14 +1,15 @@
 import { Client } from 'pg';
 import { pino } from 'pino';
 import { loadConfig, MigrateConfig, type Environment } from '../src/config.ts';
-import { serviceUrl, type Passwords } from '../src/db/roles.ts';
+import type { Passwords } from '../src/db/passwords.ts';
+import { serviceUrl } from '../src/db/roles.ts';
 import { ensureDatabase, type EmbeddedPostgres } from '../src/local/postgres.ts';
 import { migrate } from '../src/migrate.ts';
 import { NO_LIMITS } from '../test/support/template.ts';
 
 const JWT_SECRET = 'a-secret-for-measuring-and-nothing-else';
 
-/** A migrated database of our service, and the environment for its processes, each in its own role. */
+/** A migrated database of the service, and the environment of its processes, which log in with their own roles. */
 export type Service = {
   databaseUrl: string;
   env: (role: 'api' | 'worker') => Environment;
@@ -16,20 +17,20 @@ export type Service = {
 
 /** The databases of a machine. */
 export type Databases = {
-  /** Of the superuser; creates the database when it is missing. */
+  /** The URL of a database for the superuser. Creates the database when it does not exist. */
   databaseUrl: (name: string) => Promise<string>;
-  /** Our service's database of that name, 'orders' unless another is asked for; migrated the first time. */
+  /** A database of the service, by default 'orders'. Creates and migrates it the first time. */
   service: (name?: string) => Promise<Service>;
-  /** Runs a statement as the superuser in a database, 'postgres' unless another is named. */
+  /** Runs a statement as the superuser in a database, by default 'postgres'. */
   query: <Row extends object>(statement: string, database?: string) => Promise<Row[]>;
-  /** Writes dirty pages out, so that they are not the bill of whoever is measured next. */
+  /** Writes dirty pages to disk, so the next measurement does not pay for them. */
   checkpoint: () => Promise<void>;
 };
 
-/** Connects. What breaks the connection is told to whoever uses it: then, or by its next statement. */
+/** Connects. After the connection breaks, the running statement or the next one rejects. */
 export async function connect(url: string): Promise<Client> {
   const client = new Client(url);
-  client.on('error', () => undefined); // else it would end the process, whatever else went wrong before
+  client.on('error', () => undefined); // without a listener the error would end the process
   await client.connect();
   return client;
 }

@@ -1,7 +1,7 @@
 /*
- * Fills a migrated database as months of business would: orders with their events, whose hashes are
- * right, and the jobs of the newest orders, in every state. It keeps all invariants, and is some hundred
- * times faster than placing them: triggers are off (session_replication_role), which takes a superuser.
+ * Fills a migrated database like months of business: orders with their events and valid hashes, and the jobs of the
+ * newest orders in every state. All invariants hold. It is about a hundred times faster than placing the orders,
+ * because triggers are off (session_replication_role), which only a superuser may do.
  */
 import type { Client } from 'pg';
 
@@ -9,18 +9,18 @@ const CHUNK_ORDERS = 100_000;
 const USERS = 10_000;
 const WORKERS = 20;
 
-/** How many orders, and how many jobs in all; 5 % of the newest failed and have a dead letter besides. */
-export type Size = { orders: number; jobs: number };
+/** The number of orders, and of jobs. 5 % of the orders with a job have failed, and have a dead letter too. */
+type Size = { orders: number; jobs: number };
 
 type Progress = (done: number) => void;
 
-/** Fills the database, oldest order first, and vacuums it. Calls back with the number of orders there. */
+/** Fills the database, oldest order first, and vacuums it. Calls `onProgress` with the number of orders so far. */
 export async function fill(db: Client, { orders, jobs }: Size, onProgress: Progress = () => {}) {
   await db.query(`SET session_replication_role = replica`);
   const steps = [ORDERS_SQL, EVENTS_SQL, JOBS_SQL, DEAD_LETTERS_SQL];
   await fillOrders(db, { orders, withJob: Math.floor(jobs / 1.05), steps }, onProgress);
   await db.query(WORKERS_SQL, [WORKERS]);
-  await db.query(HOLDS_SQL);
+  await db.query(RUNNING_BATCHES_SQL);
   await db.query(STATISTICS_SQL);
   await db.query(COUNTERS_SQL);
   await db.query(`SET session_replication_role = origin`);
@@ -28,8 +28,8 @@ export async function fill(db: Client, { orders, jobs }: Size, onProgress: Progr
 }
 
 /**
- * Queues so many orders, oldest first, in a migrated database: all of them PENDING, each with the job that
- * will process it. Calls back with the number of orders there.
+ * Queues this number of orders in a migrated database, oldest first: all are PENDING, each with its job. Calls
+ * `onProgress` with the number of orders so far.
  */
 export async function fillQueue(db: Client, orders: number, onProgress: Progress = () => {}) {
   await db.query(`SET session_replication_role = replica`);
@@ -39,7 +39,7 @@ export async function fillQueue(db: Client, orders: number, onProgress: Progress
   await db.query('VACUUM (ANALYZE)');
 }
 
-/** Makes users, plans orders chunk by chunk, and has the steps store what is planned. */
+/** Stores users, plans orders chunk by chunk, and runs the steps, which store the planned orders. */
 async function fillOrders(
   db: Client,
   { orders, withJob, steps }: { orders: number; withJob: number; steps: string[] },
@@ -58,7 +58,7 @@ async function fillOrders(
   }
 }
 
-// n counts back from the newest order, 0; the orders came in evenly, one every 0.227 s.
+// n counts back from the newest order, which is 0. One order came in every 0.227 s.
 const FUNCTIONS = `
   CREATE FUNCTION pg_temp.uuid_at(at timestamptz, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0')
@@ -102,7 +102,7 @@ const ORDERS_SQL = `
     CASE WHEN by_worker THEN 'worker:host:1' END, CASE WHEN by_worker THEN id END, CASE WHEN by_worker THEN 1 END
   FROM (SELECT *, job_state NOT IN ('created', 'cancelled') AS by_worker FROM planned) AS p`;
 
-// The chain of hashes: each event's over its own content and its predecessor's.
+// The chain of hashes: the hash of an event covers its content and the hash of the event before.
 const EVENTS_SQL = `
   WITH first AS (
     SELECT o.id, o.status, o.version, o.created_at, o.xact_id, 'user:' || o.user_id AS actor, order_event_hash_v1(
@@ -139,7 +139,7 @@ const QUEUE_VALUES = `q.retry_limit, q.retry_delay, q.retry_backoff, q.retry_del
   q.deletion_seconds, now() + q.retention_seconds * interval '1 second', q.policy, q.dead_letter, q.heartbeat_seconds`;
 const OUTPUT = `'{"name": "Error", "message": "warehouse answered 503", "stack": "Error: warehouse answered 503"}'`;
 
-// A worker's life sign is a day ahead, so that it lives as long as somebody measures.
+// Heartbeats are a day in the future, so no job and no worker counts as dead while the bench runs.
 const JOBS_SQL = `
   INSERT INTO pgboss.job (id, name, data, state, retry_count, created_on, start_after, started_on, heartbeat_on,
     completed_on, output, ${JOB_COLUMNS})
@@ -171,18 +171,18 @@ const WORKERS_SQL = `
     '[{"queue": "process-order"}, {"queue": "fail-order"}]', now() + interval '1 day'
   FROM generate_series(1, $1) AS n`;
 
-const HOLDS_SQL = `
+const RUNNING_BATCHES_SQL = `
   INSERT INTO running_batches (worker_id, poller, queue, job_ids, attempts)
-  SELECT (array_agg(w.id))[1], 'process-order/' || lane, 'process-order', array_agg(j.id), array_agg(1)
+  SELECT (array_agg(w.id))[1], 'process-order/' || poller, 'process-order', array_agg(j.id), array_agg(1)
   FROM (
     SELECT id, row_number() OVER () % (SELECT count(*) FROM pgboss.instance WHERE name = 'worker') AS number,
-      row_number() OVER () % 2 AS lane
+      row_number() OVER () % 2 AS poller
     FROM pgboss.job WHERE name = 'process-order' AND state = 'active'
   ) AS j
   JOIN (SELECT id, row_number() OVER () - 1 AS number FROM pgboss.instance WHERE name = 'worker') AS w USING (number)
-  GROUP BY w.id, lane`;
+  GROUP BY w.id, poller`;
 
-// As a day of monitor passes every 2 s leaves them.
+// As after a day in which pg-boss wrote its statistics every 2 s.
 const STATISTICS_SQL = `
   CREATE TABLE IF NOT EXISTS pgboss.queue_stats_filled PARTITION OF pgboss.queue_stats DEFAULT;
   INSERT INTO pgboss.queue_stats (name, ready_count, created_delta, completed_delta, failed_delta, delta_seconds,

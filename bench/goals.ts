@@ -1,9 +1,9 @@
 import { service } from './contestants.ts';
+import { own, ratio, smaller, throughput, worst, type Measure } from './measures.ts';
 import { API_CPU, ORDER_COST, POSTGRES_CPU } from './order-cost.ts';
 import { bullmq } from './peers/bullmq.ts';
 import { DIRECT_SQL } from './peers/direct-sql.ts';
 import { graphile } from './peers/graphile.ts';
-import type { FigureName, Results } from './results.ts';
 import { processesAt, withProcesses } from './scenarios/api-processes.ts';
 import {
   CREATE_WITH_BACKLOG,
@@ -20,20 +20,20 @@ import { CREATE_PINNED, DRAIN_PINNED, NOT_PINNED, PINNED } from './scenarios/pin
 import { WORKER_KILLED } from './scenarios/worker-killed.ts';
 import { WITH_STEP, withWorkers } from './scenarios/workers.ts';
 
-/** What was measured of a goal: the figure, NaN when the run did not measure it, and that of each round. */
-export type Reached = { figure: number; rounds: number[] };
-
-/** What is to be reached. */
-export type Goal = {
+/** One goal of the bench. */
+type Goal = {
   name: string;
-  reached: (results: Results) => Reached;
+  reached: Measure;
   bound: number;
-  /** Whether the figure is to be at least the bound, or at most. */
+  /** Whether the figure must be at least the bound, or at most. */
   direction: 'at least' | 'at most';
   unit: '×' | 'µs' | 'ms' | 's' | 'MB';
+  /** Set when the goal compares the throughput of two contestants in one scenario. */
+  compared?: Comparison;
 };
 
-type Measure = Goal['reached'];
+/** The throughput of `of` in a scenario, against that of `over`. */
+type Comparison = { scenario: string; of: string; over: string };
 
 const at1 = createAt(1);
 const at64 = createAt(64);
@@ -55,79 +55,52 @@ const atMost = (bound: number, unit: Goal['unit'], name: string, reached: Measur
   unit,
 });
 
-/** One figure over another; of the rounds, each over the other's in the same round. */
-function ratio(one: FigureName, other: FigureName): Measure {
-  return (results) => {
-    const others = results.samples(...other);
-    const rounds = results
-      .samples(...one)
-      .map((sample, round) => sample / (others[round] ?? Number.NaN))
-      .filter(Number.isFinite); // a scenario that failed may have left half of a round
-    return { figure: results.median(...one) / results.median(...other), rounds };
-  };
-}
-
-/** Throughput of one over another's in the same scenario. */
-function throughput(scenario: string, over: string, of = service.name): Measure {
-  return ratio([scenario, of, 'throughput'], [scenario, over, 'throughput']);
-}
-
-function own(scenario: string, measure: string, of = service.name): Measure {
-  return (results) => ({
-    figure: results.median(scenario, of, measure),
-    rounds: results.samples(scenario, of, measure),
-  });
-}
-
-/** The most of all rounds, for a bound that every round must keep. */
-function worst(scenario: string, measure: string): Measure {
-  return (results) => {
-    const rounds = results.samples(scenario, service.name, measure);
-    return { figure: rounds.length > 0 ? Math.max(...rounds) : Number.NaN, rounds };
-  };
-}
+/** Throughput of at least `bound` times that of another contestant. */
+const faster = (
+  bound: number,
+  name: string,
+  scenario: string,
+  over: string,
+  of = service.name,
+): Goal => ({
+  ...atLeast(bound, name, throughput(scenario, over, of)),
+  compared: { scenario, of, over },
+});
 
 /** Throughput of two API processes over that of one. */
 function secondProcess(connections: number): Measure {
   return throughput(processesAt(connections), withProcesses(1), withProcesses(2));
 }
 
-/** Over the peer with the better median, in every round. */
-function drainOverBest(results: Results): Reached {
-  const overBullmq = throughput(DRAIN, bullmq.name)(results);
-  const overGraphile = throughput(DRAIN, graphile.name)(results);
-  return overBullmq.figure < overGraphile.figure ? overBullmq : overGraphile;
-}
-
-const taken = `${bullmq.name} (not transactional)`;
+const bullmqLabel = `${bullmq.name} (not transactional)`;
 
 /** The goals of the bench, in the order in which they are printed. */
 export const goals: Goal[] = [
-  atLeast(0.75, `create, 1 connection, vs ${taken}`, throughput(at1, bullmq.name)),
-  atLeast(1.2, `create, 16 connections, vs ${taken}`, throughput(createAt(16), bullmq.name)),
-  atLeast(1.8, `create, 64 connections, vs ${taken}`, throughput(at64, bullmq.name)),
+  faster(0.75, `create, 1 connection, vs ${bullmqLabel}`, at1, bullmq.name),
+  faster(1.2, `create, 16 connections, vs ${bullmqLabel}`, createAt(16), bullmq.name),
+  faster(1.8, `create, 64 connections, vs ${bullmqLabel}`, at64, bullmq.name),
   atMost(
     0.8,
     '×',
-    `create, 64 connections, p99 vs ${taken}`,
+    `create, 64 connections, p99 vs ${bullmqLabel}`,
     ratio([at64, service.name, 'p99'], [at64, bullmq.name, 'p99']),
   ),
-  atLeast(2.4, `create, 256 connections, vs ${taken}`, throughput(at256, bullmq.name)),
-  atLeast(
+  faster(2.4, `create, 256 connections, vs ${bullmqLabel}`, at256, bullmq.name),
+  faster(
     1.2,
     `create with an Idempotency-Key, 64 connections, vs ${bullmq.name} without one`,
-    throughput(at64, bullmq.name, WITH_KEY),
+    at64,
+    bullmq.name,
+    WITH_KEY,
   ),
-  atLeast(
+  faster(
     1.8,
     `create with an Idempotency-Key, 256 connections, vs ${bullmq.name} without one`,
-    throughput(at256, bullmq.name, WITH_KEY),
+    at256,
+    bullmq.name,
+    WITH_KEY,
   ),
-  atLeast(
-    6,
-    `create, 64 connections, vs ${graphile.name} (transactional)`,
-    throughput(at64, graphile.name),
-  ),
+  faster(6, `create, 64 connections, vs ${graphile.name} (transactional)`, at64, graphile.name),
   atMost(95, 'µs', 'create, 64 connections, CPU of the API per order', own(ORDER_COST, API_CPU)),
   atMost(80, 'µs', 'the same, CPU of Postgres', own(ORDER_COST, POSTGRES_CPU)),
   atMost(
@@ -138,13 +111,17 @@ export const goals: Goal[] = [
   ),
   atLeast(1, 'create, 64 connections, two API processes vs one', secondProcess(64)),
   atLeast(1.2, 'create, 256 connections, two API processes vs one', secondProcess(256)),
-  atLeast(2.8, `drain vs the better of ${graphile.name} and ${bullmq.name}`, drainOverBest),
+  atLeast(
+    2.8,
+    `drain vs the faster of ${graphile.name} and ${bullmq.name}`,
+    smaller(throughput(DRAIN, bullmq.name), throughput(DRAIN, graphile.name)),
+  ),
   atMost(8, 'ms', 'POST → COMPLETED, idle, p50', own(IDLE, 'p50')),
   atMost(40, 'ms', 'POST → COMPLETED, 500 orders/s offered, p99', own(UNDER_LOAD, 'p99')),
   atMost(
     3,
     's',
-    'longest open around the kill of a worker, no external step, the most of all rounds',
+    'longest open around the kill of a worker, no external step, the longest of all rounds',
     worst(WORKER_KILLED, 'longest'),
   ),
   atMost(
@@ -160,29 +137,29 @@ export const goals: Goal[] = [
   ),
   atLeast(
     0.85,
-    'drain with 1,000,000 orders queued vs none besides',
+    'drain with 1,000,000 more orders queued vs none',
     throughput(DRAIN_WITH_BACKLOG, EMPTY_QUEUE, LONG_QUEUE),
   ),
   atLeast(
     0.7,
-    'create with xmin pinned for 3 minutes vs not',
+    'create beside a transaction that stays open for 3 minutes vs none',
     throughput(CREATE_PINNED, NOT_PINNED, PINNED),
   ),
   atLeast(
     0.7,
-    'drain with xmin pinned for 3 minutes vs not',
+    'drain beside a transaction that stays open for 3 minutes vs none',
     throughput(DRAIN_PINNED, NOT_PINNED, PINNED),
   ),
   atLeast(
     3.5,
-    '4 workers vs 1, with a fulfilment step of 20 ms, one call at a time each',
+    '4 workers vs 1, with an external step of 20 ms, one call at a time each',
     own(WITH_STEP, 'of one worker', withWorkers(4)),
   ),
   atMost(250, 'MB', 'memory of the API, 256 connections for 60 s', own(MEMORY, 'peak')),
   atMost(10, 'MB', 'the same, rise in the second half', own(MEMORY, 'rise in the second half')),
 ];
 
-/** Whether a figure reaches a goal. */
+/** Whether a figure meets a goal. */
 export function isMet({ bound, direction }: Goal, figure: number): boolean {
   return direction === 'at least' ? figure >= bound : figure <= bound;
 }

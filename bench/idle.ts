@@ -1,24 +1,21 @@
-/*
- * npm run bench:idle [-- SECONDS]: how many statements a worker sends while there is nothing to do, all
- * queues and pg-boss's own upkeep included, as pg_stat_statements counts them; and how long an order waits
- * for a worker that idles, from its commit until it is COMPLETED, by the clock of the database.
- */
 import { setTimeout } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { ReadableError } from '../src/process.ts';
 import { connect } from './databases.ts';
-import { openMachine } from './machine.ts';
+import { withMachine } from './machine.ts';
 import { wakeWorkers } from './peers/service.ts';
 import { quantile } from './results.ts';
 
-const SETTLE_SECONDS = 15; // until what a start needs is over
+const DEFAULT_SECONDS = 300; // one audit, which runs every five minutes
+const SETTLE_SECONDS = 15; // until the worker has started
 const SAMPLES = 40;
-/** What begins, bounds or ends a transaction, and asks for nothing. */
+/** Statements that begin, bound or end a transaction, and read nothing. */
 const FRAME = /^(BEGIN|COMMIT|ROLLBACK|SET)\b|pg_advisory_xact_lock/;
 const COUNTING = ['shared_preload_libraries=pg_stat_statements', 'pg_stat_statements.track=top'];
 
 type Statement = { calls: number; query: string };
 
-/** Statements a minute that one idle worker sends, most frequent first. */
+/** The statements that one idle worker sends, with their calls a minute. The most frequent comes first. */
 async function countStatements(db: Client, seconds: number): Promise<Statement[]> {
   await setTimeout(SETTLE_SECONDS * 1000);
   await db.query('SELECT pg_stat_statements_reset()');
@@ -32,7 +29,9 @@ async function countStatements(db: Client, seconds: number): Promise<Statement[]
   return rows;
 }
 
-/** Milliseconds from the commit of an order until it is COMPLETED, at no fixed distance from the poll. */
+/**
+ * Milliseconds from the commit of an order until it is COMPLETED. The orders come at random times between two polls.
+ */
 async function wakeLatencies(db: Client, wake: () => Promise<void>): Promise<number[]> {
   const samples: number[] = [];
   for (let i = 0; i < SAMPLES; i += 1) {
@@ -59,38 +58,49 @@ async function millisecondsTo(db: Client, id: string): Promise<number> {
   }
 }
 
-/** The median and the most, in words. */
+/** The median and the maximum, as text. */
 function summaryOf(samples: number[]): string {
   return `p50 ${quantile(samples, 0.5).toFixed(1)} ms, max ${Math.max(...samples).toFixed(1)} ms`;
 }
 
-const seconds = Number(process.argv[2] ?? 300); // the audit comes every five minutes
-const machine = await openMachine(COUNTING);
-const { databaseUrl, env } = await machine.service();
-const db = await connect(databaseUrl);
-await db.query('CREATE EXTENSION pg_stat_statements');
-await db.query(
-  `INSERT INTO users (id, name, email, password_hash) VALUES (gen_random_uuid(), 'B', 'b@example.test', 'none')`,
-);
-const lines: string[] = [];
+/**
+ * npm run bench idle [SECONDS]: how many statements a worker sends while it has nothing to do, as pg_stat_statements
+ * counts them, including all queues and the maintenance of pg-boss. Then how long an order waits for an idle worker,
+ * from its commit until it is COMPLETED, by the clock of the database.
+ */
+export async function measureIdle([argument = String(DEFAULT_SECONDS)]: string[]): Promise<void> {
+  const seconds = Number(argument);
+  if (!(seconds > 0)) throw new ReadableError('Usage: npm run bench idle [SECONDS]');
+  await withMachine(async (machine) => {
+    const { databaseUrl, env } = await machine.service();
+    const db = await connect(databaseUrl);
+    await db.query('CREATE EXTENSION pg_stat_statements');
+    await db.query(
+      `INSERT INTO users (id, name, email, password_hash) VALUES (gen_random_uuid(), 'B', 'b@example.test', 'none')`,
+    );
 
-const woken = await machine.start('worker', 'src/worker.ts', env('worker'));
-const statements = await countStatements(db, seconds);
-const callsOf = (some: Statement[]) => some.reduce((sum, { calls }) => sum + calls, 0).toFixed(0);
-const queries = statements.filter(({ query }) => !FRAME.test(query));
-lines.push(`queries a minute of one idle worker: ${callsOf(queries)}`);
-lines.push(`with what begins, bounds and ends transactions: ${callsOf(statements)}`);
-for (const { calls, query } of statements)
-  lines.push(`  ${calls.toFixed(1).padStart(6)}  ${query}`);
-const wake = () => wakeWorkers(machine, 'orders');
-lines.push(`order to COMPLETED, idle, woken: ${summaryOf(await wakeLatencies(db, wake))}`);
-await woken.stop();
+    const woken = await machine.start('worker', 'src/worker.ts', env('worker'));
+    printStatements(await countStatements(db, seconds));
+    const latencies = await wakeLatencies(db, () => wakeWorkers(machine, 'orders'));
+    print(`order to COMPLETED, idle, with a wake-up: ${summaryOf(latencies)}`);
+    await woken.stop();
 
-const withoutRedis = { ...env('worker'), REDIS_URL: undefined };
-await machine.start('worker without Redis', 'src/worker.ts', withoutRedis);
-const byLooking = await wakeLatencies(db, async () => undefined);
-lines.push(`order to COMPLETED, idle, by looking: ${summaryOf(byLooking)}`);
+    const withoutRedis = { ...env('worker'), REDIS_URL: undefined };
+    await machine.start('worker without Redis', 'src/worker.ts', withoutRedis);
+    const polled = await wakeLatencies(db, async () => undefined);
+    print(`order to COMPLETED, idle, by polling: ${summaryOf(polled)}`);
+    await db.end();
+  }, COUNTING);
+}
 
-await db.end();
-await machine.close();
-process.stdout.write(`${lines.join('\n')}\n`);
+function printStatements(statements: Statement[]): void {
+  const callsOf = (some: Statement[]) => some.reduce((sum, { calls }) => sum + calls, 0).toFixed(0);
+  const queries = statements.filter(({ query }) => !FRAME.test(query));
+  print(`queries a minute of one idle worker: ${callsOf(queries)}`);
+  print(`with the statements that begin, bound and end transactions: ${callsOf(statements)}`);
+  for (const { calls, query } of statements) print(`  ${calls.toFixed(1).padStart(6)}  ${query}`);
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

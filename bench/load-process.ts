@@ -1,19 +1,19 @@
 /*
- * The load generator: a child of the bench that gets a Load, sends it, and answers with a LoadResult. It is
- * autocannon, which takes some 45 µs of CPU for a request. Its histogram knows whole milliseconds only, so
- * latencies are kept here.
+ * The load generator: a child process that gets a Load, sends it, and returns a LoadResult. It uses autocannon, which
+ * takes about 45 µs of CPU for a request. The histogram of autocannon has whole milliseconds only, so this module keeps
+ * the latencies itself.
  */
 import { randomUUID } from 'node:crypto';
 import autocannon from 'autocannon';
-import { answerWith } from './child.ts';
+import { replyWith } from './child.ts';
 import type { Load, LoadResult } from './load.ts';
 import { quantile } from './results.ts';
 
-/** Connecting, and warming up this very process, are not part of what is measured. */
+/** Time to connect and to warm up this process. It does not count. */
 const LEAD_IN_SECONDS = 0.5;
 const ANSWER_TIMEOUT_SECONDS = 30;
 
-/** More than are answered; if not, the run fails. */
+/** More keys than requests. If there are too few, the run fails. */
 const KEYS_PER_SECOND = 10_000;
 
 function send(load: Load): Promise<LoadResult> {
@@ -27,9 +27,11 @@ function send(load: Load): Promise<LoadResult> {
       onBody(body) {
         if (unexpected) reject(new Error(`${unexpected}: ${body.slice(0, 500)}`));
       },
-      onKeysUsedUp: () => reject(new Error('there are no unused keys left')),
+      onKeysUsedUp: () => reject(new Error('The load generator has used up its keys')),
     });
-    const instance = autocannon(options, () => reject(new Error('it ended by itself')));
+    const instance = autocannon(options, () =>
+      reject(new Error('The load generator ended too early')),
+    );
     instance.on('response', (_client, status, _bytes, ms) => {
       if (status !== load.status) unexpected = `${load.method} ${load.urls[0]} answered ${status}`;
       else if (performance.now() >= startedAt) latencies.push(ms);
@@ -53,13 +55,13 @@ function optionsOf(load: Load, { onBody, onKeysUsedUp }: Calls): autocannon.Opti
   const { urls, method, headers, body, connections, seconds, keyed = false } = load;
   const keys = Math.ceil((KEYS_PER_SECOND * (LEAD_IN_SECONDS + seconds)) / connections);
   return {
-    url: urls as unknown as string, // its types do not know that it takes many
+    url: urls as unknown as string, // it accepts several URLs, but its types do not
     method,
     headers,
     ...(body !== undefined && { body }),
     connections,
     ...(keyed && { setupClient: (client) => giveKeys(client, keys, onKeysUsedUp) }),
-    duration: LEAD_IN_SECONDS + seconds + 60, // it is us who ends it
+    duration: LEAD_IN_SECONDS + seconds + 60, // the caller ends it before
     timeout: ANSWER_TIMEOUT_SECONDS,
     verifyBody(answer) {
       onBody(String(answer));
@@ -68,7 +70,7 @@ function optionsOf(load: Load, { onBody, onKeysUsedUp }: Calls): autocannon.Opti
   };
 }
 
-// Written out before the first is sent: to make a request anew for each key costs as much again as to send it.
+// The requests are built before the first one is sent, because building one costs as much CPU as sending one.
 function giveKeys(client: autocannon.Client, keys: number, onUsedUp: () => void): void {
   const requests = Array.from({ length: keys }, () => ({
     headers: { 'idempotency-key': randomUUID() },
@@ -100,4 +102,4 @@ function resultOf(
   };
 }
 
-answerWith(send);
+replyWith(send);

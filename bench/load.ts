@@ -1,25 +1,25 @@
-import { ask } from './child.ts';
+import { runInChild } from './child.ts';
 
-/** What to send, over and over. */
+/** A request that is sent again and again. */
 export type Load = {
-  /** One for each process that serves; connections are shared out evenly. */
+  /** One for each API process. The connections are divided evenly. */
   urls: string[];
   method: 'GET' | 'POST';
   headers: Record<string, string>;
   body?: string;
   connections: number;
   seconds: number;
-  /** The status that every answer must have. */
+  /** The status that every reply must have. */
   status: number;
-  /** Sends an Idempotency-Key of its own with every request. */
+  /** Sends every request with its own Idempotency-Key. */
   keyed?: boolean;
 };
 
-/** What a load run measured. */
+/** The figures of a load. */
 export type LoadResult = {
-  /** Answered within the time that counts. */
+  /** Requests that were answered during the measurement. */
   requests: number;
-  /** Answered altogether, from the very start. */
+  /** Requests that were answered since the start, including the lead-in. */
   total: number;
   seconds: number;
   perSecond: number;
@@ -27,14 +27,14 @@ export type LoadResult = {
   p95: number;
   p99: number;
   max: number;
-  /** Of the process that sent it. */
+  /** CPU time of the load generator during the measurement. */
   cpuSeconds: number;
 };
 
 /**
- * Sends requests over so many kept-alive connections, one after the other on each, for so long. Rejects at
- * the first answer that is not the expected one: a figure of failures is no figure.
+ * Sends requests over kept-alive connections for the given time, one after the other on each connection. Rejects at the
+ * first reply with an unexpected status.
  */
 export function drive(load: Load): Promise<LoadResult> {
-  return ask<LoadResult>('load-process.ts', load);
+  return runInChild<LoadResult>('load-process.ts', load);
 }

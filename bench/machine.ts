@@ -6,29 +6,26 @@ import type { Environment } from '../src/config.ts';
 import { takeDataDir, type DataDir } from '../src/local/data-dir.ts';
 import { servicePasswords, startPostgresIn } from '../src/local/postgres.ts';
 import { startRedis } from '../src/local/redis.ts';
+import { ReadableError } from '../src/process.ts';
 import { requireRedis } from '../test/support/servers.ts';
 import { costOf, costOfTree, type Cost } from './cost.ts';
 import { openDatabases, type Databases } from './databases.ts';
 import { SERVICE_FLAGS, startProcess, type Process } from './process.ts';
 
-/** The only setting that is not Postgres' own default: several contestants keep their pools open. */
+/** The only setting that differs from the defaults of Postgres, because several contestants keep their pools open. */
 const SETTINGS = ['max_connections=300'];
 
 /** Real servers for one run, all on loopback: Postgres with fsync on, and Redis. */
 export type Machine = Databases & {
   redisUrl: string;
   redisVersion: () => Promise<string>;
-  /** Kills Redis, and starts it again with nothing in it when the work is done. */
+  /** Stops Redis during the work, and starts it again afterwards, empty. */
   withoutRedis: (work: () => Promise<void>) => Promise<void>;
-  /** Starts a module of the repository; see startProcess. Our own modules get our own flags of Node. */
-  start: (
-    name: string,
-    module: string,
-    env: Environment,
-    args?: string[],
-    nodeFlags?: string[],
-  ) => Promise<Process>;
-  /** CPU seconds and memory of everything so far, by name; processes of one name are summed. */
+  /**
+   * Starts a module of the repository; see startProcess. Modules in src/ get the Node flags of the service by default.
+   */
+  start: (name: string, module: string, env: Environment, nodeFlags?: string[]) => Promise<Process>;
+  /** CPU seconds and memory of all processes so far, by name. Processes with the same name are added up. */
   costs: () => Map<string, Cost>;
   close: () => Promise<void>;
 };
@@ -36,17 +33,38 @@ export type Machine = Databases & {
 type Stops = (() => Promise<void> | void)[];
 
 /**
- * Starts the servers in a temporary folder, Postgres with further settings where asked for, as `name=value`.
- * What was started is stopped again when something fails.
+ * Opens a machine for `use`, and closes it afterwards, also after an error or a signal. On SIGINT, SIGTERM and SIGHUP
+ * it rejects at once. `interrupted` is aborted then, so that `use` starts nothing more. `settings` are further
+ * settings of Postgres, as `name=value`.
  */
-export async function openMachine(settings: string[] = []): Promise<Machine> {
+export async function withMachine<Result>(
+  use: (machine: Machine, interrupted: AbortSignal) => Promise<Result>,
+  settings: string[] = [],
+): Promise<Result> {
+  const interrupt = new AbortController();
+  const { promise: interruption, reject } = Promise.withResolvers<never>();
+  interruption.catch(() => undefined); // also handled by the race below
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      interrupt.abort(new ReadableError(`Interrupted by ${signal}`));
+      reject(interrupt.signal.reason);
+    });
+  }
+  const machine = await openMachine(settings);
+  try {
+    return await Promise.race([use(machine, interrupt.signal), interruption]);
+  } finally {
+    await machine.close();
+  }
+}
+
+/** Starts the servers in a temporary folder. If one does not start, stops the others. */
+async function openMachine(settings: string[]): Promise<Machine> {
   const dir = mkdtempSync(join(tmpdir(), 'oms-bench-'));
   const stops: Stops = [() => rmSync(dir, { recursive: true, force: true })];
-  async function stopAll(): Promise<void> {
+  async function close(): Promise<void> {
     for (let stop = stops.pop(); stop; stop = stops.pop()) await stop();
   }
-  let closing: Promise<void> | undefined;
-  const close = () => (closing ??= stopAll()); // asked twice, by Ctrl-C and by what fails for it
   try {
     const dataDir = takeDataDir(dir);
     const postgres = await startPostgresIn(dataDir, [...SETTINGS, ...settings]);
@@ -72,7 +90,7 @@ export async function openMachine(settings: string[] = []): Promise<Machine> {
   }
 }
 
-/** A Redis that can be away for a while. */
+/** A Redis that can be stopped for a while. */
 async function openRedis(dataDir: DataDir, stops: Stops) {
   const program = requireRedis();
   const dir = dataDir.path('redis');
@@ -94,19 +112,19 @@ async function openRedis(dataDir: DataDir, stops: Stops) {
   return { url: current.url, without, cost };
 }
 
-/** The processes under test: each one's output goes to a file in the folder. */
+/** The processes under test. The output of each goes to a file in the folder. */
 function createProcesses(dir: string, stops: Stops): Pick<Machine, 'start' | 'costs'> {
   const ended = new Map<string, Cost>();
   const running = new Set<Process>();
   return {
-    async start(name, module, env, args = [], nodeFlags) {
+    async start(name, module, env, nodeFlags) {
       const flags = nodeFlags ?? (module.startsWith('src/') ? SERVICE_FLAGS : []);
       const logFile = join(dir, `${name.replace(/[^\w-]+/g, '-')}.log`);
       const onEnd = (cost: Cost) => {
         running.delete(started);
         ended.set(name, sum(ended.get(name), cost));
       };
-      const command = { name, module, env, args, nodeFlags: flags, cwd: dir, logFile, onEnd };
+      const command = { name, module, env, nodeFlags: flags, cwd: dir, logFile, onEnd };
       const started = await startProcess(command);
       running.add(started);
       stops.push(started.stop);
@@ -120,7 +138,7 @@ function createProcesses(dir: string, stops: Stops): Pick<Machine, 'start' | 'co
   };
 }
 
-/** CPU adds up; of memory, the most that one of them had. */
+/** The sum of CPU time, and the larger of the two memory peaks. */
 function sum(one: Cost | undefined, other: Cost): Cost {
   return {
     cpuSeconds: (one?.cpuSeconds ?? 0) + other.cpuSeconds,

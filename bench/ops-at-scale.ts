@@ -1,14 +1,8 @@
-/*
- * npm run bench:scale: how long each view of schema ops, and ops.explain_job, takes with 2,000,000 orders
- * and 200,000 jobs in the tables; the median of 5, and the plan of the slowest. Then how long npm run audit
- * takes over all of it, and in how much memory. BENCH_ORDERS and BENCH_JOBS make it smaller. It fills a
- * Postgres of its own, or the empty database of BENCH_DATABASE_URL.
- */
 import type { Client } from 'pg';
 import { timeAudit } from './audit-at-scale.ts';
 import { fill } from './fill.ts';
 import { connect } from './databases.ts';
-import { openMachine } from './machine.ts';
+import { withMachine } from './machine.ts';
 import { quantile } from './results.ts';
 
 const RUNS = 5;
@@ -22,7 +16,7 @@ const size = {
 
 type Measured = { name: string; statement: string; values: unknown[]; ms: number; limitMs: number };
 
-// A row per job or per event: nobody reads all of that, so a LIMIT belongs to the question.
+// These views have a row for each job or event, and are read with a LIMIT.
 const PER_JOB_OR_EVENT = new Set(['_running_jobs', 'jobs', 'order_timeline']);
 
 async function viewStatements(db: Client): Promise<[name: string, statement: string][]> {
@@ -42,7 +36,7 @@ async function measure(
   values: unknown[],
   limitMs: number,
 ): Promise<Measured> {
-  await db.query(statement, values); // warms the caches, as in the middle of a day's work
+  await db.query(statement, values); // warms the caches
   const samples: number[] = [];
   for (let run = 0; run < RUNS; run += 1) {
     const start = performance.now();
@@ -83,31 +77,56 @@ async function measureAll(db: Client): Promise<Measured[]> {
   return measured;
 }
 
-const machine = process.env.BENCH_DATABASE_URL ? null : await openMachine();
-const databaseUrl = process.env.BENCH_DATABASE_URL || (await machine?.service())?.databaseUrl || '';
-const db = await connect(databaseUrl);
-try {
+/**
+ * npm run bench scale: how long each view of schema ops and ops.explain_job take with 2,000,000 orders and 200,000
+ * jobs: the median of 5 runs, and the plan of the slowest. Then the duration and the memory peak of npm run audit over
+ * all orders. BENCH_ORDERS and BENCH_JOBS make it smaller. It fills a Postgres of its own, or the empty database of
+ * BENCH_DATABASE_URL.
+ */
+export async function measureScale(): Promise<void> {
+  const given = process.env.BENCH_DATABASE_URL;
+  if (given) await measureDatabase(given);
+  else await withMachine(async (machine) => measureDatabase((await machine.service()).databaseUrl));
+}
+
+async function measureDatabase(databaseUrl: string): Promise<void> {
+  const db = await connect(databaseUrl);
+  try {
+    await fillOnce(db);
+    const measured = await measureAll(db);
+    for (const { name, ms, limitMs } of measured) {
+      const verdict = ms < limitMs ? 'ok  ' : 'SLOW';
+      console.log(`${verdict} ${ms.toFixed(1).padStart(8)} ms (< ${limitMs})  ${name}`);
+    }
+    await printSlowest(db, measured);
+    const { seconds, peakMb, exitCode } = await timeAudit(databaseUrl);
+    console.log(
+      `\nnpm run audit: ${seconds.toFixed(1)} s (< ${AUDIT_SECONDS}), at most ${peakMb.toFixed(0)} MB`,
+    );
+    const isTooSlow = measured.some(({ ms, limitMs }) => ms >= limitMs) || seconds >= AUDIT_SECONDS;
+    if (isTooSlow || exitCode !== 0) process.exitCode = 1;
+  } finally {
+    await db.end();
+  }
+}
+
+/** Fills the database if it has no orders, and prints its size. */
+async function fillOnce(db: Client): Promise<void> {
   const { rows: filled } = await db.query('SELECT FROM orders LIMIT 1');
   const start = performance.now();
   if (filled.length === 0) {
     await fill(db, size, (done) => process.stderr.write(`\r${done} of ${size.orders} orders`));
     process.stderr.write(`, filled in ${Math.round((performance.now() - start) / 1000)} s\n`);
   }
-  const { rows } = await db.query<{
-    version: string;
-    orders: number;
-    events: number;
-    jobs: number;
-  }>(`
+  const { rows } = await db.query<Record<string, unknown>>(`
     SELECT current_setting('server_version') AS version, (SELECT count(*) FROM orders) AS orders,
       (SELECT count(*) FROM order_events) AS events, (SELECT count(*) FROM pgboss.job) AS jobs
   `);
   console.log(rows[0]);
-  const measured = await measureAll(db);
-  for (const { name, ms, limitMs } of measured) {
-    const verdict = ms < limitMs ? 'ok  ' : 'SLOW';
-    console.log(`${verdict} ${ms.toFixed(1).padStart(8)} ms (< ${limitMs})  ${name}`);
-  }
+}
+
+/** Prints the plan of the statement that comes closest to its limit, or exceeds it most. */
+async function printSlowest(db: Client, measured: Measured[]): Promise<void> {
   const slowest = measured.reduce((a, b) => (b.ms / b.limitMs > a.ms / a.limitMs ? b : a));
   const { rows: plan } = await db.query<{ 'QUERY PLAN': string }>(
     `EXPLAIN (ANALYZE, BUFFERS) ${slowest.statement}`,
@@ -115,13 +134,4 @@ try {
   );
   console.log(`\nPlan of ${slowest.name}:`);
   for (const line of plan) console.log(line['QUERY PLAN']);
-  const { seconds, peakMb, exitCode } = await timeAudit(databaseUrl);
-  console.log(
-    `\nnpm run audit: ${seconds.toFixed(1)} s (< ${AUDIT_SECONDS}), at most ${peakMb.toFixed(0)} MB`,
-  );
-  const tooSlow = measured.some(({ ms, limitMs }) => ms >= limitMs) || seconds >= AUDIT_SECONDS;
-  if (tooSlow || exitCode !== 0) process.exitCode = 1;
-} finally {
-  await db.end();
-  await machine?.close();
 }

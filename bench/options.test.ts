@@ -3,15 +3,15 @@ import { parseOptions } from './options.ts';
 
 const scenarios = ['create', 'drain'];
 
-test('the smoke run goes with nothing else', (t) => {
+test('--smoke cannot be combined with other options', (t) => {
   t.throws(() => parseOptions(['--smoke', '--quick'], []), { message: /--smoke/ });
 });
 
-test('without arguments everything is measured', (t) => {
+test('without arguments the bench measures everything', (t) => {
   t.deepEqual(parseOptions([], scenarios), { quick: false, smoke: false });
 });
 
-test('all that is given is taken', (t) => {
+test('every option is used', (t) => {
   const args = '--quick --only drain --json run.json'.split(' ');
 
   t.deepEqual(parseOptions(args, scenarios), {
@@ -23,7 +23,7 @@ test('all that is given is taken', (t) => {
 });
 
 for (const wrong of ['--quik', '--only walks', '--json', 'create']) {
-  test(`refuses ${wrong} in one line that says how to call it`, (t) => {
+  test(`"${wrong}" is refused with one line that shows the usage`, (t) => {
     const { message } = t.throws(() => parseOptions(wrong.split(' '), scenarios));
 
     t.regex(message, /^[^\n]+Usage: npm run bench/);

@@ -1,12 +1,14 @@
 import { parseArgs } from 'node:util';
 import { ReadableError } from '../src/process.ts';
 
-/** What to run, and where to put the figures. */
+/** The options of the command line. */
 export type Options = {
   quick: boolean;
-  /** Asserts that every contestant works, and measures nothing. */
+  /** Checks that every contestant works, and measures nothing. */
   smoke: boolean;
+  /** The file for the figures and the receipt. */
   json?: string;
+  /** The name of the only scenario to run. */
   only?: string;
 };
 
@@ -19,11 +21,11 @@ const flags = {
 
 export const USAGE = 'npm run bench -- [--quick] [--only SCENARIO] [--json FILE] [--smoke]';
 
-/** Reads the command line. Throws one line when it is wrong. */
+/** Parses the command line. Throws an error of one line for wrong options. */
 export function parseOptions(args: string[], scenarios: string[]): Options {
   const { only, json, ...rest } = parse(args);
   if (rest.smoke && args.length > 1) {
-    throw new ReadableError(`--smoke measures nothing, and goes with no other. Usage: ${USAGE}`);
+    throw new ReadableError(`--smoke cannot be combined with other options. Usage: ${USAGE}`);
   }
   if (only !== undefined && !scenarios.includes(only)) {
     throw new ReadableError(`--only takes one of ${scenarios.join(', ')}. Usage: ${USAGE}`);

@@ -9,12 +9,12 @@ const BACKENDS_ENDED_MS = 300;
 export const ORDER_COST = 'cost of an order, 64 connections';
 export const API_CPU = 'CPU of the API';
 export const POSTGRES_CPU = 'CPU of Postgres';
-export const REDIS_CPU = 'CPU of Redis';
+const REDIS_CPU = 'CPU of Redis';
 
 /**
- * Runs a load, and adds the CPU that it has cost for each order: user and system time of the API's process, of
- * Postgres with all of its processes, and of Redis, over all orders that were answered. `stores`: whether orders go to
- * Postgres and Redis at all. Nothing else may run meanwhile.
+ * Runs a load, and adds the CPU time for each order to the results: user and system time of the API process, of all
+ * processes of Postgres, and of Redis, divided by the number of replies. `stores` says whether the contestant uses
+ * Postgres and Redis. Nothing else may run at the same time.
  */
 export async function addOrderCpu(
   machine: Machine,
@@ -40,7 +40,7 @@ const SERVERS = [
 
 type Counters = { wal_bytes: number; commits: number; orders: number };
 
-/** Whom to measure, and how. */
+/** A contestant, and the load that measures it. */
 export type Measured = {
   name: string;
   database: string;
@@ -49,9 +49,9 @@ export type Measured = {
 };
 
 /**
- * Adds WAL bytes and commits per order to the results. The counters of the whole cluster will do, as only one
- * contestant works at a time. A backend reports its commits when it ends, and otherwise up to ten seconds late: so
- * the API is started for this, and stopped before the counters are read again.
+ * Adds WAL bytes and commits per order to the results. The counters are those of the whole cluster, because only one
+ * contestant works at a time. A backend reports its commits when it ends, or up to ten seconds late. So the API is
+ * started for this measurement, and stopped before the counters are read again.
  */
 export async function addOrderWrites(
   machine: Machine,
@@ -78,6 +78,6 @@ async function readCounters(machine: Machine, database: string): Promise<Counter
        (SELECT count(*)::int FROM orders) AS orders`,
     database,
   );
-  if (!counters) throw new Error('an aggregate has one row');
+  if (!counters) throw new Error('The query of the counters returned no row');
   return counters;
 }

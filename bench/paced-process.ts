@@ -1,41 +1,42 @@
 /*
- * Places orders at given times, whether or not the earlier ones have been answered, and reads from the database
- * when each is COMPLETED (watch.ts). Time runs from when the order should have been sent: if this process or the
- * API is late, that counts (no coordinated omission).
+ * Places orders at given times, even if earlier orders have no reply yet, and reads from the database when each is
+ * COMPLETED (watch.ts). The time of an order starts when it is due. So a delay of this process or of the API counts (no
+ * coordinated omission).
  */
 import { Agent, request } from 'node:http';
-import { answerWith } from './child.ts';
+import { replyWith } from './child.ts';
 import { openWatch, type Watch } from './watch.ts';
 
 const TICK_MS = 1;
 const IDLE_MS = 2000;
 
+/** Orders to place at given times. */
 export type Paced = {
   url: string;
   headers: Record<string, string>;
   body: string;
   /** When to send each order, in milliseconds from the start. */
   dueMs: number[];
-  /** Where the orders are read from. */
+  /** The database that the orders are read from. */
   databaseUrl: string;
-  /** The pause between two reads. */
+  /** The pause between two reads of the open orders. */
   watchPauseMs: number;
-  /** How long after the last answer the last orders may take. */
-  patienceMs: number;
+  /** How long the last orders may take after the last reply. */
+  timeoutMs: number;
 };
 
 /**
- * Milliseconds from due to answered, and to seen as COMPLETED; infinite for an order that was not. `watchCpuShare`:
- * what reading has cost Postgres, as a share of one core.
+ * For each order, the milliseconds from due to replied, and from due to seen as COMPLETED; infinite for an order that
+ * was never seen as COMPLETED. `watchCpuShare` is the CPU time that Postgres spent on reading, as a share of one core.
  */
 export type PacedResult = { answered: number[]; completed: number[]; watchCpuShare: number };
 
-answerWith(async (paced: Paced): Promise<PacedResult> => {
+replyWith(async (paced: Paced): Promise<PacedResult> => {
   const watch = await openWatch(paced.databaseUrl, paced.watchPauseMs);
   const startedAt = performance.now();
   const cpuAtStart = watch.serverCpuSeconds();
   const placed = await placeAll(paced, watch);
-  await watch.untilAllSeen(paced.patienceMs);
+  await watch.untilAllSeen(paced.timeoutMs);
   const seconds = (performance.now() - startedAt) / 1000;
   const watchCpuShare = (watch.serverCpuSeconds() - cpuAtStart) / seconds;
   await watch.close();
@@ -51,7 +52,8 @@ answerWith(async (paced: Paced): Promise<PacedResult> => {
 type Placed = { id: string; dueAt: number; answeredAt: number };
 
 async function placeAll(paced: Paced, watch: Watch): Promise<Placed[]> {
-  // The server hangs up on a connection that was idle for 5 s, which must not meet a request on its way.
+  // The server closes a connection that was idle for 5 s. This agent closes it earlier, before it sends a request on
+  // it.
   const agent = new Agent({ keepAlive: true, timeout: IDLE_MS });
   const startedAt = performance.now();
   const sent: Promise<Placed>[] = [];
@@ -62,7 +64,7 @@ async function placeAll(paced: Paced, watch: Watch): Promise<Placed[]> {
       watch.add(id);
       return { id, dueAt, answeredAt: performance.now() };
     });
-    answer.catch(() => undefined); // reported below, when all are sent
+    answer.catch(() => undefined); // `Promise.all` below reports it
     sent.push(answer);
   }
   const placed = await Promise.all(sent);

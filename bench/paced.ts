@@ -1,22 +1,22 @@
 import { ReadableError } from '../src/process.ts';
-import { ask } from './child.ts';
+import { runInChild } from './child.ts';
 import type { Api } from './contestant.ts';
 import type { Machine } from './machine.ts';
 import type { Paced, PacedResult } from './paced-process.ts';
 
 /**
- * Places orders with our service at given times, from a process of its own, and times each until it is COMPLETED.
- * Rejects when one of the database is not COMPLETED in the end.
+ * Places orders with the service at given times, from a process of its own, and measures the time until each is
+ * COMPLETED. Rejects when an order of the database is not COMPLETED at the end.
  */
 export async function placePaced(
   machine: Machine,
   database: string,
   { origin, path, headers, body }: Api,
-  options: Pick<Paced, 'dueMs' | 'watchPauseMs' | 'patienceMs'>,
+  options: Pick<Paced, 'dueMs' | 'watchPauseMs' | 'timeoutMs'>,
 ): Promise<PacedResult> {
   const { databaseUrl } = await machine.service(database);
   const paced: Paced = { url: `${origin}${path}`, headers, body, databaseUrl, ...options };
-  const result = await ask<PacedResult>('paced-process.ts', paced);
+  const result = await runInChild<PacedResult>('paced-process.ts', paced);
   const open = await countOpen(machine, database);
   if (open > 0 || !result.completed.every(Number.isFinite)) {
     throw new ReadableError(`${open} of ${options.dueMs.length} orders are not COMPLETED in time`);

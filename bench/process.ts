@@ -1,111 +1,82 @@
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { fork } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Environment } from '../src/config.ts';
-import { endChild, freePort } from '../src/local/server-process.ts';
-import { ReadableError } from '../src/process.ts';
+import { endChild, isRunning, whenReady } from '../src/local/child-process.ts';
+import { freePort } from '../src/local/free-port.ts';
+import { explain, ReadableError } from '../src/process.ts';
 import { costOf, rssMbOf, type Cost } from './cost.ts';
 
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 10_000;
 
-/** The flags of Node that our own service is started with, as `npm run api` does. */
+/** The Node flags of the service, as `npm run api` uses them. */
 export const SERVICE_FLAGS = packageJson.config.heap.split(' ');
 
-// A process under test never outlives the bench, even when that is killed.
-const ENDING_WITH_US = `data:text/javascript,process.on('disconnect',()=>process.exit())`;
+// A process under test ends with the bench, even if the bench is killed.
+const END_WITH_BENCH = `data:text/javascript,process.on('disconnect',()=>process.exit())`;
 
 /** A process under test. */
 export type Process = {
   name: string;
   pid: number;
-  /** http://127.0.0.1:PORT; the port it was given as PORT, or the one it has told of. */
+  /** http://127.0.0.1:PORT, with the port in its environment. */
   origin: string;
-  cpuSeconds: () => number;
   rssMb: () => number;
   stop: () => Promise<void>;
-  /** Ends it at once, by SIGKILL, and resolves when it has ended. */
+  /** Kills it by SIGKILL, and resolves when it has ended. */
   kill: () => Promise<void>;
 };
 
-/** What `startProcess` needs to know. */
+/** How to start a process. */
 export type Command = {
   name: string;
   /** From the top of the repository: 'bench/peers/bullmq-api.ts'. */
   module: string;
   env: Environment;
-  args: string[];
   nodeFlags: string[];
   /** Where it runs: a folder without a .env. */
   cwd: string;
-  /** Its output goes there: nobody has to read it. */
+  /** Its output goes to this file. */
   logFile: string;
-  /** Told what it has cost by the time that it is told to stop. */
+  /** Called with its cost so far, before it is stopped or killed. */
   onEnd: (cost: Cost) => void;
 };
 
-/**
- * Starts a module on a free port, which it finds in PORT, and waits until it says over IPC that it is
- * ready: 'ready', or { port } when it listens elsewhere.
- */
+/** Starts a module with a free port in PORT, and waits until it reports over IPC that it is ready. */
 export async function startProcess(command: Command): Promise<Process> {
-  const { name, module, env, args, nodeFlags, cwd, logFile } = command;
+  const { name, module, env, nodeFlags, cwd, logFile } = command;
   const port = await freePort();
   const log = openSync(logFile, 'a');
-  const child = fork(fileURLToPath(new URL(`../${module}`, import.meta.url)), args, {
+  const child = fork(fileURLToPath(new URL(`../${module}`, import.meta.url)), {
     cwd,
     env: { PATH: process.env.PATH, HOME: cwd, PORT: String(port), ...env },
-    execArgv: [...nodeFlags, '--import', ENDING_WITH_US],
+    execArgv: [...nodeFlags, '--import', END_WITH_BENCH],
     stdio: ['ignore', log, log, 'ipc'],
-    detached: true, // Ctrl-C reaches only the bench, which then stops everything in order
+    detached: true, // Ctrl-C reaches only the bench, which then stops its processes in order
   });
   closeSync(log);
-  const exited = once(child, 'exit');
-  const said = await firstMessage(child);
-  if (said === undefined) {
-    child.kill('SIGKILL');
-    const lastWords = readFileSync(logFile, 'utf8').trim().split('\n').slice(-5).join('\n');
-    throw new ReadableError(`${name} (${module}) does not start:\n${lastWords}`);
-  }
+  await whenReady(child, `${name} (${module})`, START_TIMEOUT_MS).catch((cause: unknown) => {
+    const lastLines = readFileSync(logFile, 'utf8').trim().split('\n').slice(-5).join('\n');
+    throw new ReadableError(`${explain(cause)}:\n${lastLines}`, { cause });
+  });
   const pid = child.pid ?? 0;
   async function stop(): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return;
+    if (!isRunning(child)) return;
     command.onEnd(costOf(pid));
-    await endChild(child, exited, 'SIGTERM', STOP_TIMEOUT_MS);
+    await endChild(child, 'SIGTERM', STOP_TIMEOUT_MS);
   }
   async function kill(): Promise<void> {
     command.onEnd(costOf(pid));
-    child.kill('SIGKILL');
-    await exited;
+    await endChild(child, 'SIGKILL', STOP_TIMEOUT_MS);
   }
   return {
     name,
     pid,
-    origin: `http://127.0.0.1:${portIn(said) ?? port}`,
-    cpuSeconds: () => costOf(pid).cpuSeconds,
+    origin: `http://127.0.0.1:${port}`,
     rssMb: () => rssMbOf(pid),
     stop,
     kill,
   };
-}
-
-/** Undefined when it ends, or stays silent for too long. */
-function firstMessage(child: ChildProcess): Promise<unknown> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, START_TIMEOUT_MS);
-    const settle = (message?: unknown) => {
-      clearTimeout(timer);
-      resolve(message);
-    };
-    child.once('message', settle);
-    child.once('exit', () => settle());
-  });
-}
-
-function portIn(message: unknown): number | undefined {
-  return typeof message === 'object' && message !== null && 'port' in message
-    ? Number(message.port)
-    : undefined;
 }

@@ -1,12 +1,13 @@
-import { statfsSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
-import packageJson from '../package.json' with { type: 'json' };
-import { costOfAsked } from './child.ts';
+import { ReadableError } from '../src/process.ts';
+import { costOfChildren } from './child.ts';
 import { costOf, type Cost } from './cost.ts';
 import type { Machine } from './machine.ts';
 
-/** Under what circumstances the figures came about. */
+/** The circumstances under which a run was measured. */
 export type Receipt = {
   began: string;
   seconds: number;
@@ -14,14 +15,14 @@ export type Receipt = {
   quick: boolean;
   cpu: string;
   memory_gib: number;
-  /** Where Postgres has its data: on tmpfs, fsync costs nothing. */
+  /** The file system of the data directory of Postgres. On tmpfs, fsync costs nothing. */
   filesystem: string;
   node: string;
   packages: Record<string, string>;
   /** 'fsync': 'on' … */
   postgres: Record<string, string>;
   redis: Record<string, string>;
-  /** Row versions that are dead and not yet vacuumed in the end, by database. */
+  /** Dead row versions that are not vacuumed yet at the end, by database. */
   dead_tuples: Record<string, number>;
   processes: Record<string, Cost>;
 };
@@ -43,9 +44,9 @@ const SETTINGS = [
   'max_connections',
 ];
 
-const STATISTICS_MS = 1200; // idle backends have reported theirs by then
+const STATISTICS_MS = 1200; // after this time idle backends have reported their statistics
 
-/** Reads what there is to say about the machine, the servers, and the run that has just ended. */
+/** Reads the facts about the machine, the servers and the processes of a run that has just ended. */
 export async function readReceipt(
   machine: Machine,
   run: Pick<Receipt, 'began' | 'seconds' | 'rounds' | 'quick'>,
@@ -63,13 +64,13 @@ export async function readReceipt(
     dead_tuples: await deadTuples(machine),
     processes: {
       ...Object.fromEntries(machine.costs()),
-      'load generators': costOfAsked(),
+      'load generators': costOfChildren(),
       'the bench itself': costOf(process.pid),
     },
   };
 }
 
-/** See statfs(2). */
+/** The type numbers of file systems, see statfs(2). */
 const FILESYSTEMS = new Map([
   [0xef53, 'ext4'],
   [0x58465342, 'xfs'],
@@ -84,10 +85,15 @@ function filesystemOf(path: string): string {
   return FILESYSTEMS.get(type) ?? `type 0x${type.toString(16)}`;
 }
 
-/** As they are installed, which is what package-lock.json says. */
+/** The versions of the installed packages. */
 function versions(): Record<string, string> {
-  const declared = { ...packageJson.dependencies, ...packageJson.devDependencies };
-  return Object.fromEntries([...PACKAGES, ...PEERS].map((name) => [name, declared[name]]));
+  return Object.fromEntries([...PACKAGES, ...PEERS].map((name) => [name, versionOf(name)]));
+}
+
+function versionOf(name: string): string {
+  const file = findPackageJSON(name, import.meta.url);
+  if (file === undefined) throw new ReadableError(`The package ${name} is not installed`);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
 async function settings(machine: Machine): Promise<Record<string, string>> {

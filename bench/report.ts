@@ -3,15 +3,15 @@ import type { Receipt } from './receipt.ts';
 import { median, Results, type Figure } from './results.ts';
 import { asMarkdown, asText, type Table } from './table.ts';
 
-/** Everything about a run, as it is written to JSON. */
+/** Everything about a run, as --json writes it. */
 export type Run = { receipt: Receipt; figures: Figure[] };
 
-const RATIO = 'Ratio: the figure of the first line over the one of this line.';
+const RATIO = 'Ratio: the figure of the first line divided by the figure of this line.';
 const QUICK =
-  'A quick run: one round, short cells, a fraction of the sizes that the names tell of. ' +
-  'It shows that all works; its figures count for nothing.';
+  'A quick run: one round, short measurements, and smaller sizes than the names say. ' +
+  'It shows that the bench works. Its figures have no meaning.';
 
-/** The figures of every scenario, the goals and the receipt, as text. */
+/** The figures of every scenario, the goals, and the receipt (the circumstances of the run), as text. */
 export function report(run: Run): string {
   return `\n${[...tablesOf(run).map(asText), ...notesOn(run)].join('\n')}\n`;
 }
@@ -21,12 +21,15 @@ export function reportMarkdown(run: Run): string {
   return [...notesOn(run), '', ...tablesOf(run).map(asMarkdown)].join('\n');
 }
 
-/** The goals alone, and where they were measured; of a full run. */
+/** The goals of a full run, and the machine that measured them. */
 export function goalsMarkdown(run: Run): string {
-  const { began, cpu, node, postgres, rounds } = run.receipt;
-  const where = `${began.slice(0, 10)}, ${cpu}, Node ${node}, Postgres ${postgres.server_version}, ${rounds} rounds.`;
   const table = asMarkdown({ ...goalTable(run.figures), title: '' });
-  return [table, where].join('\n');
+  return [table, runFacts(run.receipt)].join('\n');
+}
+
+/** The date, the machine and the versions of a run in one line. */
+export function runFacts({ began, cpu, node, postgres, rounds }: Receipt): string {
+  return `${began.slice(0, 10)}, ${cpu}, Node ${node}, Postgres ${postgres.server_version}, ${rounds} rounds.`;
 }
 
 function notesOn({ receipt }: Run): string[] {
@@ -34,12 +37,12 @@ function notesOn({ receipt }: Run): string[] {
 }
 
 function tablesOf({ figures, receipt }: Run): Table[] {
-  const judged = receipt.quick ? [] : [goalTable(figures)]; // of other sizes than the goals are about
+  const judged = receipt.quick ? [] : [goalTable(figures)]; // the goals are about the sizes of a full run
   const all = [...scenarioTables(figures), ...judged, ...receiptTables(receipt)];
   return all.filter(({ rows }) => rows.length > 0);
 }
 
-/** One table for each scenario: a line for each contestant, the service first. */
+/** One table for each scenario, with one line for each contestant. The service comes first. */
 export function scenarioTables(figures: Figure[]): Table[] {
   const scenarios = [...new Set(figures.map(({ scenario }) => scenario))];
   return scenarios.map((scenario) => {
@@ -64,13 +67,14 @@ export function scenarioTables(figures: Figure[]): Table[] {
   });
 }
 
-/** The median, with the least and the most of the rounds. */
+/** The median, with the smallest and the largest figure of the rounds. */
 function spread(figure: Figure | undefined): string {
   if (!figure) return '';
   return withRange(median(figure.samples), figure.unit, figure.samples);
 }
 
-function withRange(figure: number, unit: string, rounds: number[]): string {
+/** A figure, with the smallest and the largest figure of the rounds. */
+export function withRange(figure: number, unit: string, rounds: number[]): string {
   const middle = `${rounded(figure)}${unit && ` ${unit}`}`;
   if (rounds.length === 1) return middle;
   return `${middle} (${rounded(Math.min(...rounds))}–${rounded(Math.max(...rounds))})`;
@@ -82,13 +86,13 @@ function ratioOf(figure: Figure | undefined, first: Figure | undefined): string 
   return Number.isFinite(ratio) ? `${ratio.toFixed(2)} ×` : '';
 }
 
-/** Three digits that mean something. */
+/** Rounded to about three significant digits. */
 export function rounded(value: number): string {
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en');
   return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
 }
 
-/** Each goal, what was measured and its range over the rounds, and whether that reaches it. */
+/** Each goal that was measured: its figure, the range over the rounds, the bound, and whether it is met. */
 export function goalTable(figures: Figure[]): Table {
   const results = new Results(figures);
   const rows = goals.flatMap((goal) => {
@@ -104,7 +108,7 @@ export function goalTable(figures: Figure[]): Table {
 
 function receiptTables(receipt: Receipt): Table[] {
   const facts = [
-    ['begun', receipt.began],
+    ['started', receipt.began],
     ['took', `${Math.round(receipt.seconds)} s, ${receipt.rounds} rounds`],
     ['CPU', receipt.cpu],
     ['memory', `${receipt.memory_gib} GiB`],
@@ -113,7 +117,7 @@ function receiptTables(receipt: Receipt): Table[] {
     ['packages', list(receipt.packages)],
     ['Postgres', list(receipt.postgres)],
     ['Redis', list(receipt.redis)],
-    ['logs', 'none of requests, for any contestant'],
+    ['request logs', 'none, for any contestant'],
     ['rate limits', 'none, for any contestant'],
     ['dead tuples left', list(receipt.dead_tuples)],
   ];
@@ -124,7 +128,7 @@ function receiptTables(receipt: Receipt): Table[] {
   ]);
   return [
     { title: 'receipt', head: ['', ''], rows: facts },
-    { title: 'processes', head: ['', 'CPU', 'memory at most'], rows: processes },
+    { title: 'processes', head: ['', 'CPU', 'peak memory'], rows: processes },
   ];
 }
 

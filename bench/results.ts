@@ -1,4 +1,4 @@
-/** One figure of one contestant in one scenario: a sample per round. */
+/** One figure of one contestant in one scenario, with one sample for each round. */
 export type Figure = {
   scenario: string;
   contestant: string;
@@ -9,10 +9,10 @@ export type Figure = {
   samples: number[];
 };
 
-/** The names of a figure, in the order in which one says them. */
+/** The name of a figure. */
 export type FigureName = [scenario: string, contestant: string, measure: string];
 
-/** Everything that a run has measured, in the order in which it was first measured. */
+/** All figures of a run, in the order of their first samples. */
 export class Results {
   readonly figures: Figure[];
 
@@ -20,7 +20,7 @@ export class Results {
     this.figures = figures;
   }
 
-  /** Adds a sample, normally the one of a round. */
+  /** Adds a sample to a figure, in most cases one for each round. */
   add(scenario: string, contestant: string, measure: string, unit: string, value: number): void {
     const found = this.find(scenario, contestant, measure);
     if (found) found.samples.push(value);
@@ -36,12 +36,12 @@ export class Results {
     );
   }
 
-  /** One of each round. None when it was not measured. */
+  /** The samples of a figure. None when it was not measured. */
   samples(...name: FigureName): number[] {
     return this.find(...name)?.samples ?? [];
   }
 
-  /** The median over the rounds. NaN when it was not measured. */
+  /** The median of the samples. NaN when the figure was not measured. */
   median(...name: FigureName): number {
     return median(this.samples(...name));
   }
@@ -51,13 +51,13 @@ export class Results {
   }
 }
 
-/** The value below which a share of the samples lies. NaN of none. */
+/** The sample below which this share of the samples lies. NaN without samples. */
 export function quantile(samples: readonly number[], share: number): number {
   const sorted = samples.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 }
 
-/** The middle one; of an even number, the mean of the two in the middle. NaN of none. */
+/** The sample in the middle; for an even number, the mean of the two in the middle. NaN without samples. */
 export function median(samples: readonly number[]): number {
   const sorted = samples.toSorted((a, b) => a - b);
   const middle = (sorted.length - 1) / 2;

@@ -1,7 +1,10 @@
-/** A table of texts; the first column names the line. */
+/** A table of texts. The first column has the names of the lines. */
 export type Table = { title: string; head: string[]; rows: string[][] };
 
-/** Aligned columns: the first to the left, the others to the right, or left when it is prose. */
+/**
+ * A table as text: the first column aligned to the left, the others to the right. Two columns are both prose, to the
+ * left.
+ */
 export function asText({ title, head, rows }: Table): string {
   const all = head.some(Boolean) ? [head, ...rows] : rows;
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
@@ -18,7 +21,7 @@ export function asText({ title, head, rows }: Table): string {
   return [title.toUpperCase(), ...lines.map((line) => `  ${line}`), ''].join('\n');
 }
 
-/** The same in Markdown, under a heading if it has a title. */
+/** A table in Markdown, under a heading if it has a title. */
 export function asMarkdown({ title, head, rows }: Table): string {
   const rule = head.map((_, column) => (column === 0 || head.length === 2 ? '---' : '---:'));
   return [

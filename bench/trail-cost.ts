@@ -1,30 +1,25 @@
-/*
- * npm run bench:trail: what the promise costs. Creates over HTTP with 64 connections, and drains of
- * queued orders, each with everything on and with one part of it switched off, in turns: A B C D, A B C
- * D. Prints medians with min and max, and the ratio to "everything".
- */
 import { cpus } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import type { Client } from 'pg';
+import { ORDER_BODY } from './contestant.ts';
 import { service } from './contestants.ts';
 import { drive, type Load } from './load.ts';
 import { connect } from './databases.ts';
-import { openMachine, type Machine } from './machine.ts';
+import { withMachine, type Machine } from './machine.ts';
 import { quantile } from './results.ts';
-import { signUp } from './peers/service.ts';
+import { userHeaders } from './peers/service.ts';
 
 const ROUNDS = 5;
 const CONNECTIONS = 64;
 const CREATE_SECONDS = 4;
 const DRAIN_ORDERS = 10_000;
-const ORDER = JSON.stringify({ product_name: 'Book', amount: 99.0 });
 
 const HASHES = ['order_content_hash_v1', 'order_event_hash_v1'];
 const EMPTY_BODY = `AS $$ SELECT ''::bytea $$`;
 const TRAIL = ['orders_20_record_placement', 'orders_30_record_change', 'orders_40_cancel_job'];
 const HANDOFF = ['orders_25_check_placed', 'orders_50_require_job'];
 
-/** What is switched off. The database is as migrated before and after. */
+/** A part that is switched off for a measurement. Before and after it, the database is as migrated. */
 type Variant = { name: string; off: (db: Client) => Promise<void> };
 
 const variants: Variant[] = [
@@ -57,7 +52,7 @@ async function everythingOn(db: Client, definitions: string[]): Promise<void> {
   for (const definition of definitions) await db.query(definition);
 }
 
-/** Orders a second, from the moment that all of them become visible until the last is settled. */
+/** Orders a second, from the moment at which all become visible until the job of the last has ended. */
 async function drain(machine: Machine, db: Client): Promise<number> {
   const release = await service.fill(machine, DRAIN_ORDERS);
   const started = performance.now();
@@ -82,50 +77,66 @@ function report(title: string, samples: Map<string, number[]>): void {
   }
 }
 
-const emptySamples = () => new Map(variants.map(({ name }): [string, number[]] => [name, []]));
-
-const machine = await openMachine();
-const { databaseUrl, env } = await machine.service(service.database);
-const db = await connect(databaseUrl);
-const definitions = await definitionsOf(db);
-
-const api = await machine.start('api', 'src/api.ts', env('api'));
-const load: Load = {
-  urls: [`${api.origin}/orders`],
-  method: 'POST',
-  headers: await signUp(api.origin),
-  body: ORDER,
-  connections: CONNECTIONS,
-  seconds: CREATE_SECONDS,
-  status: 201,
-};
-await drive(load); // warms up
-
-const creates = emptySamples();
-const drains = emptySamples();
-for (let round = 0; round < ROUNDS; round += 1) {
-  for (const { name, off } of variants) {
-    await off(db);
-    const { perSecond } = await drive(load);
-    creates.get(name)?.push(perSecond);
-    await everythingOn(db, definitions);
-  }
+/**
+ * npm run bench trail: the cost of the trail, its hashes and the handoff check. Measures creates over HTTP with 64
+ * connections, and drains of queued orders, with everything on and with one part switched off, in turns: A B C D, A B C
+ * D. Prints medians with min and max, and the ratio to "everything".
+ */
+export async function measureTrailCost(): Promise<void> {
+  await withMachine(async (machine) => {
+    const { databaseUrl } = await machine.service(service.database);
+    const db = await connect(databaseUrl);
+    const creates = await measureCreates(machine, db);
+    const drains = await measureDrains(machine, db);
+    await db.end();
+    process.stdout.write(
+      `${cpus().length} × ${cpus()[0]?.model ?? '?'}, Node ${process.version}\n`,
+    );
+    const size = `${ROUNDS} × ${CREATE_SECONDS} s each`;
+    report(`POST /orders, ${CONNECTIONS} connections, ${size}`, creates);
+    report(`Drain of ${DRAIN_ORDERS} orders, ${ROUNDS} times each`, drains);
+  });
 }
 
-// What the creates have left is taken out of the worker's way, so that it drains what is measured.
-await db.query(`UPDATE orders SET status = 'CANCELLED' WHERE status = 'PENDING'`);
-await machine.start('worker', 'src/worker.ts', env('worker'));
-await drain(machine, db); // warms up
-for (let round = 0; round < ROUNDS; round += 1) {
-  for (const { name, off } of variants) {
-    await off(db);
-    drains.get(name)?.push(await drain(machine, db));
-    await everythingOn(db, definitions);
-  }
+async function measureCreates(machine: Machine, db: Client): Promise<Map<string, number[]>> {
+  const { env } = await machine.service(service.database);
+  const api = await machine.start('api', 'src/api.ts', env('api'));
+  const load: Load = {
+    urls: [`${api.origin}/orders`],
+    method: 'POST',
+    headers: await userHeaders(api.origin),
+    body: ORDER_BODY,
+    connections: CONNECTIONS,
+    seconds: CREATE_SECONDS,
+    status: 201,
+  };
+  await drive(load); // warms up
+  const creates = await measureVariants(db, async () => (await drive(load)).perSecond);
+  // Otherwise the worker would drain the orders of the creates too.
+  await db.query(`UPDATE orders SET status = 'CANCELLED' WHERE status = 'PENDING'`);
+  return creates;
 }
-await db.end();
-await machine.close();
 
-process.stdout.write(`${cpus().length} × ${cpus()[0]?.model ?? '?'}, Node ${process.version}\n`);
-report(`POST /orders, ${CONNECTIONS} connections, ${ROUNDS} × ${CREATE_SECONDS} s each`, creates);
-report(`Drain of ${DRAIN_ORDERS} orders, ${ROUNDS} times each`, drains);
+async function measureDrains(machine: Machine, db: Client): Promise<Map<string, number[]>> {
+  const { env } = await machine.service(service.database);
+  await machine.start('worker', 'src/worker.ts', env('worker'));
+  await drain(machine, db); // warms up
+  return measureVariants(db, () => drain(machine, db));
+}
+
+/** Measures every variant in every round. Returns the samples of each. */
+async function measureVariants(
+  db: Client,
+  measure: () => Promise<number>,
+): Promise<Map<string, number[]>> {
+  const definitions = await definitionsOf(db);
+  const samples = new Map(variants.map(({ name }): [string, number[]] => [name, []]));
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const { name, off } of variants) {
+      await off(db);
+      samples.get(name)?.push(await measure());
+      await everythingOn(db, definitions);
+    }
+  }
+  return samples;
+}

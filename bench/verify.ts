@@ -7,9 +7,8 @@ const COMPLETED_TIMEOUT_MS = 60_000;
 const POLL_MS = 20;
 
 /**
- * Checks that a contestant does what it is measured for: its POST answers 201 with the order, which is stored
- * with its job, its worker completes it, and requests without a token or with a bad body are refused. Throws
- * what is wrong.
+ * Checks that a contestant works: its POST answers 201 with the order, the order is stored with its job, its worker
+ * completes the order, and requests without a token or with a bad body are refused. Throws when a check fails.
  */
 export async function verify(machine: Machine, contestant: Contestant): Promise<void> {
   const { name, database, worker, left } = contestant;
@@ -39,8 +38,8 @@ async function placeOne(name: string, api: Api): Promise<{ id: string }> {
   const response = await fetch(origin + path, { method: 'POST', headers, body });
   const order = (await response.json()) as Record<string, unknown> & { id: string };
   const { product_name, amount, currency, status } = order;
-  const told = [response.status, product_name, amount, currency, status].join(' ');
-  if (told !== '201 Book 99.00 USD PENDING') throw new ReadableError(`${name} answers ${told}`);
+  const reply = [response.status, product_name, amount, currency, status].join(' ');
+  if (reply !== '201 Book 99.00 USD PENDING') throw new ReadableError(`${name} answers ${reply}`);
   return order;
 }
 
@@ -58,7 +57,7 @@ async function requireRefusals(name: string, api: Api): Promise<void> {
     body: '{"product_name":"","amount":-1}',
   });
   if (bad.status !== 400 && bad.status !== 422) {
-    throw new ReadableError(`${name} answers ${bad.status} to an order that is none`);
+    throw new ReadableError(`${name} answers ${bad.status} to an invalid order`);
   }
 }
 
@@ -75,13 +74,13 @@ async function requireStatus(
     const [order] = await machine.query<{ status: string }>(sql, database);
     if (order?.status === status) return;
     if (performance.now() >= deadline) {
-      throw new ReadableError(`${name}: the order is ${order?.status ?? 'absent'}, not ${status}`);
+      throw new ReadableError(`${name}: the order is ${order?.status ?? 'missing'}, not ${status}`);
     }
     await setTimeout(POLL_MS);
   }
 }
 
-/** Whether exactly the roles that it should have are logged in to its database. */
+/** Checks that exactly the roles of the contestant are logged in to its database. */
 async function requireRoles(
   machine: Machine,
   { name, database, roles = [] }: Contestant,
@@ -91,14 +90,17 @@ async function requireRoles(
     WHERE datname = '${database}' AND backend_type = 'client backend' ORDER BY role`;
   const found = (await machine.query<{ role: string }>(sql)).map(({ role }) => role).join(', ');
   if (found !== roles.toSorted().join(', ')) {
-    throw new ReadableError(`${name} works in its database as ${found}`);
+    throw new ReadableError(
+      `${name}: the roles in its database are ${found}, not ${roles.join(', ')}`,
+    );
   }
 }
 
 async function requireEmpty(name: string, left: () => Promise<number>): Promise<void> {
   const deadline = performance.now() + COMPLETED_TIMEOUT_MS;
   while ((await left()) > 0) {
-    if (performance.now() >= deadline) throw new ReadableError(`${name}: its job does not end`);
+    if (performance.now() >= deadline)
+      throw new ReadableError(`${name}: the job of the order does not end`);
     await setTimeout(POLL_MS);
   }
 }

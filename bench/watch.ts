@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { costOf } from './cost.ts';
 
-// The plan is the same for all tables: one lookup by primary key for each id, however small the table was first.
+// The plan is always one lookup by primary key for each id, even if the table was small when it was planned.
 const SETTINGS = 'SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan';
 
 const COMPLETED = {
@@ -9,22 +9,22 @@ const COMPLETED = {
   text: `SELECT id::text FROM orders WHERE id = ANY ($1::uuid[]) AND status = 'COMPLETED'`,
 };
 
-/** Sees when orders become COMPLETED. */
+/** Watches when orders become COMPLETED. */
 export type Watch = {
   /** Watches one more order. */
   add(id: string): void;
-  /** When an order was seen COMPLETED, by performance.now(); undefined while it was not. */
+  /** The time at which an order was seen as COMPLETED, by performance.now(). Undefined before. */
   seenAt(id: string): number | undefined;
-  /** Resolves when all orders that were added are COMPLETED, or the patience is used up. */
-  untilAllSeen(patienceMs: number): Promise<void>;
-  /** CPU of its Postgres process so far. */
+  /** Resolves when all added orders are COMPLETED, or after the timeout. */
+  untilAllSeen(timeoutMs: number): Promise<void>;
+  /** CPU time of its Postgres process so far. */
   serverCpuSeconds(): number;
   close(): Promise<void>;
 };
 
 /**
- * Opens a connection that reads the open orders by primary key, again and again, with a pause in between. While no
- * order is open it reads nothing. An order is seen up to one pause and one round trip after its commit.
+ * Opens a connection that reads the open orders by primary key, again and again, with a pause in between. It reads
+ * nothing while no order is open. It sees an order up to one pause and one round trip after its commit.
  */
 export async function openWatch(databaseUrl: string, pauseMs: number): Promise<Watch> {
   const db = new Client(databaseUrl);
@@ -34,10 +34,10 @@ export async function openWatch(databaseUrl: string, pauseMs: number): Promise<W
   const pid = rows[0]?.pid ?? 0;
   const open = new Set<string>();
   const seen = new Map<string, number>();
-  let looking: Promise<void> | undefined;
+  let reading: Promise<void> | undefined;
   let failure: unknown;
 
-  async function look(): Promise<void> {
+  async function readUntilNoneOpen(): Promise<void> {
     while (open.size > 0) {
       const found = await db.query<{ id: string }>({ ...COMPLETED, values: [[...open]] });
       const now = performance.now();
@@ -47,21 +47,21 @@ export async function openWatch(databaseUrl: string, pauseMs: number): Promise<W
       }
       if (open.size > 0) await pause(pauseMs);
     }
-    looking = undefined;
+    reading = undefined;
   }
 
   return {
     add(id) {
       open.add(id);
-      looking ??= look().catch((error: unknown) => {
+      reading ??= readUntilNoneOpen().catch((error: unknown) => {
         failure ??= error;
         open.clear();
       });
     },
     seenAt: (id) => seen.get(id),
-    async untilAllSeen(patienceMs) {
-      const timer = setTimeout(() => open.clear(), patienceMs);
-      await looking;
+    async untilAllSeen(timeoutMs) {
+      const timer = setTimeout(() => open.clear(), timeoutMs);
+      await reading;
       clearTimeout(timer);
       if (failure) throw failure;
     },

@@ -1,16 +1,17 @@
 /*
- * Customers. They place orders over HTTP and cancel some at once. A request with an unknown outcome (a timeout, a
- * broken connection, 5xx, or 409 because the key is in use) is sent again with the same Idempotency-Key until it is
- * answered.
+ * Customers. They place orders over HTTP, and cancel some of them at once. A request with an unknown outcome (a
+ * timeout, a broken connection, 5xx, or 409 because the key is in use) is sent again with the same Idempotency-Key
+ * until its outcome is known.
  */
 import { setTimeout } from 'node:timers/promises';
-import { createRequests, isTooLate, signUp, type Requests, type User } from './requests.ts';
+import { registerAndLogIn, type Authorization } from '../test/support/accounts.ts';
+import { createRequests, isTooLate, type Requests } from './requests.ts';
 
-const LANES = 32; // enough for several orders to share a transaction
+const CUSTOMERS = 32; // enough for several orders to share a transaction
 const PAUSE_MS = 10; // leaves the cores to the service under test
 const CANCEL_EVERY = 8;
 
-/** What a customer knows of an order. */
+/** What a customer knows about an order. */
 export type Placed = {
   /** A unique text in the metadata of the order. */
   marker: string;
@@ -18,28 +19,28 @@ export type Placed = {
   id: string | null;
   sentAt: number;
   acknowledgedAt: number;
-  /** False when a customer gave up on the order or on its cancellation. */
-  isAnswered: boolean;
+  /** False when the run ended before the customer got a final reply to the order or to its cancellation. */
+  hasReply: boolean;
   /** Whether a cancellation was acknowledged. */
   cancelled: boolean;
 };
 
 /** The running customers. */
-export type Clients = Pick<Requests, 'breakConnections' | 'hurry' | 'counts'> & {
-  /** Lets customers finish open requests, within this time. Resolves with all that they know. */
-  stop: (patienceMs: number) => Promise<Placed[]>;
-  /** Answers that a customer must never get. */
-  complaints: string[];
+export type Clients = Pick<Requests, 'breakConnections' | 'shortenTimeouts' | 'counts'> & {
+  /** Lets customers finish their open requests, up to this time. Resolves with all orders that they know. */
+  stop: (timeoutMs: number) => Promise<Placed[]>;
+  /** Replies that a customer must never get. */
+  unexpected: string[];
 };
 
 /** Registers customers and lets them place orders at the API processes with these origins. */
 export async function openClients(origins: string[]): Promise<Clients> {
   const requests = createRequests(origins);
-  const complaints: string[] = [];
+  const unexpected: string[] = [];
   const placed: Placed[] = [];
   const stopping = new AbortController();
 
-  async function lane(user: User, number: number): Promise<void> {
+  async function actAsCustomer(user: Authorization, number: number): Promise<void> {
     for (let count = 1; !stopping.signal.aborted; count += 1) {
       const order = await place(user, `${number}:${count}`);
       placed.push(order);
@@ -48,41 +49,43 @@ export async function openClients(origins: string[]): Promise<Clients> {
     }
   }
 
-  async function place(user: User, marker: string): Promise<Placed> {
+  async function place(user: Authorization, marker: string): Promise<Placed> {
     const sentAt = Date.now();
     const order = { product_name: 'Kettle', amount: '34.90', metadata: { chaos: marker } };
-    const answer = await requests.insist(user, 'POST', '/orders', order);
-    const id = answer?.status === 201 ? (answer.body.id ?? null) : null;
-    if (answer && !id) complaints.push(`POST /orders: ${answer.status} ${answer.body.type}`);
-    const isAnswered = answer !== null;
-    return { marker, id, sentAt, acknowledgedAt: Date.now(), isAnswered, cancelled: false };
+    const reply = await requests.sendUntilReply(user, 'POST', '/orders', order);
+    const id = reply?.status === 201 ? (reply.body.id ?? null) : null;
+    if (reply && !id) unexpected.push(`POST /orders: ${reply.status} ${reply.body.type}`);
+    const hasReply = reply !== null;
+    return { marker, id, sentAt, acknowledgedAt: Date.now(), hasReply, cancelled: false };
   }
 
-  async function cancel(user: User, id: string, order: Placed): Promise<void> {
-    const answer = await requests.insist(user, 'PUT', `/orders/${id}/cancellation`);
-    order.isAnswered = answer !== null;
-    order.cancelled = answer?.status === 200 && answer.body.status === 'CANCELLED';
-    if (!answer || order.cancelled || isTooLate(answer)) return;
-    complaints.push(`cancel ${id}: ${answer.status} ${answer.body.type}`);
+  async function cancel(user: Authorization, id: string, order: Placed): Promise<void> {
+    const reply = await requests.sendUntilReply(user, 'PUT', `/orders/${id}/cancellation`);
+    order.hasReply = reply !== null;
+    order.cancelled = reply?.status === 200 && reply.body.status === 'CANCELLED';
+    if (!reply || order.cancelled || isTooLate(reply)) return;
+    unexpected.push(`cancel ${id}: ${reply.status} ${reply.body.type}`);
   }
 
-  const users = await Promise.all(origins.flatMap((origin) => [signUp(origin), signUp(origin)]));
-  const lanes = Array.from({ length: LANES }, (_, number) =>
-    lane(users[number % users.length] as User, number),
+  const users = await Promise.all(
+    origins.flatMap((origin) => [registerAndLogIn({ origin }), registerAndLogIn({ origin })]),
+  );
+  const customers = Array.from({ length: CUSTOMERS }, (_, number) =>
+    actAsCustomer(users[number % users.length] as Authorization, number),
   );
 
-  async function stop(patienceMs: number): Promise<Placed[]> {
+  async function stop(timeoutMs: number): Promise<Placed[]> {
     stopping.abort();
-    const patience = new AbortController();
-    void setTimeout(patienceMs, null, { signal: patience.signal }).then(
+    const finished = new AbortController();
+    void setTimeout(timeoutMs, null, { signal: finished.signal }).then(
       requests.giveUp,
-      () => undefined, // all have finished in time
+      () => undefined, // all customers have finished in time
     );
-    await Promise.all(lanes);
-    patience.abort();
+    await Promise.all(customers);
+    finished.abort();
     return placed;
   }
 
-  const { breakConnections, hurry, counts } = requests;
-  return { breakConnections, hurry, counts, stop, complaints };
+  const { breakConnections, shortenTimeouts, counts } = requests;
+  return { breakConnections, shortenTimeouts, counts, stop, unexpected };
 }

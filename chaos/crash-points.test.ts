@@ -14,7 +14,7 @@ function run(args: string[]) {
   return spawnSync(process.execPath, all, { cwd, encoding: 'utf8' });
 }
 
-test('a process that is armed kills itself at the pass of the point that it was armed for', (t) => {
+test('an armed process kills itself when it passes its crash point for the given time', (t) => {
   const { signal, stdout, stderr } = run([
     '--import',
     armed({ point: 'after-commit', pass: 2, delayMs: 0 }),
@@ -25,18 +25,18 @@ test('a process that is armed kills itself at the pass of the point that it was 
   t.is(stderr, `${CRASHED}: after-commit\n`);
 });
 
-test('a process can be armed to kill itself a moment after it has passed a point', (t) => {
+test('an armed process can kill itself a given time after it passes its crash point', (t) => {
   const { signal, stdout, stderr } = run([
     '--import',
     armed({ point: 'after-commit', pass: 2, delayMs: 5 }),
   ]);
 
   t.is(signal, 'SIGKILL');
-  t.deepEqual(stdout.split('\n'), ['1', '2', '3', ''], 'it goes on meanwhile');
+  t.deepEqual(stdout.split('\n'), ['1', '2', '3', ''], 'it continues until then');
   t.is(stderr, `${CRASHED}: after-commit\n`);
 });
 
-test('a process that is not armed passes every point', (t) => {
+test('a process that is not armed passes every crash point without effect', (t) => {
   const { status, signal, stdout, stderr } = run([]);
 
   t.deepEqual([status, signal, stderr], [0, null, '']);

@@ -6,12 +6,12 @@ import type { Machine } from './machine.ts';
 import type { Door, Fault, Scheduled } from './schedule.ts';
 
 const POLL_MS = 50;
-const LOOKS = 500;
+const POLLS_IN_POSTGRES = 500;
 
-/** How long a crash stays armed, and how long to wait for a statement. Generous, because a miss fails the run. */
+/** How long a crash stays armed, and how long to wait for a statement. Generous, because a timeout fails the run. */
 const REACH_TIMEOUT_MS = 60_000;
 
-/** A fault and when it happened; null when the process never reached the crash point. */
+/** A fault, and the time at which it happened. Null when no process reached the crash point or the statement. */
 export type Injected = Scheduled & { happenedAt: number | null };
 
 /** Injects a fault, and waits until it is over. */
@@ -25,9 +25,9 @@ export async function inject(
   return { ...fault, happenedAt: crashedAt === undefined ? startedAt : crashedAt };
 }
 
-/** Resolves with the time at which the fault took effect, if that is not at once. */
+/** Resolves with the time at which the fault took effect, if it does not take effect at once. */
 async function act(
-  { apis, workers, postgres, answers, redis }: Machine,
+  { apis, workers, postgres, proxy, redis }: Machine,
   clients: Clients,
   fault: Fault,
 ): Promise<number | null | void> {
@@ -46,8 +46,8 @@ async function act(
       return pick(workers, fault.target).crash(fault, REACH_TIMEOUT_MS);
     case 'kill-backend':
       return killBackend(postgres, fault);
-    case 'lose-answers':
-      return answers.lose(fault.ms);
+    case 'drop-results':
+      return proxy.dropResults(fault.ms);
     case 'kill-redis':
       return redis.restart(fault.downMs);
     case 'restart-postgres':
@@ -61,13 +61,13 @@ async function act(
     case 'client-breaks-connections':
       return clients.breakConnections();
     case 'client-times-out':
-      return clients.hurry(fault.requests, fault.timeoutMs);
+      return clients.shortenTimeouts(fault.requests, fault.timeoutMs);
   }
 }
 
 function pick(processes: KeptProcess[], target: number): KeptProcess {
   const found = processes[target];
-  if (!found) throw new Error(`there is no process ${target}`);
+  if (!found) throw new Error(`There is no process ${target}`);
   return found;
 }
 
@@ -88,7 +88,7 @@ async function killBackend(
   return null;
 }
 
-/** Watches from inside Postgres, because most statements end within a few ms. */
+/** Polls from inside Postgres, because most statements end within a few milliseconds. */
 function killOneBackend(url: string, door: Door, delayMs: number): Promise<boolean> {
   return withClient(url, async (client) => {
     await client.query(`SET chaos.killed = ''`);
@@ -97,7 +97,7 @@ function killOneBackend(url: string, door: Door, delayMs: number): Promise<boole
       DECLARE
         victim integer;
       BEGIN
-        FOR look IN 1..${LOOKS} LOOP
+        FOR poll IN 1..${POLLS_IN_POSTGRES} LOOP
           PERFORM pg_stat_clear_snapshot();
           SELECT pid INTO victim FROM pg_stat_activity
           WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE '%${door}(%' LIMIT 1;

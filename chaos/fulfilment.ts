@@ -6,32 +6,32 @@ import { listen } from '../src/http/server.ts';
 export const FULFILMENT_SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 
 const ANSWER_MS = 5;
-const REFUSE_EVERY = 37; // "not now"
-const HANG_UP_EVERY = 53; // accepted, but the answer is lost
+const POSTPONE_EVERY = 37; // with 503: the worker tries again
+const HANG_UP_EVERY = 53; // accepts the order, and closes the connection without an answer
 
-/** The external step that the workers under chaos call. */
+/** The external step that the workers call. */
 export type Fulfilment = {
   url: string;
   /** The accepted orders, by the Idempotency-Key of the call, with the number of calls for each. */
   accepted: Map<string, number>;
   calls: () => number;
   /** Calls that broke the documented contract. */
-  complaints: string[];
+  unexpected: string[];
   close: () => Promise<void>;
 };
 
-/** Opens the external step. It accepts most calls, postpones some, and loses the answers of some. */
+/** Opens the external step. It accepts most calls, postpones some, and leaves some accepted calls without an answer. */
 export async function openFulfilment(): Promise<Fulfilment> {
   const accepted = new Map<string, number>();
-  const complaints: string[] = [];
+  const unexpected: string[] = [];
   let calls = 0;
 
   async function answer(response: ServerResponse, key: string, body: string): Promise<void> {
     calls += 1;
     const { id } = JSON.parse(body) as { id?: string };
-    if (key === '' || key !== id) complaints.push(`fulfilment of ${id} has the key ${key}`);
+    if (key === '' || key !== id) unexpected.push(`the call for order ${id} has the key ${key}`);
     await setTimeout(ANSWER_MS);
-    if (calls % REFUSE_EVERY === 0) {
+    if (calls % POSTPONE_EVERY === 0) {
       response.writeHead(503).end();
       return;
     }
@@ -51,7 +51,7 @@ export async function openFulfilment(): Promise<Fulfilment> {
     url: `http://127.0.0.1:${port}/fulfil`,
     accepted,
     calls: () => calls,
-    complaints,
+    unexpected,
     async close() {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();

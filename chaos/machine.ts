@@ -9,7 +9,7 @@ import { serviceUrl } from '../src/db/roles.ts';
 import { takeDataDir, type DataDir } from '../src/local/data-dir.ts';
 import { servicePasswords } from '../src/local/postgres.ts';
 import { startRedis } from '../src/local/redis.ts';
-import { freePort } from '../src/local/server-process.ts';
+import { freePort } from '../src/local/free-port.ts';
 import { migrate } from '../src/migrate.ts';
 import {
   startRestartablePostgres,
@@ -17,9 +17,9 @@ import {
 } from '../test/support/restartable-postgres.ts';
 import { requireRedis } from '../test/support/servers.ts';
 import { NO_LIMITS } from '../test/support/template.ts';
-import { keepRunning, type KeptProcess } from './kept-process.ts';
-import { openAnswers, type Answers } from './answers.ts';
+import { keepProcess, type KeptProcess } from './kept-process.ts';
 import { FULFILMENT_SECRET, openFulfilment, type Fulfilment } from './fulfilment.ts';
+import { openPostgresProxy, type PostgresProxy } from './postgres-proxy.ts';
 import { APIS, type WorkerKind } from './schedule.ts';
 
 const DATABASE = 'orders';
@@ -29,8 +29,8 @@ export type Machine = {
   apis: (KeptProcess & { origin: string })[];
   workers: (KeptProcess & { kind: WorkerKind })[];
   postgres: RestartablePostgres;
-  /** The proxy between the processes and Postgres. */
-  answers: Answers;
+  /** Between the processes and Postgres. */
+  proxy: PostgresProxy;
   fulfilment: Fulfilment;
   redis: { restart: (downMs: number) => Promise<void> };
   /** Processes that ended although the run did not end them. */
@@ -38,7 +38,7 @@ export type Machine = {
   close: () => Promise<void>;
 };
 
-/** Starts everything in a temporary folder. If one part does not start, those that did are stopped. */
+/** Starts everything in a temporary folder. If one part does not start, stops the parts that did. */
 export async function openMachine(
   workerKinds: WorkerKind[],
   logs: string | undefined,
@@ -52,8 +52,8 @@ export async function openMachine(
     const dataDir = takeDataDir(dir);
     const postgres = await startRestartablePostgres(dataDir, DATABASE);
     stops.push(postgres.stop);
-    const answers = await openAnswers(Number(new URL(postgres.url).port));
-    stops.push(answers.close);
+    const proxy = await openPostgresProxy(Number(new URL(postgres.url).port));
+    stops.push(proxy.close);
     const redis = await openRedis(dataDir);
     stops.push(redis.stop);
     const fulfilment = await openFulfilment();
@@ -62,17 +62,17 @@ export async function openMachine(
     const migrateConfig = loadConfig(MigrateConfig, { DATABASE_URL: postgres.url });
     await migrate(migrateConfig, pino({ level: 'silent' }), passwords);
 
-    const place = { dir, logs, postgres, answers, redis, fulfilment, passwords };
-    const processes = await startProcesses(place, workerKinds, (stop) => stops.push(stop));
-    return { ...processes, postgres, answers, fulfilment, redis, close };
+    const surroundings = { dir, logs, postgres, proxy, redis, fulfilment, passwords };
+    const processes = await startProcesses(surroundings, workerKinds, (stop) => stops.push(stop));
+    return { ...processes, postgres, proxy, fulfilment, redis, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** What the processes connect to, and where they run. */
-type Place = Pick<Machine, 'postgres' | 'answers' | 'fulfilment'> & {
+/** The servers that the processes connect to, and the folders that they use. */
+type Surroundings = Pick<Machine, 'postgres' | 'proxy' | 'fulfilment'> & {
   dir: string;
   logs: string | undefined;
   redis: { url: string };
@@ -83,14 +83,16 @@ type Stop = () => Promise<void>;
 
 /** Starts the API processes and the workers, and waits until all are ready. */
 async function startProcesses(
-  place: Place,
+  surroundings: Surroundings,
   workerKinds: WorkerKind[],
   onStarted: (stop: Stop) => void,
 ): Promise<Pick<Machine, 'apis' | 'workers' | 'unexpectedEnds'>> {
   const unexpectedEnds: string[] = [];
-  if (place.logs) mkdirSync(place.logs, { recursive: true });
+  if (surroundings.logs) mkdirSync(surroundings.logs, { recursive: true });
   const keep = (module: 'api' | 'worker', number: number, settings: Environment) => {
-    const kept = keepProcess(place, module, number, settings, (what) => unexpectedEnds.push(what));
+    const kept = startKept(surroundings, module, number, settings, (what) =>
+      unexpectedEnds.push(what),
+    );
     onStarted(kept.end);
     return kept;
   };
@@ -100,7 +102,7 @@ async function startProcesses(
     const origin = `http://127.0.0.1:${port}`;
     apis.push({ ...keep('api', number, { PORT: String(port) }), origin });
   }
-  const fulfilling = { FULFILMENT_URL: place.fulfilment.url, FULFILMENT_SECRET };
+  const fulfilling = { FULFILMENT_URL: surroundings.fulfilment.url, FULFILMENT_SECRET };
   const workers = workerKinds.map((kind, number) => ({
     ...keep('worker', number, kind === 'fulfiller' ? fulfilling : {}),
     kind,
@@ -109,8 +111,8 @@ async function startProcesses(
   return { apis, workers, unexpectedEnds };
 }
 
-function keepProcess(
-  { dir, logs, postgres, answers, redis, passwords }: Place,
+function startKept(
+  { dir, logs, postgres, proxy, redis, passwords }: Surroundings,
   module: 'api' | 'worker',
   number: number,
   settings: Environment,
@@ -119,11 +121,11 @@ function keepProcess(
   const name = `${module}-${number}`;
   const role = `oms_${module}` as const;
   const url = new URL(serviceUrl(postgres.url, role, passwords[role]));
-  url.port = String(answers.port);
-  return keepRunning({
+  url.port = String(proxy.port);
+  return keepProcess({
     name,
     module: new URL(`../src/${module}.ts`, import.meta.url),
-    cwd: dir, // there is no .env
+    cwd: dir, // has no .env
     env: { ...environment(url.href, redis.url), ...settings },
     logFile: logs && join(logs, `${name}.log`),
     onUnexpectedEnd,

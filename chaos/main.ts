@@ -1,31 +1,31 @@
 /*
- * npm run chaos -- --seed N --seconds S: starts the service, lets customers place orders, injects the faults of the
- * seed, and then looks for lost, doubled and stranded orders. Exit code 0 when there are none, 1 when there are some,
- * 2 when the run failed.
+ * npm run chaos -- --seed N --seconds S: starts the service, lets customers place orders, and injects the faults of the
+ * seed. Then it looks for lost, doubled and stranded orders. Exit code 0: there are none; 1: there are some; 2: the run
+ * failed.
  */
 import { writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
-import { explain } from '../src/process.ts';
+import { exitOnFailure, ReadableError } from '../src/process.ts';
 import { openClients, type Clients } from './clients.ts';
+import { inject } from './faults.ts';
 import {
-  openEvidence,
+  openAsSuperuser,
   readBatches,
   readOrders,
   readTrail,
   readViolations,
-  whenSettled,
-} from './evidence.ts';
-import { inject } from './faults.ts';
+  untilAllEnded,
+} from './final-state.ts';
 import { openMachine, type Machine } from './machine.ts';
 import { parseOptions, type Options } from './options.ts';
 import { report } from './report.ts';
 import { describeFault, schedule, workerKinds } from './schedule.ts';
 import { judge, type Findings, type Verdict } from './verdict.ts';
 
-const CALM_MS = 3000; // after the last fault, so that some orders are placed after it
-const ANSWER_TIMEOUT_MS = 45_000; // after the last fault; generous too
-const SETTLE_TIMEOUT_MS = 90_000;
+const CALM_MS = 3000; // after the last fault: some orders are placed without faults
+const REPLY_TIMEOUT_MS = 45_000; // after the last fault; generous, because an order without a reply fails the run
+const END_TIMEOUT_MS = 90_000;
 const EXIT_VIOLATIONS = 1;
 const EXIT_NOT_RUN = 2;
 
@@ -33,7 +33,7 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Runs the whole schedule. Resolves when all faults have ended and all processes are up again. */
+/** Runs the whole schedule. Resolves when all faults are over and all processes are up again. */
 async function attack(machine: Machine, clients: Clients, options: Options, stop: AbortSignal) {
   const startedAt = Date.now();
   const injected = schedule(options.seed, options.seconds).map(async (fault) => {
@@ -49,13 +49,14 @@ async function attack(machine: Machine, clients: Clients, options: Options, stop
   return faults;
 }
 
-async function examine(
+/** Waits until every order has ended, and reads the final state. */
+async function readFindings(
   { postgres, workers, fulfilment, unexpectedEnds }: Machine,
   withoutAudit: boolean,
 ): Promise<Omit<Findings, 'placed' | 'injected'> & { batches: string }> {
-  const pool = await openEvidence(postgres.url);
+  const pool = await openAsSuperuser(postgres.url);
   try {
-    await whenSettled(pool, SETTLE_TIMEOUT_MS);
+    await untilAllEnded(pool, END_TIMEOUT_MS);
     const stored = [...(await readOrders(pool))];
     const batches = await readBatches(pool);
     const violations = withoutAudit ? [] : [...(await readViolations(pool))];
@@ -65,8 +66,8 @@ async function examine(
       ),
     );
     const accepted = new Set(fulfilment.accepted.keys());
-    const complaints = [...unexpectedEnds, ...fulfilment.complaints];
-    return { stored, batches, violations, complaints, fulfillers, accepted };
+    const unexpected = [...unexpectedEnds, ...fulfilment.unexpected];
+    return { stored, batches, violations, unexpected, fulfillers, accepted };
   } finally {
     await pool.end();
   }
@@ -80,18 +81,18 @@ async function run(options: Options, stop: AbortSignal): Promise<Verdict> {
     stop.throwIfAborted();
     const clients = await openClients(machine.apis.map(({ origin }) => origin));
     const injected = await attack(machine, clients, options, stop);
-    const placed = await clients.stop(ANSWER_TIMEOUT_MS);
-    say('Waiting for the last order …');
-    const found = await examine(machine, options['without-audit']);
-    const complaints = [...clients.complaints, ...found.complaints];
-    const verdict = judge({ ...found, placed, injected, complaints });
+    const placed = await clients.stop(REPLY_TIMEOUT_MS);
+    say('Waiting until every order has ended …');
+    const found = await readFindings(machine, options['without-audit']);
+    const unexpected = [...clients.unexpected, ...found.unexpected];
+    const verdict = judge({ ...found, placed, injected, unexpected });
     const { requests, unknown, failed, replayed } = clients.counts;
     const trail = await readTrail(machine.postgres.url, verdict.longestOpenOrder);
     say(
       report(verdict, {
-        'audit violations': options['without-audit'] ? 'NOT ASKED' : verdict.violations.length,
+        'audit violations': options['without-audit'] ? 'NOT AUDITED' : verdict.violations.length,
         requests: `${requests}, outcome unknown and sent again ${unknown}, replayed ${replayed}`,
-        'answered 500': failed,
+        'replies with 500': failed,
         'orders in a transaction': found.batches,
         'trail of the longest open': trail,
         'external calls': `${machine.fulfilment.calls()}, orders accepted ${found.accepted.size}`,
@@ -108,18 +109,16 @@ function commandLine({ seed, seconds, 'without-audit': withoutAudit }: Options):
   return `npm run chaos -- --seed ${seed} --seconds ${seconds}${rest}`;
 }
 
-const interrupt = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => interrupt.abort(new Error(`interrupted by ${signal}`)));
-}
-try {
+await exitOnFailure(async () => {
+  const interrupt = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => interrupt.abort(new ReadableError(`Interrupted by ${signal}`)));
+  }
   const options = parseOptions(process.argv.slice(2));
-  const verdict = await run(options, interrupt.signal);
+  const verdict = await run(options, interrupt.signal).catch((error: unknown) => {
+    throw interrupt.signal.aborted ? interrupt.signal.reason : error;
+  });
   if (options.json) writeFileSync(options.json, `${JSON.stringify({ options, ...verdict })}\n`);
   say(verdict.clean ? 'CLEAN' : `VIOLATED. To repeat this run: ${commandLine(options)}`);
   process.exit(verdict.clean ? 0 : EXIT_VIOLATIONS);
-} catch (error) {
-  const cause: unknown = interrupt.signal.aborted ? interrupt.signal.reason : error;
-  process.stderr.write(`chaos could not run: ${explain(cause)}\n`);
-  process.exit(EXIT_NOT_RUN);
-}
+}, EXIT_NOT_RUN);

@@ -1,11 +1,12 @@
 /*
- * npm run chaos:mutations [-- WORD…]: applies one mutation of the code after the other, and shows that a test or a
- * run of chaos notices each. A mutation must change what runs: an object of a migrated database, or a module that the
- * API or a worker loads. Exit code 0 when all are noticed, 1 when one is not. With words, runs only the mutations
- * whose names contain one of them.
+ * npm run chaos:mutations [-- WORD…]: a mutation is a small change of the code that breaks a promise. This command
+ * applies one mutation after the other, and checks that its detector notices it: a test in chaos/detectors, or a run
+ * of chaos. A mutation must change code that runs: an object of a migrated database, or a module that the API or a
+ * worker loads. With words, the command runs only the mutations whose names contain one of them. Exit code 0: all are
+ * noticed; 1: one is not.
  *
- * All share one Postgres and one Redis. A mutation of SQL runs on a copy of the migrated template that is migrated
- * again from the mutated files. A mutation of TypeScript runs in a copy of the tree.
+ * All mutations share one Postgres and one Redis. A mutation of SQL runs on a copy of the migrated template database,
+ * migrated again from the mutated files. A mutation of TypeScript runs in a copy of the tree.
  */
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
@@ -17,6 +18,7 @@ import { pino } from 'pino';
 import { OWN_SOURCES } from '../src/db/migrate/sources.ts';
 import { migrate } from '../src/migrate.ts';
 import { ReadableError, exitOnFailure, explain } from '../src/process.ts';
+import { cacheCompiledModules, passOn } from '../test/support/environment.ts';
 import { openTestServers } from '../test/support/servers.ts';
 import {
   copyTemplate,
@@ -25,24 +27,25 @@ import {
   onServer,
   testConfig,
 } from '../test/support/template.ts';
+import { mutations } from './mutations/list.ts';
+import type { Detector, Edit, Mutation } from './mutations/mutation.ts';
 import {
   changedObjects,
   includesObject,
   moduleGraph,
   readDefinitions,
   type Definitions,
-} from './mutations/live.ts';
-import { mutations } from './mutations/list.ts';
-import type { Detector, Edit, Mutation } from './mutations/mutation.ts';
+} from './mutations/running-code.ts';
 import { checkEdits, copySql, copyTree, ROOT } from './mutations/trees.ts';
 
 const AT_ONCE = 3;
 const TIMEOUT_MS = 240_000;
-const SIGN_LENGTH_MAX = 100;
+const LINE_LENGTH_MAX = 100;
 const TEMPLATE = `oms_mutation_template_${process.pid}`;
 
 type Outcome = { code: number | null; output: string };
-type Row = { name: string; noticed: boolean; live: string; sign: string; seconds: number };
+/** One line of the result: the changed objects and modules, and the line of output that notices the mutation. */
+type Row = { name: string; noticed: boolean; changed: string; noticedBy: string; seconds: number };
 
 async function run(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promise<Outcome> {
   const options = { cwd, env: { ...process.env, ...env } };
@@ -56,25 +59,27 @@ async function run(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promise
 
 const ava = (...args: string[]) => ['node_modules/ava/entrypoints/cli.js', '--tap', ...args];
 
-/** The same tests must pass without a mutation. Otherwise their failure would prove nothing. */
-async function requireHealthy(chosen: Mutation[]): Promise<void> {
+/** Runs the detectors without a mutation. They must pass; otherwise their failure proves nothing. */
+async function requirePassing(chosen: Mutation[]): Promise<void> {
   const files = chosen.flatMap(({ detector }) => ('test' in detector ? detector.test : []));
   if (files.length === 0) return;
   const startedAt = performance.now();
   const { code, output } = await run(ava(...new Set(files)), ROOT, { TEST_TEMPLATE: TEMPLATE });
-  if (code !== 0) throw new ReadableError(`without a mutation, the tests fail:\n${output}`);
+  if (code !== 0) throw new ReadableError(`The tests fail without a mutation:\n${output}`);
   for (const { name, detector } of chosen) {
     if ('test' in detector && !passes(output, detector.title))
-      throw new ReadableError(`"${name}" has no test with this title: ${detector.title}`);
+      throw new ReadableError(
+        `The mutation "${name}" names a test that does not exist: ${detector.title}`,
+      );
   }
-  process.stdout.write(`without a mutation, all tests pass (${secondsSince(startedAt)} s)\n`);
+  process.stdout.write(`All tests pass without a mutation (${secondsSince(startedAt)} s)\n`);
 }
 
 function passes(output: string, title: string): boolean {
   return output.split('\n').some((line) => /^ok \d/.test(line) && line.endsWith(title));
 }
 
-/** Migrates a template from mutated files and returns the objects that changed. Throws when an edit changes nothing. */
+/** Migrates a template from mutated files. Returns the changed objects. Throws when an edit changes nothing. */
 async function mutateTemplate(
   template: string,
   edits: Edit[],
@@ -92,7 +97,7 @@ async function mutateTemplate(
   for (const { file, object = '' } of edits) {
     if (!includesObject(changed, object))
       throw new ReadableError(
-        `the edit of ${file} changes ${changed.join(', ') || 'nothing'}, not ${object}`,
+        `The edit of ${file} changes ${changed.join(', ') || 'nothing'} instead of ${object}`,
       );
   }
   return changed;
@@ -106,12 +111,13 @@ function at(file: string): URL {
 function loadedModules(edits: Edit[]): string[] {
   const loaded = moduleGraph([at('src/api.ts'), at('src/worker.ts')]);
   for (const { file } of edits) {
-    if (!loaded.has(at(file).href)) throw new ReadableError(`no process loads ${file}`);
+    if (!loaded.has(at(file).href))
+      throw new ReadableError(`Neither the API nor a worker loads ${file}`);
   }
   return edits.map(({ file }) => file);
 }
 
-async function tryOut(
+async function tryOne(
   { name, edits, detector }: Mutation,
   number: number,
   unmutated: Definitions,
@@ -127,20 +133,20 @@ async function tryOut(
     const objects = inSql.length > 0 ? await mutateTemplate(template, inSql, unmutated) : [];
     const database = inSql.length > 0 ? template : TEMPLATE;
     const outcome = await detect(detector, tree ?? ROOT, database);
-    const sign = signOf(detector, outcome.output)?.slice(0, SIGN_LENGTH_MAX) ?? '';
-    const noticed = outcome.code === 1 && sign !== '';
+    const noticedBy = noticingLine(detector, outcome.output)?.slice(0, LINE_LENGTH_MAX) ?? '';
+    const noticed = outcome.code === 1 && noticedBy !== '';
     if (!noticed) process.stdout.write(`${outcome.output}\nexit code ${outcome.code}\n`);
-    const live = [...objects, ...modules].join(', ');
-    return { name, noticed, live, sign, seconds: secondsSince(startedAt) };
+    const changed = [...objects, ...modules].join(', ');
+    return { name, noticed, changed, noticedBy, seconds: secondsSince(startedAt) };
   } finally {
     if (tree) rmSync(tree, { recursive: true, force: true });
     if (inSql.length > 0) await onServer(`DROP DATABASE IF EXISTS ${template} WITH (FORCE)`);
   }
 }
 
-/** The row of a mutation that could not be tried. It fails the run, but not the other mutations. */
-function notTried({ name }: Mutation, error: unknown): Row {
-  return { name, noticed: false, live: 'not tried', sign: explain(error), seconds: 0 };
+/** The row of a mutation that could not be applied. It fails the run, but not the other mutations. */
+function notApplied({ name }: Mutation, error: unknown): Row {
+  return { name, noticed: false, changed: 'not applied', noticedBy: explain(error), seconds: 0 };
 }
 
 function detect(detector: Detector, tree: string, template: string): Promise<Outcome> {
@@ -152,7 +158,7 @@ function detect(detector: Detector, tree: string, template: string): Promise<Out
 }
 
 /** The line of the output that reports that a mutation was noticed. */
-function signOf(detector: Detector, output: string): string | undefined {
+function noticingLine(detector: Detector, output: string): string | undefined {
   const lines = output.split('\n');
   if ('test' in detector)
     return lines.find((line) => /^not ok \d/.test(line) && line.endsWith(detector.title));
@@ -163,8 +169,8 @@ function secondsSince(startedAt: number): number {
   return Math.round((performance.now() - startedAt) / 100) / 10;
 }
 
-function show({ name, noticed, live, sign, seconds }: Row): string {
-  const cells = [name, noticed ? 'noticed' : 'NOT NOTICED', live, sign, `${seconds} s`];
+function show({ name, noticed, changed, noticedBy, seconds }: Row): string {
+  const cells = [name, noticed ? 'noticed' : 'NOT NOTICED', changed, noticedBy, `${seconds} s`];
   return `| ${cells.map((cell) => cell.replaceAll('|', '/')).join(' | ')} |`;
 }
 
@@ -172,13 +178,13 @@ async function tryAll(chosen: Mutation[]): Promise<Row[]> {
   await createTemplate(TEMPLATE);
   try {
     const unmutated = await readDefinitions(databaseUrl(TEMPLATE));
-    await requireHealthy(chosen);
+    await requirePassing(chosen);
     const limit = pLimit(AT_ONCE);
     return await Promise.all(
       chosen.map((mutation, number) =>
         limit(async () => {
-          const row = await tryOut(mutation, number, unmutated).catch((error: unknown) =>
-            notTried(mutation, error),
+          const row = await tryOne(mutation, number, unmutated).catch((error: unknown) =>
+            notApplied(mutation, error),
           );
           process.stdout.write(`${show(row)}\n`);
           return row;
@@ -196,13 +202,12 @@ await exitOnFailure(async () => {
   const chosen = mutations.filter(
     ({ name }) => words.length === 0 || words.some((word) => name.includes(word)),
   );
-  if (chosen.length === 0) throw new ReadableError('no mutation has such a name');
+  if (chosen.length === 0)
+    throw new ReadableError(`No mutation has a name that contains ${words.join(' or ')}`);
   for (const { edits } of chosen) checkEdits(edits);
   const servers = await openTestServers();
-  process.env.TEST_DATABASE_URL = servers.databaseUrl;
-  process.env.TEST_REDIS_URL = servers.redisUrl;
-  process.env.TEST_TEMPLATE = TEMPLATE;
-  process.env.NODE_COMPILE_CACHE ??= join(ROOT, 'node_modules/.cache/node');
+  passOn({ ...servers, template: TEMPLATE });
+  cacheCompiledModules();
   try {
     const rows = await tryAll(chosen);
     process.stdout.write(

@@ -1,11 +1,11 @@
 import test from 'ava';
 import { parseOptions } from './options.ts';
 
-test('without arguments there is a seed, and two minutes', (t) => {
+test('without arguments, a run has a random seed and takes two minutes', (t) => {
   t.deepEqual(parseOptions([], 42), { seed: 42, seconds: 120, 'without-audit': false });
 });
 
-test('all that is given is taken', (t) => {
+test('every option is used', (t) => {
   const args = '--seed 7 --seconds 30 --json out.json --logs logs --without-audit'.split(' ');
 
   t.deepEqual(parseOptions(args), {
@@ -18,7 +18,7 @@ test('all that is given is taken', (t) => {
 });
 
 for (const wrong of ['--seed x', '--seed -1', '--seconds 1', '--sedes 1', 'seed']) {
-  test(`"${wrong}" is refused in one line that shows the usage`, (t) => {
+  test(`"${wrong}" is refused with one line that shows the usage`, (t) => {
     t.throws(() => parseOptions(wrong.split(' ')), { message: /^[^\n]+Usage: npm run chaos/ });
   });
 }

@@ -25,7 +25,7 @@ const flags = {
 export const USAGE =
   'npm run chaos -- [--seed N] [--seconds S] [--json FILE] [--logs FOLDER] [--without-audit]';
 
-/** Parses the command line. Without a seed it chooses a random one. Throws a one-line error for wrong options. */
+/** Parses the command line. Without --seed it chooses a random seed. Throws an error of one line for wrong options. */
 export function parseOptions(args: string[], randomSeed = Math.floor(Math.random() * SEED_MAX)) {
   try {
     const { values } = parseArgs({ args, options: flags });

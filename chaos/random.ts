@@ -1,4 +1,4 @@
-/** Pseudo-random numbers, the same for the same seed (mulberry32). */
+/** Pseudo-random numbers (mulberry32). The same seed gives the same numbers. */
 export type Random = {
   /** At least min, less than max. */
   between: (min: number, max: number) => number;
@@ -17,12 +17,12 @@ export function createRandom(seed: number): Random {
   const between = (min: number, max: number) => min + next() * (max - min);
   const integer = (min: number, max: number) => Math.floor(between(min, max + 1));
   function shuffled<T>(items: readonly T[]): T[] {
-    const deck = [...items];
-    for (let i = deck.length - 1; i > 0; i -= 1) {
+    const result = [...items];
+    for (let i = result.length - 1; i > 0; i -= 1) {
       const j = integer(0, i);
-      [deck[i], deck[j]] = [deck[j] as T, deck[i] as T];
+      [result[i], result[j]] = [result[j] as T, result[i] as T];
     }
-    return deck;
+    return result;
   }
   return { between, integer, shuffled };
 }

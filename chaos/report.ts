@@ -1,6 +1,6 @@
 import type { Verdict } from './verdict.ts';
 
-const EXAMPLES = 5;
+const EXAMPLES_MAX = 5;
 
 /** The report at the end of a run, as text. */
 export function report(verdict: Verdict, extra: Record<string, string | number>): string {
@@ -8,20 +8,20 @@ export function report(verdict: Verdict, extra: Record<string, string | number>)
   const total = kinds.reduce((sum, [, count]) => sum + count, 0);
   const rows: [string, string | number][] = [
     ['orders acknowledged', `${verdict.acknowledged}, of these cancelled ${verdict.cancelled}`],
-    ['never answered', verdict.unanswered.length],
+    ['without a final reply', verdict.unreplied.length],
     ['lost', verdict.lost.length],
     ['doubled', verdict.doubled.length],
     ['stranded', verdict.stranded.length],
     ['in another state than acknowledged', verdict.wrong.length],
     ['completed without the external step', verdict.uncalled.length],
     ...Object.entries(extra),
-    ['complaints', verdict.complaints.length],
+    ['unexpected events', verdict.unexpected.length],
     ['faults injected', `${total} of ${kinds.length} kinds`],
     ...kinds.map(([kind, count]): [string, number] => [`  ${kind}`, count]),
-    ['not reached', verdict.notReached.length],
+    ['faults that did not happen', verdict.notReached.length],
     [
-      'worst time to recover',
-      `${inSeconds(verdict.recoveryMs)} until an order placed after it was completed (${verdict.recoveryAfter})`,
+      'longest time to recover',
+      `${inSeconds(verdict.recoveryMs)} until an order placed after the fault was completed (${verdict.recoveryAfter})`,
     ],
     ['longest open', `${inSeconds(verdict.longestOpenMs)} from acknowledged to ended`],
     [
@@ -33,30 +33,21 @@ export function report(verdict: Verdict, extra: Record<string, string | number>)
   return [...lines, ...examples(verdict)].join('\n');
 }
 
-function examples({
-  unanswered,
-  lost,
-  doubled,
-  stranded,
-  wrong,
-  uncalled,
-  notReached,
-  violations,
-  complaints,
-}: Verdict): string[] {
+function examples(verdict: Verdict): string[] {
+  const { unreplied, lost, doubled, stranded, wrong, uncalled, unexpected } = verdict;
   const found = {
-    unanswered,
+    'without a final reply': unreplied,
     lost,
     doubled,
     stranded,
     wrong,
     uncalled,
-    complaints,
-    'not reached': notReached,
+    unexpected,
+    'did not happen': verdict.notReached,
+    violations: verdict.violations.map((violation) => JSON.stringify(violation)),
   };
-  const audited = violations.map((violation) => JSON.stringify(violation));
-  return Object.entries({ ...found, violations: audited }).flatMap(([name, all]) =>
-    all.slice(0, EXAMPLES).map((one) => `${name}: ${one}`),
+  return Object.entries(found).flatMap(([name, all]) =>
+    all.slice(0, EXAMPLES_MAX).map((one) => `${name}: ${one}`),
   );
 }
 

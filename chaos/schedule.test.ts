@@ -12,13 +12,17 @@ import {
 
 const seeds = Array.from({ length: 200 }, (_, seed) => seed);
 
-test('the same seed gives the same faults, another seed others', (t) => {
+test('the same seed gives the same faults, another seed gives others', (t) => {
   t.deepEqual(schedule(7, 120), schedule(7, 120));
   t.notDeepEqual(schedule(7, 120), schedule(8, 120));
-  t.deepEqual(schedule(7, 120).slice(0, 15), schedule(7, 30), 'a shorter run is its beginning');
+  t.deepEqual(
+    schedule(7, 120).slice(0, 15),
+    schedule(7, 30),
+    'a shorter run has the first of these faults',
+  );
 });
 
-test('120 seconds bring at least 30 faults of at least 8 kinds, whatever the seed', (t) => {
+test('each of 200 seeds gives at least 30 faults of all 15 kinds in 120 seconds', (t) => {
   for (const seed of seeds) {
     const faults = schedule(seed, 120);
     t.true(faults.length >= 30);
@@ -26,7 +30,7 @@ test('120 seconds bring at least 30 faults of at least 8 kinds, whatever the see
   }
 });
 
-test('120 seconds reach every crash point of API and worker, whatever the seed', (t) => {
+test('each of 200 seeds crashes the API and the workers at each of their crash points in 120 seconds', (t) => {
   for (const seed of seeds) {
     const faults = schedule(seed, 120);
     t.deepEqual(pointsOf(faults, 'crash-api'), [...crashPoints.api].sort());
@@ -37,20 +41,20 @@ test('120 seconds reach every crash point of API and worker, whatever the seed',
   }
 });
 
-test('workers with and without an external step have their turns, also side by side', (t) => {
+test('depending on the seed, no worker has an external step, all have one, or only some have one', (t) => {
   t.deepEqual(workerKinds(0), ['worker', 'worker', 'worker']);
   t.deepEqual(workerKinds(1), ['fulfiller', 'fulfiller', 'fulfiller']);
   t.deepEqual(workerKinds(2), ['fulfiller', 'worker', 'worker']);
 });
 
-test('only a crash while a statement is under way comes after a delay', (t) => {
+test('only a crash at the point statement-sent has a delay', (t) => {
   const crashes = schedule(2, 6000).flatMap((f) => ('point' in f ? [f] : []));
 
   t.true(crashes.some(({ delayMs }) => delayMs > 0));
   t.true(crashes.every(({ point, delayMs }) => point === 'statement-sent' || delayMs === 0));
 });
 
-test('faults come in order, within the time, and to processes that there are', (t) => {
+test('faults are in order of time, within the run, and have targets that exist', (t) => {
   for (const seed of seeds) {
     const faults = schedule(seed, 60);
     const times = faults.map(({ atMs }) => atMs);
@@ -66,13 +70,13 @@ test('faults come in order, within the time, and to processes that there are', (
   }
 });
 
-test('a frozen worker stays so until its jobs have been taken over', (t) => {
+test('a worker is frozen for at least 15 seconds, so others take over its jobs', (t) => {
   for (const fault of schedule(1, 600)) {
     if (fault.kind === 'freeze-worker') t.true(fault.pauseMs >= 15_000);
   }
 });
 
-test('a fault is described with everything that makes it', (t) => {
+test('the description of a fault has all its details, without its time and without a delay of 0', (t) => {
   const crash = { kind: 'crash-api', target: 1, point: 'after-commit', pass: 3, atMs: 1 } as const;
 
   t.is(describeFault({ ...crash, delayMs: 0 }), 'crash-api #1 point after-commit pass 3');

@@ -1,6 +1,6 @@
 /*
- * The faults of a run, their targets and times: a pure function of the seed, so that a run can be repeated. The state
- * that a fault meets depends on the machine: the same seed gives the same faults, but not the same interleaving.
+ * The faults of a run, with their targets and times. They depend on the seed and the duration alone, so a run can be
+ * repeated. The timing of the processes depends on the machine: the same faults do not meet the same interleaving.
  */
 import { crashPoints, type CrashPoint } from '../src/crash-point.ts';
 import { createRandom, type Random } from './random.ts';
@@ -10,9 +10,9 @@ export const WORKERS = 3;
 
 const SPACING_MS = 2000; // the time between two faults: 60 in 120 s
 const JITTER_MS = 1000;
-/** A crash comes up to this long after a statement was sent: before, while or after Postgres runs it. */
+/** A crash comes up to this long after a statement was sent: before, while, or after Postgres runs it. */
 const STATEMENT_MS = 12;
-/** Longer than the heartbeat of 10 s, the count every 2 s and the first back-off together. */
+/** Longer than the heartbeat of 10 s, the check every second and the first back-off together. */
 const TAKEOVER_MS = 15_000;
 
 /** One fault. `target` counts the processes of its kind from 0. */
@@ -27,7 +27,7 @@ export type Fault =
       delayMs: number;
     }
   | { kind: 'kill-backend'; door: Door; delayMs: number }
-  | { kind: 'lose-answers'; ms: number }
+  | { kind: 'drop-results'; ms: number }
   | { kind: 'kill-redis' | 'restart-postgres' | 'crash-postgres'; downMs: number }
   | { kind: 'cut-all-connections' }
   | { kind: 'cut-some-connections'; share: number }
@@ -39,7 +39,7 @@ export type Scheduled = Fault & { atMs: number };
 /** The kinds of workers: `worker` has no external step, `fulfiller` has one. */
 export type WorkerKind = 'worker' | 'fulfiller';
 
-/** Statements that change orders, each with the kind of process that sends it. */
+/** The door functions whose statements change orders, by the kind of process that sends them. */
 const doors = {
   api: ['place_orders'],
   worker: ['process_orders'],
@@ -47,14 +47,14 @@ const doors = {
 } as const;
 export type Door = (typeof doors)[keyof typeof doors][number];
 
-/** The kinds of the workers of a run, equal or mixed on one queue: also a pure function of the seed. */
+/** The kinds of the workers of a run: all without an external step, all with one, or both kinds on one queue. */
 export function workerKinds(seed: number): WorkerKind[] {
   const fulfillers = [0, WORKERS, 1][seed % 3] ?? 0;
   return Array.from({ length: WORKERS }, (_, i) => (i < fulfillers ? 'fulfiller' : 'worker'));
 }
 
-/** A shuffled deck: every kind is used once before any is used again. Crashes have several cards, one per point. */
-const deck = [
+/** The kinds to draw from. Crashes and killed backends appear several times, because each has several points. */
+const kindsToDraw = [
   'kill-api',
   'kill-worker',
   'freeze-api',
@@ -67,7 +67,7 @@ const deck = [
   'crash-worker',
   'kill-backend',
   'kill-backend',
-  'lose-answers',
+  'drop-results',
   'kill-redis',
   'restart-postgres',
   'crash-postgres',
@@ -80,16 +80,16 @@ const deck = [
 /** The faults of a run, in order. */
 export function schedule(seed: number, seconds: number): Scheduled[] {
   const random = createRandom(seed);
-  const nextKind = dealer(random, deck);
+  const nextKind = shuffleBag(random, kindsToDraw);
   const kinds = workerKinds(seed);
   const points = [...new Set(kinds)].flatMap((of) =>
     crashPoints[of].map((point) => ({ of, point })),
   );
-  const dealers = {
+  const draws = {
     kinds,
-    apiPoint: dealer<CrashPoint>(random, crashPoints.api),
-    workerPoint: dealer(random, points),
-    door: dealer<Door>(random, [
+    apiPoint: shuffleBag<CrashPoint>(random, crashPoints.api),
+    workerPoint: shuffleBag(random, points),
+    door: shuffleBag<Door>(random, [
       ...doors.api,
       ...[...new Set(kinds)].flatMap((kind): readonly Door[] => doors[kind]),
     ]),
@@ -97,19 +97,19 @@ export function schedule(seed: number, seconds: number): Scheduled[] {
   const faults: Scheduled[] = [];
   for (let slotMs = SPACING_MS; slotMs <= seconds * 1000; slotMs += SPACING_MS) {
     const atMs = Math.round(slotMs - random.between(0, JITTER_MS));
-    faults.push({ atMs, ...drawFault(random, nextKind(), dealers) });
+    faults.push({ atMs, ...drawFault(random, nextKind(), draws) });
   }
   return faults;
 }
 
-type Dealers = {
+type Draws = {
   kinds: WorkerKind[];
   apiPoint: () => CrashPoint;
   workerPoint: () => { of: WorkerKind; point: CrashPoint };
   door: () => Door;
 };
 
-function drawFault(random: Random, kind: FaultKind, dealers: Dealers): Fault {
+function drawFault(random: Random, kind: FaultKind, draws: Draws): Fault {
   const api = () => random.integer(0, APIS - 1);
   const worker = () => random.integer(0, WORKERS - 1);
   const ms = (min: number, max: number) => Math.round(random.between(min, max));
@@ -123,16 +123,16 @@ function drawFault(random: Random, kind: FaultKind, dealers: Dealers): Fault {
     case 'freeze-worker':
       return { kind, target: worker(), pauseMs: ms(TAKEOVER_MS, TAKEOVER_MS + 4000) };
     case 'crash-api':
-      return { kind, target: api(), ...crash(random, dealers.apiPoint(), 20) };
+      return { kind, target: api(), ...crash(random, draws.apiPoint(), 20) };
     case 'crash-worker': {
-      const { of, point } = dealers.workerPoint();
-      const targets = dealers.kinds.flatMap((each, index) => (each === of ? [index] : []));
+      const { of, point } = draws.workerPoint();
+      const targets = draws.kinds.flatMap((each, index) => (each === of ? [index] : []));
       const target = targets[random.integer(0, targets.length - 1)] ?? 0;
       return { kind, target, ...crash(random, point, 5) };
     }
     case 'kill-backend':
-      return { kind, door: dealers.door(), delayMs: ms(0, 3) };
-    case 'lose-answers':
+      return { kind, door: draws.door(), delayMs: ms(0, 3) };
+    case 'drop-results':
       return { kind, ms: ms(5, 100) };
     case 'kill-redis':
       return { kind, downMs: ms(0, 5000) };
@@ -155,15 +155,16 @@ function crash(random: Random, point: CrashPoint, passMax: number) {
   return { point, pass, delayMs: point === 'statement-sent' ? delayMs : 0 };
 }
 
-function dealer<T>(random: Random, cards: readonly T[]): () => T {
-  let hand: T[] = [];
+/** Returns a function that draws the items in random order. It draws each once before it draws any again. */
+function shuffleBag<T>(random: Random, items: readonly T[]): () => T {
+  let left: T[] = [];
   return () => {
-    if (hand.length === 0) hand = random.shuffled(cards);
-    return hand.pop() as T;
+    if (left.length === 0) left = random.shuffled(items);
+    return left.pop() as T;
   };
 }
 
-/** A short description of a fault, without its time. */
+/** A short description of a fault without its time. */
 export function describeFault({ kind, ...details }: Fault): string {
   const words = Object.entries(details).flatMap(([name, value]) => {
     if (name === 'atMs' || name === 'happenedAt') return [];

@@ -6,7 +6,7 @@ const placed = {
   id: 'a',
   sentAt: 1000,
   acknowledgedAt: 1010,
-  isAnswered: true,
+  hasReply: true,
   cancelled: false,
 };
 const completed: Stored = {
@@ -25,13 +25,13 @@ const nothing: Findings = {
   stored: [],
   injected: [],
   violations: [],
-  complaints: [],
+  unexpected: [],
   fulfillers: new Set(),
   accepted: new Set(),
 };
 const healthy: Findings = { ...nothing, placed: [placed], stored: [completed] };
 
-test('an acknowledged order that was completed once is clean', (t) => {
+test('a run is clean when its acknowledged order was completed once', (t) => {
   t.like(judge(healthy), {
     clean: true,
     acknowledged: 1,
@@ -40,18 +40,21 @@ test('an acknowledged order that was completed once is clean', (t) => {
   });
 });
 
-test('a cancelled order is clean when its customer was told so', (t) => {
-  const told = { ...placed, cancelled: true };
+test('a cancelled order is clean when its cancellation was acknowledged', (t) => {
+  const acknowledged = { ...placed, cancelled: true };
 
-  t.like(judge({ ...nothing, placed: [told], stored: [cancelled] }), { clean: true, cancelled: 1 });
+  t.like(judge({ ...nothing, placed: [acknowledged], stored: [cancelled] }), {
+    clean: true,
+    cancelled: 1,
+  });
 });
 
-test('an acknowledged order that is not there, or is there as another one, is lost', (t) => {
+test('an acknowledged order is lost when the database does not have it, or has it under another id', (t) => {
   t.like(judge({ ...healthy, stored: [] }), { clean: false, lost: ['1:1 a'] });
   t.like(judge({ ...healthy, stored: [{ ...completed, id: 'b' }] }), { lost: ['1:1 a'] });
 });
 
-test('an order is doubled when it is there twice, or ended twice', (t) => {
+test('an order is doubled when the database has it twice, or when it ended twice', (t) => {
   const twice = judge({ ...healthy, stored: [completed, { ...completed, id: 'b' }] });
   const endedTwice = judge({ ...healthy, stored: [{ ...completed, completions: 2 }] });
   const both = judge({ ...healthy, stored: [{ ...completed, cancellations: 1 }] });
@@ -62,7 +65,7 @@ test('an order is doubled when it is there twice, or ended twice', (t) => {
   }
 });
 
-test('an order that is still open is stranded, acknowledged or not', (t) => {
+test('an order that is still open at the end is stranded, even if it was not acknowledged', (t) => {
   for (const status of ['PENDING', 'PROCESSING']) {
     const open = { ...completed, status, completions: 0 };
     t.is(judge({ ...healthy, stored: [open] }).stranded.length, 1);
@@ -70,14 +73,14 @@ test('an order that is still open is stranded, acknowledged or not', (t) => {
   }
 });
 
-test('an order that ended otherwise than its customer was told is wrong', (t) => {
-  const told = { ...placed, cancelled: true };
+test('an order is wrong when it ended differently from what its customer was told', (t) => {
+  const acknowledged = { ...placed, cancelled: true };
   const cases: Findings[] = [
-    { ...healthy, placed: [told] },
+    { ...healthy, placed: [acknowledged] },
     { ...healthy, stored: [cancelled] },
     { ...healthy, stored: [{ ...completed, status: 'FAILED', completions: 0 }] },
     { ...healthy, stored: [{ ...completed, completions: 0 }] },
-    { ...healthy, placed: [told], stored: [{ ...cancelled, cancellations: 0 }] },
+    { ...healthy, placed: [acknowledged], stored: [{ ...cancelled, cancellations: 0 }] },
   ];
   for (const findings of cases) {
     t.is(judge(findings).wrong.length, 1);
@@ -85,21 +88,21 @@ test('an order that ended otherwise than its customer was told is wrong', (t) =>
   }
 });
 
-test('a customer who never got an answer is not forgotten', (t) => {
-  const unanswered = { ...placed, isAnswered: false };
+test('an order without a final reply makes the run unclean', (t) => {
+  const unreplied = { ...placed, hasReply: false };
 
-  t.like(judge({ ...healthy, placed: [unanswered] }), { clean: false, unanswered: ['1:1 a'] });
-  t.like(judge({ ...nothing, placed: [{ ...unanswered, id: null }] }), { clean: false, lost: [] });
+  t.like(judge({ ...healthy, placed: [unreplied] }), { clean: false, unreplied: ['1:1 a'] });
+  t.like(judge({ ...nothing, placed: [{ ...unreplied, id: null }] }), { clean: false, lost: [] });
 });
 
-test('a violation of the audit, and a complaint, are never clean', (t) => {
+test('an audit violation or an unexpected event makes the run unclean', (t) => {
   const violation = { invariant: 'I1', order_id: 'a', evidence: {} };
 
   t.false(judge({ ...healthy, violations: [violation] }).clean);
-  t.false(judge({ ...healthy, complaints: ['api-0 ended'] }).clean);
+  t.false(judge({ ...healthy, unexpected: ['api-0 ended'] }).clean);
 });
 
-test('recovery is counted from a fault until an order that was sent after it is completed', (t) => {
+test('recovery lasts from a fault until an order that was sent after it is completed', (t) => {
   const fault = { kind: 'kill-worker', target: 0, atMs: 1 } as const;
   const before = { ...placed, marker: '1:0', id: 'b', sentAt: 100 };
   const verdict = judge({
@@ -112,7 +115,7 @@ test('recovery is counted from a fault until an order that was sent after it is 
   t.like(verdict, { recoveryMs: 1000, recoveryAfter: 'kill-worker #0' });
 });
 
-test('an order that a worker with an external step has completed without it is not clean', (t) => {
+test('an order that a worker with an external step completed without calling the step makes the run unclean', (t) => {
   const fulfilling = { ...healthy, fulfillers: new Set([completed.ended_by]) };
 
   t.like(judge(fulfilling), { clean: false, uncalled: [`a COMPLETED, ${once}`] });
@@ -120,17 +123,17 @@ test('an order that a worker with an external step has completed without it is n
   t.true(judge({ ...healthy, fulfillers: new Set(['worker:host:2']) }).clean);
 });
 
-test('the longest open after a kill is counted for orders that were open at that moment', (t) => {
+test('the longest time open after a kill counts only orders that were open at the kill', (t) => {
   const kill = { kind: 'kill-worker', target: 0, atMs: 1 } as const;
   const killedAt = (happenedAt: number) =>
     judge({ ...healthy, injected: [{ ...kill, happenedAt }] });
 
   t.like(killedAt(1200), { longestOpenAfterKillMs: 300, longestOpenAfterKill: 'kill-worker #0' });
-  t.is(killedAt(900).longestOpenAfterKillMs, 0, 'before it was sent');
-  t.is(killedAt(1600).longestOpenAfterKillMs, 0, 'after it had ended');
+  t.is(killedAt(900).longestOpenAfterKillMs, 0, 'the kill was before the order was sent');
+  t.is(killedAt(1600).longestOpenAfterKillMs, 0, 'the kill was after the order had ended');
 });
 
-test('a fault that was not met is never clean, and only those that happened are counted', (t) => {
+test('a fault that did not happen makes the run unclean, and is not counted', (t) => {
   const crash = {
     kind: 'crash-api',
     target: 0,

@@ -1,6 +1,6 @@
 /*
- * The verdict on a run: compares the orders that customers know with those in the database. Pure, so that the harness
- * itself can be tested.
+ * The verdict on a run: `judge` compares the orders that customers know with the orders in the database, and says which
+ * are lost, doubled, stranded or wrong. A pure function, so tests can cover it without a run.
  */
 import type { Placed } from './clients.ts';
 import { describeFault, type FaultKind } from './schedule.ts';
@@ -22,35 +22,41 @@ export type Stored = {
 /** One row of audit.violations. */
 export type Violation = { invariant: string; order_id: string | null; evidence: unknown };
 
-/** All observations of a run. */
+/** Everything that is known after a run. */
 export type Findings = {
   placed: Placed[];
   stored: Stored[];
   injected: Injected[];
   violations: Violation[];
-  /** Answers that a customer must never get, and processes that ended by themselves. */
-  complaints: string[];
-  /** The actors in order_events of workers with an external step. */
+  /** Replies and calls that break the contract, and processes that ended although the run did not end them. */
+  unexpected: string[];
+  /** The actors, as in order_events, of the workers with an external step. */
   fulfillers: ReadonlySet<string>;
   /** The orders that the external step has accepted. */
   accepted: ReadonlySet<string>;
 };
 
+/** Counts and durations of a run, and the orders that break a promise, by kind. */
 export type Verdict = {
   acknowledged: number;
   cancelled: number;
-  /** Sent repeatedly, also after the last fault had ended, and never answered. */
-  unanswered: string[];
+  /** Sent repeatedly, also after the last fault was over, without a final reply. */
+  unreplied: string[];
+  /** Acknowledged, but not in the database. */
   lost: string[];
+  /** In the database twice, or ended twice. */
   doubled: string[];
+  /** Still open. */
   stranded: string[];
   /** In a final status, but not in the acknowledged one. */
   wrong: string[];
-  /** Completed by a worker with an external step that was not called. */
+  /** Completed by a worker with an external step, although the step did not accept the order. */
   uncalled: string[];
   violations: Violation[];
-  complaints: string[];
+  unexpected: string[];
+  /** How many faults happened, by kind. */
   faults: Record<string, number>;
+  /** Faults that did not happen, because no process reached their crash point or their statement. */
   notReached: string[];
   recoveryMs: number;
   recoveryAfter: string;
@@ -62,12 +68,12 @@ export type Verdict = {
   clean: boolean;
 };
 
-/** Compares the two. An order counts as acknowledged when its 201 has arrived. */
+/** Judges a run. An order counts as acknowledged when its customer got the reply 201. */
 export function judge(findings: Findings): Verdict {
-  const { placed, stored, injected, violations, complaints, fulfillers, accepted } = findings;
+  const { placed, stored, injected, violations, unexpected, fulfillers, accepted } = findings;
   const byMarker = Map.groupBy(stored, ({ marker }) => marker);
   const acknowledged = placed.filter(({ id }) => id !== null);
-  const unanswered = placed.filter(({ isAnswered }) => !isAnswered);
+  const unreplied = placed.filter(({ hasReply }) => !hasReply);
   const lost = acknowledged.filter(
     ({ marker, id }) => !byMarker.get(marker)?.some((order) => order.id === id),
   );
@@ -80,18 +86,18 @@ export function judge(findings: Findings): Verdict {
       status === 'COMPLETED' && fulfillers.has(ended_by) && !accepted.has(id),
   );
   const counted = countFaults(injected);
-  const problems = [unanswered, lost, doubled, stranded, wrong, uncalled, violations, complaints];
+  const problems = [unreplied, lost, doubled, stranded, wrong, uncalled, violations, unexpected];
   return {
     acknowledged: acknowledged.length,
     cancelled: acknowledged.filter(({ cancelled }) => cancelled).length,
-    unanswered: unanswered.map(({ marker, id }) => `${marker} ${id ?? ''}`),
+    unreplied: unreplied.map(({ marker, id }) => `${marker} ${id ?? ''}`),
     lost: lost.map(({ marker, id }) => `${marker} ${id}`),
     doubled: doubled.map(([marker, orders]) => `${marker} ${orders.map(describe).join(', ')}`),
     stranded: stranded.map(describe),
     wrong: wrong.map(describe),
     uncalled: uncalled.map(describe),
     violations,
-    complaints,
+    unexpected,
     ...counted,
     ...worstRecovery(placed, stored, injected),
     ...longestOpen(acknowledged, stored),
@@ -104,9 +110,9 @@ function isTwice({ completions, cancellations }: Stored): boolean {
   return completions + cancellations > 1;
 }
 
-/** Whether an order has ended otherwise than its customer was told, or not by exactly one event. */
+/** Whether an order ended differently from what its customer was told, or not by exactly one event. */
 function isWrong({ status, completions, cancellations }: Stored, known?: Placed): boolean {
-  if (status === 'PENDING' || status === 'PROCESSING') return false; // stranded instead
+  if (status === 'PENDING' || status === 'PROCESSING') return false; // stranded
   if (status === 'COMPLETED') return completions !== 1 || known?.cancelled === true;
   return status !== 'CANCELLED' || cancellations !== 1 || known?.cancelled !== true;
 }
@@ -119,7 +125,7 @@ function countFaults(injected: Injected[]) {
   return { faults, notReached };
 }
 
-/** The longest time from a fault to the completion of an order that was sent after the fault. */
+/** Over all faults, the longest time until an order that was sent after the fault was completed. */
 function worstRecovery(placed: Placed[], stored: Stored[], injected: Injected[]) {
   const sentAt = new Map(placed.map((order) => [order.id, order.sentAt]));
   const completed = stored
@@ -140,7 +146,7 @@ function worstRecovery(placed: Placed[], stored: Stored[], injected: Injected[])
   return worst;
 }
 
-/** The longest time from the acknowledgement of an order to its end, and which order it was. */
+/** The longest time from the acknowledgement of an order to its end, and the id of that order. */
 function longestOpen(acknowledged: Placed[], stored: Stored[]) {
   const changedAt = new Map(stored.map(({ id, changed_at }) => [id, changed_at]));
   let longest = { longestOpenMs: 0, longestOpenOrder: null as string | null };

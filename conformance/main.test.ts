@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process';
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { ExecutionContext } from 'ava';
+import { inheritedEnvironment } from '../src/config.ts';
 import { listen } from '../src/http/server.ts';
-import { freePort } from '../src/local/server-process.ts';
+import { freePort } from '../src/local/free-port.ts';
 import { test } from '../test/support/context.ts';
 
 const RULES = 19;
@@ -17,8 +18,8 @@ test('our API keeps every rule', async (t) => {
   t.is(lines.filter((line) => line.startsWith('ok ')).length, RULES);
 });
 
-test('a server that ignores the header breaks the rules that the header makes, and no other', async (t) => {
-  const ignorant = await inFrontOf(t, (incoming) => {
+test('a server that ignores the header breaks every rule about the header, and no other rule', async (t) => {
+  const ignorant = await openProxy(t, (incoming) => {
     delete incoming.headers['idempotency-key'];
   });
 
@@ -29,16 +30,16 @@ test('a server that ignores the header breaks the rules that the header makes, a
   t.is(code, 1);
   t.deepEqual(kept, [
     'a key of 255 characters is accepted',
-    'without a key, each request has its effect',
-    'a request that was refused leaves its key free',
-    'the key of another user is another key',
-    'the key at another path, by another method, is another key',
+    'each request without a key has an effect',
+    'the key of a refused request can be used again',
+    'two users can use the same key',
+    'a key can be used again at another path, by another method',
   ]);
   t.is(lines.at(-1), `${kept.length} passed, ${RULES - kept.length} failed`);
 });
 
-test('a server that has one key for everybody is found out', async (t) => {
-  const careless = await inFrontOf(t, (incoming) => {
+test('a server that treats the keys of all users as one key breaks the rule about users', async (t) => {
+  const careless = await openProxy(t, (incoming) => {
     const key = incoming.headers['idempotency-key'];
     if (typeof key === 'string' && /^"[\w-]{36}"$/.test(key))
       incoming.headers['idempotency-key'] = 'one';
@@ -47,16 +48,13 @@ test('a server that has one key for everybody is found out', async (t) => {
   const { code, stdout } = await conformance('--base-url', careless);
 
   t.is(code, 1);
-  t.regex(
-    stdout,
-    /^BROKEN {2}the key of another user is another key: it was answered 422 instead of 201$/m,
-  );
-  t.regex(stdout, /^ok {6}without a key, each request has its effect$/m);
+  t.regex(stdout, /^BROKEN {2}two users can use the same key: the server answered 422, not 201$/m);
+  t.regex(stdout, /^ok {6}each request without a key has an effect$/m);
 });
 
-test('a limit is waited for, aloud', async (t) => {
+test('the command waits for a rate limit, and prints so', async (t) => {
   let refusals = 1;
-  const limited = await inFrontOf(t, (incoming, response) => {
+  const limited = await openProxy(t, (incoming, response) => {
     if (incoming.url !== '/orders' || incoming.method !== 'POST' || refusals === 0) return;
     refusals -= 1;
     response.writeHead(429, { 'retry-after': '1' }).end();
@@ -65,22 +63,25 @@ test('a limit is waited for, aloud', async (t) => {
   const { code, stdout } = await conformance('--base-url', limited);
 
   t.is(code, 0);
-  t.regex(stdout, /^\(the limit of \/orders is reached: waiting 1 s\)$/m);
+  t.regex(stdout, /^rate limit of \/orders reached: waiting 1 s$/m);
   t.regex(stdout, new RegExp(`^${RULES} passed, 0 failed$`, 'm'));
 });
 
-test('a limit that does not let up is no verdict', async (t) => {
-  const limited = await inFrontOf(t, (_incoming, response) => {
+test('a rate limit that stays exceeded ends the command without a result', async (t) => {
+  const limited = await openProxy(t, (_incoming, response) => {
     response.writeHead(429, { 'retry-after': '3600' }).end();
   });
 
   const { code, stdout, stderr } = await conformance('--base-url', limited);
 
   t.deepEqual([code, stdout], [2, '']);
-  t.regex(stderr, /^The limit of [^\n]+ does not let up: raise RATE_LIMIT_\*, or set it to 0\n$/);
+  t.regex(
+    stderr,
+    /^The rate limit of [^\n]+ stays exceeded: raise RATE_LIMIT_\*, or set it to 0 to switch it off\n$/,
+  );
 });
 
-test('nobody there is no verdict', async (t) => {
+test('an address where no server listens ends the command without a result', async (t) => {
   const { code, stdout, stderr } = await conformance(
     '--base-url',
     `http://127.0.0.1:${await freePort()}`,
@@ -97,7 +98,7 @@ for (const args of [
   ['--base-url', 'http://localhost', '--concurrency', 'many'],
   ['--url', 'http://localhost'],
 ]) {
-  test(`arguments that say nothing, ${args.join(' ') || 'for instance none'}, get the usage`, async (t) => {
+  test(`wrong arguments get the usage: ${args.join(' ') || 'none'}`, async (t) => {
     const { code, stdout, stderr } = await conformance(...args);
 
     t.deepEqual([code, stdout], [2, '']);
@@ -107,9 +108,8 @@ for (const args of [
 
 async function conformance(...args: string[]) {
   const program = new URL('main.ts', import.meta.url).pathname;
-  const { PATH } = process.env;
   const child = spawn(process.execPath, [program, ...args], {
-    env: { PATH },
+    env: inheritedEnvironment(),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
@@ -119,8 +119,8 @@ async function conformance(...args: string[]) {
 
 type Change = (incoming: IncomingMessage, response: ServerResponse) => void;
 
-/** A server before our API that changes requests on their way, or answers them itself. */
-async function inFrontOf(t: ExecutionContext<{ origin: string }>, change: Change): Promise<string> {
+/** Opens a proxy to our API that changes requests, or answers them itself. Returns its address. */
+async function openProxy(t: ExecutionContext<{ origin: string }>, change: Change): Promise<string> {
   const server = createServer((incoming, response) => {
     change(incoming, response);
     if (response.writableEnded) return void incoming.resume();

@@ -3,7 +3,7 @@ import { runScheduledAudit } from '../src/audit/scheduled.ts';
 import type { WorkerDeps } from '../src/deps.ts';
 import type { Handler } from '../src/queue/handler.ts';
 
-/** Every 5 minutes: checks the invariants of the orders that have changed. */
+/** Checks the invariants of the orders that have changed, every 5 minutes. */
 export function auditHandler(deps: WorkerDeps): Handler<'audit'> {
   return {
     options: {},

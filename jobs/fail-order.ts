@@ -2,10 +2,10 @@ import type { WorkerDeps } from '../src/deps.ts';
 import { failExhaustedOrders, type ExhaustedJob } from '../src/orders/processing.ts';
 import type { Handler } from '../src/queue/handler.ts';
 
-/** The dead-letter queue of process-order: an order whose retries are used up becomes FAILED. */
+/** Processes the dead letters of process-order: sets their orders FAILED. */
 export function failOrderHandler(deps: WorkerDeps): Handler<'fail-order', ExhaustedJob> {
   return {
-    options: { batchSize: 20, includeMetadata: true }, // the metadata has the error of the last try
+    options: { batchSize: 20, includeMetadata: true }, // the metadata includes the error of the last try
     work: (jobs) => failExhaustedOrders(deps, jobs),
   };
 }

@@ -3,12 +3,12 @@ import { createFulfilment } from '../src/orders/fulfilment.ts';
 import { completeOrders } from '../src/orders/processing.ts';
 import type { Handler } from '../src/queue/handler.ts';
 
-/** No process needs more: by then something else is the limit. */
+/** More pollers than this do not help a process: other limits are reached first. */
 const POLLERS_MAX = 50;
 
 /**
- * PENDING → PROCESSING → COMPLETED, through the external step when there is one. Without one, it gets only jobs that
- * cannot be processed without a claim (src/orders/process-loop.ts).
+ * PENDING → PROCESSING → COMPLETED, through the external step when there is one. Without an external step, this
+ * handler gets only the jobs that cannot be processed without a claim (src/orders/process-loop.ts).
  */
 export function processOrderHandler(deps: WorkerDeps): Handler<'process-order'> {
   const { FULFILMENT_URL, FULFILMENT_CONCURRENCY, WORKER_BATCH_SIZE } = deps.config;
@@ -21,7 +21,7 @@ export function processOrderHandler(deps: WorkerDeps): Handler<'process-order'> 
   return {
     options: {
       batchSize: FULFILMENT_CONCURRENCY,
-      pollersMax: Math.min(FULFILMENT_CONCURRENCY, POLLERS_MAX), // one is free whenever a call can be made
+      pollersMax: Math.min(FULFILMENT_CONCURRENCY, POLLERS_MAX), // so one is free whenever a call can start
       inProgressMax: FULFILMENT_CONCURRENCY,
     },
     work: createFulfilment(deps),

@@ -3,7 +3,7 @@ import { createHandler } from './index.ts';
 import { queues, schedules, type QueueName } from './queues.ts';
 
 for (const name of Object.keys(queues) as QueueName[]) {
-  test(`queue ${name} is there, with the retries that its file says, and a heartbeat`, async (t) => {
+  test(`queue ${name} exists, with the options in jobs/queues.ts, and a heartbeat`, async (t) => {
     const { boss, config } = t.context.deps;
 
     const queue = await boss.getQueue(name);
@@ -13,7 +13,7 @@ for (const name of Object.keys(queues) as QueueName[]) {
     t.is(config.HEARTBEAT_SECONDS, 10);
   });
 
-  test(`jobs of queue ${name} are handled in batches that a worker can hold`, (t) => {
+  test(`a worker claims at most 1000 jobs of queue ${name} at once, with at most 50 pollers`, (t) => {
     const { batchSize = 1, pollersMax = 1 } = createHandler(t.context.deps, name).options;
 
     t.true(batchSize >= 1 && batchSize <= 1000);
@@ -21,14 +21,14 @@ for (const name of Object.keys(queues) as QueueName[]) {
   });
 }
 
-test('an order whose job has used up its retries goes to fail-order, which tries for long', (t) => {
+test('a job of process-order that has used up its retries goes to fail-order, which tries at least 100 times', (t) => {
   const { 'process-order': processing, 'fail-order': failing } = queues;
 
   t.is(processing.options.deadLetter, 'fail-order');
   t.true((failing.options.retryLimit ?? 0) >= 100);
 });
 
-test('everything that runs by the clock is scheduled', async (t) => {
+test('all schedules in jobs/queues.ts are in the database', async (t) => {
   const scheduled = await t.context.deps.boss.getSchedules();
 
   t.deepEqual(

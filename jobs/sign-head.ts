@@ -2,7 +2,7 @@ import { signDailyHead } from '../src/audit/heads.ts';
 import type { WorkerDeps } from '../src/deps.ts';
 import type { Handler } from '../src/queue/handler.ts';
 
-/** Daily: signs a head over the events of all orders. */
+/** Signs a head over the events of all orders, every day. */
 export function signHeadHandler(deps: WorkerDeps): Handler<'sign-head'> {
   return {
     options: {},

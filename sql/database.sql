@@ -55,7 +55,7 @@ BEGIN
       EXECUTE extra.statement;
     END LOOP;
   END IF;
-  -- migrate sets deadlock_timeout, so it gives way to requests in a deadlock (src/db/migrate/turns.ts).
+  -- migrate sets deadlock_timeout, so it gives way to requests in a deadlock (src/db/migrate/migration-lock.ts).
   IF NOT has_parameter_privilege('oms_owner', 'deadlock_timeout', 'SET')
      AND (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN
     GRANT SET ON PARAMETER deadlock_timeout TO oms_owner;

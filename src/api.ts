@@ -7,12 +7,12 @@ import { createIntake } from './orders/placement.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 import { createPasswords } from './users/passwords.ts';
 
-/** Adds what the HTTP API uses. */
+/** Adds the dependencies that only the HTTP API has. */
 export function withAppParts(deps: ApiDeps): AppDeps {
   return { ...deps, intake: createIntake(deps), passwords: createPasswords() };
 }
 
-/** Serves the HTTP API until it is stopped. */
+/** Starts the HTTP API. */
 export function startApi(deps: AppDeps): Promise<Server> {
   const { PORT, HOST } = deps.config;
   return serve(createApp(deps), PORT, HOST);

@@ -7,16 +7,17 @@ import { jsonBody } from './http/body.ts';
 import { clientAddress } from './http/client-address.ts';
 import { exactRoutes } from './http/exact-routes.ts';
 import { Problem, problemDetails } from './http/problem.ts';
-import { requestLog, type AppState } from './http/request-log.ts';
+import { requestLog } from './http/request-log.ts';
+import type { AppState } from './http/state.ts';
 import type { Intake } from './orders/placement.ts';
 import { orderRoutes } from './orders/routes.ts';
 import type { Passwords } from './users/passwords.ts';
 import { userRoutes } from './users/routes.ts';
 
-/** What the HTTP API uses: also the intake of new orders, and the hashing of passwords. */
+/** The dependencies of the HTTP API: also the intake of new orders and the hashing of passwords. */
 export type AppDeps = ApiDeps & { intake: Intake; passwords: Passwords };
 
-/** The HTTP application: every middleware, in the order in which a request meets it. */
+/** Creates the HTTP application of an API process. A request passes the middleware in this order. */
 export function createApp(deps: AppDeps): Koa<AppState> {
   const app = createBareApp(deps);
   app.use(jsonBody());
@@ -32,7 +33,7 @@ export function createApp(deps: AppDeps): Koa<AppState> {
   return app;
 }
 
-/** What a worker serves: health and metrics, no orders. */
+/** Creates the HTTP application of a worker: only health and metrics. */
 export function createWorkerApp(deps: Deps): Koa<AppState> {
   const app = createBareApp(deps);
   const router = healthRoutes(deps);
@@ -44,12 +45,12 @@ export function createWorkerApp(deps: Deps): Koa<AppState> {
 function createBareApp({ config, log, metrics }: Deps): Koa<AppState> {
   const app = new Koa<AppState>();
   app.use(clientAddress(config.TRUSTED_PROXIES));
-  app.use(requestLog(log, metrics)); // around the next, so that it sees how each request ended
+  app.use(requestLog(log, metrics)); // before problemDetails, so that it logs the status of the reply
   app.use(problemDetails());
   app.on('error', (err: unknown, ctx?: { state: AppState }) => {
     const about = ctx?.state.about;
     if (isOverload(err))
-      log.warn({ ...about, reason: err.message }, 'request refused'); // not worth a stack
+      log.warn({ ...about, reason: err.message }, 'request refused'); // without a stack
     else log[isClientGone(err) ? 'debug' : 'error']({ ...about, err }, 'request failed');
   });
   return app;
@@ -59,7 +60,7 @@ function isOverload(error: unknown): error is Problem {
   return error instanceof Problem && error.slug === 'overloaded';
 }
 
-/** Whether the client disconnected during the request, which is not an error of the service. */
+/** Whether the client disconnected during the request. That is not an error of the service. */
 function isClientGone(error: unknown): boolean {
   const { code, type } = (error ?? {}) as { code?: unknown; type?: unknown };
   return code === 'ECONNRESET' || code === 'EPIPE' || type === 'request.aborted';

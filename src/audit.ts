@@ -5,7 +5,7 @@ import { total } from './audit/check.ts';
 import { runAudit } from './audit/run.ts';
 import { verifyEvidence } from './audit/verify.ts';
 import { AuditConfig, loadConfig } from './config.ts';
-import { explain, ReadableError } from './process.ts';
+import { exitOnFailure, ReadableError } from './process.ts';
 
 const EXIT_CLEAN = 0;
 const EXIT_VIOLATIONS = 1;
@@ -63,10 +63,7 @@ function verify(config: AuditConfig, { key, json }: Options, file: string): numb
 }
 
 if (import.meta.main) {
-  try {
+  await exitOnFailure(async () => {
     process.exitCode = await main(process.argv.slice(2));
-  } catch (error) {
-    process.stderr.write(`${explain(error).replaceAll('\n', ' ')}\n`);
-    process.exitCode = EXIT_COULD_NOT_RUN;
-  }
+  }, EXIT_COULD_NOT_RUN);
 }

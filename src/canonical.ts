@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 
 /**
- * The one way to write a value as JSON, so that everybody signs, compares and verifies the same bytes: keys sorted
- * by code unit, no white space, strings and numbers as JSON.stringify has them (RFC 8785).
+ * Writes a value as JSON in its canonical form (RFC 8785), so that equal values have the same bytes, to sign and to
+ * compare: keys sorted by code unit, no white space, strings and numbers as JSON.stringify writes them.
  */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
@@ -13,7 +13,7 @@ export function canonicalJson(value: unknown): string {
   return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(',')}}`;
 }
 
-/** sha256 in hex; of text, in UTF-8. */
+/** The sha256 of bytes, or of a text in UTF-8, in hex. */
 export function sha256(bytes: string | Buffer): string {
   return hash('sha256', bytes, 'hex');
 }

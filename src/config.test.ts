@@ -22,7 +22,7 @@ const REQUIRED = {
   JWT_SECRET: 'a-secret-of-at-least-32-characters',
 };
 
-test('what is not set has the default that the documentation promises', (t) => {
+test('a setting that is not set has its documented default', (t) => {
   const config = loadConfig(Config, REQUIRED);
 
   t.like(config, {
@@ -45,7 +45,7 @@ test('what is not set has the default that the documentation promises', (t) => {
   });
 });
 
-test('every mistake is reported at once, by the name of its setting', (t) => {
+test('all mistakes are reported at once, each with the name of its setting', (t) => {
   const mistakes = mistakesIn({
     JWT_SECRET: 'short',
     REDIS_URL: 'http://localhost',
@@ -77,7 +77,7 @@ test('every mistake is reported at once, by the name of its setting', (t) => {
   t.is(mistakes.PASSWORD_MIN_LENGTH, 'must be a whole number');
 });
 
-test('no message repeats a value, for it may be a secret', (t) => {
+test('no message contains a value, because it may be a secret', (t) => {
   const secret = 'hunter2-hunter2';
 
   const error = t.throws(
@@ -95,14 +95,14 @@ test('no message repeats a value, for it may be a secret', (t) => {
   t.is(error.message.split('\n').length, 4);
 });
 
-test('fulfilment needs a secret to sign with', (t) => {
+test('FULFILMENT_URL requires a valid FULFILMENT_SECRET', (t) => {
   const FULFILMENT_URL = 'https://fulfilment.example/orders';
 
   t.deepEqual(mistakesIn({ ...REQUIRED, FULFILMENT_URL }), {
     FULFILMENT_SECRET: 'is required when FULFILMENT_URL is set',
   });
   t.deepEqual(mistakesIn({ ...REQUIRED, FULFILMENT_URL, FULFILMENT_SECRET: 'not base64!' }), {
-    FULFILMENT_SECRET: 'must be base64, optionally after whsec_',
+    FULFILMENT_SECRET: 'must be base64, with or without the prefix whsec_',
   });
   for (const FULFILMENT_SECRET of ['whsec_c2VjcmV0', 'c2VjcmV0']) {
     const config = loadConfig(Config, { ...REQUIRED, FULFILMENT_URL, FULFILMENT_SECRET });
@@ -131,7 +131,7 @@ test('trusted proxies are a list of addresses and ranges', (t) => {
   }
 });
 
-test('a process without its settings says what is missing in one line, and exits 78', async (t) => {
+test('a process without its required settings names them in one line, and exits with code 78', async (t) => {
   const cwd = await temporaryDirectory(t);
 
   for (const [entry, missing] of [
@@ -146,7 +146,7 @@ test('a process without its settings says what is missing in one line, and exits
   }
 });
 
-test('no process is given a setting that only another one needs', (t) => {
+test('no process has a setting that only another process needs', (t) => {
   const ofApi = Object.keys(ApiConfig.shape);
   const ofWorker = Object.keys(WorkerConfig.shape);
 
@@ -173,7 +173,7 @@ test('no process is given a setting that only another one needs', (t) => {
   ]);
 });
 
-test('of a file .env a process takes its own settings, and never sees the rest', async (t) => {
+test('a process reads only its own settings from the file .env', async (t) => {
   const cwd = await temporaryDirectory(t);
   const lines = [`JWT_SECRET=${REQUIRED.JWT_SECRET}`, 'FULFILMENT_SECRET=c2VjcmV0', 'OTHER=x'];
   await writeFile(join(cwd, '.env'), lines.join('\n'));
@@ -192,7 +192,7 @@ test('of a file .env a process takes its own settings, and never sees the rest',
   t.deepEqual(JSON.parse(stdout), [['PORT', 'JWT_SECRET'], ['FULFILMENT_SECRET'], ['PORT']]);
 });
 
-test('a file .env in the working directory completes the environment, which wins over it', async (t) => {
+test('the environment takes precedence over the file .env in the working directory', async (t) => {
   const cwd = await temporaryDirectory(t);
   await writeFile(join(cwd, '.env'), `JWT_SECRET=${REQUIRED.JWT_SECRET}\nPORT=nonsense\nHOST=\n`);
 
@@ -219,7 +219,7 @@ test('.env.example names every setting once, with its default, and nothing else'
   }
 });
 
-/** What loading these settings complains about, by setting. */
+/** The mistakes in these settings, by the name of the setting. */
 function mistakesIn(env: Record<string, string>): Record<string, string> {
   try {
     loadConfig(Config, env);
@@ -237,7 +237,7 @@ async function temporaryDirectory(t: Pick<ExecutionContext, 'teardown'>): Promis
   return dir;
 }
 
-/** Starts an entry point as npm would, but where no `.env` lies about. */
+/** Starts an entry point in a folder that has no `.env` of the project. */
 async function run(entry: string, cwd: string, env: Record<string, string>) {
   return runNode([fileURLToPath(new URL(entry, import.meta.url))], cwd, env);
 }

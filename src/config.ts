@@ -3,12 +3,12 @@ import { parseEnv } from 'node:util';
 import { Webhook } from 'standardwebhooks';
 import { z } from 'zod';
 
-// Not int(): when that fails, zod leaves out the rules between settings, and their mistakes.
+// Not int(): after it fails, zod skips the rules between settings, so their mistakes would not be reported.
 const integer = (min: number, max: number) =>
   z.coerce.number().multipleOf(1, 'must be a whole number').min(min).max(max);
 const perMinute = integer(0, 1_000_000); // 0 switches the limit off
 
-// Shared by the processes that serve.
+/** The settings of API and workers. */
 const shared = {
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
   POOL_SIZE_MAX: integer(2, 200).default(10),
@@ -29,7 +29,7 @@ const auth = {
   ACCESS_TOKEN_TTL_SECONDS: integer(1, 86_400).default(900),
   REFRESH_TOKEN_TTL_SECONDS: integer(1, 365 * 86_400).default(7 * 86_400),
   REFRESH_GRACE_SECONDS: integer(0, 300).default(10),
-  PASSWORD_MIN_LENGTH: integer(1, 128).default(6), // as the seed's clients register
+  PASSWORD_MIN_LENGTH: integer(1, 128).default(6), // clients of the original API register with 6
 };
 
 const limits = {
@@ -45,7 +45,7 @@ const intake = {
   INTAKE_IN_FLIGHT_MAX: integer(1, 50).default(2),
   INTAKE_BATCH_SIZE_MAX: integer(1, 1000).default(500),
   INTAKE_QUEUE_MAX: integer(1, 100_000).default(5000),
-  INTAKE_LOCK_TIMEOUT_MS: integer(50, 9_000).default(1000), // any statement is ended after 10 s
+  INTAKE_LOCK_TIMEOUT_MS: integer(50, 9_000).default(1000), // less than the statement timeout, 10 s
 };
 
 const retries = {
@@ -64,7 +64,7 @@ const fulfilment = {
   FULFILMENT_URL: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
   FULFILMENT_SECRET: z
     .string()
-    .refine(isWebhookSecret, 'must be base64, optionally after whsec_')
+    .refine(isWebhookSecret, 'must be base64, with or without the prefix whsec_')
     .optional(),
   FULFILMENT_TIMEOUT_MS: integer(1, 30_000).default(10_000),
   FULFILMENT_CONCURRENCY: integer(1, 200).default(16),
@@ -77,7 +77,7 @@ const requestsAreSigned = [
   {
     path: ['FULFILMENT_SECRET'],
     error: 'is required when FULFILMENT_URL is set',
-    when: () => true, // also beside other mistakes: all are reported at once
+    when: () => true, // also when there are other mistakes, so that all are reported at once
   },
 ] satisfies Parameters<z.ZodObject['refine']>;
 
@@ -85,7 +85,7 @@ const audit = {
   AUDIT_SIGNING_KEY_FILE: z.string().optional(),
 };
 
-/** What an API process needs. Names are those of the environment; `.env.example` explains each. */
+/** The settings of an API process, named as in the environment. `.env.example` explains each. */
 export const ApiConfig = z.object({
   ...shared,
   PORT: integer(0, 65_535).default(8000),
@@ -98,27 +98,27 @@ export type ApiConfig = z.infer<typeof ApiConfig>;
 
 const worker = { ...shared, ...work, ...fulfilment, ...audit };
 
-/** What a worker needs: no secret of the API. */
+/** The settings of a worker. It gets no secret of the API. */
 export const WorkerConfig = z.object(worker).refine(...requestsAreSigned);
 export type WorkerConfig = z.infer<typeof WorkerConfig>;
 
-/** What both of them have. */
+/** The settings that API and workers share. */
 export type SharedConfig = Pick<ApiConfig, keyof ApiConfig & keyof WorkerConfig>;
 
 const databasePassword = z.string().min(8, 'must have at least 8 characters').optional();
 
-/** What migrating needs: no secret of the service, but the passwords that its roles are to log in with. */
+/** The settings of migrate. It gets no secret of the services, only the passwords with which their roles log in. */
 export const MigrateConfig = z.object({
   DATABASE_URL: shared.DATABASE_URL,
   LOG_LEVEL: shared.LOG_LEVEL,
-  HEARTBEAT_SECONDS: integer(10, 3600).default(10), // pg-boss takes no less than 10
+  HEARTBEAT_SECONDS: integer(10, 3600).default(10), // the minimum of pg-boss
   API_DATABASE_PASSWORD: databasePassword,
   WORKER_DATABASE_PASSWORD: databasePassword,
   DBA_DATABASE_PASSWORD: databasePassword,
 });
 export type MigrateConfig = z.infer<typeof MigrateConfig>;
 
-/** What `npm run audit` needs; nothing at all to verify evidence. */
+/** The settings of `npm run audit`. Verifying evidence requires none of them. */
 export const AuditConfig = z.object({
   ...audit,
   DATABASE_URL: shared.DATABASE_URL.optional(),
@@ -126,16 +126,16 @@ export const AuditConfig = z.object({
 });
 export type AuditConfig = z.infer<typeof AuditConfig>;
 
-/** Everything that the service needs: for `npm start`, which starts it all, and for tests. */
+/** All settings of the service: for `npm start`, which starts every process, and for tests. */
 export const Config = z
   .object({ ...ApiConfig.shape, ...worker, ...MigrateConfig.shape })
   .refine(...requestsAreSigned);
 export type Config = z.infer<typeof Config>;
 
-/** Where `npm start` keeps its own Postgres, secret and lock. */
+/** The folder where `npm start` keeps its Postgres data, its secrets and its lock. */
 export const StartConfig = z.object({ DATA_DIR: z.string().min(1).default('.data') });
 
-/** A setting that is missing or wrong. The message names every mistake, one a line. */
+/** Settings that are missing or wrong. The message names each mistake on a line of its own. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
 }
@@ -146,34 +146,34 @@ export type Environment = Record<string, string | undefined>;
 type Settings = z.ZodObject;
 
 /**
- * The settings that a schema knows, from the environment, and those missing there from a file `.env` in
- * the working directory. What else the file holds is not for this process: it is not even kept.
+ * Reads the settings of a schema from the environment, and those missing there from the file `.env` in the working
+ * directory. Keeps nothing else of the file, because the rest may be secrets of other processes.
  */
 export function readEnvironment(schema: Settings): Environment {
   const file: Environment = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {};
   return settingsOf(schema, { ...file, ...process.env });
 }
 
-/** Of an environment, only the settings that a schema knows. */
+/** Returns the part of an environment that a schema names. */
 export function settingsOf(schema: Settings, env: Environment): Environment {
   const names = Object.keys(schema.shape).filter((name) => env[name] !== undefined);
   return Object.fromEntries(names.map((name) => [name, env[name]]));
 }
 
-/** What a process that we start needs of our environment. No more than these: others may be secrets. */
+/** The variables that a child process inherits. It inherits no others, because they may be secrets. */
 const INHERITED = [
   ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'LC_ALL', 'LD_LIBRARY_PATH'],
   ['SSL_CERT_FILE', 'SSL_CERT_DIR', 'NODE_EXTRA_CA_CERTS'],
   ['NODE_OPTIONS', 'NODE_COMPILE_CACHE', 'NODE_V8_COVERAGE'],
 ].flat();
 
-/** The environment to start a process with, before its own settings. */
+/** Returns the environment of a child process, without its settings. */
 export function inheritedEnvironment(): Environment {
   const names = INHERITED.filter((name) => process.env[name] !== undefined);
   return Object.fromEntries(names.map((name) => [name, process.env[name]]));
 }
 
-/** Reads settings from an environment; an empty variable counts as not set. Throws ConfigError. */
+/** Parses the settings in an environment. An empty variable counts as not set. Throws ConfigError. */
 export function loadConfig<S extends Settings>(
   schema: S,
   env: Environment = readEnvironment(schema),
@@ -189,7 +189,7 @@ export function loadConfig<S extends Settings>(
   throw new ConfigError([...new Set(mistakes)].join('\n'));
 }
 
-/** An empty variable counts as one that is not set. */
+/** Removes empty variables. */
 export function withoutEmpty(env: Environment): Environment {
   return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
 }

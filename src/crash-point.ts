@@ -1,6 +1,6 @@
 /**
- * Where a crash could do harm, by kind of process: an API, a worker that completes orders without an external step, and
- * one that has them fulfilled. `statement-sent` is passed while a statement that changes orders is on its way.
+ * The points where a crash could do harm, by kind of process: an API, a worker without an external step (`worker`), and
+ * a worker with one (`fulfiller`). `statement-sent`: a statement that changes orders is on its way to the database.
  */
 export const crashPoints = {
   api: ['batch-taken', 'statement-sent', 'after-commit', 'after-publish', 'after-answer'],
@@ -11,12 +11,12 @@ export type CrashPoint = (typeof crashPoints)[keyof typeof crashPoints][number];
 
 let onPass: ((point: CrashPoint) => void) | undefined;
 
-/** Does nothing, unless the chaos harness has armed it in this process (chaos/arm.ts). */
+/** Marks a point. Does nothing in production: only the chaos tests arm the points (chaos/arm.ts). */
 export function crashPoint(point: CrashPoint): void {
   onPass?.(point);
 }
 
-/** Calls back at each pass of any point. No setting does this: only a module loaded beforehand can. */
+/** Sets the function that each point calls. No setting does this: only a module that is loaded first can. */
 export function armCrashPoints(callback: (point: CrashPoint) => void): void {
   onPass = callback;
 }

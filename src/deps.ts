@@ -10,7 +10,7 @@ import { createMetrics, type Metrics } from './metrics.ts';
 import { openRedis, whenReady } from './redis/client.ts';
 import { createWakeUps, type WakeUps } from './redis/wake-ups.ts';
 
-/** What every process uses, passed as the first argument: there is no container. */
+/** The parts that every process uses. Functions get them as their first argument: there is no container. */
 export type Deps<C = SharedConfig> = {
   config: C;
   log: Logger;
@@ -26,7 +26,7 @@ export type ApiDeps = Deps<ApiConfig>;
 /** A worker also has the client of the queue. */
 export type WorkerDeps = Deps<WorkerConfig> & { boss: PgBoss };
 
-/** Opens everything, or nothing: when one part cannot be opened, those before it are closed again. */
+/** Opens all parts. When one cannot be opened, closes those before it, and throws. */
 export async function openDeps<C extends SharedConfig>(
   config: C,
   name: 'api' | 'worker',

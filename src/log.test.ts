@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import test from 'ava';
 
-test('a process ends also when nobody reads its log any more', async (t) => {
+test('a process ends even if its log has no reader any more', async (t) => {
   const script = `
     import { createLogger } from './src/log.ts';
     const log = createLogger({ LOG_LEVEL: 'info' }, 'test');
     process.stdin.resume().once('end', () => {
-      for (let line = 1; line <= 5; line += 1) log.info({ line }, 'to nobody');
+      for (let line = 1; line <= 5; line += 1) log.info({ line }, 'without a reader');
       process.exit(7);
     });
   `;

@@ -6,7 +6,7 @@ const JOB_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
-/** Every metric of the service. Counters count what this process did; gauges tell of the database. */
+/** Creates every metric of the service. Counters and histograms describe this process, most gauges the database. */
 export function createMetrics() {
   const registry = new Registry();
   const registers = [registry];
@@ -15,7 +15,7 @@ export function createMetrics() {
     registry,
     httpRequests: new Histogram({
       name: 'oms_http_request_duration_seconds',
-      help: 'Requests answered, by route and status.',
+      help: 'Duration of requests, by method, route and status.',
       labelNames: ['method', 'route', 'status'],
       buckets: HTTP_BUCKETS_SECONDS,
       registers,
@@ -32,26 +32,26 @@ export function createMetrics() {
     }),
     ordersFinished: new Counter({
       name: 'oms_orders_finished_total',
-      help: 'Orders that this worker took to COMPLETED or FAILED. API processes do not count here.',
+      help: 'Orders that this worker set to COMPLETED or FAILED. Always empty in API processes.',
       labelNames: ['status'],
       registers,
     }),
     jobs: new Histogram({
       name: 'oms_job_batch_duration_seconds',
-      help: 'Batches of jobs handled by this worker, by queue and outcome.',
+      help: 'Duration of batches of jobs in this worker, by queue and outcome.',
       labelNames: ['queue', 'outcome'],
       buckets: JOB_BUCKETS_SECONDS,
       registers,
     }),
     queueJobs: new Gauge({
       name: 'oms_queue_jobs',
-      help: 'Jobs in the database, by queue and state. The same from every process: do not sum.',
+      help: 'Jobs in the database, by queue and state. The same in every process: do not sum.',
       labelNames: ['queue', 'state'],
       registers,
     }),
     queueOldestSeconds: new Gauge({
       name: 'oms_queue_oldest_ready_seconds',
-      help: 'Age of the oldest job that is ready to run. The same from every process: do not sum.',
+      help: 'Age of the oldest job that is ready to run. The same in every process: do not sum.',
       labelNames: ['queue'],
       registers,
     }),
@@ -64,13 +64,13 @@ function intakeMetrics(registers: Registry[]) {
   return {
     intakeBatch: new Histogram({
       name: 'oms_intake_batch_orders',
-      help: 'Transactions that took orders in and committed, by how many orders shared them.',
+      help: 'Orders in each batch that this process committed.',
       buckets: BATCH_BUCKETS_ORDERS,
       registers,
     }),
     intakeWaiting: new Gauge({
       name: 'oms_intake_waiting_orders',
-      help: 'Orders of this process that wait for a transaction to take them, out of INTAKE_QUEUE_MAX.',
+      help: 'Orders that wait in this process to be placed, at most INTAKE_QUEUE_MAX.',
       registers,
     }),
   };
@@ -80,13 +80,13 @@ function auditMetrics(registers: Registry[]) {
   return {
     auditViolations: new Gauge({
       name: 'oms_audit_violations',
-      help: 'Violations that the newest scheduled audit found, by invariant. The same from every process: do not sum.',
+      help: 'Violations that the newest scheduled audit found, by invariant. The same in every process: do not sum.',
       labelNames: ['invariant'],
       registers,
     }),
     auditFinished: new Gauge({
       name: 'oms_audit_finished_timestamp_seconds',
-      help: 'When the newest scheduled audit finished. The same from every process.',
+      help: 'When the newest scheduled audit finished. The same in every process.',
       registers,
     }),
   };

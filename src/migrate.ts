@@ -1,51 +1,50 @@
 import { Client } from 'pg';
 import { pino, type Logger } from 'pino';
 import { loadConfig, MigrateConfig } from './config.ts';
-import { areCurrent, dropStale, replaceDefinitions } from './db/migrate/definitions.ts';
-import { OWNERS } from './db/migrate/ours.ts';
+import { readDefinitions, updateDefinitions } from './db/migrate/definitions.ts';
+import { withMigrationLock } from './db/migrate/migration-lock.ts';
+import { applyMigrations, missingMigrations } from './db/migrate/migrations.ts';
+import { refuseNameConflicts } from './db/migrate/name-conflicts.ts';
 import { checkServer } from './db/migrate/preflight.ts';
 import { upgradeQueueSchema } from './db/migrate/queue-schema.ts';
 import { updateQueues } from './db/migrate/queues.ts';
+import { createRecordTables } from './db/migrate/records.ts';
+import { prepareRoles } from './db/migrate/roles.ts';
 import { OWN_SOURCES, readSql, type Sources } from './db/migrate/sources.ts';
-import { splitStatements, type Statement } from './db/migrate/statements.ts';
-import { refuseTakenNames } from './db/migrate/taken-names.ts';
-import { isTrigger, updateTriggers } from './db/migrate/triggers.ts';
-import { inTurn } from './db/migrate/turns.ts';
-import { applyMigrations, createBooks, missingMigrations } from './db/migrations.ts';
-import { givenPasswords, prepareRoles, type Passwords } from './db/roles.ts';
+import { givenPasswords, type Passwords } from './db/passwords.ts';
 import { exitOnFailure } from './process.ts';
 
-/** What a test gives instead: another folder of SQL, less patience with locks. */
-export type MigrateOptions = { sources?: Sources; patienceMs?: number };
+/** Options for tests: another folder of SQL, and a shorter wait for locks. */
+export type MigrateOptions = { sources?: Sources; timeoutMs?: number };
 
 /**
- * Brings a database to the state that this version needs, in one transaction: roles, the queue's schema
- * and queues, sql/migrations, functions, triggers and views, and what each role may do. When anything
- * fails, everything stays as it was. Running it again, or several at the same time, changes nothing.
- * Roles whose password is given can log in with it.
+ * Brings a database to the state that this version needs, in one transaction: roles, the queue's schema and queues,
+ * sql/migrations, functions, triggers and views, and the rights of each role. When a step fails, nothing changes.
+ * A second run changes nothing, and several runs at once wait for each other. A role whose password is given can log in
+ * with it.
  */
 export async function migrate(
   config: MigrateConfig,
   log: Logger,
   passwords: Passwords = {},
-  { sources = OWN_SOURCES, ...turnOptions }: MigrateOptions = {},
+  { sources = OWN_SOURCES, ...lockOptions }: MigrateOptions = {},
 ): Promise<void> {
   const databaseUrl = config.DATABASE_URL;
   const client = new Client({ connectionString: databaseUrl, application_name: 'oms-migrate' });
   client.on('error', (err) => log.error({ err }, 'database connection failed'));
-  client.on('notice', ({ message }) => log.warn(message)); // WARNINGs only: inTurn hides NOTICEs
+  client.on('notice', ({ message }) => log.warn(message)); // only WARNINGs: the transaction hides NOTICEs
   await client.connect();
   try {
     await checkServer(client);
-    await inTurn(client, { databaseUrl, log, ...turnOptions }, async () => {
-      await prepareRoles(client, passwords, sources); // from here on as oms_owner
+    await withMigrationLock(client, { databaseUrl, log, ...lockOptions }, async () => {
+      await prepareRoles(client, passwords, sources); // the next steps run as oms_owner
       const definitions = await readDefinitions(sources);
-      await refuseTakenNames(client, definitions, sources);
-      await createBooks(client);
+      await refuseNameConflicts(client, definitions, sources);
+      await createRecordTables(client);
       const missing = await missingMigrations(client, sources);
-      await migrateQueue(client, config);
+      await updateQueue(client, config); // as oms_queue
       await applyMigrations(client, missing, log);
-      await migrateDefinitions(client, definitions);
+      await updateDefinitions(client, definitions);
       await client.query(await readSql(sources, 'grants.sql'));
       await client.query(await readSql(sources, 'apply_grants.sql'));
     });
@@ -54,33 +53,11 @@ export async function migrate(
   }
 }
 
-/** As oms_queue, who owns the queue. */
-async function migrateQueue(client: Client, config: MigrateConfig): Promise<void> {
+async function updateQueue(client: Client, config: MigrateConfig): Promise<void> {
   await client.query('SET LOCAL ROLE oms_queue');
   await upgradeQueueSchema(client);
   await updateQueues(client, { heartbeatSeconds: config.HEARTBEAT_SECONDS });
   await client.query('SET LOCAL ROLE oms_owner');
-}
-
-async function readDefinitions(sources: Sources): Promise<Statement[]> {
-  const files = sources.definitions.map(async (path) =>
-    splitStatements(path, await readSql(sources, path)),
-  );
-  return (await Promise.all(files)).flat();
-}
-
-async function migrateDefinitions(client: Client, statements: Statement[]): Promise<void> {
-  await client.query('CREATE SCHEMA IF NOT EXISTS ops; CREATE SCHEMA IF NOT EXISTS audit');
-  const triggers = statements.filter(isTrigger);
-  const others = statements.filter((statement) => !isTrigger(statement));
-  if (await areCurrent(client, others)) return updateTriggers(client, triggers);
-  // The owners of SECURITY DEFINER functions may create only while they are given what is theirs.
-  const creators = OWNERS.filter((owner) => owner !== 'oms_owner').join();
-  await client.query(`GRANT CREATE ON SCHEMA public, ops, audit TO ${creators}`);
-  const replaced = await replaceDefinitions(client, others);
-  await updateTriggers(client, triggers);
-  await dropStale(client, others, replaced);
-  await client.query(`REVOKE CREATE ON SCHEMA public, ops, audit FROM ${creators}`);
 }
 
 if (import.meta.main) {

@@ -1,24 +1,30 @@
 import { ConfigError } from './config.ts';
 import { sqlStateOf } from './db/errors.ts';
 
-/** sysexits.h: the configuration is wrong, so starting again will not help. */
-export const EXIT_CONFIG = 78;
+/** EX_CONFIG of sysexits.h: the settings are wrong, so a restart does not help. */
+const EXIT_CONFIG = 78;
 const EXIT_FAILURE = 1;
 
-/** Runs an entry point. What it throws becomes one readable line on stderr and an exit code. */
-export async function exitOnFailure(main: () => Promise<void>): Promise<void> {
+/**
+ * Runs a command. When it throws, writes the error to stderr and exits with `exitCode`; by default with 78 for wrong
+ * settings, and with 1 for any other error.
+ */
+export async function exitOnFailure(main: () => Promise<void>, exitCode?: number): Promise<void> {
   try {
     await main();
   } catch (error) {
-    process.stderr.write(`${explain(error)}\n`);
-    process.exit(error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILURE);
+    exit(error, exitCode ?? (error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILURE));
   }
 }
 
+function exit(error: unknown, code: number): never {
+  process.stderr.write(`${explain(error)}\n`);
+  process.exit(code);
+}
+
 /**
- * Calls `stop` once on SIGTERM or Ctrl-C, or when the terminal or the supervisor that this process was
- * started from is gone, and then exits. A stop that takes longer than the timeout is cut short with
- * exit code 1.
+ * Calls `stop` once, and then exits: on SIGTERM, on Ctrl-C, when the terminal is closed, or when the parent process
+ * ends. A stop that has not ended 2 s after the timeout is cut short with exit code 1.
  */
 export function stopOnSignal(stop: () => Promise<void>, timeoutSeconds: number): void {
   let stopping = false;
@@ -28,10 +34,7 @@ export function stopOnSignal(stop: () => Promise<void>, timeoutSeconds: number):
     setTimeout(() => process.exit(EXIT_FAILURE), timeoutSeconds * 1000 + 2000).unref();
     void stop().then(
       () => process.exit(0),
-      (error: unknown) => {
-        process.stderr.write(`${explain(error)}\n`);
-        process.exit(EXIT_FAILURE);
-      },
+      (error: unknown) => exit(error, EXIT_FAILURE),
     );
   };
   process.on('SIGTERM', begin);
@@ -40,17 +43,17 @@ export function stopOnSignal(stop: () => Promise<void>, timeoutSeconds: number):
   process.on('disconnect', begin);
 }
 
-/** Tells a supervisor, if there is one, that this process is ready for work. */
+/** Reports to the supervisor, if there is one, that this process is ready for work. */
 export function reportReady(): void {
   process.send?.('ready');
 }
 
-/** An error whose message is shown as one line, without stack or cause. */
+/** An error whose message is for people. It is shown unchanged, without stack and cause. */
 export class ReadableError extends Error {
   override name = 'ReadableError';
 }
 
-/** One line that a person can act on. */
+/** Describes an error by one line that an operator can act on. */
 export function explain(error: unknown): string {
   if (error instanceof ReadableError) return error.message;
   if (error instanceof ConfigError) return `Configuration: ${error.message.replaceAll('\n', '; ')}`;
@@ -63,10 +66,10 @@ const hints: Record<string, string> = {
   '28P01': 'The database refused user or password of DATABASE_URL',
   '28000': 'The database refused the user of DATABASE_URL',
   '3D000': 'The database named in DATABASE_URL does not exist',
-  '53300': 'The database has no free connection',
+  '53300': 'All connections of the database are in use',
   '42501': 'The user of DATABASE_URL lacks a privilege',
   ECONNREFUSED: 'Nothing answers at the address of DATABASE_URL',
-  ENOTFOUND: 'The host of DATABASE_URL is not known',
+  ENOTFOUND: 'The host of DATABASE_URL is unknown',
   EAI_AGAIN: 'The host of DATABASE_URL cannot be looked up',
   EADDRINUSE: 'The port is taken; set PORT to a free one',
   EACCES: 'Permission denied',
@@ -86,7 +89,7 @@ function innermostMessage(error: unknown): string {
   return cause instanceof Error ? innermostMessage(cause) : error.message || error.name;
 }
 
-/** An AggregateError, as of a connection tried over IPv6 and IPv4, stands for its first error. */
+/** Node throws an AggregateError when a connection fails over IPv6 and IPv4. Its first error counts as the cause. */
 function causeOf(error: Error): unknown {
   return error instanceof AggregateError ? error.errors[0] : error.cause;
 }

@@ -16,7 +16,7 @@ import { FAST_AND_FORGETFUL } from '../test/support/servers.ts';
 
 // Serial, like start.test.ts.
 
-test.serial('on a server that is given, API and worker log in as their roles too', async (t) => {
+test.serial('with DATABASE_URL, API and worker log in as their roles', async (t) => {
   const { settings } = await freshSettings(t);
   const { DATABASE_URL } = await givenServer(t);
   const API_DATABASE_PASSWORD = 'given-and-long-enough';
@@ -28,7 +28,7 @@ test.serial('on a server that is given, API and worker log in as their roles too
   );
   started.send('SIGINT');
   await started.ended;
-  await t.notThrowsAsync(startEverything(t, given), 'the passwords that were made are kept');
+  await t.notThrowsAsync(startEverything(t, given), 'the second start uses the same passwords');
 
   const [api = '', worker = ''] = urls;
   t.is(new URL(api).password, API_DATABASE_PASSWORD);
@@ -40,11 +40,11 @@ test.serial('on a server that is given, API and worker log in as their roles too
       message: /permission denied/,
     });
   }
-  t.notRegex(started.stdout(), /psql '/, 'the password of no role is shown');
+  t.notRegex(started.stdout(), /psql '/, 'no password is shown');
 });
 
 test.serial(
-  'a password that others use is not replaced, and one line says what to set',
+  'a password that other processes may use is not replaced, and one line says what to set',
   async (t) => {
     const { settings } = await freshSettings(t);
     const { DATABASE_URL, client } = await givenServer(t);
@@ -60,7 +60,7 @@ test.serial(
   },
 );
 
-test.serial('a login that may not set passwords is told what to set, in one line', async (t) => {
+test.serial('a login that may not set passwords gets one line that says what to set', async (t) => {
   const { settings } = await freshSettings(t);
   const { DATABASE_URL, client } = await givenServer(t);
   const api = 'a-password-of-the-api';
@@ -80,12 +80,12 @@ test.serial('a login that may not set passwords is told what to set, in one line
   t.is(refused.code, 1);
   t.is(
     refused.stderr.trim().split('\n').at(-1),
-    'The user of DATABASE_URL may not set the password of oms_api. npm start needs the password that the role has ' +
-      'in API_DATABASE_PASSWORD; npm run migrate needs none.',
+    'The user of DATABASE_URL may not set the password of oms_api. npm start needs the current password of the ' +
+      'role in API_DATABASE_PASSWORD; npm run migrate needs no password.',
   );
 });
 
-/** A server that others look after, with an empty database. */
+/** A server that npm start does not manage, with an empty database. */
 async function givenServer(t: ExecutionContext) {
   const postgres = await startPostgresIn(takeDataDir(temporaryFolder(t)), FAST_AND_FORGETFUL);
   t.teardown(postgres.stop);

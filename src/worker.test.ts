@@ -1,13 +1,13 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { sql } from 'slonik';
 import { lookUp, ownService, signUp, test } from '../test/support/context.ts';
+import { beforeStatus, REFUSE } from '../test/support/obstacles.ts';
 import { eventsOf, jobOf, leaveOneTry } from '../test/support/orders.ts';
 import { until } from '../test/support/until.ts';
 import { ends, startWorker } from '../test/support/workers.ts';
 
-// Each test has a database of its own, and a worker that runs there as it does in production.
+// Each test has a database of its own, and a worker that runs as in production.
 
-test('a worker completes what is placed while it runs', async (t) => {
+test('a worker completes orders that are placed while it runs', async (t) => {
   const service = await ownService(t);
   await startWorker(t, service);
   const user = await signUp(service);
@@ -22,7 +22,7 @@ test('a worker completes what is placed while it runs', async (t) => {
   });
 });
 
-test('a worker that nobody wakes finds an order by looking', async (t) => {
+test('without Redis, a worker finds an order by itself', async (t) => {
   const service = await ownService(t, { REDIS_URL: '', WORKER_POLL_SECONDS: '0.5' });
   await startWorker(t, service);
   const user = await signUp(service);
@@ -32,17 +32,10 @@ test('a worker that nobody wakes finds an order by looking', async (t) => {
   t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
 });
 
-test('an order that fails for the last time becomes FAILED without anybody seeing to it', async (t) => {
+test('an order that fails at its last attempt becomes FAILED, and another order is completed', async (t) => {
   const service = await ownService(t);
   const { deps } = service;
-  await deps.pool.query(sql.unsafe`
-    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN RAISE EXCEPTION 'this one is poison'; END $$
-  `);
-  await deps.pool.query(sql.unsafe`
-    CREATE TRIGGER orders_99_poison BEFORE UPDATE ON orders FOR EACH ROW
-      WHEN (NEW.status = 'COMPLETED' AND NEW.product_name = 'Poison') EXECUTE FUNCTION refuse()
-  `);
+  await beforeStatus(deps, 'Poison', 'COMPLETED', REFUSE);
   const user = await signUp(service);
   const poison = await user.place({ product_name: 'Poison', amount: 1 });
   const neighbour = await user.place();
@@ -56,17 +49,17 @@ test('an order that fails for the last time becomes FAILED without anybody seein
   t.regex((await eventsOf(deps, poison)).at(-1)?.reason ?? '', /1 try: .*this one is poison/);
 });
 
-test('a job that carries nonsense is given up at once, with the reason, and harms nobody', async (t) => {
+test('a job with a malformed payload fails at once with the reason, and another order is completed', async (t) => {
   const service = await ownService(t);
   const { deps } = service;
-  const nonsense = randomUUIDv7();
-  await deps.boss.insert('process-order', [{ id: nonsense, data: { order_id: 'none' } }]);
+  const malformed = randomUUIDv7();
+  await deps.boss.insert('process-order', [{ id: malformed, data: { order_id: 'none' } }]);
   const id = await (await signUp(service)).place();
 
   await startWorker(t, service);
   await ends(deps, id, 'COMPLETED');
-  const job = await until('the nonsense to be given up', async () => {
-    const found = await jobOf(deps, nonsense);
+  const job = await until('the malformed job to fail', async () => {
+    const found = await jobOf(deps, malformed);
     return found.state === 'failed' && found;
   });
 

@@ -14,8 +14,8 @@ import { watchQueues } from './queue/watcher.ts';
 import { onWakeUp } from './redis/wake-ups.ts';
 
 /**
- * Processes every queue that is not paused. Wake-ups on Redis and the watcher wake the consumers. Returns a function that
- * stops them. It resolves when no batch without a claim is in progress; `boss.stop` waits for the claimed ones.
+ * Processes every queue that is not paused. Wake-ups on Redis and the watcher wake the consumers. Returns a function
+ * that stops them, and resolves when no batch without a claim is in progress. `boss.stop` waits for claimed batches.
  */
 export async function startConsumers(deps: WorkerDeps): Promise<() => Promise<void>> {
   await prepareQueueStats(deps);
@@ -49,7 +49,7 @@ if (import.meta.main) {
     stopOnSignal(async () => {
       deps.log.info('worker stopping');
       await stop();
-      await queue.close(SHUTDOWN_TIMEOUT_SECONDS); // claimed jobs are finished, or returned at the timeout
+      await queue.close(SHUTDOWN_TIMEOUT_SECONDS); // claimed jobs end, or are returned to the queue at the timeout
       await closeDeps(deps);
       if (server) await closeServer(server, SHUTDOWN_TIMEOUT_SECONDS);
       deps.log.info('worker stopped');

@@ -18,13 +18,13 @@ type Newman = {
 };
 const newman = createRequire(import.meta.url)('newman') as Newman;
 
-/** The file that the clients of the seed have, byte for byte. */
-const SEED = './testing/seed/postman_collection.json';
+/** The collection of the clients of the system that this one replaces, unchanged. */
+const SEED = './support/seed/postman_collection.json';
 
-/** Undoes NO_LIMITS: an empty setting counts as not set. */
+/** Undoes NO_LIMITS. An empty setting counts as not set. */
 const DEFAULT_LIMITS = Object.fromEntries(Object.keys(NO_LIMITS).map((name) => [name, '']));
 
-/** Runs a collection, or the requests of it that `folder` names, with these variables. */
+/** Runs a collection, or only one folder of it, with the given variables. */
 async function runCollection(
   file: string,
   variables: Record<string, string>,
@@ -40,7 +40,7 @@ async function runCollection(
   return run;
 }
 
-test('our Postman collection runs from start to end by itself', async (t) => {
+test('our Postman collection runs from start to end without help', async (t) => {
   const run = await runCollection('../postman_collection.json', { base_url: t.context.origin });
 
   t.deepEqual(
@@ -50,11 +50,11 @@ test('our Postman collection runs from start to end by itself', async (t) => {
   t.true(run.stats.assertions.total > 40);
 });
 
-test("the seed's Postman collection runs unchanged against the default settings", async (t) => {
+test('the unchanged Postman collection of the replaced system runs against the default settings', async (t) => {
   const { origin } = await withSettings(t, DEFAULT_LIMITS);
   const variables: Record<string, string> = { base_url: origin };
   const statuses: Record<string, number> = {};
-  const replies: Record<string, any> = {}; // eslint-disable-line -- likewise
+  const replies: Record<string, any> = {}; // eslint-disable-line -- tests read members of any reply
   const send = async (folder: string) => {
     const { executions } = await runCollection(SEED, variables, folder);
     for (const { item, response } of executions) {
@@ -64,7 +64,7 @@ test("the seed's Postman collection runs unchanged against the default settings"
   };
 
   await send('Auth Endpoints');
-  variables.access_token = replies['Login User'].access_token; // its user copies these two by hand
+  variables.access_token = replies['Login User'].access_token; // a person copies token and order id by hand
   await send('Create Order');
   variables.order_id = replies['Create Order'].id;
   await send('Get My Orders');

@@ -5,19 +5,19 @@ import { ApiConfig, MigrateConfig, WorkerConfig } from '../src/config.ts';
 const file = readFileSync(new URL('../docker-compose.yml', import.meta.url), 'utf8');
 
 const services = {
-  api: { schema: ApiConfig, besides: ['API_DATABASE_PASSWORD'] },
-  worker: { schema: WorkerConfig, besides: ['WORKER_DATABASE_PASSWORD'] },
-  migrate: { schema: MigrateConfig, besides: ['POSTGRES_PASSWORD'] },
+  api: { schema: ApiConfig, passwords: ['API_DATABASE_PASSWORD'] },
+  worker: { schema: WorkerConfig, passwords: ['WORKER_DATABASE_PASSWORD'] },
+  migrate: { schema: MigrateConfig, passwords: ['POSTGRES_PASSWORD'] },
 };
 
-for (const [service, { schema, besides }] of Object.entries(services)) {
-  test(`docker compose gives ${service} every setting that it knows, and no other`, (t) => {
+for (const [service, { schema, passwords }] of Object.entries(services)) {
+  test(`docker compose passes to ${service} exactly the settings that it reads`, (t) => {
     const environment = environmentOf(service);
 
     const names = environment.map(([name]) => name);
     const values = environment.map(([, value]) => value).join('\n');
     const passed = Array.from(values.matchAll(/\$\{(\w+)/g), ([, name = '']) => name);
-    const known = new Set([...Object.keys(schema.shape), ...besides]);
+    const known = new Set([...Object.keys(schema.shape), ...passwords]);
     t.deepEqual(names.sort(), Object.keys(schema.shape).sort());
     t.deepEqual(
       passed.filter((name) => !known.has(name)),
@@ -25,7 +25,7 @@ for (const [service, { schema, besides }] of Object.entries(services)) {
     );
   });
 
-  test(`docker compose passes each setting on to ${service} under its own name`, (t) => {
+  test(`docker compose passes each setting to ${service} under the same name`, (t) => {
     for (const [name, value] of environmentOf(service)) {
       const passed = /^\$\{(\w+):[-?].*\}$/.exec(value)?.[1] ?? name;
       t.is(passed, name);
@@ -33,11 +33,11 @@ for (const [service, { schema, besides }] of Object.entries(services)) {
   });
 }
 
-test('docker compose hands no service a whole file of settings', (t) => {
+test('docker compose passes a whole file of settings to no service', (t) => {
   t.false(/\benv_file\b/.test(file));
 });
 
-/** Names and values under `environment:` of a service. That part of our file is plain lines. */
+/** Names and values under `environment:` of a service. Each is one plain line of our file. */
 function environmentOf(service: string): [name: string, value: string][] {
   const block = new RegExp(`^  ${service}:\\n((?:    .*\\n)+)`, 'm').exec(file)?.[1] ?? '';
   const lines = /^    environment:\n((?: {6}.*\n)+)/m.exec(block)?.[1] ?? '';

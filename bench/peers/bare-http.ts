@@ -1,4 +1,4 @@
-/* (f) The floor of HTTP in Node: reads the request, and answers always the same. */
+/* The upper limit of HTTP in Node: reads the request, and always sends the same reply. */
 import { createServer } from 'node:http';
 import { pendingOrder } from './orders.ts';
 import { listenForBench, runPeer } from './serving.ts';

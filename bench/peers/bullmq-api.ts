@@ -1,6 +1,6 @@
 /*
- * Fastify + pg + BullMQ: commits the order, then adds its job to Redis. Not transactional: an API that
- * dies in between, or a Redis that is away, leaves an order that nobody will ever process.
+ * Fastify + pg + BullMQ: commits the order, then adds its job to Redis. It is not transactional: if the API crashes
+ * between the two, or Redis is down, the order is never processed.
  */
 import jwt from '@fastify/jwt';
 import { Queue } from 'bullmq';
@@ -22,7 +22,7 @@ const body = {
   },
 };
 
-// With a schema of the answer, Fastify serializes it by generated code.
+// With a schema of the reply, Fastify serializes the reply with generated code.
 const placed = {
   type: 'object',
   properties: {

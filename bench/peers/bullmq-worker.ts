@@ -1,4 +1,4 @@
-/* The worker of Fastify + BullMQ: one UPDATE for each job, which then leaves the queue. */
+/* The worker of Fastify + BullMQ: one UPDATE for each job. A completed job is removed from the queue. */
 import { Worker } from 'bullmq';
 import { Pool } from 'pg';
 import { COMPLETE_ORDER } from './orders.ts';

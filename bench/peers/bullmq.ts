@@ -30,7 +30,7 @@ async function addInBulk(queue: Queue<{ order_id: string }>, ids: string[]): Pro
   }
 }
 
-/** (a) What most people would build: not transactional. */
+/** The most common design: order in the database, job in Redis. Not transactional. */
 export const bullmq: QueueContestant = {
   name: NAME,
   database: DATABASE,

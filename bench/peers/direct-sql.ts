@@ -1,9 +1,10 @@
 /*
- * (d) The anchor of latency: what an ordinary competent service does by hand. It stores an order, its first event and
- * its job in one transaction, with prepared statements on one connection, in plain tables of its own; no HTTP, no
- * JSON, no validation, no queue library, and nothing that checks what is stored.
+ * The reference for latency: a service that is written by hand. It stores an order, its first event and its job in one
+ * transaction, with prepared statements on one connection, in plain tables of its own. It has no HTTP, no JSON, no
+ * validation, no queue library, and no checks of the stored rows.
  */
 import type { Client } from 'pg';
+import { ReadableError } from '../../src/process.ts';
 import { connect } from '../databases.ts';
 import type { Machine } from '../machine.ts';
 import { INSERT_ORDER, openPeer, orderValues, pendingOrder, PEER_USER_ID } from './orders.ts';
@@ -11,7 +12,7 @@ import { INSERT_ORDER, openPeer, orderValues, pendingOrder, PEER_USER_ID } from 
 export const DIRECT_SQL = 'Direct SQL, one transaction per order';
 const DATABASE = 'direct_sql';
 
-// `orders` and `users` are those of the peers.
+// The tables `orders` and `users` are the same as those of the peers.
 const TABLES = `
   CREATE TABLE IF NOT EXISTS order_events (
     order_id uuid        NOT NULL REFERENCES orders (id),
@@ -37,10 +38,7 @@ const INSERT_EVENT = {
 
 const INSERT_JOB = { name: 'insert-job', text: 'INSERT INTO jobs (order_id) VALUES ($1)' };
 
-/**
- * Places orders for some seconds over several connections, each as fast as it goes. Returns how many milliseconds
- * each transaction took.
- */
+/** Places orders for some seconds over several connections, as fast as possible. Returns the milliseconds of each. */
 export async function placeDirectly(
   machine: Machine,
   { connections, seconds }: { connections: number; seconds: number },
@@ -74,7 +72,7 @@ async function placeOne(db: Client): Promise<void> {
   await db.query('COMMIT');
 }
 
-/** Places some orders and checks that each is there with its event and its job. */
+/** Places some orders, and checks that each is stored with its event and its job. */
 export async function verifyDirectSql(machine: Machine): Promise<void> {
   const count = `SELECT count(*)::int AS whole FROM orders AS o
     JOIN order_events AS e ON e.order_id = o.id AND e.version = 1
@@ -85,6 +83,8 @@ export async function verifyDirectSql(machine: Machine): Promise<void> {
   const [after] = await machine.query<{ whole: number }>(count, DATABASE);
   const added = (after?.whole ?? 0) - (before?.whole ?? 0);
   if (placed.length === 0 || added !== placed.length) {
-    throw new Error(`${DIRECT_SQL}: ${placed.length} placed, ${added} there with event and job`);
+    throw new ReadableError(
+      `${DIRECT_SQL}: ${placed.length} orders placed, ${added} stored with event and job`,
+    );
   }
 }

@@ -1,4 +1,4 @@
-/* The step outside of the service: accepts every order, 20 ms after it was asked to. */
+/* The external step: accepts every order after 20 ms. */
 import { createServer } from 'node:http';
 import { listenForBench, runPeer } from './serving.ts';
 

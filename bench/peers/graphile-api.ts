@@ -1,7 +1,4 @@
-/*
- * Koa + pg + graphile-worker: the order and its job in one transaction, which is one statement and so
- * one round trip.
- */
+/* Koa + pg + graphile-worker: the order and its job in one transaction, by one statement and so in one round trip. */
 import { createServer } from 'node:http';
 import Koa, { type Context, type Middleware } from 'koa';
 import jwt from 'koa-jwt';
@@ -22,7 +19,7 @@ const PLACE_ORDER = `
   WITH placed AS (${INSERT_ORDER} RETURNING id)
   SELECT (graphile_worker.add_job('${TASK}', json_build_object('order_id', id))).id FROM placed`;
 
-/** What @fastify/jwt has as `cache: true`, with the same size; koa-jwt alone verifies every request. */
+/** Remembers verified tokens, as @fastify/jwt does with `cache: true`, with the same size. koa-jwt does not. */
 function authenticate(secret: string): Middleware {
   const verify = jwt({ secret, algorithms: ['HS256'] });
   const verified = new LRUCache<string, { sub: string; exp: number }>({ max: 1000 });

@@ -1,10 +1,10 @@
-/* The worker of Koa + graphile-worker: one UPDATE for each job; completions in batches. */
+/* The worker of Koa + graphile-worker: one UPDATE for each job, and completion of jobs in batches. */
 import { Logger, run, WorkerPreset } from 'graphile-worker';
 import { TASK, WORKER } from './graphile-settings.ts';
 import { COMPLETE_ORDER } from './orders.ts';
 import { runPeer, setting } from './serving.ts';
 
-// Else it writes two lines for each job.
+// The default logger writes two lines for each job.
 const logger = new Logger(() => (level, message) => {
   if (level === 'error' || level === 'warning') process.stderr.write(`${message}\n`);
 });

@@ -22,7 +22,7 @@ const ADD_JOBS = `
     FROM unnest($1::uuid[]) AS id
   ))`;
 
-/** (b) The transactional queue in Postgres that most people would take. */
+/** A common transactional queue in Postgres. */
 export const graphile: QueueContestant = {
   name: NAME,
   database: DATABASE,

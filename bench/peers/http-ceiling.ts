@@ -1,7 +1,7 @@
 /*
- * (e) Our API with everything it does to a request, except that an order goes nowhere: its intake answers
- * at once, as if the order had been committed. The database serves to log in, and is not asked after that.
- * So its CPU per request is the share that HTTP has in the CPU of an order.
+ * The API of the service, with an intake that does not store orders: it replies at once, as if the order had been
+ * committed. Only registration and login use the database. So the CPU time of a request is the part of HTTP in the CPU
+ * time of an order.
  */
 import { startApi, withAppParts } from '../../src/api.ts';
 import { ApiConfig, loadConfig } from '../../src/config.ts';

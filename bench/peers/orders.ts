@@ -1,6 +1,6 @@
 /*
- * What the two peers have in common: their table of orders, with the columns of ours and its fillfactor, but
- * without its triggers, trail and checks; how an order is stored; and how one is made queued in bulk.
+ * The common parts of the two peers: their tables, how they store an order, and how orders are queued in bulk. Their
+ * table of orders has the columns and the fillfactor of the service's, without triggers, trail and checks.
  */
 import jsonwebtoken from 'jsonwebtoken';
 import type { Client } from 'pg';
@@ -11,14 +11,15 @@ import { connect } from '../databases.ts';
 import type { Machine } from '../machine.ts';
 
 const JWT_SECRET = 'a-secret-of-the-peers-for-measuring-and-nothing-else';
-/** The one user of the peers. */
+
+/** The only user of the peers. */
 export const PEER_USER_ID = '01890a5d-ac96-774b-bcce-b302099a8057';
 
-/** What a client sends. */
+/** The order in a request. */
 export type NewOrder = { product_name: string; amount: number };
 
-/** An order as the peers answer it. */
-export type PeerOrder = {
+/** The order in a reply of the peers. */
+type PeerOrder = {
   id: string;
   status: 'PENDING';
   user_id: string;
@@ -56,14 +57,14 @@ export async function openPeer(machine: Machine, database: string): Promise<Envi
   return { DATABASE_URL: url, REDIS_URL: machine.redisUrl, JWT_SECRET };
 }
 
-/** How to place an order with a peer. */
+/** The request that places an order with a peer. */
 export function peerRequest(): Pick<Api, 'headers' | 'body' | 'path'> {
   const token = jsonwebtoken.sign({}, JWT_SECRET, { subject: PEER_USER_ID, expiresIn: '1 day' });
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
   return { headers, body: ORDER_BODY, path: '/orders' };
 }
 
-/** A new order. All its columns are known here, so that nothing has to be read back. */
+/** A new order. All its columns are known here, so the INSERT returns nothing. */
 export function pendingOrder(userId: string, { product_name, amount }: NewOrder): PeerOrder {
   const now = new Date().toISOString();
   return {
@@ -79,17 +80,17 @@ export function pendingOrder(userId: string, { product_name, amount }: NewOrder)
   };
 }
 
-/** Stores an order, whose values `orderValues` gives. */
+/** Stores an order, with the values of `orderValues`. */
 export const INSERT_ORDER = `
   INSERT INTO orders
     (id, status, user_id, product_name, amount, currency, metadata, created_at, updated_at)
   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`;
 
 export function orderValues(order: PeerOrder): unknown[] {
-  return Object.values(order); // in the order in which `pendingOrder` names them
+  return Object.values(order); // in the order of the members in `pendingOrder`
 }
 
-/** The effect of a job. A second run of it changes nothing. */
+/** The effect of a job. A second run has no effect. */
 export const COMPLETE_ORDER = {
   name: 'complete-order',
   text: `UPDATE orders SET status = 'COMPLETED', updated_at = now() WHERE id = $1 AND status = 'PENDING'`,
@@ -101,8 +102,8 @@ const QUEUED_ORDERS = `
   RETURNING id`;
 
 /**
- * Stores so many orders together with their jobs, which `queue` adds, in one transaction, and leaves it open.
- * Returns how to commit it.
+ * Stores orders in one transaction and leaves it open. `queue` adds their jobs. Returns a function that commits the
+ * transaction.
  */
 export async function placeInBulk(
   machine: Machine,
@@ -117,7 +118,7 @@ export async function placeInBulk(
     db,
     rows.map(({ id }) => id),
   );
-  await db.query('ANALYZE orders'); // as autovacuum would within a minute
+  await db.query('ANALYZE orders'); // as autovacuum does within a minute
   return async () => {
     await db.query('COMMIT');
     await db.end();

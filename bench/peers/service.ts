@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import type { Environment } from '../../src/config.ts';
 import { wakeUpChannel } from '../../src/redis/wake-ups.ts';
-import { ReadableError } from '../../src/process.ts';
+import { registerAndLogIn } from '../../test/support/accounts.ts';
 import { connect } from '../databases.ts';
 import { ORDER_BODY, type Api, type QueueContestant } from '../contestant.ts';
 import type { Machine } from '../machine.ts';
@@ -10,13 +10,13 @@ import { SERVICE_FLAGS, type Process } from '../process.ts';
 type Setup = {
   name: string;
   database: string;
-  /** What is set otherwise than by default. */
+  /** Settings that differ from the defaults. */
   settings?: Environment;
-  /** The module that serves the API. */
+  /** The module of the API. */
   module?: string;
 };
 
-/** This service with some settings, in a database of its own. */
+/** The service with some settings, in a database of its own. */
 export function serviceContestant({
   name,
   database,
@@ -33,7 +33,6 @@ export function serviceContestant({
         `${name}, API`,
         module,
         { ...env('api'), ...settings },
-        [],
         SERVICE_FLAGS,
       );
       return { ...api, ...(await userRequest(machine, database, api)) };
@@ -58,7 +57,7 @@ type Headers = Record<string, string>;
 
 const users = new WeakMap<Machine, Map<string, Headers>>();
 
-/** Signs a user up the first time; the token is good for a day. */
+/** Registers a user the first time. Its token is valid for a day. */
 async function userRequest(
   machine: Machine,
   database: string,
@@ -66,28 +65,17 @@ async function userRequest(
 ): Promise<Pick<Api, 'headers' | 'body' | 'path'>> {
   const known = users.get(machine) ?? new Map<string, Headers>();
   users.set(machine, known);
-  const headers = known.get(database) ?? (await signUp(origin));
+  const headers = known.get(database) ?? (await userHeaders(origin));
   known.set(database, headers);
   return { headers, body: ORDER_BODY, path: '/orders' };
 }
 
-/** Registers a user and logs in. Returns the headers of a request of that user. */
-export async function signUp(origin: string): Promise<Headers> {
-  const account = { email: `bench-${Date.now()}@example.test`, password: 'correct horse' };
-  const headers = { 'content-type': 'application/json' };
-  const post = (path: string, body: object) =>
-    fetch(`${origin}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
-  const registered = await post('/auth/register', { name: 'Bench', ...account });
-  const loggedIn = await post('/auth/login', account);
-  if (!registered.ok || !loggedIn.ok) {
-    const statuses = `${registered.status}, and to log in ${loggedIn.status}`;
-    throw new ReadableError(`${origin} answers to register ${statuses}`);
-  }
-  const { access_token } = (await loggedIn.json()) as { access_token: string };
-  return { ...headers, authorization: `Bearer ${access_token}` };
+/** Registers a user and logs in. Returns the headers of the requests of that user. */
+export async function userHeaders(origin: string): Promise<Headers> {
+  return { 'content-type': 'application/json', ...(await registerAndLogIn({ origin })) };
 }
 
-// By the function that the API calls, in batches of the size that it has at most.
+// By the function that the API calls, in batches of the largest size that the API uses.
 const PLACE_IN_BULK = `
   SELECT sum(p.placed)::int AS placed
   FROM (
@@ -104,7 +92,7 @@ const SOME_USER = `
   INSERT INTO users (id, name, email, password_hash)
   VALUES (uuid_v7(), 'Bench', 'bench@example.test', 'none') ON CONFLICT DO NOTHING`;
 
-/** Leaves the transaction open. Returns how to commit it and wake the workers. */
+/** Places orders and leaves the transaction open. Returns a function that commits it and wakes the workers. */
 async function placeInBulk(
   machine: Machine,
   database: string,
@@ -115,7 +103,7 @@ async function placeInBulk(
   await db.query(SOME_USER);
   await db.query('BEGIN');
   await db.query(PLACE_IN_BULK, [orders]);
-  await db.query('ANALYZE orders, order_events, pgboss.job'); // as autovacuum would within a minute
+  await db.query('ANALYZE orders, order_events, pgboss.job'); // as autovacuum does within a minute
   return async () => {
     await db.query('COMMIT');
     await wakeWorkers(machine, database);
@@ -123,14 +111,14 @@ async function placeInBulk(
   };
 }
 
-/** What an API publishes after a commit. */
+/** Publishes the wake-up that an API publishes after a commit. */
 export async function wakeWorkers(machine: Machine, database: string): Promise<void> {
   const redis = new Redis(machine.redisUrl);
   await redis.publish(wakeUpChannel({ REDIS_PREFIX: database }), 'process-order');
   redis.disconnect();
 }
 
-// Triggers are off: events are append-only, and orders are kept.
+// Triggers are off, because they refuse to delete events and orders.
 const CLEAR = `
   SET session_replication_role = replica;
   TRUNCATE orders, order_events, idempotency_keys, running_batches, pgboss.job`;

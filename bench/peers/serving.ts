@@ -1,10 +1,10 @@
 import type { Server } from 'node:http';
-import { exitOnFailure, reportReady, stopOnSignal } from '../../src/process.ts';
+import { exitOnFailure, ReadableError, reportReady, stopOnSignal } from '../../src/process.ts';
 import { listen } from '../../src/http/server.ts';
 
 const STOP_TIMEOUT_SECONDS = 5;
 
-/** Runs a process of a peer: opens it, says that it is ready, and closes it on SIGTERM. */
+/** Runs a process of a peer: opens it, reports that it is ready, and closes it on SIGTERM. */
 export function runPeer(open: () => Promise<() => Promise<void>>): Promise<void> {
   return exitOnFailure(async () => {
     const close = await open();
@@ -13,7 +13,7 @@ export function runPeer(open: () => Promise<() => Promise<void>>): Promise<void>
   });
 }
 
-/** Listens where the bench says. Returns how to stop. */
+/** Listens on the port that the bench has chosen. Returns a function that stops the server. */
 export async function listenForBench(server: Server): Promise<() => Promise<void>> {
   await listen(server, Number(process.env.PORT), '127.0.0.1');
   return async () => {
@@ -22,9 +22,9 @@ export async function listenForBench(server: Server): Promise<() => Promise<void
   };
 }
 
-/** A setting that the bench gives to every process of a peer. */
+/** Reads a setting that the bench gives to every process of a peer. */
 export function setting(name: 'DATABASE_URL' | 'REDIS_URL' | 'JWT_SECRET'): string {
   const value = process.env[name];
-  if (!value) throw new Error(`${name} is missing`);
+  if (!value) throw new ReadableError(`${name} is not set`);
   return value;
 }

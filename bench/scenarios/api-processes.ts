@@ -5,7 +5,7 @@ import { addLoad, create } from './create.ts';
 
 const CONNECTIONS = [64, 256];
 
-/** What the scenario is called at this number of connections. */
+/** The name of the figures at this number of connections. */
 export const processesAt = (connections: number) =>
   `create, ${connections} connections, more processes`;
 export const withProcesses = (processes: number) =>

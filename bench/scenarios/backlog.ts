@@ -1,6 +1,6 @@
 /*
- * Whether a long queue makes the service slow: creates, and what a worker completes, in a database where a
- * million orders are queued, beside one where none is.
+ * Does a long queue make the service slow? Measures creates and completions in a database with a million queued orders,
+ * and in one with an empty queue.
  */
 import { timeCompletions } from '../completions.ts';
 import type { Contestant, QueueContestant } from '../contestant.ts';
@@ -15,17 +15,18 @@ import { create } from './create.ts';
 const QUEUED = 1_000_000;
 const QUEUED_QUICK = 20_000;
 
-/** Orders that a worker warms up on, and that it is timed with. */
+/** The orders that a worker warms up on, and the orders that are measured. */
 const DRAINED = { skip: 4_000, count: 24_000 };
 const DRAINED_QUICK = { skip: 500, count: 1_500 };
 
 const VERIFIED_ORDERS = 500;
 
-/** Queued besides: the worker is busy until it is seen to have completed those that are timed. */
+/** Additional queued orders, so the worker is busy until the measurement ends. */
 export const SPARE_ORDERS = 6_000;
 
 const CREATE_SECONDS = 3;
-/** Of the load generator, for creates. */
+
+/** The connections of the load generator, for creates. */
 export const CONNECTIONS = 64;
 
 export const CREATE_WITH_BACKLOG = `create with a backlog, ${CONNECTIONS} connections`;
@@ -35,7 +36,7 @@ const longQueue = (orders: number) =>
 export const LONG_QUEUE = longQueue(QUEUED);
 export const EMPTY_QUEUE = `${service.name}, queue empty`;
 
-/** A name, and the service in a database of its own; `isEmptied` before each measurement. */
+/** The service in a database of its own. With `isEmptied`, the database is emptied before each measurement. */
 type Side = { name: string; contestant: QueueContestant; isEmptied: boolean };
 
 const sidesWith = (queued: number): Side[] => [
@@ -75,7 +76,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   }
 }
 
-/** Creates a second of an API of its own, warmed up. */
+/** Starts an API, warms it up, and measures creates a second. */
 export async function createFor(
   machine: Machine,
   contestant: Contestant,
@@ -100,7 +101,7 @@ async function refill(
   await release();
 }
 
-/** Completions a second of one worker, which is started for it. */
+/** Starts a worker and measures completions a second. */
 export function drainSome(
   machine: Machine,
   { database, worker }: QueueContestant,
@@ -124,7 +125,7 @@ async function queueMany(
   }
 }
 
-/** Queues orders as for a long queue, and checks that a worker completes them. Throws what is wrong. */
+/** Queues orders as for a long queue, and checks that a worker completes them. Throws when it does not. */
 export async function verifyBacklog(machine: Machine): Promise<void> {
   const contestant = serviceContestant({ name: service.name, database: 'orders_backlog' });
   await queueMany(machine, 'orders_backlog', VERIFIED_ORDERS, () => undefined);

@@ -9,25 +9,25 @@ import { inTurn, type Context, type Scenario } from '../scenario.ts';
 
 const CONNECTIONS = [1, 16, 64, 256];
 
-/** How long a contestant is measured in a round: the longer, the more goals depend on it. */
+/** The seconds that a contestant is measured in a round. Longer at 64 connections, because most goals are about it. */
 const secondsAt = (connections: number) => (connections === 64 ? 3 : 1.5);
 
-/** Where the CPU of an order is measured, too. */
+/** The CPU of an order is measured at this number of connections. */
 const COST_CONNECTIONS = 64;
 
-/** Those without a database are measured at fewer: they are no choice, and show what HTTP costs. */
-const BOUNDS = new Map([
+/** Contestants without a database only show the cost of HTTP, so they are measured at fewer numbers. */
+const CONNECTIONS_OF = new Map([
   [httpCeiling, [1, 64, 256]],
   [bareHttp, [64, 256]],
 ]);
 
-/** What the scenario is called at this number of connections. */
+/** The name of the figures at this number of connections. */
 export const createAt = (connections: number) =>
   `create, ${connections} connection${connections === 1 ? '' : 's'}`;
 
 export const WITH_KEY = `${service.name}, with an Idempotency-Key`;
 
-/** A contestant's API, and at how many connections it is measured. */
+/** The API of a contestant, and the numbers of connections at which it is measured. */
 type Entry = {
   name: string;
   contestant: Contestant;
@@ -40,7 +40,7 @@ async function openEntries(machine: Machine): Promise<Entry[]> {
   const entries: Entry[] = [];
   for (const contestant of contestants) {
     const api = await contestant.api(machine);
-    const connections = BOUNDS.get(contestant) ?? CONNECTIONS;
+    const connections = CONNECTIONS_OF.get(contestant) ?? CONNECTIONS;
     entries.push({ name: contestant.name, contestant, api, keyed: false, connections });
     if (contestant === service) {
       entries.push({ name: WITH_KEY, contestant, api, keyed: true, connections: [64, 256] });
@@ -49,7 +49,7 @@ async function openEntries(machine: Machine): Promise<Entry[]> {
   return entries;
 }
 
-/** Places orders, after the pages that others have left dirty are written. */
+/** Places orders. First writes the dirty pages of earlier measurements to disk. */
 export async function create(machine: Machine, apis: Api[], size: LoadSize): Promise<LoadResult> {
   await machine.checkpoint();
   return send(apis, size);
@@ -100,7 +100,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   for (const { name, contestant, keyed } of entries) {
     const { database } = contestant;
     if (!database || (quick && name !== service.name)) continue;
-    say(`what an order writes, ${name}`);
+    say(`WAL and commits of an order, ${name}`);
     const size = { connections: COST_CONNECTIONS, seconds: 2, keyed };
     const load = (api: Api) => create(machine, [api], size);
     const open = () => contestant.api(machine);
@@ -108,21 +108,21 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   }
 }
 
-/** Places orders, and where that is to be known adds what one costs. */
+/** Places orders. At 64 connections, adds the cost of an order to the results. */
 async function createCosted(
   machine: Machine,
   results: Results,
   { name, contestant, api, keyed }: Entry,
   { connections, seconds }: LoadSize,
 ): Promise<LoadResult> {
-  await machine.checkpoint(); // whose cost is not that of the orders
+  await machine.checkpoint(); // its cost does not count
   const load = () => send([api], { connections, seconds, keyed });
   if (connections !== COST_CONNECTIONS) return load();
   const stores = contestant.database !== undefined;
   return addOrderCpu(machine, results, { name, api, stores }, load);
 }
 
-/** On one connection, as the anchor of latency. */
+/** Direct SQL on one connection, as the reference for latency. */
 async function addDirectSql(machine: Machine, results: Results, seconds: number): Promise<void> {
   await machine.checkpoint();
   const samples = await placeDirectly(machine, { connections: 1, seconds });

@@ -1,6 +1,6 @@
 /*
- * How fast a worker drains what is queued. The worker is connected and idle; the orders become visible to
- * it all in one moment; time runs from then until none is left.
+ * How fast does a worker drain a queue? The worker is connected and idle. All orders become visible to it at once. The
+ * time runs from then until no order is left.
  */
 import { setTimeout } from 'node:timers/promises';
 import { ReadableError } from '../../src/process.ts';
@@ -35,7 +35,7 @@ export const drain: Scenario = {
   },
 };
 
-/** Orders a second of one worker that has so many to do. Rejects unless all of them are COMPLETED then. */
+/** Orders a second of one worker that drains this number of orders. Rejects when one is not COMPLETED after that. */
 export async function drainOnce(
   machine: Machine,
   contestant: QueueContestant,
@@ -62,7 +62,7 @@ export async function drainOnce(
   }
 }
 
-/** Asks rarely, since asking costs, and often towards the end, so that it is seen at once. */
+/** Polls rarely at first, because a poll costs CPU, and often towards the end, for an exact time. */
 async function untilNoneLeft(
   left: () => Promise<number>,
   started: number,

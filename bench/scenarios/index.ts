@@ -12,8 +12,8 @@ import { workerKilled } from './worker-killed.ts';
 import { workers } from './workers.ts';
 
 /**
- * Everything that `npm run bench` measures, in this order. The last one takes Redis away, and with it what
- * BullMQ has queued there.
+ * The scenarios of `npm run bench`, in this order. `redisDown` is the last, because it restarts Redis, which then has
+ * lost the queue of BullMQ.
  */
 export const scenarios: Scenario[] = [
   createOrders,

@@ -8,19 +8,19 @@ import type { Context, Scenario } from '../scenario.ts';
 
 const PER_SECOND = 500;
 const DATABASE = 'orders_latency';
-const PATIENCE_MS = 10_000;
+const TIMEOUT_MS = 10_000;
 
-// Reading more often makes the figure finer, and takes more of the CPU that is measured.
+// A shorter pause makes the figure more exact, and takes more CPU from the processes that are measured.
 const WATCH_PAUSE_IDLE_MS = 1;
 const WATCH_PAUSE_UNDER_LOAD_MS = 4;
 
 export const IDLE = 'POST → COMPLETED, idle';
 export const UNDER_LOAD = `POST → COMPLETED, ${PER_SECOND} orders/s offered`;
 
-// Of its own, so that nothing is queued before.
+// In a database of its own, where the queue is empty.
 const contestant = serviceContestant({ name: service.name, database: DATABASE });
 
-/** One order at a time, and in between at least 100 ms of nothing, at no fixed distance from a poll. */
+/** One order at a time, with random pauses of 100 to 200 ms, so the orders have no fixed distance from a poll. */
 function idleTimes(orders: number): number[] {
   let at = 0;
   return Array.from({ length: orders }, () => (at += 100 + Math.random() * 100));
@@ -56,7 +56,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   await api.stop();
 }
 
-/** Places some orders at given times, and checks that each is seen COMPLETED. Throws what is wrong. */
+/** Places some orders at given times, and checks that each is seen as COMPLETED. Throws when one is not. */
 export async function verifyLatency(machine: Machine): Promise<void> {
   const api = await contestant.api(machine);
   const worker = await contestant.worker(machine);
@@ -66,7 +66,7 @@ export async function verifyLatency(machine: Machine): Promise<void> {
 }
 
 function place(machine: Machine, api: Api, dueMs: number[], watchPauseMs: number) {
-  const options = { dueMs, watchPauseMs, patienceMs: PATIENCE_MS };
+  const options = { dueMs, watchPauseMs, timeoutMs: TIMEOUT_MS };
   return placePaced(machine, DATABASE, api, options);
 }
 

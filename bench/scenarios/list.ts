@@ -2,7 +2,7 @@ import { ReadableError } from '../../src/process.ts';
 import { service } from '../contestants.ts';
 import { drive } from '../load.ts';
 import type { Machine } from '../machine.ts';
-import { serviceContestant, signUp } from '../peers/service.ts';
+import { serviceContestant, userHeaders } from '../peers/service.ts';
 import type { Process } from '../process.ts';
 import { inTurn, type Context, type Scenario } from '../scenario.ts';
 import { addLoad } from './create.ts';
@@ -20,14 +20,14 @@ const contestant = serviceContestant({ name: service.name, database: DATABASE })
 type User = { orders: number; id: string; headers: Record<string, string> };
 
 async function openUser(api: Process, orders: number): Promise<User> {
-  const headers = await signUp(api.origin);
+  const headers = await userHeaders(api.origin);
   const me = (await (await fetch(`${api.origin}/auth/me`, { headers })).json()) as { id: string };
   return { orders, id: me.id, headers };
 }
 
 /**
- * Gives each user so many orders, theirs among those of the others as they would be. Triggers are off, so
- * there are no events; listing does not look at them.
+ * Gives each user this number of orders, mixed with the orders of the other users. Triggers are off, so there are no
+ * events. A list does not read events.
  */
 async function fillOrders(machine: Machine, users: User[]): Promise<void> {
   const most = Math.max(...users.map(({ orders }) => orders));
@@ -49,7 +49,7 @@ async function requirePage({ origin }: Process, { orders, headers }: User): Prom
   const answer = await fetch(`${origin}/orders?limit=${PAGE}`, { headers });
   const page = (await answer.json()) as { orders: unknown[] };
   if (page.orders.length !== Math.min(PAGE, orders)) {
-    throw new ReadableError(`${userWith(orders)} is shown ${page.orders.length}`);
+    throw new ReadableError(`The page of ${userWith(orders)} has ${page.orders.length} orders`);
   }
 }
 
@@ -58,7 +58,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   const api = await contestant.api(machine);
   const users: User[] = [];
   for (const orders of quick ? SIZES_QUICK : SIZES) users.push(await openUser(api, orders));
-  say('filling');
+  say('filling the table');
   await fillOrders(machine, users);
   for (const user of users) await requirePage(api, user);
   for (let round = quick ? 1 : 0; round <= rounds; round += 1) {

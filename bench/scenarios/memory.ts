@@ -8,10 +8,10 @@ const SAMPLE_MS = 1000;
 
 export const MEMORY = `memory of the API, ${CONNECTIONS} connections`;
 
-// Of its own, and fresh, so that nothing but this load is in its memory.
+// A new process, so only this load is in its memory.
 const contestant = serviceContestant({ name: service.name, database: 'orders_memory' });
 
-/** Megabytes that a least-squares line through the samples rises by over their time. */
+/** The rise in megabytes of a least-squares line through the samples, from the first to the last. */
 function rise(samples: number[]): number {
   const middle = (samples.length - 1) / 2;
   const mean = samples.reduce((sum, each) => sum + each, 0) / samples.length;

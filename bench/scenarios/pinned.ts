@@ -1,8 +1,8 @@
 /*
- * What a forgotten transaction does to the service: for three minutes a session holds a snapshot, so that no
- * row version that has become dead since can be removed, while orders are created and completed as fast as
- * they go. Then creates and completions are measured, 30 s under load in all, in turns with a database where
- * nobody holds anything. That one has had no load before: its tables are small, which is in its favour.
+ * Does a forgotten transaction make the service slow? For three minutes a session holds a snapshot, so vacuum cannot
+ * remove dead row versions, while orders are created and completed as fast as possible. Then creates and completions
+ * are measured, in turns with a database without an open transaction. That database has had no load before, so its
+ * tables are small, which is an advantage for it.
  */
 import { setTimeout } from 'node:timers/promises';
 import type { QueueContestant } from '../contestant.ts';
@@ -14,7 +14,7 @@ import { inTurn, type Context, type Scenario } from '../scenario.ts';
 import { CONNECTIONS, createFor, drainSome, SPARE_ORDERS } from './backlog.ts';
 import { create } from './create.ts';
 
-/** Measuring both sides takes the last of the three minutes. */
+/** The load takes two of the three minutes. The measurement of both sides takes the third. */
 const LOAD_SECONDS = 120;
 const LOAD_SECONDS_QUICK = 2;
 const SLICE_SECONDS = 5;
@@ -22,7 +22,7 @@ const SLICE_SECONDS = 5;
 const ROUNDS = 3;
 const POLL_MS = 200;
 
-/** Of a round: for how long orders are created, and how many of the completed are timed. */
+/** A round: the seconds of creates, and the orders of the drain, to warm up on and to measure. */
 const SIZE = { seconds: 4, skip: 4_000, count: 16_000 };
 const SIZE_QUICK = { seconds: 1, skip: 1_000, count: 3_000 };
 
@@ -33,7 +33,7 @@ export const NOT_PINNED = `${service.name}, none open`;
 
 type Side = { name: string; contestant: QueueContestant };
 
-/** What the side with the transaction is called in a quick run, which has no three minutes. */
+/** The name of the side with the transaction in a quick run, which is shorter than three minutes. */
 const PINNED_BRIEFLY = `${service.name}, open for some seconds`;
 
 const pinnedSide: Side = {
@@ -72,7 +72,7 @@ async function run({ machine, results, quick, say }: Context): Promise<void> {
   }
 }
 
-/** Opens a transaction with a snapshot, as a report or a forgotten psql would. Returns how to end it. */
+/** Opens a transaction with a snapshot, like a report or a forgotten psql. Returns a function that ends it. */
 async function pin(machine: Machine): Promise<() => Promise<void>> {
   const { databaseUrl } = await machine.service(pinnedSide.contestant.database);
   const db = await connect(databaseUrl);
@@ -81,7 +81,7 @@ async function pin(machine: Machine): Promise<() => Promise<void>> {
   return () => db.end();
 }
 
-/** Creates and completes orders for so long: creates for most of it, and then what is left is completed. */
+/** Creates orders for three quarters of the time, while a worker completes them. Then the worker completes the rest. */
 async function loadPinned(machine: Machine, seconds: number, say: Context['say']): Promise<void> {
   const { contestant } = pinnedSide;
   const end = performance.now() + seconds * 1000;

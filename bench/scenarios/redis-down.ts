@@ -11,15 +11,15 @@ const CONNECTIONS = 64;
 const REQUESTS = 20;
 const ANSWER_TIMEOUT_MS = 2000;
 const POLL_MS = 5;
-const SETTLE_MS = 1500; // until everybody has noticed that Redis is back
+const RECONNECT_MS = 1500; // until all processes are connected to Redis again
 
-export const CREATE_WITHOUT_REDIS = `create, ${CONNECTIONS} connections, without Redis`;
-export const ANSWERED_WITHOUT_REDIS = 'orders answered within 2 s, without Redis';
-export const COMPLETED_WITHOUT_REDIS = 'POST → COMPLETED, idle, without Redis';
+const CREATE_WITHOUT_REDIS = `create, ${CONNECTIONS} connections, without Redis`;
+const ANSWERED_WITHOUT_REDIS = 'orders answered within 2 s, without Redis';
+const COMPLETED_WITHOUT_REDIS = 'POST → COMPLETED, idle, without Redis';
 
 const contestant = serviceContestant({ name: service.name, database: 'orders_without_redis' });
 
-/** The share of orders that are answered in time, in percent. */
+/** The percentage of orders with a reply in time. */
 async function answeredPercent({ origin, path, headers, body }: Api): Promise<number> {
   const answers = Array.from({ length: REQUESTS }, () =>
     fetch(`${origin}${path}`, {
@@ -36,7 +36,7 @@ async function answeredPercent({ origin, path, headers, body }: Api): Promise<nu
   return (100 * answered.length) / REQUESTS;
 }
 
-/** Milliseconds from sending an order until the API says that it is COMPLETED, asked again and again. */
+/** Milliseconds from sending an order until the API, polled again and again, shows it as COMPLETED. */
 async function msToCompleted({ origin, path, headers, body }: Api): Promise<number> {
   const started = performance.now();
   const answer = await fetch(`${origin}${path}`, { method: 'POST', headers, body });
@@ -71,14 +71,14 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
         results.add(ANSWERED_WITHOUT_REDIS, name, 'answered', '%', percent);
       }
     });
-    await setTimeout(SETTLE_MS);
+    await setTimeout(RECONNECT_MS);
   }
   await api.stop();
   await peer.stop();
   await addCompleted({ machine, results, quick, rounds, say });
 }
 
-/** In a database of its own, where nothing is queued before. */
+/** Measures the time to COMPLETED in a database of its own, where the queue is empty. */
 async function addCompleted({ machine, results, quick, say }: Context): Promise<void> {
   say('POST → COMPLETED');
   const idle = serviceContestant({ name: service.name, database: 'orders_by_polling' });
@@ -86,7 +86,7 @@ async function addCompleted({ machine, results, quick, say }: Context): Promise<
   const worker = await idle.worker?.(machine);
   await machine.withoutRedis(async () => {
     for (let order = 0; order < (quick ? 5 : 20); order += 1) {
-      await setTimeout(Math.random() * 1000); // at no fixed distance from the poll
+      await setTimeout(Math.random() * 1000); // no fixed distance from the poll
       results.add(COMPLETED_WITHOUT_REDIS, service.name, 'time', 'ms', await msToCompleted(api));
     }
   });

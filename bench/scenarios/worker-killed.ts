@@ -1,6 +1,7 @@
 /*
- * What a killed worker costs the orders around it: two workers and a steady load; one worker is killed (SIGKILL) in
- * the midst of it. By the clock of the database: the longest time from created_at to COMPLETED.
+ * How long do orders wait when a worker is killed? Two workers process a steady load, and one of them is killed
+ * (SIGKILL) during the load. The figure is the longest time from created_at to COMPLETED, by the clock of the
+ * database.
  */
 import { setTimeout } from 'node:timers/promises';
 import { ReadableError } from '../../src/process.ts';
@@ -16,23 +17,25 @@ const PER_SECOND = 200;
 const LOAD_SECONDS = 6;
 const DATABASE = 'orders_worker_killed';
 
-/** Orders that the worker has completed before it is killed: then the load runs, and it takes part. */
+/** The worker is killed after it has completed this number of orders, so it takes part in the load. */
 const ORDERS_BEFORE = 100;
-/** At no fixed distance from a batch, up to this much later. */
+
+/** A random delay of the kill up to this time, so it has no fixed distance from a batch. */
 const SPREAD_MS = 1000;
-/** Which orders count: from this long before the kill until the end of the load. */
+
+/** Orders count from this time before the kill until the end of the load. */
 const WINDOW_BEFORE_SECONDS = 1;
 
 const POLL_MS = 50;
-const WATCH_PAUSE_MS = 20; // only waits for the end; the clock of the database is read afterwards
+const WATCH_PAUSE_MS = 20; // the watch only waits for the end; the figure comes from the database
 const KILL_TIMEOUT_MS = 30_000;
-const PATIENCE_MS = 120_000; // longer than a claim may be held: a stranded order is measured, not refused
+const TIMEOUT_MS = 120_000; // longer than a claim can last, so a late order is measured and does not fail the run
 
 export const WORKER_KILLED = `longest open around the kill of a worker, ${PER_SECOND} orders/s offered`;
 
 const contestant = serviceContestant({ name: service.name, database: DATABASE });
 
-/** Kills one of two workers, and checks that no order is left behind. Throws what is wrong. */
+/** Kills one of two workers, and checks that every order is completed. Throws when one is not. */
 export async function verifyWorkerKilled(machine: Machine): Promise<void> {
   const api = await contestant.api(machine);
   const survivor = await contestant.worker(machine);
@@ -54,7 +57,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   await api.stop();
 }
 
-/** Seconds that the order which was open longest has been open, under load, with a worker killed meanwhile. */
+/** Kills a worker under load. Returns the seconds from created_at to COMPLETED of the slowest order. */
 async function longestAroundKill(machine: Machine, api: Api, victim: Process): Promise<number> {
   await machine.checkpoint();
   const dueMs = Array.from(
@@ -64,7 +67,7 @@ async function longestAroundKill(machine: Machine, api: Api, victim: Process): P
   const loaded = placePaced(machine, DATABASE, api, {
     dueMs,
     watchPauseMs: WATCH_PAUSE_MS,
-    patienceMs: PATIENCE_MS,
+    timeoutMs: TIMEOUT_MS,
   });
   const [killedAt] = await Promise.all([killAtWork(machine, victim), loaded]);
   const sql = `
@@ -79,12 +82,12 @@ async function longestAroundKill(machine: Machine, api: Api, victim: Process): P
     DATABASE,
   );
   if (!found || found.before === 0 || found.after === 0) {
-    throw new ReadableError('the worker was not killed in the midst of the load');
+    throw new ReadableError('The worker was not killed during the load');
   }
   return found.longest;
 }
 
-/** Kills a worker that has completed orders. Returns when, by the clock of the database. */
+/** Kills a worker that has completed orders. Returns the time of the kill, by the clock of the database. */
 async function killAtWork(machine: Machine, victim: Process): Promise<string> {
   const done = `SELECT count(*)::int AS orders FROM order_events
     WHERE at > now() - interval '1 minute' AND to_status = 'COMPLETED' AND actor LIKE 'worker:%:${victim.pid}'`;
@@ -93,7 +96,9 @@ async function killAtWork(machine: Machine, victim: Process): Promise<string> {
     const [found] = await machine.query<{ orders: number }>(done, DATABASE);
     if ((found?.orders ?? 0) >= ORDERS_BEFORE) break;
     if (performance.now() > deadline) {
-      throw new ReadableError(`the worker to be killed has completed ${found?.orders} orders`);
+      throw new ReadableError(
+        `The worker has completed only ${found?.orders} orders, so it was not killed`,
+      );
     }
     await setTimeout(POLL_MS);
   }

@@ -1,11 +1,11 @@
 import { armCrashPoints, type CrashPoint } from '../../src/crash-point.ts';
 
-/** Stands in for the end of the process: nothing after the crash point is carried out. */
+/** Thrown at a crash point, in place of a crash of the process: the code after the point does not run. */
 export class Death extends Error {
   override name = 'Death';
 }
 
-/** Does something that dies when it passes a crash point. Returns what it was rejected with; fails if it was not. */
+/** Runs `act`, with a crash point that throws `Death`. Returns the error of `act`. Throws when `act` succeeds. */
 export async function dieAt(point: CrashPoint, act: () => Promise<unknown>): Promise<unknown> {
   armCrashPoints((passed) => {
     if (passed === point) throw new Death(point);
@@ -17,5 +17,5 @@ export async function dieAt(point: CrashPoint, act: () => Promise<unknown>): Pro
   } finally {
     armCrashPoints(() => undefined);
   }
-  throw new Error(`${point} was not passed`);
+  throw new Error(`Nothing passed the crash point ${point}`);
 }

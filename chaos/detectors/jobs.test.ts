@@ -1,12 +1,12 @@
 import type { ExecutionContext } from 'ava';
 import { signUp, test, type Context } from '../../test/support/context.ts';
-import { connectDba, take } from '../../test/support/dba.ts';
+import { connectDba, claimJob } from '../../test/support/dba.ts';
 import { insertOrders } from '../../test/support/orders.ts';
-import { failJob, sendJob } from '../../test/support/queue-rows.ts';
+import { failSql, sendSql } from '../../test/support/queue-rows.ts';
 
 const NO_JOB = 'OM003';
-const ODD = 'OM008';
-const WAITS = '55P03'; // until lock_timeout
+const FORBIDDEN_JOB = 'OM008';
+const LOCK_TIMEOUT = '55P03';
 
 test('a worker cannot delete the last job of an open order', async (t) => {
   const id = await claimed(t);
@@ -17,15 +17,15 @@ test('a worker cannot delete the last job of an open order', async (t) => {
   t.is(code, NO_JOB);
 });
 
-test('of a job and a dead letter, two transactions at once cannot take both', async (t) => {
+test('two transactions at once cannot delete both the job and the dead letter of an order', async (t) => {
   const id = await claimed(t);
   const dba = await connectDba(t, t.context, 'postgres');
-  await dba.rows(failJob(id, { state: `'active'`, heartbeat_on: 'd.heartbeat_on' }, {}, 1));
+  await dba.rows(failSql(id, { state: `'active'`, heartbeat_on: 'd.heartbeat_on' }, {}, 1));
   const letter: string = await dba.value(
     `SELECT id FROM pgboss.job WHERE name = 'fail-order' AND source_root_id = $1`,
     [id],
   );
-  await take(t.context.deps, letter, 'fail-order');
+  await claimJob(t.context.deps, letter, 'fail-order');
   const [first, second] = [
     await connectDba(t, t.context, 'oms_worker'),
     await connectDba(t, t.context, 'oms_worker'),
@@ -41,12 +41,12 @@ test('of a job and a dead letter, two transactions at once cannot take both', as
 
     const { code } = await second.refusal(`DELETE FROM pgboss.job WHERE id = '${other}'`);
 
-    t.is(code, WAITS);
+    t.is(code, LOCK_TIMEOUT);
     await first.rows('ROLLBACK');
   }
 });
 
-test('a waiting job of an open order stays when it is deleted', async (t) => {
+test('a DELETE of the waiting job of an open order deletes nothing', async (t) => {
   const [id = ''] = await insertOrders(t.context.deps, (await signUp(t.context)).id, 1);
   const { rows } = await connectDba(t, t.context, 'oms_worker');
 
@@ -55,15 +55,15 @@ test('a waiting job of an open order stays when it is deleted', async (t) => {
   t.deepEqual(deleted, []);
 });
 
-test('a worker cannot make a job of an order', async (t) => {
+test('a worker cannot insert a job of an order', async (t) => {
   const { refusal } = await connectDba(t, t.context, 'oms_worker');
 
-  const { code } = await refusal(sendJob('process-order'));
+  const { code } = await refusal(sendSql('process-order'));
 
-  t.is(code, ODD);
+  t.is(code, FORBIDDEN_JOB);
 });
 
-test('a worker cannot claim a job for ever', async (t) => {
+test('a worker cannot give its job a heartbeat in the future', async (t) => {
   const id = await claimed(t);
   const { refusal } = await connectDba(t, t.context, 'oms_worker');
 
@@ -71,13 +71,13 @@ test('a worker cannot claim a job for ever', async (t) => {
     `UPDATE pgboss.job SET heartbeat_on = 'infinity' WHERE id = '${id}'`,
   );
 
-  t.is(code, ODD);
+  t.is(code, FORBIDDEN_JOB);
 });
 
-/** The id of an order whose job is claimed. */
+/** Places an order and claims its job. Returns the id of both. */
 async function claimed(t: ExecutionContext<Context>): Promise<string> {
   const { deps } = t.context;
   const [id = ''] = await insertOrders(deps, (await signUp(t.context)).id, 1);
-  await take(deps, id);
+  await claimJob(deps, id);
   return id;
 }

@@ -7,7 +7,7 @@ import { preparedOrder } from '../../test/support/orders.ts';
 import { Death, dieAt } from './dying.ts';
 
 test.serial(
-  'an order has its job from its own transaction, even if the API dies after it',
+  'an order has its job from the same transaction, even if the API crashes after the commit',
   async (t) => {
     const user = await signUp(t.context);
     const { rows } = await connectDba(t, t.context, 'postgres');
@@ -30,29 +30,32 @@ test.serial(
   },
 );
 
-test.serial('a reply is stored by the transaction that has placed its order', async (t) => {
-  const user = await signUp(t.context);
-  const { rows } = await connectDba(t, t.context, 'postgres');
-  const order = preparedOrder(user.id);
-  const request = keyedRequest(user.id, 'once', {});
+test.serial(
+  'a stored reply comes from the transaction that placed its order, even if the API crashes after the commit',
+  async (t) => {
+    const user = await signUp(t.context);
+    const { rows } = await connectDba(t, t.context, 'postgres');
+    const order = preparedOrder(user.id);
+    const request = keyedRequest(user.id, 'once', {});
 
-  const death = await dieAt('after-commit', () =>
-    placeOrders(t.context.deps, [createPlacement(order, request)]),
-  );
+    const death = await dieAt('after-commit', () =>
+      placeOrders(t.context.deps, [createPlacement(order, request)]),
+    );
 
-  t.true(death instanceof Death);
-  t.deepEqual(
-    await rows(
-      `SELECT o.id, o.xact_id = k.xact_id AS together
+    t.true(death instanceof Death);
+    t.deepEqual(
+      await rows(
+        `SELECT o.id, o.xact_id = k.xact_id AS together
        FROM orders AS o LEFT JOIN idempotency_keys AS k ON k.order_id = o.id
        WHERE o.user_id = $1`,
-      [user.id],
-    ),
-    [{ id: order.id, together: true }],
-  );
-});
+        [user.id],
+      ),
+      [{ id: order.id, together: true }],
+    );
+  },
+);
 
-test('a request under a key that was used gets the first reply, and places nothing', async (t) => {
+test('a request with a used key gets the first reply, and places no order', async (t) => {
   const user = await signUp(t.context);
   const { value } = await connectDba(t, t.context, 'postgres');
   const key = { 'idempotency-key': `"${randomUUID()}"` };
@@ -67,7 +70,7 @@ test('a request under a key that was used gets the first reply, and places nothi
   t.is(await value('SELECT count(*)::int FROM orders WHERE user_id = $1', [user.id]), 1);
 });
 
-test('a stored reply is that of the order that was placed with it', async (t) => {
+test('a stored reply describes the order that was placed with it', async (t) => {
   const user = await signUp(t.context);
   await user.place();
   const { rows } = await connectDba(t, t.context, 'postgres');
@@ -86,7 +89,7 @@ test('a stored reply is that of the order that was placed with it', async (t) =>
   );
 });
 
-test('a batch stores as many orders as jobs, each with the id of the other', async (t) => {
+test('a batch stores one job for each order, with the same id', async (t) => {
   const user = await signUp(t.context);
   const { rows } = await connectDba(t, t.context, 'postgres');
   const orders = [preparedOrder(user.id), preparedOrder(user.id), preparedOrder(user.id)];
@@ -122,7 +125,7 @@ test('COMMIT refuses an order that has no job', async (t) => {
   t.is(code, 'OM003');
 });
 
-test('also the owner of place_orders is refused an order that has no job', async (t) => {
+test('the owner of place_orders cannot insert an order that has no job', async (t) => {
   const user = await signUp(t.context);
   const { rows, refusal } = await connectDba(t, t.context, 'postgres');
   await rows('SET ROLE oms_placer');

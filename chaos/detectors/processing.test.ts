@@ -1,15 +1,10 @@
 import { completeOrders } from '../../src/orders/processing.ts';
-import { asWorker, signUp, test } from '../../test/support/context.ts';
-import { connectDba, take, type Dba } from '../../test/support/dba.ts';
+import { asWorker, lookUp, signUp, test } from '../../test/support/context.ts';
+import { connectDba, claimJob, type Dba } from '../../test/support/dba.ts';
 import { insertOrders, jobOf } from '../../test/support/orders.ts';
 import { dieAt } from './dying.ts';
 
-// Serial: process_orders takes all due jobs.
-
-const orderAndJob = `
-  SELECT o.status::text, j.state::text AS job
-  FROM orders AS o JOIN pgboss.job AS j ON j.name = 'process-order' AND j.id = o.id
-  WHERE o.id = $1`;
+// Serial, because process_orders processes all due jobs.
 
 /** A session whose statements have a short lock timeout. */
 async function connect(t: Parameters<typeof connectDba>[0]): Promise<Dba> {
@@ -20,16 +15,16 @@ async function connect(t: Parameters<typeof connectDba>[0]): Promise<Dba> {
 
 test.serial('process_orders completes an order and settles its job', async (t) => {
   const { id: userId } = await signUp(t.context);
-  const { rows, value } = await connect(t);
+  const { value } = await connect(t);
   const [id = ''] = await insertOrders(t.context.deps, userId, 1);
 
   t.deepEqual(await value(`SELECT order_ids FROM process_orders(10, 'host:1')`), [id]);
 
-  t.deepEqual(await rows(orderAndJob, [id]), [{ status: 'COMPLETED', job: 'completed' }]);
+  t.like(await lookUp(t.context.deps, id), { status: 'COMPLETED', job: 'completed' });
 });
 
 for (const table of ['orders', 'pgboss.job']) {
-  test.serial(`process_orders passes over what is locked in ${table}`, async (t) => {
+  test.serial(`process_orders skips locked rows of ${table}`, async (t) => {
     const { id: userId } = await signUp(t.context);
     const { rows } = await connect(t);
     const { value } = await connect(t);
@@ -44,7 +39,7 @@ for (const table of ['orders', 'pgboss.job']) {
   });
 }
 
-test.serial('what one worker is processing no other one gets', async (t) => {
+test.serial('an order that one worker is processing is not processed by another one', async (t) => {
   const { id: userId } = await signUp(t.context);
   const one = await connect(t);
   const other = await connect(t);
@@ -58,17 +53,16 @@ test.serial('what one worker is processing no other one gets', async (t) => {
 });
 
 test.serial(
-  'a claimed order and its job end together, even if the worker dies after it',
+  'a claimed order and its job end together, even if the worker crashes after the commit',
   async (t) => {
     const { deps } = t.context;
     const { id: userId } = await signUp(t.context);
-    const { rows } = await connect(t);
     const [id = ''] = await insertOrders(deps, userId, 1);
-    await take(deps, id);
+    await claimJob(deps, id);
     const job = { ...(await jobOf(deps, id)), signal: new AbortController().signal };
 
     await dieAt('after-work-commit', () => completeOrders(asWorker(deps), [job]));
 
-    t.deepEqual(await rows(orderAndJob, [id]), [{ status: 'COMPLETED', job: 'completed' }]);
+    t.like(await lookUp(deps, id), { status: 'COMPLETED', job: 'completed' });
   },
 );

@@ -4,7 +4,7 @@ import { connectDba } from '../../test/support/dba.ts';
 
 const DENIED = '42501';
 
-test('a worker cannot say which table a queue is in', async (t) => {
+test('a worker cannot change the table name of a queue', async (t) => {
   const { refusal } = await connectDba(t, t.context, 'oms_worker');
 
   const { code } = await refusal(`UPDATE pgboss.queue SET table_name = table_name`);
@@ -24,31 +24,31 @@ test('the API cannot insert orders', async (t) => {
   t.is(code, DENIED);
 });
 
-test('a worker cannot change orders but through its doors', async (t) => {
+test('a worker cannot update the table orders', async (t) => {
   const { refusal } = await connectDba(t, t.context, 'oms_worker');
 
   t.is((await refusal(`UPDATE orders SET status = 'COMPLETED'`)).code, DENIED);
 });
 
-test('every door has a pinned search_path, and is owned by a role that owns no table', async (t) => {
+test('every door function has a pinned search_path and an owner that owns no table', async (t) => {
   const { rows } = await connectDba(t, t.context, 'postgres');
 
   const doors = await rows(`
     SELECT p.proname AS door,
       p.proconfig::text ~ 'search_path=' AS pinned,
       NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relowner = p.proowner AND c.relnamespace = 'public'::regnamespace)
-        AS harmless
+        AS owner_is_safe
     FROM pg_proc AS p
     WHERE p.prosecdef AND p.pronamespace::regnamespace::text IN ('public', 'ops', 'audit')`);
 
   t.true(doors.length > 10);
   t.deepEqual(
-    doors.filter(({ pinned, harmless }) => !pinned || !harmless),
+    doors.filter(({ pinned, owner_is_safe }) => !pinned || !owner_is_safe),
     [],
   );
 });
 
-test('nobody may call a door who is not given it', async (t) => {
+test('the API cannot call a door function of the worker', async (t) => {
   const { refusal } = await connectDba(t, t.context, 'oms_api');
 
   t.is((await refusal(`SELECT order_ids FROM process_orders(1, 'host:1')`)).code, DENIED);

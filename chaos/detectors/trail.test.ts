@@ -1,27 +1,31 @@
 import { signUp, test } from '../../test/support/context.ts';
-import { connectDba, giveUp } from '../../test/support/dba.ts';
+import { connectDba, exhaustRetries } from '../../test/support/dba.ts';
 import { insertOrders } from '../../test/support/orders.ts';
 
-test.serial('each step of an order leaves an event, chained to the one before', async (t) => {
-  const { id: userId } = await signUp(t.context);
-  const { rows } = await connectDba(t, t.context, 'postgres');
-  const [id = ''] = await insertOrders(t.context.deps, userId, 1);
+test.serial(
+  'each step of an order leaves an event that is chained to the event before',
+  async (t) => {
+    const { id: userId } = await signUp(t.context);
+    const { rows } = await connectDba(t, t.context, 'postgres');
+    const [id = ''] = await insertOrders(t.context.deps, userId, 1);
 
-  await rows(`SELECT order_ids FROM process_orders(1000, 'host:1')`);
+    await rows(`SELECT order_ids FROM process_orders(1000, 'host:1')`);
 
-  t.deepEqual(
-    (
-      await rows('SELECT to_status::text FROM order_events WHERE order_id = $1 ORDER BY version', [
-        id,
-      ])
-    ).map(({ to_status }) => to_status),
-    ['PENDING', 'PROCESSING', 'COMPLETED'],
-  );
-  t.deepEqual(
-    await rows('SELECT invariant, evidence FROM audit.violations WHERE order_id = $1', [id]),
-    [],
-  );
-});
+    t.deepEqual(
+      (
+        await rows(
+          'SELECT to_status::text FROM order_events WHERE order_id = $1 ORDER BY version',
+          [id],
+        )
+      ).map(({ to_status }) => to_status),
+      ['PENDING', 'PROCESSING', 'COMPLETED'],
+    );
+    t.deepEqual(
+      await rows('SELECT invariant, evidence FROM audit.violations WHERE order_id = $1', [id]),
+      [],
+    );
+  },
+);
 
 test('an order cannot go from PROCESSING to CANCELLED', async (t) => {
   const { id: userId } = await signUp(t.context);
@@ -34,7 +38,7 @@ test('an order cannot go from PROCESSING to CANCELLED', async (t) => {
   t.is(code, 'OM001');
 });
 
-test('who changes an order by hand cannot put it down to another', async (t) => {
+test('a person who changes an order by hand cannot name another actor', async (t) => {
   const { id: userId } = await signUp(t.context);
   const { rows, value } = await connectDba(t, t.context, 'postgres');
   const [id = ''] = await insertOrders(t.context.deps, userId, 1);
@@ -47,7 +51,7 @@ test('who changes an order by hand cannot put it down to another', async (t) => 
   );
 });
 
-test('who inserts an order by hand cannot put it down to another', async (t) => {
+test('a person who inserts an order by hand cannot name another actor', async (t) => {
   const { id: userId } = await signUp(t.context);
   const { rows, value } = await connectDba(t, t.context, 'postgres');
   const id = '0199d6a0-0000-7000-8000-000000000001';
@@ -72,13 +76,13 @@ test('an order cannot be deleted', async (t) => {
   t.is(code, 'OM002');
 });
 
-test('a dead letter backs off no further than its queue says', async (t) => {
+test('the back-off of a dead letter is at most the maximum of its queue', async (t) => {
   const { deps } = t.context;
   const { id: userId } = await signUp(t.context);
   const { value } = await connectDba(t, t.context, 'postgres');
   const [id = ''] = await insertOrders(deps, userId, 1);
 
-  const letter = await giveUp(deps, id);
+  const letter = await exhaustRetries(deps, id);
 
   t.is(await value('SELECT retry_delay_max FROM pgboss.job WHERE id = $1', [letter]), 60);
 });

@@ -1,46 +1,44 @@
-import { signUp, test } from '../../test/support/context.ts';
-import { connectDba, take } from '../../test/support/dba.ts';
+import {
+  drain,
+  lookUp,
+  ownService,
+  signUp,
+  test,
+  type Context,
+} from '../../test/support/context.ts';
+import { connectDba, claimJob } from '../../test/support/dba.ts';
 import { openFulfilment, status, withFulfilment } from '../../test/support/fulfilment.ts';
 import { insertOrders } from '../../test/support/orders.ts';
 import { until } from '../../test/support/until.ts';
 import { startWorker } from '../../test/support/workers.ts';
-import { lookUp, ownService, drain } from '../../test/support/context.ts';
 
-const PATIENCE_MS = 12_000;
+const TIMEOUT_MS = 12_000;
 
-test('an order is processed although Redis tells no worker of it', async (t) => {
+test('an order is processed even if no wake-up is published', async (t) => {
   const service = await ownService(t);
   const { id: userId } = await signUp(service);
   await startWorker(t, service);
 
-  const [id = ''] = await insertOrders(service.deps, userId, 1); // from SQL, which publishes nothing
+  const [id = ''] = await insertOrders(service.deps, userId, 1); // by SQL, which publishes no wake-up
 
-  await until(
-    'the order to be completed',
-    async () => (await lookUp(service.deps, id)).status === 'COMPLETED',
-    PATIENCE_MS,
-  );
+  await untilCompleted(service, id);
   t.is((await lookUp(service.deps, id)).status, 'COMPLETED');
 });
 
-test('the job of a worker that has died is taken over', async (t) => {
+test('another worker takes over the job of a dead worker', async (t) => {
   const service = await ownService(t);
   const { id: userId } = await signUp(service);
   const [id = ''] = await insertOrders(service.deps, userId, 1);
-  await take(service.deps, id);
+  await claimJob(service.deps, id);
   const { rows } = await connectDba(t, service, 'postgres');
   await rows(`UPDATE pgboss.job SET heartbeat_on = now() - interval '1 hour' WHERE id = $1`, [id]);
   await startWorker(t, service);
 
-  await until(
-    'the order to be completed',
-    async () => (await lookUp(service.deps, id)).status === 'COMPLETED',
-    PATIENCE_MS,
-  );
+  await untilCompleted(service, id);
   t.is((await lookUp(service.deps, id)).status, 'COMPLETED');
 });
 
-test('the external step is called with the id of the order as Idempotency-Key', async (t) => {
+test('a call of the external step has the id of the order as its Idempotency-Key', async (t) => {
   const { url, calls } = await openFulfilment(t, status(200));
   const { deps } = await withFulfilment(t, url);
   const id = await (await signUp(t.context)).place();
@@ -52,3 +50,8 @@ test('the external step is called with the id of the order as Idempotency-Key', 
     [id],
   );
 });
+
+async function untilCompleted({ deps }: Context, id: string): Promise<void> {
+  const isCompleted = async () => (await lookUp(deps, id)).status === 'COMPLETED';
+  await until('the order to be completed', isCompleted, TIMEOUT_MS);
+}

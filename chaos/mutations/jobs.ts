@@ -1,7 +1,7 @@
-/* The jobs of orders: a worker's login can take none away, and makes none that no worker takes. */
+/* Mutations of the guards on jobs: the login of a worker can neither remove nor insert jobs of orders. */
 import { detectedBy, inFunction, type Mutation } from './mutation.ts';
 
-export const kept: Mutation[] = [
+export const jobMutations: Mutation[] = [
   {
     name: 'an open order may lose its last job',
     edits: [
@@ -15,7 +15,7 @@ export const kept: Mutation[] = [
     detector: detectedBy('jobs', 'a worker cannot delete the last job of an open order'),
   },
   {
-    name: 'the check of the last job does not lock what it finds',
+    name: 'the check of the last job does not lock the jobs that it finds',
     edits: [
       inFunction(
         'order_jobs_require',
@@ -34,7 +34,7 @@ export const kept: Mutation[] = [
     ],
     detector: detectedBy(
       'jobs',
-      'of a job and a dead letter, two transactions at once cannot take both',
+      'two transactions at once cannot delete both the job and the dead letter of an order',
     ),
   },
   {
@@ -47,10 +47,10 @@ export const kept: Mutation[] = [
         '  END IF;\n  RETURN OLD;',
       ),
     ],
-    detector: detectedBy('jobs', 'a waiting job of an open order stays when it is deleted'),
+    detector: detectedBy('jobs', 'a DELETE of the waiting job of an open order deletes nothing'),
   },
   {
-    name: 'a worker may make any job',
+    name: 'a worker may insert any job',
     edits: [
       inFunction(
         'worker_guard_insert',
@@ -59,19 +59,19 @@ export const kept: Mutation[] = [
         'IF false THEN',
       ),
     ],
-    detector: detectedBy('jobs', 'a worker cannot make a job of an order'),
+    detector: detectedBy('jobs', 'a worker cannot insert a job of an order'),
   },
   {
-    name: 'a worker may claim a job for ever',
+    name: 'a worker may give its job a heartbeat in the future',
     edits: [
       inFunction(
-        'job_91_guard_update',
+        'worker_guard_update',
         'worker_guard',
-        `    greatest(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) > now() + interval '1 minute'
+        `  IF greatest(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) > now() + interval '1 minute'
     OR`,
-        '   ',
+        '  IF',
       ),
     ],
-    detector: detectedBy('jobs', 'a worker cannot claim a job for ever'),
+    detector: detectedBy('jobs', 'a worker cannot give its job a heartbeat in the future'),
   },
 ];

@@ -1,19 +1,19 @@
-/*
- * Ways to break the promises, and what has to notice. When the code has moved on, the mutation follows it.
- */
-import { handedOff } from './handoff.ts';
-import { kept } from './jobs.ts';
+/* All mutations. When the code that a mutation edits changes, the mutation must change with it. */
+import { cancellingMutations } from './cancelling.ts';
+import { jobMutations } from './jobs.ts';
 import type { Mutation } from './mutation.ts';
-import { processed } from './processing.ts';
-import { recorded } from './records.ts';
-import { allowed } from './rights.ts';
-import { admitted } from './sessions.ts';
+import { placingMutations } from './placing.ts';
+import { processingMutations } from './processing.ts';
+import { recordMutations } from './records.ts';
+import { rightMutations } from './rights.ts';
+import { sessionMutations } from './sessions.ts';
 
 export const mutations: Mutation[] = [
-  ...handedOff,
-  ...processed,
-  ...recorded,
-  ...allowed,
-  ...admitted,
-  ...kept,
+  ...placingMutations,
+  ...cancellingMutations,
+  ...processingMutations,
+  ...recordMutations,
+  ...rightMutations,
+  ...sessionMutations,
+  ...jobMutations,
 ];

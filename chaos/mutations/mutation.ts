@@ -1,17 +1,17 @@
-/** One replacement of text that must be there exactly once. */
+/** One replacement of a text that the file has exactly once. */
 export type Edit = {
   file: string;
   from: string;
   to: string;
-  /** Of a file under sql/: the function, trigger, view or table whose definition or rights it changes. */
+  /** For files under sql/: the function, trigger, view or table whose definition or rights the edit changes. */
   object?: string;
 };
 
-/** What has to notice: one test, or a run of chaos that prints a count that must be 0 and is not. */
+/** The check that must notice the mutation: a test that fails, or a run of chaos that reports a count above 0. */
 export type Detector =
   { test: string; title: string } | { chaos: string; seed: number; seconds: number };
 
-/** A way to break a promise. */
+/** A change of the code that breaks a promise, and the check that must notice it. */
 export type Mutation = { name: string; edits: Edit[]; detector: Detector };
 
 /** A test of chaos/detectors. */

@@ -1,8 +1,8 @@
-/* Processing: an order and its job end together, once, by the attempt that holds the claim. */
+/* Mutations of processing: an order and its job end together, once, by the attempt that holds the claim. */
 import { detectedBy, inFunction, type Mutation } from './mutation.ts';
 
 const PROCESS_JOBS = 'WHERE j.row_id = due.row_id;';
-const RIGHT_CLAIM = 'does nothing for an attempt that has lost its claim';
+const NO_EFFECT = 'has no effect for an attempt that lost its claim';
 
 const together = detectedBy('processing', 'process_orders completes an order and settles its job');
 
@@ -13,14 +13,14 @@ const noFence = inFunction(
   'IF false THEN',
 );
 
-export const processed: Mutation[] = [
+export const processingMutations: Mutation[] = [
   {
-    name: 'settle_orders has an effect without the claim',
+    name: 'settle_orders does not check the claim',
     edits: [noFence],
-    detector: detectedBy('fences', `settle_orders ${RIGHT_CLAIM}`),
+    detector: detectedBy('fences', `settle_orders ${NO_EFFECT}`),
   },
   {
-    name: 'complete_orders has an effect without the claim',
+    name: 'complete_orders does not check the claim',
     edits: [
       inFunction(
         'complete_orders',
@@ -31,10 +31,10 @@ export const processed: Mutation[] = [
       FROM jsonb_array_elements(batch) AS c JOIN order_jobs AS j ON j.id::text = c ->> 'id')`,
       ),
     ],
-    detector: detectedBy('fences', `complete_orders ${RIGHT_CLAIM}`),
+    detector: detectedBy('fences', `complete_orders ${NO_EFFECT}`),
   },
   {
-    name: 'take_orders has an effect without the claim',
+    name: 'take_orders does not check the claim',
     edits: [
       inFunction(
         'take_orders',
@@ -44,13 +44,10 @@ export const processed: Mutation[] = [
         `  );`,
       ),
     ],
-    detector: detectedBy(
-      'fences',
-      'take_orders takes nothing for an attempt that has lost its claim',
-    ),
+    detector: detectedBy('fences', 'take_orders takes no order for an attempt that lost its claim'),
   },
   {
-    name: 'fail_orders has an effect without the claim',
+    name: 'fail_orders does not check the claim',
     edits: [
       inFunction(
         'fail_orders',
@@ -60,10 +57,10 @@ export const processed: Mutation[] = [
         `j.state::text = 'active' AND`,
       ),
     ],
-    detector: detectedBy('fences', `fail_orders ${RIGHT_CLAIM}`),
+    detector: detectedBy('fences', `fail_orders ${NO_EFFECT}`),
   },
   {
-    name: 'no door asks whether the attempt still holds its job',
+    name: 'holds_claim is always true',
     edits: [
       inFunction(
         'holds_claim',
@@ -72,14 +69,14 @@ export const processed: Mutation[] = [
         'SELECT true',
       ),
     ],
-    detector: detectedBy('fences', `settle_orders ${RIGHT_CLAIM}`),
+    detector: detectedBy('fences', `settle_orders ${NO_EFFECT}`),
   },
   {
-    name: 'the claim does not name who made the job',
+    name: 'holds_claim does not compare the data of the job',
     edits: [inFunction('holds_claim', 'settle_orders', ' AND job_data = claimed_data', '')],
     detector: detectedBy(
       'fences',
-      'a job that was made again is not mistaken for the one that was claimed',
+      'a claim of a deleted job does not hold for a new job of the same order',
     ),
   },
   {
@@ -89,13 +86,13 @@ export const processed: Mutation[] = [
       inFunction('settle_orders', 'settle_orders', 'AND j.id = ANY (ended)', 'AND false'),
       {
         file: 'src/orders/processing.ts',
-        from: 'return attemptsFor(some, order_ids);',
-        to: 'return attemptsFor(some, order_ids).slice(order_ids.length); // pg-boss completes them',
+        from: 'return outcomesFor(some, order_ids);',
+        to: 'return some.map(nothingToDo); // pg-boss completes them',
       },
     ],
     detector: detectedBy(
       'processing',
-      'a claimed order and its job end together, even if the worker dies after it',
+      'a claimed order and its job end together, even if the worker crashes after the commit',
     ),
   },
   {
@@ -132,7 +129,7 @@ export const processed: Mutation[] = [
         'FOR UPDATE OF j',
       ),
     ],
-    detector: detectedBy('processing', 'process_orders passes over what is locked in pgboss.job'),
+    detector: detectedBy('processing', 'process_orders skips locked rows of pgboss.job'),
   },
   {
     name: 'process_orders waits for locked orders',
@@ -144,10 +141,10 @@ export const processed: Mutation[] = [
         'FOR NO KEY UPDATE OF o',
       ),
     ],
-    detector: detectedBy('processing', 'process_orders passes over what is locked in orders'),
+    detector: detectedBy('processing', 'process_orders skips locked rows of orders'),
   },
   {
-    name: 'process_orders does not lock',
+    name: 'process_orders takes no locks',
     edits: [
       inFunction(
         'process_orders',
@@ -158,10 +155,13 @@ export const processed: Mutation[] = [
         '',
       ),
     ],
-    detector: detectedBy('processing', 'what one worker is processing no other one gets'),
+    detector: detectedBy(
+      'processing',
+      'an order that one worker is processing is not processed by another one',
+    ),
   },
   {
-    name: 'workers look for jobs only when Redis says so',
+    name: 'workers check for jobs only after a wake-up',
     edits: [
       {
         file: 'src/queue/watcher.ts',
@@ -169,15 +169,15 @@ export const processed: Mutation[] = [
         to: '',
       },
     ],
-    detector: detectedBy('workers', 'an order is processed although Redis tells no worker of it'),
+    detector: detectedBy('workers', 'an order is processed even if no wake-up is published'),
   },
   {
-    name: 'no worker looks for jobs of dead workers',
+    name: 'no worker checks for jobs of dead workers',
     edits: [
       { file: 'src/queue/boss.ts', from: '    supervise,\n', to: '    supervise: false,\n' },
       { file: 'src/queue/watcher.ts', from: '.supervise(queue)', to: '.getQueue(queue)' },
     ],
-    detector: detectedBy('workers', 'the job of a worker that has died is taken over'),
+    detector: detectedBy('workers', 'another worker takes over the job of a dead worker'),
   },
   {
     name: 'the external step gets another key at each call',
@@ -190,7 +190,7 @@ export const processed: Mutation[] = [
     ],
     detector: detectedBy(
       'workers',
-      'the external step is called with the id of the order as Idempotency-Key',
+      'a call of the external step has the id of the order as its Idempotency-Key',
     ),
   },
 ];

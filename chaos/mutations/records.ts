@@ -1,12 +1,12 @@
-/* What is on record: the lifecycle, the trail, and what is kept for good. */
+/* Mutations of the records: the lifecycle, the trail, and the rule that orders are never deleted. */
 import { detectedBy, inFunction, type Mutation } from './mutation.ts';
 
 const trail = detectedBy(
   'trail',
-  'each step of an order leaves an event, chained to the one before',
+  'each step of an order leaves an event that is chained to the event before',
 );
 
-export const recorded: Mutation[] = [
+export const recordMutations: Mutation[] = [
   {
     name: 'the lifecycle is not guarded',
     edits: [
@@ -32,7 +32,7 @@ export const recorded: Mutation[] = [
     detector: trail,
   },
   {
-    name: 'an event is not chained to the one before',
+    name: 'an event is not chained to the event before',
     edits: [
       inFunction(
         'orders_record_change',
@@ -56,7 +56,7 @@ export const recorded: Mutation[] = [
     detector: trail,
   },
   {
-    name: 'every writer is trusted with who changes an order',
+    name: 'every writer may name the actor that changes an order',
     edits: [
       inFunction(
         'orders_guard_update',
@@ -65,10 +65,13 @@ export const recorded: Mutation[] = [
         'IF false THEN',
       ),
     ],
-    detector: detectedBy('trail', 'who changes an order by hand cannot put it down to another'),
+    detector: detectedBy(
+      'trail',
+      'a person who changes an order by hand cannot name another actor',
+    ),
   },
   {
-    name: 'every writer is trusted with who places an order',
+    name: 'every writer may name the actor that places an order',
     edits: [
       inFunction(
         'orders_guard_insert',
@@ -79,7 +82,10 @@ export const recorded: Mutation[] = [
         '  NEW.version := 1;',
       ),
     ],
-    detector: detectedBy('trail', 'who inserts an order by hand cannot put it down to another'),
+    detector: detectedBy(
+      'trail',
+      'a person who inserts an order by hand cannot name another actor',
+    ),
   },
   {
     name: 'orders can be deleted',
@@ -95,7 +101,7 @@ export const recorded: Mutation[] = [
     detector: detectedBy('trail', 'an order cannot be deleted'),
   },
   {
-    name: 'dead letters back off without a bound',
+    name: 'dead letters back off without a maximum',
     edits: [
       inFunction(
         'job_common_10_bound_dead_letter',
@@ -104,6 +110,9 @@ export const recorded: Mutation[] = [
         'WHEN (false)',
       ),
     ],
-    detector: detectedBy('trail', 'a dead letter backs off no further than its queue says'),
+    detector: detectedBy(
+      'trail',
+      'the back-off of a dead letter is at most the maximum of its queue',
+    ),
   },
 ];

@@ -1,4 +1,4 @@
-/* Rights: roles act only through the doors, and no role can replace the objects that a door calls. */
+/* Mutations of rights: roles act only through door functions, and no role can replace objects that a door uses. */
 import { detectedBy, inFunction, type Mutation } from './mutation.ts';
 
 const GRANTS = 'sql/grants.sql';
@@ -7,12 +7,12 @@ const LAST = `INSERT INTO wanted VALUES
 
 const doors = detectedBy(
   'rights',
-  'every door has a pinned search_path, and is owned by a role that owns no table',
+  'every door function has a pinned search_path and an owner that owns no table',
 );
 
-export const allowed: Mutation[] = [
+export const rightMutations: Mutation[] = [
   {
-    name: 'oms_worker may say which table a queue is in',
+    name: 'oms_worker may change the table name of a queue',
     edits: [
       {
         file: GRANTS,
@@ -21,7 +21,7 @@ export const allowed: Mutation[] = [
         object: 'pgboss.queue',
       },
     ],
-    detector: detectedBy('rights', 'a worker cannot say which table a queue is in'),
+    detector: detectedBy('rights', 'a worker cannot change the table name of a queue'),
   },
   {
     name: 'oms_api may insert orders',
@@ -47,7 +47,7 @@ export const allowed: Mutation[] = [
         object: 'orders',
       },
     ],
-    detector: detectedBy('rights', 'a worker cannot change orders but through its doors'),
+    detector: detectedBy('rights', 'a worker cannot update the table orders'),
   },
   {
     name: 'oms_api may call process_orders',
@@ -60,10 +60,10 @@ export const allowed: Mutation[] = [
         object: 'process_orders',
       },
     ],
-    detector: detectedBy('rights', 'nobody may call a door who is not given it'),
+    detector: detectedBy('rights', 'the API cannot call a door function of the worker'),
   },
   {
-    name: 'a door has no pinned search_path',
+    name: 'a door function has no pinned search_path',
     edits: [
       inFunction(
         'process_orders',
@@ -75,7 +75,7 @@ export const allowed: Mutation[] = [
     detector: doors,
   },
   {
-    name: 'a door is owned by oms_owner',
+    name: 'a door function is owned by oms_owner',
     edits: [
       inFunction(
         'settle_orders',

@@ -1,9 +1,9 @@
-/* Sessions: a password opens one, and a refresh token is good for one use. */
+/* Mutations of sessions: only the right password opens a session, and a refresh token is valid for one use. */
 import { detectedBy, inFunction, type Mutation } from './mutation.ts';
 
 const once = detectedBy('sessions', 'a refresh token that is used twice ends its session');
 
-export const admitted: Mutation[] = [
+export const sessionMutations: Mutation[] = [
   {
     name: 'log_in accepts any password',
     edits: [
@@ -41,7 +41,7 @@ export const admitted: Mutation[] = [
     detector: once,
   },
   {
-    name: 'refresh_session leaves the family of a stolen token alone',
+    name: 'refresh_session does not revoke the family of a stolen token',
     edits: [
       inFunction(
         'refresh_session',

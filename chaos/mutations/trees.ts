@@ -8,11 +8,13 @@ import type { Edit } from './mutation.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Copies what is tracked, and edits the copy. The edits have been checked. */
+/** Copies the tracked files, and edits the copy. The edits must have been checked. */
 export function copyTree(edits: Edit[]): string {
   const { stdout, status } = spawnSync('git', ['ls-files', '-z'], { cwd: ROOT, encoding: 'utf8' });
   if (status !== 0)
-    throw new ReadableError('the tree is copied by what git tracks: run it in a checkout');
+    throw new ReadableError(
+      'The mutations copy the files that git tracks, so they need a git checkout',
+    );
   const dir = mkdtempSync(join(tmpdir(), 'oms-mutation-'));
   for (const file of stdout.split('\0').filter(Boolean)) cpSync(join(ROOT, file), join(dir, file));
   symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
@@ -44,6 +46,8 @@ export function checkEdits(edits: Edit[]): void {
   for (const { file, from } of edits) {
     const found = readFileSync(join(ROOT, file), 'utf8').split(from).length - 1;
     if (found !== 1)
-      throw new ReadableError(`${file} has this ${found} times, not once: ${from.trim()}`);
+      throw new ReadableError(
+        `${file} has this text ${found} times instead of once: ${from.trim()}`,
+      );
   }
 }

@@ -17,8 +17,8 @@
 CREATE OR REPLACE FUNCTION worker_actor(worker text) RETURNS text LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  -- NULL would be recorded as the user of the order.
-  IF worker IS NULL OR worker !~ '^[A-Za-z0-9._-]{1,253}:[0-9]{1,10}$' THEN
+  -- NULL would be recorded as the user of the order. The pattern has no bounds: {1,253} alone takes 55 µs.
+  IF worker IS NULL OR length(worker) > 264 OR worker !~ '^[A-Za-z0-9._-]+:[0-9]+$' THEN
     RAISE EXCEPTION 'a worker is named <host>:<pid>, not %', coalesce(left(worker, 300), 'NULL')
       USING ERRCODE = 'OM008';
   END IF;

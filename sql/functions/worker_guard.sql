@@ -2,9 +2,9 @@
 -- oms_worker, so this login has the rights. These triggers refuse rows that pg-boss never writes: such a row would stop
 -- all workers, or hide a job from them. The statements of pg-boss 12.38 are in its file dist/plans.js.
 --
--- Only oms_worker may write jobs by hand, so the triggers on jobs apply to that login alone. Their WHEN keeps them from
--- calling a function for the doors, and for an UPDATE that is correct. No trigger here limits superusers, or the owners
--- of the tables, who can drop it.
+-- Only oms_worker may write jobs by hand, so the triggers on jobs apply to that login alone. Their WHEN is short,
+-- because Postgres prepares it anew for each statement, also for those of the door functions. No trigger here limits
+-- superusers, or the owners of the tables, who can drop it.
 
 -- Refuses the row: the WHEN of the trigger has found that it is wrong.
 CREATE OR REPLACE FUNCTION worker_guard_refuse() RETURNS trigger LANGUAGE plpgsql
@@ -16,6 +16,25 @@ BEGIN
   RAISE EXCEPTION 'no worker writes such a row into %: a time is infinite or in the future, or a value is not allowed',
       TG_TABLE_NAME
     USING ERRCODE = 'OM008';
+END $$;
+
+-- Checks an update of a job. A claimed job has the times by which supervise finds that its worker is lost. The number of
+-- the attempt only grows. A job that has ended keeps its state. Only a job that has ended has the time from which
+-- retention counts.
+CREATE OR REPLACE FUNCTION worker_guard_update() RETURNS trigger LANGUAGE plpgsql
+SET search_path = public, pg_temp AS $$
+BEGIN
+  IF greatest(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) > now() + interval '1 minute'
+    OR least(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) = '-infinity'
+    OR NEW.retry_count < OLD.retry_count OR NEW.retry_count > NEW.retry_limit
+    OR NEW.state = 'active' AND (NEW.started_on IS NULL OR NEW.heartbeat_on IS NULL)
+    OR NEW.state < 'completed' AND NEW.completed_on IS NOT NULL
+    OR OLD.state > 'active' AND NEW.state <> OLD.state
+    OR NEW.blocked <> OLD.blocked OR NEW.pending_dependencies <> OLD.pending_dependencies
+  THEN
+    RAISE EXCEPTION 'pg-boss never changes a job of queue % like this', NEW.name USING ERRCODE = 'OM008';
+  END IF;
+  RETURN NULL;
 END $$;
 
 -- Checks a row of pgboss.queue, version or instance, column by column. It goes by the names of the columns at the time
@@ -117,6 +136,7 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION worker_guard_refuse  IS 'Refuses a row that no worker writes (OM008).';
+COMMENT ON FUNCTION worker_guard_update  IS 'Refuses an update of a job that pg-boss never makes (OM008).';
 COMMENT ON FUNCTION worker_guard_row     IS
   'Refuses a row of pg-boss with an infinite or future time, or with a number that is out of range (OM008).';
 COMMENT ON FUNCTION worker_guard_insert  IS 'Refuses a job that pg-boss never makes (OM008).';
@@ -131,21 +151,10 @@ CREATE OR REPLACE TRIGGER job_90_guard_insert BEFORE INSERT ON pgboss.job
   FOR EACH ROW WHEN (current_user::text = 'oms_worker')
   EXECUTE FUNCTION worker_guard_insert();
 
--- A claimed job has the times by which supervise finds that its worker is lost. The number of the attempt only grows.
--- A job that has ended keeps its state. Only a job that has ended has the time from which retention counts.
 CREATE OR REPLACE TRIGGER job_91_guard_update
   AFTER UPDATE OF state, retry_count, started_on, heartbeat_on, completed_on, blocked, pending_dependencies
   ON pgboss.job
-  FOR EACH ROW WHEN (current_user::text = 'oms_worker' AND (
-    greatest(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) > now() + interval '1 minute'
-    OR least(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) = '-infinity'
-    OR NEW.retry_count < OLD.retry_count OR NEW.retry_count > NEW.retry_limit
-    OR NEW.state = 'active' AND (NEW.started_on IS NULL OR NEW.heartbeat_on IS NULL)
-    OR NEW.state < 'completed' AND NEW.completed_on IS NOT NULL
-    OR OLD.state > 'active' AND NEW.state <> OLD.state
-    OR NEW.blocked <> OLD.blocked OR NEW.pending_dependencies <> OLD.pending_dependencies
-  ))
-  EXECUTE FUNCTION worker_guard_refuse();
+  FOR EACH ROW WHEN (current_user::text = 'oms_worker') EXECUTE FUNCTION worker_guard_update();
 
 CREATE OR REPLACE TRIGGER queue_90_guard AFTER UPDATE ON pgboss.queue
   FOR EACH ROW WHEN (current_user NOT IN ('oms_owner', 'oms_queue')) EXECUTE FUNCTION worker_guard_row();

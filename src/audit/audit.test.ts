@@ -60,7 +60,7 @@ test('an audit that cannot run says why in one line, and exits with 2', async (t
       { ...env, AUDIT_SIGNING_KEY_FILE: 'gone.pem' },
       /^The key file gone\.pem cannot be read; make a key with openssl genpkey .* gone\.pem$/,
     ],
-    [['--verify', 'e.json'], {}, /^Verifying needs the public key from a source you trust/],
+    [['--verify', 'e.json'], {}, /^Verifying needs the public key from a source that you trust/],
   ];
 
   for (const [args, settings, line] of attempts) {

@@ -7,7 +7,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import tool from '../../package.json' with { type: 'json' };
 import { canonicalJson, sha256 } from '../canonical.ts';
-import { newestMigration } from '../db/migrations.ts';
+import { newestMigration } from '../db/migrate/migrations.ts';
 import type { Findings } from './check.ts';
 import type { Tally } from './facts.ts';
 import { readHeads } from './heads.ts';

@@ -4,6 +4,7 @@ import type { ExecutionContext } from 'ava';
 import { pino } from 'pino';
 import { allEnded, asSuperuser, makeKey, tamper } from '../../test/support/audit.ts';
 import { drain, ownService, signUp, test, type Context } from '../../test/support/context.ts';
+import { connectDba } from '../../test/support/dba.ts';
 import { temporaryFolder } from '../../test/support/processes.ts';
 import { databaseUrl } from '../../test/support/template.ts';
 import { insertOrders } from '../../test/support/orders.ts';
@@ -63,14 +64,14 @@ test('each head covers the events since the one before, and all of them verify',
 test('events of a transaction that is open when a head is made are covered by the next head', async (t) => {
   const { service, place, sign, audit } = await prepare(t);
   await place();
-  const { pool } = service.deps;
   const user = await signUp(service);
+  const psql = await connectDba(t, service, 'postgres');
 
-  await pool.transaction(async (tx) => {
-    await insertOrders({ ...service.deps, pool: tx as never }, user.id, 1);
-    const head = await sign();
-    t.is(head?.events, 9);
-  });
+  await psql.rows('BEGIN');
+  await psql.rows(`SELECT place_order($1, 'Kettle', 34.90)`, [user.id]);
+  const head = await sign();
+  await psql.rows('COMMIT');
+  t.is(head?.events, 9);
   await allEnded(service);
   const next = await sign();
 

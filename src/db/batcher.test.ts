@@ -1,12 +1,14 @@
 import test from 'ava';
 import { ConnectionError } from 'slonik';
-import { ClientGone, createBatcher, BatcherFull } from './batcher.ts';
+import { Batcher, BatcherFull, ClientGone } from './batcher.ts';
 
-/** A batcher whose transactions end when the test says so, and the items that each of them took. */
-function heldBatcher(options: { inFlightMax?: number; batchSizeMax?: number; waitingMax?: number } = {}) {
+/** A batcher whose transactions end by `commit` or `refuse`. `batches` has the items of each transaction. */
+function heldBatcher(
+  options: { inFlightMax?: number; batchSizeMax?: number; waitingMax?: number } = {},
+) {
   const batches: number[][] = [];
   const ends: PromiseWithResolvers<(string | Error)[]>[] = [];
-  const batcher = createBatcher<number, string>({
+  const batcher = new Batcher<number, string>({
     inFlightMax: 1,
     batchSizeMax: 100,
     waitingMax: 100,
@@ -17,7 +19,7 @@ function heldBatcher(options: { inFlightMax?: number; batchSizeMax?: number; wai
       ends.push(end);
       return end.promise;
     },
-    isOneToBlame: (error) => error instanceof RangeError,
+    isItemError: (error) => error instanceof RangeError,
   });
   const commit = (batch: number) => ends[batch]?.resolve((batches[batch] ?? []).map(String));
   const refuse = (batch: number, error: Error) => ends[batch]?.reject(error);
@@ -30,7 +32,7 @@ const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(reso
 const range = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => from + index);
 
-test('an item that comes alone goes at once', async (t) => {
+test('an item that arrives alone is committed at once', async (t) => {
   const { batcher, batches, commit } = heldBatcher();
 
   const outcome = batcher.add(1);
@@ -41,7 +43,7 @@ test('an item that comes alone goes at once', async (t) => {
   t.is(await outcome, '1');
 });
 
-test('what arrives while a transaction is in flight goes with the next one, each with its own outcome', async (t) => {
+test('items that arrive while a transaction is in flight share the next one, each with its own outcome', async (t) => {
   const { batcher, batches, commit } = heldBatcher();
   const first = batcher.add(1);
   await turn();
@@ -58,7 +60,7 @@ test('what arrives while a transaction is in flight goes with the next one, each
   t.deepEqual(batches, [[1], range(2, 50)]);
 });
 
-test('no more transactions are in flight, and none takes more items, than the settings allow', async (t) => {
+test('no more transactions are in flight than allowed, and none takes more items than allowed', async (t) => {
   const { batcher, batches, commit } = heldBatcher({ inFlightMax: 2, batchSizeMax: 3 });
 
   const outcomes = range(1, 8).map((item) => batcher.add(item));
@@ -75,9 +77,9 @@ test('no more transactions are in flight, and none takes more items, than the se
   t.deepEqual(await Promise.all([...outcomes, last]), range(1, 9).map(String));
 });
 
-test('one item that cannot be committed fails alone, at the cost of a few more transactions', async (t) => {
+test('one item that cannot be committed fails alone, and a few more transactions are made', async (t) => {
   const commits: boolean[] = [];
-  const batcher = createBatcher<number, string>({
+  const batcher = new Batcher<number, string>({
     inFlightMax: 1,
     batchSizeMax: 1000,
     waitingMax: 1000,
@@ -86,7 +88,7 @@ test('one item that cannot be committed fails alone, at the cost of a few more t
       if (items.includes(77)) return Promise.reject(new RangeError('not 77'));
       return Promise.resolve(items.map(String));
     },
-    isOneToBlame: (error) => error instanceof RangeError,
+    isItemError: (error) => error instanceof RangeError,
   });
 
   const settled = await Promise.allSettled(range(1, 200).map((item) => batcher.add(item)));
@@ -94,16 +96,16 @@ test('one item that cannot be committed fails alone, at the cost of a few more t
   const failed = settled.flatMap(({ status }, index) => (status === 'rejected' ? index + 1 : []));
   t.deepEqual(failed, [77]);
   t.true(commits.length <= 1 + 2 * Math.ceil(Math.log2(200)), `${commits.length} transactions`);
-  t.deepEqual(commits, [false, ...commits.slice(1).fill(true)], 'each but the first is told so');
+  t.deepEqual(commits, [false, ...commits.slice(1).fill(true)]);
 });
 
-test('an outcome that is an error is that item’s alone', async (t) => {
-  const batcher = createBatcher<number, string>({
+test('an outcome that is an error rejects its item, and no other one', async (t) => {
+  const batcher = new Batcher<number, string>({
     inFlightMax: 1,
     batchSizeMax: 10,
     waitingMax: 10,
     commit: (items) => Promise.resolve(items.map((item) => (item === 2 ? new Error('2') : 'ok'))),
-    isOneToBlame: () => false,
+    isItemError: () => false,
   });
 
   const settled = await Promise.allSettled([1, 2, 3].map((item) => batcher.add(item)));
@@ -114,7 +116,7 @@ test('an outcome that is an error is that item’s alone', async (t) => {
   );
 });
 
-test('an error that is nobody’s own fails the batch and leaves those who wait their turn', async (t) => {
+test('an error that no single item has caused rejects the batch, and not the waiting items', async (t) => {
   const { batcher, commit, refuse } = heldBatcher();
   const first = batcher.add(1);
   await turn();
@@ -128,7 +130,7 @@ test('an error that is nobody’s own fails the batch and leaves those who wait 
   t.is(await second, '2');
 });
 
-test('when there is no hope for those who wait, they are told at once', async (t) => {
+test('without a connection to the database, the waiting items are rejected at once', async (t) => {
   const { batcher, batches, refuse } = heldBatcher();
   const outcomes = [batcher.add(1)];
   await turn();
@@ -141,7 +143,7 @@ test('when there is no hope for those who wait, they are told at once', async (t
   t.deepEqual(batches, [[1]]);
 });
 
-test('more than may wait are refused, and those before them are not', async (t) => {
+test('an item is refused when too many are waiting, and the waiting items are committed', async (t) => {
   const { batcher, commit } = heldBatcher({ waitingMax: 2 });
   const taken = batcher.add(1);
   await turn();
@@ -155,13 +157,13 @@ test('more than may wait are refused, and those before them are not', async (t) 
   t.deepEqual(await Promise.all([taken, ...waiting]), ['1', '2', '3']);
 });
 
-test('callers that are gone take nobody’s place', async (t) => {
+test('items whose clients have disconnected make room for another item', async (t) => {
   const { batcher, batches, commit } = heldBatcher({ waitingMax: 2 });
-  const caller = { destroyed: false };
+  const client = { destroyed: false };
   const taken = batcher.add(1);
   await turn();
-  const gone = [batcher.add(2, caller), batcher.add(3, caller)];
-  caller.destroyed = true;
+  const gone = [batcher.add(2, client), batcher.add(3, client)];
+  client.destroyed = true;
 
   const last = batcher.add(4);
   for (const outcome of gone) await t.throwsAsync(outcome, { instanceOf: ClientGone });
@@ -173,20 +175,20 @@ test('callers that are gone take nobody’s place', async (t) => {
   t.deepEqual(batches, [[1], [4]]);
 });
 
-test('a caller that is gone before its turn is passed over', async (t) => {
+test('an item whose client disconnects before its turn is not committed', async (t) => {
   const { batcher, batches, commit } = heldBatcher();
-  const caller = { destroyed: false };
-  const first = batcher.add(1, caller);
+  const client = { destroyed: false };
+  const first = batcher.add(1, client);
   await turn();
-  const second = batcher.add(2, caller);
+  const second = batcher.add(2, client);
   const third = batcher.add(3);
 
-  caller.destroyed = true;
+  client.destroyed = true;
   commit(0);
   await t.throwsAsync(second, { instanceOf: ClientGone });
   commit(1);
 
-  t.is(await first, '1', 'what was taken before is committed all the same');
+  t.is(await first, '1', 'it was taken before the client disconnected');
   t.is(await third, '3');
   t.deepEqual(batches, [[1], [3]]);
 });

@@ -1,32 +1,32 @@
-/** What became of a part of a batch. `outcomes` has one entry per item, in order; a failed item's is its error. */
-export type Part<Item, Outcome> = { items: Item[]; outcomes: (Outcome | Error)[] };
+/** Does one thing for all items, or nothing. `again`: the items are part of a batch that has failed. */
+export type Step<Item, Outcome> = (items: Item[], again: boolean) => Promise<Outcome[]>;
 
-/** Commits items, all or none, and returns the outcome of each. `again`: they are part of a batch that failed. */
-export type Step<Item, Outcome> = (items: Item[], again: boolean) => Promise<(Outcome | Error)[]>;
+/** A part of a batch that is done: the outcome of each item, in order, or the error that made all of them fail. */
+type Part<Item, Outcome> =
+  { items: Item[]; outcomes: Outcome[] } | { items: Item[]; error: unknown };
 
 /**
- * Runs a step for a whole batch. When a single item can have made it fail, runs the step for each half, and so on: only
- * that item fails, at the cost of O(log n) further calls. Yields each part as soon as it is done. Any other error
- * becomes the outcome of all items of its part.
+ * Runs a step for a batch. When the step fails, and a single item can be the cause, runs it for each half, and so on,
+ * until only that item fails: at most 2 × ⌈log₂ n⌉ more calls. Any other error fails the whole part. Yields each part
+ * as soon as it is done, in the order of the items.
  */
 export async function* inHalves<Item, Outcome>(
   items: Item[],
   step: Step<Item, Outcome>,
-  isOneToBlame: (error: unknown) => boolean,
+  isItemError: (error: unknown) => boolean,
   again = false,
 ): AsyncGenerator<Part<Item, Outcome>> {
-  let outcomes: (Outcome | Error)[];
+  let part: Part<Item, Outcome>;
   try {
-    outcomes = await step(items, again);
+    part = { items, outcomes: await step(items, again) };
   } catch (error) {
-    if (items.length > 1 && isOneToBlame(error)) {
+    if (items.length > 1 && isItemError(error)) {
       const middle = Math.ceil(items.length / 2);
-      yield* inHalves(items.slice(0, middle), step, isOneToBlame, true);
-      yield* inHalves(items.slice(middle), step, isOneToBlame, true);
+      yield* inHalves(items.slice(0, middle), step, isItemError, true);
+      yield* inHalves(items.slice(middle), step, isItemError, true);
       return;
     }
-    const failure = error instanceof Error ? error : new Error(String(error));
-    outcomes = items.map(() => failure);
+    part = { items, error };
   }
-  yield { items, outcomes };
+  yield part;
 }

@@ -5,7 +5,7 @@ import { test } from '../../test/support/context.ts';
 import { isRowError, sqlStateOf } from './errors.ts';
 import { openPool } from './pool.ts';
 
-test('money, times and counts arrive as they are stored', async (t) => {
+test('money, times and counts are returned as they are stored', async (t) => {
   const Row = z.object({ money: z.string(), at: z.iso.datetime(), count: z.number() });
 
   const row = await t.context.deps.pool.one(sql.type(Row)`
@@ -15,7 +15,7 @@ test('money, times and counts arrive as they are stored', async (t) => {
   t.deepEqual(row, { money: '0.10', at: '2026-01-02T01:04:05.678Z', count: 5 });
 });
 
-test('a row that is not what the query promises is refused', async (t) => {
+test('a row that does not match the schema of the query is refused', async (t) => {
   const Row = z.object({ id: z.uuid() });
 
   await t.throwsAsync(t.context.deps.pool.one(sql.type(Row)`SELECT 7 AS id`), {
@@ -23,25 +23,25 @@ test('a row that is not what the query promises is refused', async (t) => {
   });
 });
 
-test('a setting of one transaction is forgotten by the next on the same connection', async (t) => {
+test('a setting of one transaction does not apply to the next one on the same connection', async (t) => {
   const { pool } = t.context.deps;
   const Row = z.object({ timeout: z.string() });
 
   const [before, after] = await pool.connect(async (connection) => {
-    const look = () =>
+    const read = () =>
       connection.oneFirst(sql.type(Row)`SELECT current_setting('lock_timeout') AS timeout`);
-    const first = await look();
+    const first = await read();
     await connection.transaction((tx) =>
       tx.query(sql.unsafe`SELECT set_config('lock_timeout', '4711', true)`),
     );
-    return [first, await look()];
+    return [first, await read()];
   });
 
   t.not(before, '4711ms');
   t.is(after, before);
 });
 
-test('a statement that Postgres refuses is answered where it was made, and is no line in the log', async (t) => {
+test('a statement that Postgres refuses throws to its caller and writes no log line', async (t) => {
   const lines: string[] = [];
   const log = pino({ level: 'trace' }, { write: (line: string) => lines.push(line) });
   const pool = await openPool(t.context.deps.config, log);
@@ -59,28 +59,28 @@ test('a statement that Postgres refuses is answered where it was made, and is no
 const RAISE = (state: string) =>
   `DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '${state}'; END $$`;
 
-for (const [what, state, isToBlame] of [
+for (const [what, state, isOfRow] of [
   ['a value that does not fit', '22003', true],
   ['a broken constraint', '23514', true],
-  ['a refusing trigger', 'P0001', true],
-  ['the lifecycle', 'OM001', true],
+  ['a trigger that refuses', 'P0001', true],
+  ['a refused change of status', 'OM001', true],
   ['a database that shuts down', '57P01', false],
   ['a statement that takes too long', '57014', false],
   ['a deadlock', '40P01', false],
   ['a full disk', '53100', false],
   ['a missing table', '42P01', false],
 ] as const) {
-  test(`${what} is ${isToBlame ? 'a fault of the row' : 'no fault of the row'}`, async (t) => {
+  test(`${what} is ${isOfRow ? 'an error of one row' : 'no error of one row'}`, async (t) => {
     const query = { ...sql.unsafe`DO`, sql: RAISE(state) };
 
     const error = await t.throwsAsync(t.context.deps.pool.query(query));
 
     t.is(sqlStateOf(error), state);
-    t.is(isRowError(error), isToBlame);
+    t.is(isRowError(error), isOfRow);
   });
 }
 
-test('an error from elsewhere is no fault of the row, however it is wrapped', (t) => {
+test('an error from outside the database is no error of one row, also when it is the cause of another error', (t) => {
   const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' });
 
   t.is(sqlStateOf(new Error('outer', { cause: refused })), undefined);

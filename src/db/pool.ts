@@ -5,10 +5,10 @@ import type { Config } from '../config.ts';
 import { isDatabaseAway } from './errors.ts';
 import { limitWaiting } from './waiting.ts';
 
-/** Also how long a request waits for a connection while all are in use, before it is answered 503. */
+/** The limit for connecting, and for a request that waits while all connections are in use: it then gets 503. */
 const CONNECTION_TIMEOUT_MS = 5_000;
 
-/** Opens the pool of all our own SQL. Rejects when the database is unreachable; survives a later outage. */
+/** Opens the pool for all SQL except pg-boss's. Rejects when the database is unreachable; survives later outages. */
 export async function openPool(
   config: Pick<Config, 'DATABASE_URL' | 'POOL_SIZE_MAX'>,
   log: Logger,
@@ -22,7 +22,7 @@ export async function openPool(
     idleInTransactionSessionTimeout: 10_000,
     ...rowHandling,
   });
-  // slonik also emits every refused statement here. Those are handled by their callers.
+  // slonik also emits an error for each refused statement here. The caller of the statement handles that one.
   pool.on('error', (err) => {
     if (isDatabaseAway(err)) log.error({ err }, 'database connection failed');
   });
@@ -49,11 +49,12 @@ const typeParsers: readonly DriverTypeParser[] = [
   { name: 'numeric', parse: String },
 ];
 
-/** Options of every slonik pool of ours: how rows are parsed and validated. */
+/** Options of every slonik pool of the service: how to parse and validate rows. */
 export const rowHandling = {
   captureStackTrace: false,
   interceptors: [validateRows],
   typeParsers,
-  // Without slonik's DISCARD ALL after each use, which costs a round trip: our pools do not share connections.
+  // Replaces slonik's DISCARD ALL, a round trip after each use. Not needed: a pool keeps settings only for a
+  // transaction (openPool), or the same ones for all uses (the audit).
   resetConnection: async () => undefined,
 };

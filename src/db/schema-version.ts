@@ -1,11 +1,11 @@
 import { sql, type DatabasePool } from 'slonik';
 import { ReadableError } from '../process.ts';
 import { sqlStateOf } from './errors.ts';
-import { newestMigration } from './migrations.ts';
+import { newestMigration } from './migrate/migrations.ts';
 
 const UNDEFINED_TABLE = '42P01';
 
-/** `ok`, or the migration that this version needs and that is missing. */
+/** `ok` when the database has the newest migration of this version. Otherwise `missing` and the migration's name. */
 export async function schemaState(pool: DatabasePool): Promise<string> {
   const newest = await newestMigration();
   try {
@@ -17,7 +17,7 @@ export async function schemaState(pool: DatabasePool): Promise<string> {
   }
 }
 
-/** Refuses to start a process on a database that this version has not been migrated to. */
+/** Throws a ReadableError when the database does not have the newest migration of this version. */
 export async function requireSchema(pool: DatabasePool): Promise<void> {
   const state = await schemaState(pool);
   if (state === 'ok') return;

@@ -23,12 +23,12 @@ test('the verifier accepts the exchange that RFC 7677 gives as an example', (t) 
   t.deepEqual(createHash('sha256').update(clientKey).digest(), storedKey);
 });
 
-test('each verifier has a salt of its own', (t) => {
+test('two verifiers of one password have different salts', (t) => {
   t.not(scramVerifier('pencil'), scramVerifier('pencil'));
 });
 
 for (const password of ['correct horse', `p'a\\$s:"%`, 'Ⅸ\u00AD pässwörd\u00A0ﬁ', '密码-пароль']) {
-  test(`Postgres would store the same, and lets in who has the password: ${password}`, async (t) => {
+  test(`Postgres would store the same verifier, and accepts a login with the password: ${password}`, async (t) => {
     const role = `oms_test_${randomBytes(4).toString('hex')}`;
     const admin = await connect(t, databaseUrl(t.context.database));
     const literal = admin.escapeLiteral(password);

@@ -8,7 +8,7 @@ import { limitWaiting } from './waiting.ts';
 
 const Row = z.object({ seven: z.number() });
 
-test('who gets no connection in time is told so, and what was asked is never done', async (t) => {
+test('a caller that gets no connection in time gets an error, and its statement never runs', async (t) => {
   const config = { ...t.context.deps.config, POOL_SIZE_MAX: 2 };
   const full = await openPool(config, pino({ level: 'silent' }));
   t.teardown(() => full.end());
@@ -35,12 +35,12 @@ test('who gets no connection in time is told so, and what was asked is never don
   release.resolve();
   await Promise.all(holders);
 
-  t.true(isDatabaseAway(refused), 'so that it is answered 503');
+  t.true(isDatabaseAway(refused), 'the error for which the API answers 503');
   t.deepEqual(await full.one(sql.type(Row)`SELECT 7 AS seven`), { seven: 7 });
   t.false(isDone);
 });
 
-test('who has a connection may use it for longer than that', async (t) => {
+test('a caller that has a connection may use it for longer than the timeout', async (t) => {
   const pool = limitWaiting(t.context.deps.pool, 5000); // on a busy machine connecting takes a while
 
   const rows = await pool.transaction(async (tx) => {

@@ -28,7 +28,7 @@ export function limitWaiting(pool: DatabasePool, timeoutMs: number): DatabasePoo
       reject(new ConnectionError(`no connection within ${timeoutMs} ms`));
     }, timeoutMs);
     const acted = pool.connect(async (connection) => {
-      if (!waiting) return undefined as T; // the caller has already got an error
+      if (!waiting) return undefined as T; // the caller has got the error already
       clearTimeout(timer);
       return act(connection);
     });

@@ -2,32 +2,32 @@ import type { ZodOpenApiResponseObject } from 'zod-openapi';
 import { z } from 'zod';
 import { ProblemDetails, problems, type ProblemSlug } from '../http/problem.ts';
 
-/** A JSON body in a path description. */
+/** A reply with a JSON body. */
 export function json(schema: z.ZodType, description: string): ZodOpenApiResponseObject {
   return { description, content: { 'application/json': { schema } } };
 }
 
-/** A JSON request body in a path description. */
+/** A request with a JSON body. */
 export function jsonRequest(schema: z.ZodType, required = true) {
   return { required, content: { 'application/json': { schema } } };
 }
 
-/** What any body can be refused with before its schema is looked at. */
+/** The refusals of a body before its schema is checked. */
 export const bodyProblems: Record<string, ZodOpenApiResponseObject> = Object.fromEntries(
   [
-    ['400', 'Not valid JSON'],
-    ['413', 'Over 100 kB'],
-    ['415', 'Not application/json'],
+    ['400', 'The body is not valid JSON'],
+    ['413', 'The body is larger than 100 kB'],
+    ['415', 'The body is not application/json'],
   ].map(([status = '', description = '']) => [status, problemResponse(description)]),
 );
 
-/** A problem in a path description, and what it may be about. */
+/** A reply with a problem. `descriptions` are its possible causes. */
 export function problemResponse(...descriptions: string[]): ZodOpenApiResponseObject {
   const description = descriptions.join('; or: ');
   return { description, content: { 'application/problem+json': { schema: ProblemDetails } } };
 }
 
-/** The problems that an operation can answer with, grouped by status. */
+/** The replies with these problems, one for each status. */
 export function problemResponses(
   ...slugs: ProblemSlug[]
 ): Record<string, ZodOpenApiResponseObject> {
@@ -38,23 +38,24 @@ export function problemResponses(
   return Object.fromEntries(entries) as Record<string, ZodOpenApiResponseObject>;
 }
 
-/** The header that makes a request safe to send again. */
+/** The request header that makes retries safe. */
 export const idempotencyKey = z.object({
   'Idempotency-Key': z
     .string()
     .optional()
     .meta({
       description:
-        'At most 255 characters of your own making, as a structured-field string or without quotes. Send ' +
-        'the request again under the same key, with the same body, and you get the same reply; it has its ' +
-        'effect once. Kept for 24 hours unless the service is set otherwise; a refused request keeps nothing.',
+        'A key of your choice: at most 255 characters, as a structured-field string or without quotes. If you ' +
+        'repeat a request with the same key and the same body, you get the same reply, and the request takes ' +
+        'effect only once. A key is kept for 24 hours, unless the service is configured otherwise. A refused ' +
+        'request does not use up its key.',
       example: '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
     }),
 });
 
-/** The header of a reply that was given before. */
+/** The reply header of a repeated request. */
 export const idempotentReplayed = z.object({
   'Idempotent-Replayed': z.literal('true').optional().meta({
-    description: 'This is the reply to an earlier request under the same Idempotency-Key',
+    description: 'This is the stored reply to an earlier request with the same Idempotency-Key',
   }),
 });

@@ -8,10 +8,10 @@ import { logIn, refresh, refreshTokenOf, register } from '../../test/support/acc
 import { send, signUp, test } from '../../test/support/context.ts';
 import { AccessToken, User } from '../users/schema.ts';
 
-// These describe the API; the API that they describe is the rest.
+// The routes of the documentation itself, which the OpenAPI document leaves out.
 const DOCUMENTATION = new Set(['/', '/docs', '/docs/viewer.js', '/openapi.json', '/problems']);
 
-test('the description names every route that there is, and no other', async (t) => {
+test('the OpenAPI document describes every route, and no other', async (t) => {
   const { body } = await send(t.context.origin, 'GET', '/openapi.json');
 
   const routes = routerOf(createApp(t.context.deps)).stack.flatMap(({ path, methods }) =>
@@ -27,7 +27,7 @@ test('the description names every route that there is, and no other', async (t) 
   t.deepEqual(described.sort(), real.map(({ method, path }) => `${method} ${path}`).sort());
 });
 
-test('the description is OpenAPI 3.1, and everything that it refers to is in it', async (t) => {
+test('the document is OpenAPI 3.1, and every reference in it has a target', async (t) => {
   const { status, body } = await send(t.context.origin, 'GET', '/openapi.json');
 
   t.is(status, 200);
@@ -39,7 +39,7 @@ test('the description is OpenAPI 3.1, and everything that it refers to is in it'
   for (const scheme of schemes) t.truthy(body.components.securitySchemes[scheme], scheme);
 });
 
-test('every operation has a summary, a tag and described answers, and declares its path parameters', async (t) => {
+test('every operation has a summary, a tag, a successful reply, and its path parameters', async (t) => {
   const { body } = await send(t.context.origin, 'GET', '/openapi.json');
 
   for (const operation of operationsOf(body)) {
@@ -60,18 +60,18 @@ test('every operation has a summary, a tag and described answers, and declares i
   }
 });
 
-test('each operation that wants a token says so, and no other does', async (t) => {
+test('the document marks exactly the operations that require an access token', async (t) => {
   const { body } = await send(t.context.origin, 'GET', '/openapi.json');
 
   for (const { method, path, security = [] } of operationsOf(body)) {
-    if (path === '/auth/refresh' || path === '/auth/login') continue; // 401 there is about something else
+    if (path === '/auth/refresh' || path === '/auth/login') continue; // 401 there is not about an access token
     const sample = path.replace('{id}', '01890000-0000-7000-8000-000000000000');
     const { status } = await send(t.context.origin, method, sample);
     t.is(status === 401, 'bearer' in (security[0] ?? {}), `${method} ${path}`);
   }
 });
 
-test('the documentation page loads nothing from elsewhere', async (t) => {
+test('the documentation page loads nothing from other servers', async (t) => {
   const page = await send(t.context.origin, 'GET', '/docs');
   const viewer = await send(t.context.origin, 'GET', '/docs/viewer.js');
 
@@ -89,14 +89,14 @@ test('the documentation page loads nothing from elsewhere', async (t) => {
   t.true(viewer.body.length > 100_000);
 });
 
-test('whoever opens the root is shown the way', async (t) => {
+test('the root links to the documentation and the OpenAPI document', async (t) => {
   const { body } = await send(t.context.origin, 'GET', '/');
 
   t.is((await send(t.context.origin, 'GET', body.docs)).status, 200);
   t.is((await send(t.context.origin, 'GET', body.openapi)).status, 200);
 });
 
-test('the answers about accounts are as described, without a field more', async (t) => {
+test('replies about accounts have exactly the described fields', async (t) => {
   const registered = await register(t.context);
   const login = await logIn(t.context, registered.body.email);
   const renewed = await refresh(t.context, refreshTokenOf(login));
@@ -113,7 +113,7 @@ test('the answers about accounts are as described, without a field more', async 
   for (const { error } of described) t.is(error, undefined);
 });
 
-test('the answers about orders are as described, without a field more', async (t) => {
+test('replies about orders have exactly the described fields', async (t) => {
   const user = await signUp(t.context);
   const placed = await user.request('POST', '/orders', { product_name: 'Kettle', amount: 34.9 });
   const { id } = placed.body;
@@ -136,7 +136,7 @@ test('the answers about orders are as described, without a field more', async (t
   for (const { error } of described) t.is(error, undefined);
 });
 
-test('health and problems are as described', async (t) => {
+test('replies about health and problems are as described', async (t) => {
   const ready = await send(t.context.origin, 'GET', '/readyz');
   const missing = await send(t.context.origin, 'GET', '/nowhere');
   const invalid = await register(t.context, { name: '', unknown: 1 });
@@ -169,20 +169,20 @@ function operationsOf({ paths }: { paths: Record<string, Record<string, object>>
   );
 }
 
-/** @koa/router leaves itself on the middleware that it hands to Koa. */
+/** @koa/router keeps itself as a property of its middleware. */
 function routerOf({ middleware }: ReturnType<typeof createApp>): Router {
   const found = middleware.find((one): one is typeof one & { router: Router } => 'router' in one);
   if (!found) throw new Error('the application has no router');
   return found.router;
 }
 
-/** What a JSON reference within the document points to. */
+/** Returns the target of a JSON reference in the document. */
 function lookUp(document: object, reference: string): unknown {
   const keys = reference.replace('#/', '').split('/');
   return keys.reduce<unknown>((at, key) => (at as Record<string, unknown>)?.[key], document);
 }
 
-/** A schema that also refuses what it does not name. */
+/** The same schema, but it refuses unknown fields. */
 function exactly<Shape extends z.ZodRawShape>(schema: z.ZodObject<Shape>) {
   return z.strictObject(schema.shape);
 }

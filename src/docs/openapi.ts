@@ -4,7 +4,7 @@ import { healthPaths } from '../health/openapi.ts';
 import { orderPaths } from '../orders/openapi.ts';
 import { userPaths } from '../users/openapi.ts';
 
-/** The OpenAPI 3.1 description of the API, made from the schemas that requests are parsed with. */
+/** Creates the OpenAPI 3.1 document of the API, from the schemas that parse the requests. */
 export function createOpenApi(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
   const paths: ZodOpenApiPathsObject = { ...userPaths(config), ...orderPaths, ...healthPaths };
   return createDocument({
@@ -13,8 +13,8 @@ export function createOpenApi(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
       title: 'Order Management API',
       version: '1.0.0',
       description:
-        'Orders that are never lost, never processed twice and never stranded. ' +
-        'Every error is an RFC 9457 problem; amounts are decimal strings.',
+        'Place, list, follow and cancel orders. An order is never lost, never processed twice and never stranded. ' +
+        'Every error is an RFC 9457 problem. Amounts are decimal strings.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],

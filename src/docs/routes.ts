@@ -29,7 +29,7 @@ const PAGE = `<!doctype html>
 </html>
 `;
 
-/** The description of the API, for people and for machines. Nothing on these pages comes from a CDN. */
+/** The documentation of the API: pages, the OpenAPI document, and the problems. The pages load nothing from a CDN. */
 export function docsRoutes({ config }: Pick<ApiDeps, 'config'>) {
   const router = new Router();
   const openApi = createOpenApi(config);
@@ -50,7 +50,9 @@ export function docsRoutes({ config }: Pick<ApiDeps, 'config'>) {
   router.get('/docs/viewer.js', async (ctx) => {
     ctx.type = 'js';
     ctx.set('Cache-Control', 'public, max-age=86400');
-    ctx.body = await readFile(VIEWER).catch(() => ctx.throw(404, 'The viewer is not installed.'));
+    ctx.body = await readFile(VIEWER).catch(() =>
+      ctx.throw(404, 'The documentation viewer is not installed.'),
+    );
   });
 
   router.get('/problems', (ctx) => {

@@ -4,7 +4,7 @@ import { sql } from 'slonik';
 import { queues as allQueues } from '../../jobs/queues.ts';
 import { createWorkerApp } from '../app.ts';
 import { createQueue } from '../queue/boss.ts';
-import { newestMigration } from '../db/migrations.ts';
+import { newestMigration } from '../db/migrate/migrations.ts';
 import { openPool } from '../db/pool.ts';
 import { closeDeps, openDeps } from '../deps.ts';
 import { listen, portOf, serve } from '../http/server.ts';
@@ -22,22 +22,22 @@ import {
 import { databaseUrl, testConfig } from '../../test/support/template.ts';
 import { until } from '../../test/support/until.ts';
 
-const NO_REDIS = 'redis://127.0.0.1:1'; // nothing listens there
+const NO_REDIS = 'redis://127.0.0.1:1'; // nothing listens on this port
 
-test('a running process says that it runs', async (t) => {
+test('a running process is alive', async (t) => {
   const reply = await send(t.context.origin, 'GET', '/livez');
 
   t.deepEqual([reply.status, reply.body], [200, { status: 'ok' }]);
 });
 
-test('a service that has everything is ready', async (t) => {
+test('a service with its database and Redis is ready', async (t) => {
   const reply = await readinessOf(t.context.origin);
 
   t.is(reply.status, 200);
   t.deepEqual(reply.body, { status: 'ok', database: 'ok', schema: 'ok', redis: 'ok' });
 });
 
-test('a service without Redis is ready all the same, and says that it is degraded', async (t) => {
+test('a service without Redis is ready, and reports that it is degraded', async (t) => {
   const off = await withSettings(t, { REDIS_URL: '' });
   const away = await withSettings(t, { REDIS_URL: NO_REDIS });
 
@@ -57,7 +57,7 @@ test('a service without Redis is ready all the same, and says that it is degrade
   );
 });
 
-test('a service whose database has not been migrated is not ready, and names what is missing', async (t) => {
+test('a service whose database has not been migrated is not ready, and reports what is missing', async (t) => {
   const config = testConfig(await emptyDatabase(t));
   const pool = await openPool(config, t.context.deps.log);
   t.teardown(() => pool.end());
@@ -70,7 +70,7 @@ test('a service whose database has not been migrated is not ready, and names wha
   t.deepEqual(reply.body, expected);
 });
 
-test('a service whose database is a version behind is not ready, and names the migration', async (t) => {
+test('a service whose database is a version behind is not ready, and reports the missing migration', async (t) => {
   const name = await emptyDatabase(t);
   const pool = await openPool(testConfig(name), t.context.deps.log);
   t.teardown(() => pool.end());
@@ -86,7 +86,7 @@ test('a service whose database is a version behind is not ready, and names the m
   t.deepEqual([migrated.status, migrated.body.schema], [200, 'ok']);
 });
 
-test('while the database is away, the service lives, is not ready, and asks clients to come back', async (t) => {
+test('while the database is away, a service is alive but not ready, and replies 503 with Retry-After', async (t) => {
   const { service, gate } = await behindGate(t);
   const { token } = await signUp(t.context);
   const headers = { authorization: `Bearer ${token}` };
@@ -106,7 +106,7 @@ test('while the database is away, the service lives, is not ready, and asks clie
   t.is(orders.headers.get('retry-after'), '1');
 });
 
-test('a database that accepts connections and then says nothing counts as away, and is not waited for', async (t) => {
+test('a database that accepts connections but sends nothing counts as away before the pool gives up', async (t) => {
   const { service, gate } = await behindGate(t);
   gate.hang();
 
@@ -139,9 +139,9 @@ test('the metrics count orders and requests', async (t) => {
   t.true((after.get('process_resident_memory_bytes') ?? 0) > 0);
 });
 
-// Serial: it drains the queue, and other tests here want their orders to stay PENDING.
+// Serial, because it drains the queue, and other tests of this file need their orders to stay PENDING.
 test.serial(
-  'the metrics of a worker count what became of orders, and say how deep the queues are',
+  'the metrics of a worker count finished orders, and the jobs of each queue',
   async (t) => {
     const config = testConfig(t.context.database, {}, 'oms_worker');
     const base = await openDeps(config, 'worker');
@@ -179,15 +179,15 @@ test.serial(
   },
 );
 
-/** What it says once it has reached the database, which on a busy machine can take longer than it waits. */
+/** The first reply of /readyz that reports the database as ok. On a busy machine, earlier checks can time out. */
 function readinessOf(origin: string): Promise<Reply> {
-  return until('an answer of the database', async () => {
+  return until('the database to be ok', async () => {
     const reply = await send(origin, 'GET', '/readyz');
     return reply.body.database === 'ok' && reply;
   });
 }
 
-/** Every sample, by its name and labels. */
+/** The value of every sample, by name and labels. */
 async function metricsOf(origin: string): Promise<Map<string, number>> {
   const { body, type } = await send(origin, 'GET', '/metrics');
   if (!type?.startsWith('text/plain')) throw new Error(`metrics came as ${type}`);
@@ -202,7 +202,7 @@ async function metricsOf(origin: string): Promise<Map<string, number>> {
   );
 }
 
-/** An API whose way to the database leads through a gate that a test can shut. */
+/** An API that connects to the database through a gate, which the test can close. */
 async function behindGate(t: ExecutionContext<Context>) {
   const url = new URL(databaseUrl(t.context.database));
   const address = { host: url.hostname, port: Number(url.port || 5432) };
@@ -228,6 +228,6 @@ async function behindGate(t: ExecutionContext<Context>) {
   const config = { ...t.context.deps.config, DATABASE_URL: url.href };
   const pool = await openPool(config, t.context.deps.log);
   t.teardown(() => pool.end());
-  t.teardown(gate.close); // teardowns run backwards: nothing of the pool can wait for the database
+  t.teardown(gate.close); // runs before pool.end, which would wait for the database
   return { service: await withDeps(t, { pool }), gate };
 }

@@ -5,29 +5,30 @@ import { Readiness } from './readiness.ts';
 
 const tags = ['operation'];
 
-/** Health and metrics in the OpenAPI document. */
+/** The health and metrics paths of the OpenAPI document. */
 export const healthPaths: ZodOpenApiPathsObject = {
   '/livez': {
     get: {
       tags,
-      summary: 'The process runs',
-      responses: { 200: json(z.object({ status: z.literal('ok') }), 'It does') },
+      summary: 'Check that the process runs',
+      responses: { 200: json(z.object({ status: z.literal('ok') }), 'The process runs') },
     },
   },
   '/readyz': {
     get: {
       tags,
-      summary: 'The process can serve; without Redis it is degraded, and still ready',
+      summary:
+        'Check that the process can serve requests. Without Redis it is degraded, and still ready',
       responses: {
         200: json(Readiness, 'Ready, or degraded'),
-        503: json(Readiness, 'The database is away, or not migrated'),
+        503: json(Readiness, 'The database is unreachable or not migrated'),
       },
     },
   },
   '/metrics': {
     get: {
       tags,
-      summary: 'Metrics in Prometheus text format',
+      summary: 'Read metrics in the text format of Prometheus',
       responses: { 200: { description: 'Metrics', content: { 'text/plain': {} } } },
     },
   },

@@ -4,18 +4,21 @@ import type { Deps } from '../deps.ts';
 
 const CHECK_TIMEOUT_MS = 2000;
 
-/** What a load balancer and an operator want to know. Only the database decides about `ready`. */
+/** The state of a process, for load balancers and operators. Only the database decides whether it is ready. */
 export const Readiness = z
   .object({
     status: z.enum(['ok', 'degraded', 'unavailable']),
     database: z.enum(['ok', 'away']),
-    schema: z.string().meta({ description: 'ok, or the migration that is missing' }),
+    schema: z.string().meta({
+      description:
+        '`ok`, `missing` and the name of the newest migration, `missing all`, or `unknown` while the database is away',
+    }),
     redis: z.enum(['ok', 'away', 'off']),
   })
   .meta({ id: 'Readiness' });
 export type Readiness = z.infer<typeof Readiness>;
 
-/** Asks the database and looks at Redis; answers within two seconds. */
+/** Checks the database and the connection to Redis. Returns within two seconds. */
 export async function checkReadiness({ pool, redis }: Deps): Promise<Readiness> {
   const redisState = redis === null ? 'off' : redis.status === 'ready' ? 'ok' : 'away';
   const schema = await Promise.race([schemaState(pool), afterTimeout()]).catch(() => null);

@@ -19,7 +19,9 @@ const AuditRun = z.object({
   violations: z.record(z.string(), z.int()),
 });
 
-/** Liveness, readiness and metrics; served by API and workers alike. `waiting`: orders that wait to be placed. */
+/**
+ * Liveness, readiness and metrics, of API and workers. `waiting` returns the number of orders that wait to be placed.
+ */
 export function healthRoutes(deps: Deps, waiting = () => 0) {
   const router = new Router();
 
@@ -35,7 +37,7 @@ export function healthRoutes(deps: Deps, waiting = () => 0) {
 
   router.get('/metrics', async (ctx) => {
     await readQueueDepth(deps).catch((err: unknown) => {
-      deps.log.debug({ err }, 'queue gauges not read'); // an outage is when the others are wanted
+      deps.log.debug({ err }, 'queue gauges not read'); // during an outage the other metrics are needed most
       deps.metrics.queueJobs.reset();
       deps.metrics.queueOldestSeconds.reset();
     });
@@ -64,7 +66,7 @@ async function readQueueDepth({ pool, metrics }: Deps): Promise<void> {
   }
 }
 
-/** The newest scheduled audit. An invariant that holds is 0; before the first run there is no value. */
+/** Reads the newest scheduled audit. An invariant that holds is 0. Before the first audit there is no value. */
 async function readAuditRun({ pool, metrics }: Deps): Promise<void> {
   const run = await pool.maybeOne(sql.type(AuditRun)`
     SELECT finished_at, violations FROM audit.runs ORDER BY id DESC LIMIT 1

@@ -6,7 +6,7 @@ import { until } from '../../test/support/until.ts';
 
 const HOUR_SECONDS = 3600;
 
-test('a request without a good access token is answered 401, and told that a bearer token is wanted', async (t) => {
+test('a request without a valid access token gets 401, and WWW-Authenticate asks for a bearer token', async (t) => {
   const user = await signUp(t.context);
   const { refreshToken } = await startedSession(t.context);
   const key = t.context.deps.config.JWT_SECRET;
@@ -48,11 +48,11 @@ test('a request without a good access token is answered 401, and told that a bea
     t.is(reply.type, 'application/problem+json', what);
     t.is(reply.body.type, '/problems/invalid-token', what);
     t.is(reply.headers.get('www-authenticate'), 'Bearer realm="oms"', what);
-    t.is(reply.body.detail, 'The token is missing, expired or not valid', what);
+    t.is(reply.body.detail, 'The token is missing, has expired, or is not valid', what);
   }
 });
 
-test('a token made as the refused ones, with nothing wrong in it, is accepted', async (t) => {
+test('a token that is signed like the refused ones, but has no mistake, is accepted', async (t) => {
   const user = await signUp(t.context);
   const token = sign(claims(user.id), t.context.deps.config.JWT_SECRET);
 
@@ -62,24 +62,24 @@ test('a token made as the refused ones, with nothing wrong in it, is accepted', 
   t.deepEqual([reply.status, reply.body.id], [200, user.id]);
 });
 
-test('a token that was good is refused from the second on in which it expires', async (t) => {
+test('an accepted token is refused when it has expired', async (t) => {
   const user = await signUp(t.context);
   const statusOfMe = async (headers: Record<string, string>) =>
     (await send(t.context.origin, 'GET', '/auth/me', { headers })).status;
 
-  // It lives for 1 to 2 s; when a busy machine needs longer to use it, another is made.
-  const { exp, headers } = await until('a token to be good', async () => {
+  // A token is valid for 1 to 2 s. If a busy machine needs longer to use it, the test makes another one.
+  const { exp, headers } = await until('a token to be accepted', async () => {
     const token = { ...claims(user.id), exp: now() + 2 };
     const authorization = `Bearer ${sign(token, t.context.deps.config.JWT_SECRET)}`;
-    const isGood = (await statusOfMe({ authorization })) === 200;
-    return isGood && { exp: token.exp, headers: { authorization } };
+    const isAccepted = (await statusOfMe({ authorization })) === 200;
+    return isAccepted && { exp: token.exp, headers: { authorization } };
   });
   await until('its expiry', () => Date.now() >= exp * 1000);
 
   t.is(await statusOfMe(headers), 401);
 });
 
-test('every endpoint about orders, and about the account, wants an access token', async (t) => {
+test('every endpoint for orders and for the account requires an access token', async (t) => {
   const id = randomUUID();
   const endpoints = [
     'GET /auth/me',

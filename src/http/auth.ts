@@ -7,9 +7,9 @@ import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { ACCESS_TOKEN_TYPE, AUDIENCE, ISSUER } from '../users/access-token.ts';
 import { Problem } from './problem.ts';
-import type { AppState } from './request-log.ts';
+import type { AppState } from './state.ts';
 
-/** State of a route behind `authenticate`. */
+/** The state of a request after `authenticate`. */
 export type Authenticated = AppState & { userId: string };
 
 type Context = ParameterizedContext<Authenticated & { jwt?: Jwt }>;
@@ -17,12 +17,12 @@ type Context = ParameterizedContext<Authenticated & { jwt?: Jwt }>;
 const Claims = z.object({ sub: z.guid(), jti: z.string(), exp: z.number() });
 type Claims = z.infer<typeof Claims>;
 
-/** Tokens that one process remembers: some 5 MB. */
+/** The most verified tokens that a process keeps: about 5 MB. */
 const VERIFIED_TOKENS_MAX = 10_000;
 
 /**
- * Accepts a request with a valid access token and sets its user; answers 401 otherwise. A token that was valid once is
- * not verified again while it lasts: its signature, kind and audience do not change. Its expiry is checked each time.
+ * Sets the user of a request with a valid access token, and refuses any other request with 401. A process verifies a
+ * token once and keeps it. When the token comes again, only its expiry is checked, because nothing else can change.
  */
 export function authenticate(config: Pick<Config, 'JWT_SECRET'>): Middleware<Authenticated> {
   const options: jwt.Options & { complete: true } = {
@@ -30,7 +30,7 @@ export function authenticate(config: Pick<Config, 'JWT_SECRET'>): Middleware<Aut
     algorithms: ['HS256'],
     issuer: ISSUER,
     audience: AUDIENCE,
-    complete: true, // the header too, for its typ; koa-jwt hands it on, its types do not know
+    complete: true, // also returns the header, for its typ; the types of koa-jwt lack this option
     key: 'jwt',
   };
   const verified = new LRUCache<string, Claims>({ max: VERIFIED_TOKENS_MAX });
@@ -53,7 +53,7 @@ export function authenticate(config: Pick<Config, 'JWT_SECRET'>): Middleware<Aut
 
 function claimsOf(token: Jwt | undefined): Claims {
   const claims = Claims.safeParse(token?.payload);
-  // RFC 7515 4.1.11: an extension that we must understand and do not makes the token invalid.
+  // RFC 7515 4.1.11: `crit` lists extensions that the receiver must support. This service supports none.
   const isOurs = token?.header.typ === ACCESS_TOKEN_TYPE && !('crit' in token.header);
   if (!isOurs || !claims.success) throw new Problem('invalid-token');
   return claims.data;

@@ -2,13 +2,13 @@ import type { IncomingMessage } from 'node:http';
 import createHttpError from 'http-errors';
 import type { Middleware } from 'koa';
 import { isExact } from './exact-number.ts';
-import type { AppState } from './request-log.ts';
+import type { AppState } from './state.ts';
 
 const BODY_BYTES_MAX = 100_000;
 
 /**
- * Reads a JSON body into `ctx.state.body`, or refuses it: 413 over 100 kB, 415 when it is not
- * JSON, 400 when it does not parse. Without a body there is nothing to read, and nothing is refused.
+ * Reads a JSON body into `ctx.state.body`. Refuses a body over 100 kB with 413, one that is not application/json with
+ * 415, and one that does not parse with 400. A request without a body passes.
  */
 export function jsonBody(): Middleware<AppState> {
   return async (ctx, next) => {
@@ -16,9 +16,9 @@ export function jsonBody(): Middleware<AppState> {
     const length = Number(headers['content-length'] ?? '0');
     if (length > 0 || headers['transfer-encoding']) {
       const isJson = headers['content-type'] === 'application/json' || ctx.is('application/json');
-      if (!isJson) throw createHttpError(415, 'Send application/json.');
+      if (!isJson) throw createHttpError(415, 'The body must be application/json.');
       if ((headers['content-encoding'] || 'identity') !== 'identity') {
-        throw createHttpError(415, 'Send the body without a content encoding.');
+        throw createHttpError(415, 'The body must have no Content-Encoding.');
       }
       if (length > BODY_BYTES_MAX) throw tooLarge();
       ctx.state.body = parseJson(await readBody(ctx.req));
@@ -27,7 +27,7 @@ export function jsonBody(): Middleware<AppState> {
   };
 }
 
-/** The whole body. Past the limit it is refused, and the rest of it is not read. */
+/** Reads the whole body. Rejects when it exceeds the limit, and does not read the rest. */
 function readBody(req: IncomingMessage): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -48,30 +48,34 @@ function readBody(req: IncomingMessage): Promise<Buffer> {
 }
 
 function tooLarge(): Error {
-  return createHttpError(413, 'request entity too large');
+  return createHttpError(413, 'The body is larger than 100 kB.');
 }
 
-/** The client hung up before it had sent the body. */
 function aborted(): Error {
-  return createHttpError(400, 'request aborted', { type: 'request.aborted' });
+  return createHttpError(400, 'The client disconnected before it sent the whole body.', {
+    type: 'request.aborted', // as raw-body names it
+  });
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * What a text has in it somewhere when `screenMember` could find fault with it: 16 digits in a row or an
- * exponent (with fewer, a double says the same again), the name, or an escape, which could spell either.
+ * Matches every text that `screenMember` can refuse: one with 16 digits in a row or an exponent (a double holds any
+ * other number exactly), with the name `__proto__`, or with an escape, which can spell that name.
  */
-const WORTH_SCREENING = /[\d.]{16}|\d[eE]|__proto__|\\/;
+const NEEDS_SCREENING = /[\d.]{16}|\d[eE]|__proto__|\\/;
 
-/** Longer texts are always screened: only a long text can be nested too deep for a recursive walk. */
-const LONG_TEXT = 4000;
+/**
+ * Longer texts are always screened. Only they can be nested too deeply for the recursive functions that read the value
+ * later. Screening is recursive too, so JSON.parse fails on such a text, and it is refused here.
+ */
+const UNSCREENED_CHARACTERS_MAX = 4000;
 
 function parseJson(bytes: Buffer): unknown {
   try {
     const text = utf8.decode(bytes);
     if (text === '') return undefined;
-    const isScreened = text.length > LONG_TEXT || WORTH_SCREENING.test(text);
+    const isScreened = text.length > UNSCREENED_CHARACTERS_MAX || NEEDS_SCREENING.test(text);
     return JSON.parse(text, isScreened ? screenMember : undefined) as unknown;
   } catch (cause) {
     if (createHttpError.isHttpError(cause)) throw cause;
@@ -80,13 +84,12 @@ function parseJson(bytes: Buffer): unknown {
 }
 
 /**
- * Sees each member as it is parsed. A number that a double cannot hold exactly becomes NaN, which no
- * schema accepts: 1e309 and 0.10000000000000000001 are refused with a pointer instead of being stored
- * as something else.
+ * Checks each member while JSON.parse reads it. Replaces a number that a double cannot hold exactly by NaN, which no
+ * schema accepts. So 1e309 and 0.10000000000000000001 are refused with a pointer, and not stored as another number.
  */
 function screenMember(key: string, value: unknown, context?: { source?: string }): unknown {
-  // zod passes over this name without a word, so it would be neither refused nor stored.
-  if (key === '__proto__') throw createHttpError(400, 'No member may be called __proto__.');
+  // zod ignores a member with this name, so it would be neither refused nor stored.
+  if (key === '__proto__') throw createHttpError(400, 'A member must not be named __proto__.');
   if (typeof value !== 'number' || context?.source === undefined) return value;
   return isExact(value, context.source) ? value : Number.NaN;
 }

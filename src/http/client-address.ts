@@ -3,8 +3,9 @@ import type { Middleware } from 'koa';
 import proxyaddr from 'proxy-addr';
 
 /**
- * Sets `ctx.ip` to the address of the client: the peer itself, unless the peer is a trusted proxy;
- * then the nearest address in X-Forwarded-For that is not one. Anybody can send that header.
+ * Sets `ctx.ip` to the address of the client. This is the address of the connection, or, if that is a trusted proxy,
+ * the last address in X-Forwarded-For that is not a trusted proxy. From other peers the header is ignored: any client
+ * can send it.
  */
 export function clientAddress(trustedProxies: string[]): Middleware {
   const isTrusted = proxyaddr.compile(trustedProxies);

@@ -1,9 +1,9 @@
 import { Router } from '@koa/router';
 import test, { type ExecutionContext } from 'ava';
 import Koa from 'koa';
-import { closeServer, portOf, serve } from './server.ts';
 import { exactRoutes } from './exact-routes.ts';
-import type { AppState } from './request-log.ts';
+import { closeServer, portOf, serve } from './server.ts';
+import type { AppState } from './state.ts';
 
 const requests = [
   ['POST', '/orders'],
@@ -24,7 +24,7 @@ const requests = [
   ['GET', '/constructor'],
 ] as const;
 
-test('a request gets the answer that the router alone would give', async (t) => {
+test('a request gets the same reply as from the router alone', async (t) => {
   const alone = await open(t, []);
   const both = await open(t, [exactRoutes(createRouter())]);
 
@@ -34,7 +34,7 @@ test('a request gets the answer that the router alone would give', async (t) => 
   }
 });
 
-test('a path without parameters is answered before the router, any other by it', async (t) => {
+test('a path without parameters is handled before the router, any other path is left to it', async (t) => {
   const withoutRouter = await open(t, [exactRoutes(createRouter())], false);
 
   t.is((await ask(withoutRouter, 'POST', '/orders')).status, 200);
@@ -47,7 +47,7 @@ function createRouter(): Router {
   const orders = new Router({ prefix: '/orders' });
   orders.post('/', (_ctx, next) => next(), say('place'));
   orders.get('/', say('list'));
-  orders.get('/mine', say('mine')); // matches the next one too
+  orders.get('/mine', say('mine')); // matches the next route too
   orders.get('/:id', say('find'));
   const router = new Router();
   router.use(orders.routes());

@@ -1,15 +1,15 @@
 import type { Router } from '@koa/router';
 import type { Middleware, ParameterizedContext } from 'koa';
 import compose, { type ComposedMiddleware } from 'koa-compose';
-import type { AppState } from './request-log.ts';
+import type { AppState } from './state.ts';
 
 type Context = ParameterizedContext<AppState>;
 type Route = { path: string; handle: ComposedMiddleware<Context> };
 
 /**
- * Finds a route whose path has no parameters in a map. The router tries the pattern of each of its routes
- * and composes a chain for every request; here it is asked once, when the process starts. All that it does
- * not answer with exactly one route is left to it, and so is a path that is spelled in another way.
+ * Handles requests for routes whose path has no parameters, found in a map. The router would test the pattern of each
+ * route and compose the middleware for every request; this does it once, when the process starts. The router handles
+ * all other requests: paths with parameters, paths with several matching routes, and other spellings of a path.
  */
 export function exactRoutes(router: Router): Middleware<AppState> {
   const routes = new Map<string, Map<string, Route>>();
@@ -25,8 +25,8 @@ export function exactRoutes(router: Router): Middleware<AppState> {
   return (ctx, next) => {
     const route = routes.get(ctx.req.url ?? '')?.get(ctx.method);
     if (!route) return next();
-    ctx._matchedRoute = route.path; // where the router leaves it for the log
-    return route.handle(ctx); // without next: the router would do it all again
+    ctx._matchedRoute = route.path; // as the router does; the log reads it
+    return route.handle(ctx); // without next: the router would handle the request again
   };
 }
 

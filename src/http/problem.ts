@@ -4,23 +4,23 @@ import { IntegrityConstraintViolationError } from 'slonik';
 import { z } from 'zod';
 import { isDatabaseAway, sqlStateOf } from '../db/errors.ts';
 
-/** Every problem a client can meet. The slug becomes `type`; slugs are API and never change. */
+/** Every problem that the API replies with. The slug becomes `type`. Slugs are part of the API and never change. */
 export const problems = {
   'invalid-request': { status: 422, title: 'The request is not valid' },
   'invalid-credentials': { status: 401, title: 'Email or password is wrong' },
-  'invalid-token': { status: 401, title: 'The token is missing, expired or not valid' },
+  'invalid-token': { status: 401, title: 'The token is missing, has expired, or is not valid' },
   'email-taken': { status: 409, title: 'The email address is already registered' },
-  'order-not-found': { status: 404, title: 'There is no such order' },
+  'order-not-found': { status: 404, title: 'The order was not found' },
   'order-not-cancellable': { status: 409, title: 'The order can no longer be cancelled' },
-  'illegal-transition': { status: 409, title: 'The order cannot change to that status' },
+  'illegal-transition': { status: 409, title: 'The order cannot change to this status' },
   'invalid-idempotency-key': { status: 400, title: 'The Idempotency-Key is not valid' },
   'idempotency-key-in-use': {
     status: 409,
-    title: 'A request with this Idempotency-Key is being worked on; try again shortly',
+    title: 'Another request with this Idempotency-Key is in progress; try again shortly',
   },
   'idempotency-key-reused': {
     status: 422,
-    title: 'The Idempotency-Key was used with another request body',
+    title: 'This Idempotency-Key was used with a different request body',
   },
   'quota-exceeded': {
     status: 429,
@@ -28,12 +28,12 @@ export const problems = {
     type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
   },
   overloaded: { status: 503, title: 'The service is busy; try again shortly' },
-  unavailable: { status: 503, title: 'The database cannot be reached; try again shortly' },
+  unavailable: { status: 503, title: 'The service cannot reach its database; try again shortly' },
 } as const satisfies Record<string, { status: number; title: string; type?: string }>;
 
 export type ProblemSlug = keyof typeof problems;
 
-/** RFC 9457 problem details, as every error is answered. */
+/** RFC 9457 problem details: the body of every error reply. */
 export const ProblemDetails = z
   .looseObject({
     type: z.string(),
@@ -54,13 +54,13 @@ const slugByConstraint: Record<string, ProblemSlug> = {
 const slugBySqlState: Record<string, ProblemSlug> = {
   OM001: 'illegal-transition',
   OM010: 'idempotency-key-in-use',
-  '55P03': 'overloaded', // waited for a lock for too long
-  '57014': 'overloaded', // took too long altogether
+  '55P03': 'overloaded', // lock timeout
+  '57014': 'overloaded', // statement timeout
 };
 
 const RETRY_AFTER_SECONDS = 1;
 
-/** An expected failure, as RFC 9457 problem details. Thrown anywhere, rendered by `problemDetails`. */
+/** An expected failure. Any function below `problemDetails` may throw it. */
 export class Problem extends Error {
   override name = 'Problem';
   readonly slug: ProblemSlug;
@@ -80,16 +80,19 @@ export class Problem extends Error {
   }
 }
 
-/** Parses what a client sent. Only here does a schema's refusal mean 422; elsewhere it is our own bug. */
+/**
+ * Parses input of a client. Throws `invalid-request` (422) with a pointer to each mistake. A schema error anywhere else
+ * is a bug of the service, and gets 500.
+ */
 export function parse<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
-  const errors = result.error.issues.flatMap(pointTo);
+  const errors = result.error.issues.flatMap(mistakesIn);
   throw new Problem('invalid-request', undefined, { errors });
 }
 
-// An unknown field is reported at its own place rather than at the object that holds it.
-function pointTo(issue: z.core.$ZodIssue) {
+// zod reports an unknown field at its object. The pointer leads to the field itself.
+function mistakesIn(issue: z.core.$ZodIssue) {
   const paths =
     issue.code === 'unrecognized_keys'
       ? issue.keys.map((key) => [...issue.path, key])
@@ -102,7 +105,7 @@ function jsonPointer(path: PropertyKey[]): string {
   return path.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
-/** Outermost middleware: turns every error thrown below into one `application/problem+json` body. */
+/** Turns every error of the middleware below into an `application/problem+json` reply. */
 export function problemDetails(): Middleware {
   return async (ctx, next) => {
     try {
@@ -111,19 +114,19 @@ export function problemDetails(): Middleware {
     } catch (error) {
       const problem = toProblem(error);
       const body = problem?.toJSON() ?? fromHttp(error);
-      if (isOurFault(body.status)) ctx.app.emit('error', error, ctx); // logged with its stack, never sent
+      if (isServerError(body.status)) ctx.app.emit('error', error, ctx); // to the log, not to the client
       ctx.status = body.status;
       if (body.status === 401) ctx.set('WWW-Authenticate', 'Bearer realm="oms"');
       if (body.status === 503 || problem?.slug === 'idempotency-key-in-use')
         ctx.set('Retry-After', String(RETRY_AFTER_SECONDS));
       ctx.body = { ...body, instance: ctx.path, request_id: ctx.state.about.request_id };
-      ctx.type = 'application/problem+json'; // after the body: setting an object body sets a type
+      ctx.type = 'application/problem+json'; // after the body, because setting an object as body sets the type
     }
   };
 }
 
-// 501 is an unknown method: a mistake of the client, although its number is that of a server error.
-function isOurFault(status: number): boolean {
+// 501 is the status for an unknown method, which is a mistake of the client.
+function isServerError(status: number): boolean {
   return status >= 500 && status !== 501;
 }
 
@@ -138,13 +141,13 @@ function toProblem(error: unknown): Problem | undefined {
   return slug && new Problem(slug);
 }
 
-// koa-jwt throws its 401 with the reason inside; the client is told no more than that it is one.
+// koa-jwt throws its 401 with the reason as message. The client does not get the reason.
 function isAuthenticationError(error: unknown): boolean {
   return error instanceof Error && 'status' in error && error.status === 401;
 }
 
-// RFC 9457: with type about:blank the title is the status phrase, so nothing internal can leak. The
-// detail is passed on only where the library that threw marked it as fit for the client.
+// RFC 9457: with the type about:blank, the title is the status phrase. The message becomes the detail only when the
+// error is marked as fit for clients (`expose` of http-errors). So nothing internal leaks.
 function fromHttp(error: unknown) {
   const {
     status = 500,

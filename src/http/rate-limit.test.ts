@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { logIn, newEmail, refresh, register } from '../../test/support/accounts.ts';
 import { send, signUp, test, withSettings, type Context } from '../../test/support/context.ts';
 
-test('a user who asks too often is told to wait, and for how long', async (t) => {
+test('a user over the limit gets 429, and Retry-After says how long to wait', async (t) => {
   const service = await withLimits(t, { RATE_LIMIT_LIST: '2' });
   const user = await signUp(service);
 
@@ -21,7 +21,7 @@ test('a user who asks too often is told to wait, and for how long', async (t) =>
     type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
     title: 'Too many requests',
     status: 429,
-    detail: 'At most 2 of these requests a minute.',
+    detail: 'At most 2 of these requests are allowed per minute.',
     'violated-policies': ['list'],
   });
 });
@@ -52,7 +52,7 @@ test('each limit counts its own requests', async (t) => {
   }
 });
 
-test('one user at the limit does not keep another from working', async (t) => {
+test('a user at the limit does not affect another user', async (t) => {
   const service = await withLimits(t, { RATE_LIMIT_LIST: '1' });
   const busy = await signUp(service);
   const other = await signUp(service);
@@ -63,7 +63,7 @@ test('one user at the limit does not keep another from working', async (t) => {
   t.is((await other.request('GET', '/orders')).status, 200);
 });
 
-test('two API processes share one limit, exactly', async (t) => {
+test('two API processes share one limit, and together allow exactly that many requests', async (t) => {
   const settings = { RATE_LIMIT_CREATE: '20', REDIS_PREFIX: randomUUID() };
   const [left, right] = [await withLimits(t, settings), await withLimits(t, settings)];
   const user = await signUp(left);
@@ -81,7 +81,7 @@ test('two API processes share one limit, exactly', async (t) => {
   t.is(statuses.filter((status) => status === 429).length, 10);
 });
 
-test('an order may be placed on either path, and both count as one', async (t) => {
+test('a path and its alias share one limit', async (t) => {
   const service = await withLimits(t, {
     RATE_LIMIT_CREATE: '3',
     RATE_LIMIT_LIST: '2',
@@ -107,7 +107,7 @@ test('an order may be placed on either path, and both count as one', async (t) =
   t.deepEqual(statuses, [201, 201, 201, 429, 429, 200, 200, 429, 404, 429]);
 });
 
-test('nobody escapes the limit by claiming to be forwarded for others', async (t) => {
+test('without a trusted proxy, X-Forwarded-For does not evade the limit', async (t) => {
   const service = await withLimits(t, { RATE_LIMIT_LOGIN: '5' });
 
   const statuses = [];
@@ -133,7 +133,7 @@ test('behind a trusted proxy, each client has a limit of its own', async (t) => 
   t.deepEqual(statuses, [401, 429, 401, 401]);
 });
 
-test('behind a trusted proxy, only the address that the proxy itself saw counts', async (t) => {
+test('behind a trusted proxy, only the last address that is not trusted counts', async (t) => {
   const service = await withLimits(t, { RATE_LIMIT_LOGIN: '1', TRUSTED_PROXIES: '127.0.0.1/32' });
 
   const statuses = [
@@ -145,7 +145,7 @@ test('behind a trusted proxy, only the address that the proxy itself saw counts'
   t.deepEqual(statuses, [401, 429, 429]);
 });
 
-test('a limit of 0 is no limit', async (t) => {
+test('a limit of 0 switches the limit off', async (t) => {
   const service = await withLimits(t, { RATE_LIMIT_LIST: '0' });
   const user = await signUp(service);
 
@@ -157,7 +157,7 @@ test('a limit of 0 is no limit', async (t) => {
   t.is(replies[0]?.headers.get('ratelimit-policy'), null);
 });
 
-test('without Redis the limits still hold within a process', async (t) => {
+test('without Redis, a process still enforces its limits', async (t) => {
   const service = await withLimits(t, { RATE_LIMIT_CREATE: '2', REDIS_URL: '' });
   const user = await signUp(service);
   const order = { product_name: 'Kettle', amount: '1.00' };
@@ -170,7 +170,7 @@ test('without Redis the limits still hold within a process', async (t) => {
   t.is(replies.filter(({ status }) => status === 429).length, 4);
 });
 
-test('when Redis goes away, nobody gets a fresh start', async (t) => {
+test('when Redis becomes unavailable, the count of a user goes on', async (t) => {
   const service = await withLimits(t, { RATE_LIMIT_LIST: '3' });
   const user = await signUp(service);
   const before = [await user.request('GET', '/orders'), await user.request('GET', '/orders')];
@@ -184,7 +184,7 @@ test('when Redis goes away, nobody gets a fresh start', async (t) => {
   );
 });
 
-test('refused requests count for nothing but the limit: no order is stored for them', async (t) => {
+test('no order is stored for a request over the limit', async (t) => {
   const service = await withLimits(t, { RATE_LIMIT_CREATE: '1' });
   const user = await signUp(service);
   const order = { product_name: 'Kettle', amount: '1.00' };
@@ -196,10 +196,10 @@ test('refused requests count for nothing but the limit: no order is stored for t
   t.is((await user.request('GET', '/orders')).body.orders.length, 1);
 });
 
-/** Limits by address would be shared by all tests of this file, so each counts under its own prefix. */
+/** All tests of this file have the same address, so each one counts under a prefix of its own. */
 async function withLimits(t: ExecutionContext<Context>, settings: Record<string, string>) {
   const service = await withSettings(t, { REDIS_PREFIX: randomUUID(), ...settings });
-  // Where many tests share a processor, a reply is easily read later than the 400 ms allowed for it.
+  // On a busy machine, a reply of Redis can take longer than the usual limit of 400 ms.
   Object.assign(service.deps.redis?.options ?? {}, { commandTimeout: 9_000, socketTimeout: 9_000 });
   return service;
 }

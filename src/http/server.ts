@@ -3,42 +3,42 @@ import type { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type Koa from 'koa';
 import { crashPoint } from '../crash-point.ts';
-import type { AppState } from './request-log.ts';
+import type { AppState } from './state.ts';
 
 const PROBLEM_TYPE = 'application/problem+json';
 
-/** The requests in hand of each server, by their responses. */
-const inHand = new WeakMap<Server, Set<ServerResponse>>();
+/** The responses of each server that are not finished. */
+const openResponses = new WeakMap<Server, Set<ServerResponse>>();
 
-/** Starts serving an application. Rejects when the port is taken. */
+/** Starts an HTTP server for an application. Rejects when the port is in use. */
 export async function serve(app: Koa<AppState>, port: number, host: string): Promise<Server> {
   const handle = app.callback();
   const responses = new Set<ServerResponse>();
   const forget = function (this: ServerResponse) {
     responses.delete(this);
-    crashPoint('after-answer'); // in the middle of a batch: others of it have none yet
+    crashPoint('after-answer'); // other requests of the same batch may have no reply yet
   };
   const server = createServer({ requireHostHeader: false }, (req, res) => {
     responses.add(res);
     res.on('close', forget);
     if (!server.listening) makeLast(res);
-    // Koa cannot even look at a target that is no address, and Node would let no host through.
-    if (!isAddress(req.url ?? '') || req.headers.host === undefined) answer(res, 400);
-    else void handle(req, res); // Koa handles what is thrown
+    // Koa throws on a target that is no URL. Node's own refusal of a missing Host has no problem details.
+    if (!isUrl(req.url ?? '') || req.headers.host === undefined) refuse(res, 400);
+    else void handle(req, res); // Koa handles its errors
   });
-  server.on('checkExpectation', (_req, res: ServerResponse) => answer(res, 417));
-  inHand.set(server, responses);
-  server.on('clientError', answerMalformed);
+  server.on('checkExpectation', (_req, res: ServerResponse) => refuse(res, 417));
+  openResponses.set(server, responses);
+  server.on('clientError', refuseMalformed);
   await listen(server, port, host);
   return server;
 }
 
-/** Nearly every target is a plain path, and need not be parsed to be known for an address. */
-function isAddress(target: string): boolean {
+/** Tests for a plain path first: nearly every target is one, and the test costs less than parsing. */
+function isUrl(target: string): boolean {
   return /^\/(?!\/)[\w/-]*$/.test(target) || URL.canParse(target, 'http://host');
 }
 
-/** Starts listening, and resolves with the port once it does; port 0 picks a free one. */
+/** Starts listening. Resolves with the port; port 0 picks a free one. */
 export async function listen(server: NetServer, port: number, host: string): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -47,25 +47,25 @@ export async function listen(server: NetServer, port: number, host: string): Pro
   return portOf(server);
 }
 
-/** The port that a server listens on. */
+/** Returns the port that a server listens on. */
 export function portOf(server: NetServer): number {
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-/** Stops accepting, lets the requests in hand finish, and gives up on the rest at the timeout. */
+/** Accepts no more connections, waits for the requests in progress, and at the timeout closes all connections. */
 export async function closeServer(server: Server, timeoutSeconds: number): Promise<void> {
   const timer = setTimeout(() => server.closeAllConnections(), timeoutSeconds * 1000);
   await new Promise<void>((resolve) => {
     server.close(() => resolve());
-    for (const response of inHand.get(server) ?? []) makeLast(response);
+    for (const response of openResponses.get(server) ?? []) makeLast(response);
     server.closeIdleConnections();
   });
   clearTimeout(timer);
 }
 
-// A client that sends one request after another on a connection would otherwise keep it, and with it
-// us, to the timeout: Node closes connections that are idle, and goes on serving those that are not.
+// Without this, a client that sends one request after another on its connection would delay the close until the
+// timeout: Node closes only idle connections.
 function makeLast(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('Connection', 'close');
 }
@@ -75,8 +75,8 @@ const malformed: Record<string, number> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-// Bytes that are not HTTP never reach Koa; they too are answered as a problem.
-function answerMalformed(error: Error & { code?: string }, socket: Duplex): void {
+// Node reports bytes that are not valid HTTP here, with a bare socket.
+function refuseMalformed(error: Error & { code?: string }, socket: Duplex): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
@@ -89,7 +89,8 @@ function answerMalformed(error: Error & { code?: string }, socket: Duplex): void
   );
 }
 
-function answer(response: ServerResponse, status: number): void {
+/** Replies with a problem, without Koa. */
+function refuse(response: ServerResponse, status: number): void {
   const body = problemBody(status);
   response.writeHead(status, {
     'Content-Type': PROBLEM_TYPE,

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 
-/** Text that Postgres can store as it came: no NUL, no half of a surrogate pair. */
+/** Text that Postgres can store unchanged: without NUL and lone surrogates. */
 export const Text = z
   .string()
-  .refine((text) => isStorable(text), 'must not contain NUL or half a surrogate pair');
+  .refine((text) => isStorable(text), 'must not contain NUL or a lone surrogate');
 
-/** Whether a JSON value survives the way into jsonb and back unchanged. */
+/** Whether jsonb can store a JSON value unchanged. */
 export function isStorable(value: unknown): boolean {
   if (typeof value === 'string') return value.isWellFormed() && !value.includes('\0');
   if (typeof value === 'number') return Number.isFinite(value);

@@ -1,11 +1,11 @@
 /*
- * Postgres refuses to run as root. When we are root it runs as user postgres, without any right that root
- * has: no capability, no group, and no way to get one back by executing another program.
+ * Postgres refuses to run as root. When this process is root, Postgres runs as user postgres and has none of root's
+ * rights: no capability, no group, and no way to get one back by executing another program.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { ReadableError } from '../process.ts';
-import { dyingWithUs, hasSetpriv, type Command } from './server-process.ts';
+import { endingWithParent, hasSetpriv, type Command } from './server-process.ts';
 
 const USER = 'postgres';
 const CAP_SETPCAP = 8n; // capabilities(7)
@@ -13,10 +13,10 @@ const CAP_SETPCAP = 8n; // capabilities(7)
 /** A user of this machine. */
 export type Account = { uid: number; gid: number };
 
-/** A command, and as whom to start it unless the command itself sees to that. */
+/** A command, and the user to start it as. The user is undefined when the command itself changes it. */
 export type Launch = { command: Command; as: Account | undefined };
 
-/** Who Postgres runs as when we are root: made if need be. Undefined when it runs as ourselves. */
+/** The user that Postgres runs as, created if necessary. Undefined when it runs as the user of this process. */
 export function postgresAccount(): Account | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const found = lookUp(USER);
@@ -25,7 +25,7 @@ export function postgresAccount(): Account | undefined {
   const made = status === 0 ? lookUp(USER) : undefined;
   if (made) return made;
   throw new ReadableError(
-    `user ${USER} cannot be created, set DATABASE_URL: ${error?.message ?? stderr.trim()}`,
+    `User ${USER} cannot be created; set DATABASE_URL (${error?.message ?? stderr.trim()})`,
   );
 }
 
@@ -38,15 +38,15 @@ function lookUp(user: string): Account | undefined {
 }
 
 /**
- * How to start a program that ends when we do: as an account, with none of root's rights. Without setpriv,
- * changing the user takes the capabilities and the groups too, but leaves the bounding set.
+ * How to start a program as an account, without root's rights. The program ends when this process ends. Without
+ * setpriv it does not, and keeps the bounding set: the change of user removes only the capabilities and the groups.
  */
 export function launchAs(account: Account | undefined, program: string, args: string[]): Launch {
   if (account && hasSetpriv) {
     const flags = [...withoutRights(account), '--pdeathsig', 'INT'];
     return { command: ['setpriv', ...flags, '--', program, ...args], as: undefined };
   }
-  const [first = program, ...rest] = [...dyingWithUs('INT'), program, ...args];
+  const [first = program, ...rest] = [...endingWithParent('INT'), program, ...args];
   return { command: [first, ...rest], as: account };
 }
 
@@ -58,7 +58,7 @@ function withoutRights({ uid, gid }: Account): string[] {
   ].flat();
 }
 
-/** Root in a container may lack the right to. */
+/** Whether this process may drop its bounding set. Root in a container may lack that right. */
 function mayDropBoundingSet(): boolean {
   const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : '';
   const effective = BigInt(`0x${/^CapEff:\s*(\w+)/m.exec(status)?.[1] ?? '0'}`);

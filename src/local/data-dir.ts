@@ -3,15 +3,15 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ReadableError } from '../process.ts';
 
-/** The folder that `npm start` keeps its things in. Held by one process at a time. */
+/** The folder in which `npm start` keeps its files. One process at a time holds its lock. */
 export type DataDir = {
   path: (name: string) => string;
-  /** A secret in a file, made the first time that it is asked for: at random, unless another way is given. */
+  /** Reads a secret from its file. Makes the secret and the file the first time, by default at random. */
   secret: (name: string, make?: () => string) => string;
   release: () => void;
 };
 
-/** Creates the folder if need be and takes it. Throws one line when another process holds it. */
+/** Creates the folder if necessary, and locks it. Throws a ReadableError when another process has locked it. */
 export function takeDataDir(dir: string): DataDir {
   mkdirSync(dir, { recursive: true });
   const path = (name: string) => join(dir, name);
@@ -62,8 +62,8 @@ function readIfThere(file: string): string | null {
 }
 
 /**
- * When a process started, in clock ticks since boot: after a reboot its number may be another's. See
- * proc(5), field 22. 0 where there is no /proc.
+ * When a process started, in clock ticks since boot: proc(5), field 22. It tells the process from a later one with the
+ * same number. 0 on a system without /proc.
  */
 function startTime(pid: number): number {
   const stat = readIfThere(`/proc/${pid}/stat`) ?? '';

@@ -13,7 +13,7 @@ import { startPostgres, startPostgresIn } from './postgres.ts';
 
 const isRoot = process.getuid?.() === 0;
 
-test('Postgres starts in a checkout that nobody but its owner can enter', async (t) => {
+test('Postgres starts in a checkout that only its owner can enter', async (t) => {
   const folder = temporaryFolder(t);
   const { postgres, initdb } = await findBinaries();
   cpSync(join(dirname(postgres), '..'), join(folder, 'native'), { recursive: true });
@@ -37,7 +37,7 @@ test('Postgres starts in a checkout that nobody but its owner can enter', async 
   t.deepEqual(rows, [{ fsync: 'on' }]);
 });
 
-test('neither the server nor what it starts for a client has any right of root', async (t) => {
+test('neither the server nor its process for a client has any right of root', async (t) => {
   const started = await startPostgresIn(takeDataDir(join(temporaryFolder(t), 'data')));
   t.teardown(started.stop);
   const client = new Client(started.url('postgres'));
@@ -53,7 +53,7 @@ test('neither the server nor what it starts for a client has any right of root',
   }
 });
 
-test('on a machine without setpriv it has none either', async (t) => {
+test('on a machine without setpriv the server has no right of root either', async (t) => {
   const PATH = temporaryFolder(t);
   symlinkSync(spawnSync('which', ['id'], { encoding: 'utf8' }).stdout.trim(), join(PATH, 'id'));
   const [dataDir, postgres] = ['data-dir.ts', 'postgres.ts'].map((name) =>
@@ -84,7 +84,7 @@ test('on a machine without setpriv it has none either', async (t) => {
 const NONE = '0000000000000000';
 const NO_CAPABILITY = { CapInh: NONE, CapPrm: NONE, CapEff: NONE, CapAmb: NONE };
 
-/** What a process may do, from proc_pid_status(5). */
+/** The user, groups and capabilities of a process: proc_pid_status(5). */
 function rightsOf(pid: number): Record<string, unknown> {
   const lines = readFileSync(`/proc/${pid}/status`, 'utf8').split('\n');
   const fields = lines.map((line) => line.split(/:\s*/).map((text) => text.trim()));

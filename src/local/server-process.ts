@@ -1,36 +1,33 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { randomInt } from 'node:crypto';
-import { createServer } from 'node:net';
 import { inheritedEnvironment } from '../config.ts';
-import { listen } from '../http/server.ts';
-import { ReadableError } from '../process.ts';
+import { endChild } from './child-process.ts';
 
-const STOP_TIMEOUT_MS = 15_000;
+/** How long a server may take to stop before it is killed. */
+export const STOP_TIMEOUT_MS = 15_000;
 
 /** A command and its arguments. */
 export type Command = readonly [string, ...string[]];
 
-/** A server that we started, and must stop. */
+/** A server that this process started, and must stop. */
 export type ServerProcess = {
   child: ChildProcess;
   stop: () => Promise<void>;
-  /** Calls back when it ends without having been told to. */
+  /** Calls `crashed` when the server ends, unless `stop` was called before. */
   onCrash: (crashed: () => void) => void;
 };
 
 type StartOptions = {
-  /** An open file, for its output. */
+  /** An open file, for the output of the server. */
   logFd: number;
   stopSignal: NodeJS.Signals;
-  /** Ours, unless given. */
+  /** By default, the working directory of this process. */
   cwd?: string;
-  /** As ourselves, unless given. */
+  /** By default, the user of this process. */
   as?: { uid: number; gid: number } | undefined;
 };
 
 /**
- * Starts a server in a process group of its own, so that Ctrl-C reaches only us and the order of
- * stopping is ours. Its output goes to an open file. Where the system can, it also dies with us.
+ * Starts a server in its own process group: Ctrl-C reaches only this process, which then stops its servers in order.
  */
 export function startServer(
   [program, ...args]: Command,
@@ -43,65 +40,28 @@ export function startServer(
     detached: true,
     stdio: ['ignore', logFd, logFd],
   });
-  const exited = new Promise<void>((resolve) => {
+  const ended = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
     child.once('error', () => resolve());
   });
-  let stopping = false;
+  let isStopping = false;
   async function stop(): Promise<void> {
-    stopping = true;
-    await endChild(child, exited, stopSignal, STOP_TIMEOUT_MS);
+    isStopping = true;
+    await endChild(child, stopSignal, STOP_TIMEOUT_MS);
   }
   function onCrash(crashed: () => void): void {
-    void exited.then(() => stopping || crashed());
+    void ended.then(() => isStopping || crashed());
   }
   return { child, stop, onCrash };
 }
 
-/** Asks a process to end, and makes it when it has not within the timeout. */
-export async function endChild(
-  child: ChildProcess,
-  exited: Promise<unknown>,
-  signal: NodeJS.Signals,
-  timeoutMs: number,
-): Promise<void> {
-  child.kill(signal);
-  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
-  await exited;
-  clearTimeout(timer);
-}
-
-/** util-linux; there on every Debian, Ubuntu and Fedora, and not on macOS. */
+/** Whether the program setpriv of util-linux is installed. Debian, Ubuntu and Fedora have it; macOS does not. */
 export const hasSetpriv = spawnSync('setpriv', ['--version']).status === 0;
 
-/** Prefix that ends a server when the process that started it is gone, even by SIGKILL. */
-export function dyingWithUs(signal: 'INT' | 'TERM'): string[] {
-  return hasSetpriv ? ['setpriv', '--pdeathsig', signal, '--'] : [];
-}
-
 /**
- * The range in which to look for a free port. The system assigns ports from 32768 on to outgoing connections, so a free
- * one may be taken at any moment.
+ * The beginning of a command whose process gets the signal when the process that started it ends, even by SIGKILL.
+ * Empty without setpriv.
  */
-const PORTS = { from: 20_000, to: 32_000 };
-const TRIES = 20;
-
-/** A port of the loopback interface that is free now. */
-export async function freePort(): Promise<number> {
-  for (let tries = 0; tries < TRIES; tries += 1) {
-    const port = randomInt(PORTS.from, PORTS.to);
-    if (await isFree(port)) return port;
-  }
-  throw new ReadableError(`No port is free between ${PORTS.from} and ${PORTS.to}`);
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  try {
-    await listen(server, port, '127.0.0.1');
-  } catch {
-    return false;
-  }
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return true;
+export function endingWithParent(signal: 'INT' | 'TERM'): string[] {
+  return hasSetpriv ? ['setpriv', '--pdeathsig', signal, '--'] : [];
 }

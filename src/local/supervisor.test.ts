@@ -12,7 +12,7 @@ const REPORT_READY = `process.send('ready'); process.stdout.write(process.pid + 
 const STAY = `setInterval(() => undefined, 1000);`;
 const IGNORE_SIGTERM = `process.on('SIGTERM', () => undefined);`;
 
-test('a child that does not end when told to is killed', async (t) => {
+test('a child that ignores SIGTERM is killed after the timeout', async (t) => {
   const { supervisor, output } = superviseIn(t);
   await supervisor.start('stubborn', moduleOf(t, IGNORE_SIGTERM + STAY + REPORT_READY), {});
   const pid = Number(String((await once(output, 'data'))[0]));
@@ -23,7 +23,7 @@ test('a child that does not end when told to is killed', async (t) => {
   t.false(isAlive(pid));
 });
 
-test('a child that is never ready is killed, and the start fails', async (t) => {
+test('a child that does not become ready in time is killed, and the start fails', async (t) => {
   const { supervisor } = superviseIn(t, 2_000);
 
   await t.throwsAsync(supervisor.start('silent', moduleOf(t, STAY), {}), {
@@ -32,22 +32,22 @@ test('a child that is never ready is killed, and the start fails', async (t) => 
 });
 
 test('a child that ends before it is ready is not started again', async (t) => {
-  const { supervisor, said } = superviseIn(t);
+  const { supervisor, printed } = superviseIn(t);
 
   await t.throwsAsync(supervisor.start('broken', moduleOf(t, 'process.exit(3)'), {}), {
     message: 'broken did not start (exit code 3)',
   });
 
-  t.deepEqual(said, []);
+  t.deepEqual(printed, []);
 });
 
 function superviseIn(t: ExecutionContext, readyMs = 60_000) {
   const output = new PassThrough();
-  const said: string[] = [];
-  const say = (line: string) => void said.push(line);
-  const supervisor = createSupervisor(output, say, { readyMs, stopMs: 200 });
+  const printed: string[] = [];
+  const print = (line: string) => void printed.push(line);
+  const supervisor = createSupervisor(output, print, { readyMs, stopMs: 200 });
   t.teardown(() => supervisor.stop());
-  return { supervisor, output, said };
+  return { supervisor, output, printed };
 }
 
 function moduleOf(t: ExecutionContext, text: string): URL {

@@ -1,91 +1,60 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import type { Environment } from '../config.ts';
-import { endChild } from './server-process.ts';
+import { describeEnd, keepRunning, whenReady, type KeptChild } from './child-process.ts';
 
-const RESTART_DELAY_MS_MIN = 500;
-const RESTART_DELAY_MS_MAX = 10_000;
-const STEADY_MS = 30_000; // a child that lived this long starts over with the shortest delay
-
-type Program = { name: string; module: URL; env: Environment };
+const RESTART_DELAY_MS = { min: 500, max: 10_000 };
 
 /** How long a child may take to report ready, and to end after SIGTERM, before it is killed. */
-export type Patience = { readyMs: number; stopMs: number };
+export type Timeouts = { readyMs: number; stopMs: number };
 
 /** Keeps child processes of this service running until `stop`. */
 export type Supervisor = {
-  /** Starts a module, and resolves once it reports ready. Rejects when it ends before, or takes too long. */
+  /** Starts a module, and resolves when it reports ready. Rejects when it ends before that, or takes too long. */
   start: (name: string, module: URL, env: Environment) => Promise<void>;
   stop: () => Promise<void>;
 };
 
 /**
- * Children write their log to `output`, and get SIGTERM at the end. One that dies after it
- * was ready is started again.
+ * Starts the processes of `npm start`. Each writes its log to `output`, and is restarted when it ends. One that ends
+ * before it was ever ready is not. `print` gets one line for each restart.
  */
 export function createSupervisor(
   output: NodeJS.WritableStream,
-  say: (line: string) => void,
-  patience: Patience,
+  print: (line: string) => void,
+  { readyMs, stopMs }: Timeouts,
 ): Supervisor {
-  const children = new Set<ChildProcess>();
-  const restarts = new Set<NodeJS.Timeout>();
-  let stopping = false;
+  const children: KeptChild[] = [];
 
-  function launch({ name, module, env }: Program, delayMs = RESTART_DELAY_MS_MIN): ChildProcess {
-    const started = Date.now();
+  function launch(module: URL, env: Environment): ChildProcess {
     const child = fork(module, {
       env,
-      detached: true, // Ctrl-C reaches us alone, and we stop them in order
+      detached: true, // Ctrl-C reaches only this process, which then stops its children in order
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
     child.stdout?.pipe(output, { end: false });
-    killUnlessReady(child, patience.readyMs);
-    children.add(child);
-    child.once('exit', (code, signal) => {
-      children.delete(child);
-      if (stopping) return;
-      const wait = Date.now() - started > STEADY_MS ? RESTART_DELAY_MS_MIN : delayMs;
-      say(`${name} ended (${signal ?? `exit code ${code}`}); starting it again in ${wait} ms`);
-      const timer = setTimeout(() => {
-        restarts.delete(timer);
-        launch({ name, module, env }, Math.min(wait * 2, RESTART_DELAY_MS_MAX));
-      }, wait);
-      restarts.add(timer);
-    });
     return child;
   }
 
   async function start(name: string, module: URL, env: Environment): Promise<void> {
-    const ready = Promise.withResolvers<void>();
-    const child = launch({ name, module, env });
-    const fail = (code: number | null, signal: string | null) => {
-      stopping = true; // it never worked: do not try again and again
-      ready.reject(new Error(`${name} did not start (${signal ?? `exit code ${code}`})`));
-    };
-    child.prependOnceListener('exit', fail);
-    child.once('message', () => {
-      child.off('exit', fail);
-      ready.resolve();
+    const first = launch(module, env);
+    await whenReady(first, name, readyMs);
+    function restart(): ChildProcess {
+      const child = launch(module, env);
+      // A child that does not become ready is killed, and then restarted like any other.
+      whenReady(child, name, readyMs).catch(() => undefined);
+      return child;
+    }
+    const kept = keepRunning(first, restart, {
+      delayMs: RESTART_DELAY_MS,
+      onEnd: (child, waitMs) =>
+        print(`${name} ended (${describeEnd(child)}); starting it again in ${waitMs} ms`),
     });
-    await ready.promise;
+    children.push(kept);
   }
 
   async function stop(): Promise<void> {
-    stopping = true;
-    for (const timer of restarts) clearTimeout(timer);
-    await Promise.all(Array.from(children, (child) => end(child, patience.stopMs)));
+    await Promise.all(children.map((child) => child.end('SIGTERM', stopMs)));
   }
 
   return { start, stop };
-}
-
-function killUnlessReady(child: ChildProcess, timeoutMs: number): void {
-  const deadline = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
-  child.once('message', () => clearTimeout(deadline));
-  child.once('exit', () => clearTimeout(deadline));
-}
-
-function end(child: ChildProcess, timeoutMs: number): Promise<void> {
-  return endChild(child, once(child, 'exit'), 'SIGTERM', timeoutMs);
 }

@@ -1,8 +1,8 @@
 import type { Config } from '../config.ts';
 
 /**
- * What `npm start` ends with: where things are, and an order to try, ready to paste. The URL is for psql: a
- * DBA's login to the embedded Postgres, undefined when there is none.
+ * The message that `npm start` prints when everything runs: addresses, and commands to paste into a shell. `dbaUrl` is
+ * a DBA's login to the embedded Postgres, for psql. It is undefined when DATABASE_URL names the server.
  */
 export function welcome(config: Config, dbaUrl: string | undefined): string {
   const host = `http://${config.HOST === '0.0.0.0' ? '127.0.0.1' : config.HOST}`;

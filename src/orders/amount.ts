@@ -11,7 +11,7 @@ const decimalsByCurrency = new Map(
     .map(({ code, digits }) => [code, digits]),
 );
 
-/** Amounts stay below this in every currency, so that a double holds each of them exactly. */
+/** No amount has more digits before the point, in any currency. So a double holds each amount exactly. */
 const INTEGER_DIGITS_MAX = 12;
 
 export const Currency = z
@@ -41,7 +41,7 @@ export function formatAmount(amount: string, currency: string): string | null {
   return decimals === 0 ? integer : `${integer}.${significant.padEnd(decimals, '0')}`;
 }
 
-/** How many decimals a currency has; for messages. */
+/** How many decimals a currency has, for messages. */
 export function currencyDecimals(currency: string): number {
   return decimalsByCurrency.get(currency) ?? 0;
 }

@@ -3,7 +3,7 @@ import { signUp, test } from '../../test/support/context.ts';
 
 type User = Awaited<ReturnType<typeof signUp>>;
 
-/** What JSON.stringify cannot write: an order whose amount is these very characters. */
+/** The JSON of an order with exactly these characters as amount: JSON.stringify cannot write them all. */
 const withAmount = (amount: string, more = '') =>
   `{"product_name": "Kettle", "amount": ${amount}${more}}`;
 
@@ -75,7 +75,7 @@ const refused: [what: string, order: object | string, pointer: string][] = [
   ['a text instead of an order', '"Kettle"', ''],
 ];
 
-test('whatever is wrong with an order is refused with a pointer to it, and nothing is stored', async (t) => {
+test('an order with one wrong member is refused with a pointer to it, and not stored', async (t) => {
   const user = await signUp(t.context);
 
   for (const [what, order, pointer] of refused) {
@@ -90,7 +90,7 @@ test('whatever is wrong with an order is refused with a pointer to it, and nothi
   t.is(await ordersOf(user), 0);
 });
 
-test('all that is wrong with an order is said at once', async (t) => {
+test('an order with several wrong members is refused with a pointer to each', async (t) => {
   const user = await signUp(t.context);
 
   const empty = await user.request('POST', '/orders', {});
@@ -111,7 +111,7 @@ test('all that is wrong with an order is said at once', async (t) => {
   t.is(await ordersOf(user), 0);
 });
 
-test('a product name of 1 MB is too large a request', async (t) => {
+test('a request with a product name of 1 MB is refused as too large', async (t) => {
   const user = await signUp(t.context);
 
   const reply = await user.request('POST', '/orders', named('x'.repeat(1_000_000)));
@@ -121,7 +121,7 @@ test('a product name of 1 MB is too large a request', async (t) => {
   t.is(await ordersOf(user), 0);
 });
 
-test('a body that is not JSON is refused as such', async (t) => {
+test('a body that is not valid JSON is refused', async (t) => {
   const user = await signUp(t.context);
   const depth = 30_000;
   const deep = `{"a": ${'['.repeat(depth)}${']'.repeat(depth)}}`;
@@ -150,7 +150,7 @@ test('a body that is not JSON is refused as such', async (t) => {
   t.is(await ordersOf(user), 0);
 });
 
-test('an id that is not a uuid is refused at every path that has one', async (t) => {
+test('an id that is not a UUID is refused at every path', async (t) => {
   const user = await signUp(t.context);
 
   for (const id of ['7', 'not-a-uuid', `${randomUUID()}0`, '%00', "'%20OR%20true--"]) {
@@ -167,7 +167,7 @@ test('an id that is not a uuid is refused at every path that has one', async (t)
   }
 });
 
-test('a list cannot be asked for with a parameter that makes no sense', async (t) => {
+test('a list with an invalid parameter is refused with a pointer to it', async (t) => {
   const user = await signUp(t.context);
   const foreign = [
     'nonsense',
@@ -200,7 +200,7 @@ test('a list cannot be asked for with a parameter that makes no sense', async (t
   }
 });
 
-test("the seed's list takes a status and a cursor, and nothing else", async (t) => {
+test('the list of the original API refuses an invalid status or cursor, and any other parameter', async (t) => {
   const user = await signUp(t.context);
 
   for (const [query, pointer] of [

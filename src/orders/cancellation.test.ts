@@ -1,13 +1,14 @@
-import { sql, type DatabaseTransactionConnection } from 'slonik';
+import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Deps } from '../deps.ts';
 import { lookUp, signUp, test } from '../../test/support/context.ts';
+import { isAwaited } from '../../test/support/lock-waits.ts';
 import { eventsOf } from '../../test/support/orders.ts';
 import { until } from '../../test/support/until.ts';
 
-// No worker runs in this file's database, so only its test changes the status of an order.
+// No worker runs in this file's database. So only a test changes the status of its orders.
 
-test('a customer cancels an order that nobody has taken yet, and its job with it', async (t) => {
+test('a customer cancels a PENDING order, and its job is cancelled too', async (t) => {
   const user = await signUp(t.context);
   const id = await user.place();
 
@@ -42,7 +43,7 @@ test('an order and its job are cancelled by the same transaction', async (t) => 
   t.true(same);
 });
 
-test('cancelling again changes nothing and succeeds again', async (t) => {
+test('cancelling an order again succeeds, and changes nothing', async (t) => {
   const user = await signUp(t.context);
   const id = await user.place();
   const first = await user.request('PUT', `/orders/${id}/cancellation`);
@@ -56,7 +57,7 @@ test('cancelling again changes nothing and succeeds again', async (t) => {
   t.is((await eventsOf(t.context.deps, id)).length, 2);
 });
 
-test('of many cancellations at the same moment, one leaves an event and all succeed', async (t) => {
+test('of 8 simultaneous cancellations, all succeed, and one changes the order', async (t) => {
   const user = await signUp(t.context);
   const id = await user.place();
 
@@ -71,7 +72,7 @@ test('of many cancellations at the same moment, one leaves an event and all succ
   t.is((await eventsOf(t.context.deps, id)).length, 2);
 });
 
-test("the seed's clients cancel at the path they know", async (t) => {
+test('an order is cancelled at the path of the original API', async (t) => {
   const user = await signUp(t.context);
   const id = await user.place();
 
@@ -107,7 +108,7 @@ for (const [reached, steps] of [
   });
 }
 
-test('a cancellation that meets the worker waits for it, and says how far the order has got', async (t) => {
+test('a cancellation waits while the status of the order changes, and is refused with the new status', async (t) => {
   const { pool } = t.context.deps;
   const user = await signUp(t.context);
   const id = await user.place();
@@ -127,7 +128,7 @@ test('a cancellation that meets the worker waits for it, and says how far the or
   });
 });
 
-test('an order that an operator has put back can be cancelled', async (t) => {
+test('an order that an operator has set back to PENDING can be cancelled', async (t) => {
   const user = await signUp(t.context);
   const id = await user.place();
   for (const status of ['PROCESSING', 'PENDING']) await move(t.context.deps, id, status);
@@ -140,11 +141,4 @@ test('an order that an operator has put back can be cancelled', async (t) => {
 
 async function move({ pool }: Deps, id: string, status: string): Promise<void> {
   await pool.query(sql.unsafe`UPDATE orders SET status = ${status} WHERE id = ${id}`);
-}
-
-/** Whether a session waits for a lock that this transaction holds. */
-function isAwaited(tx: DatabaseTransactionConnection): Promise<boolean> {
-  return tx.exists(sql.unsafe`
-    SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))
-  `);
 }

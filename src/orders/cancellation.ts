@@ -2,23 +2,22 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
 import type { ApiDeps } from '../deps.ts';
-import type { KeyedRequest, Reply } from '../http/idempotency.ts';
+import type { KeyedRequest } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
+import { ReplyColumns, replyOrProblem } from './idempotency.ts';
+import type { Reply } from '../http/reply.ts';
 import { OrderStatus } from './schema.ts';
 
-const Cancelled = z.object({
+const Cancelled = ReplyColumns.extend({
   outcome: z.enum(['cancelled', 'replayed', 'reused', 'in-use', 'not-found', 'not-cancellable']),
   changed: z.boolean(),
   order_status: OrderStatus.nullable(),
-  status: z.int().nullable(),
-  headers: z.record(z.string(), z.string()).nullable(),
-  body: z.string().nullable(),
 });
 
 /**
  * Cancels a PENDING order by one statement (sql/functions/cancel_order.sql); a trigger cancels its job. Cancelling a
- * cancelled order succeeds. An order in any later status is refused. A request that was answered before gets the same
- * reply, independent of the order's status now.
+ * cancelled order succeeds. An order in any later status is refused. A repeated request with the same key gets the
+ * reply to the first one, also when the order's status has changed since.
  */
 export async function cancelOrder(
   { pool, config, metrics }: Pick<ApiDeps, 'pool' | 'config' | 'metrics'>,
@@ -36,22 +35,13 @@ export async function cancelOrder(
   `);
   crashPoint('statement-sent');
   const result = await cancelling;
-  if (result.changed) metrics.ordersCancelled.inc();
-  return replyTo(id, result);
-}
-
-function replyTo(
-  id: string,
-  { outcome, order_status, status, headers, body }: z.infer<typeof Cancelled>,
-): Reply {
+  const { outcome, changed, order_status } = result;
+  if (changed) metrics.ordersCancelled.inc();
   if (outcome === 'not-found') throw new Problem('order-not-found');
   if (outcome === 'not-cancellable') {
     throw new Problem('order-not-cancellable', `The order is already ${order_status}.`);
   }
-  if (outcome === 'in-use') throw new Problem('idempotency-key-in-use');
-  if (outcome === 'reused') throw new Problem('idempotency-key-reused');
-  if (status === null || headers === null || body === null) {
-    throw new TypeError('a reply is never without its parts');
-  }
-  return { status, headers, body, order_id: id, replayed: outcome === 'replayed' };
+  const reply = replyOrProblem(outcome, result, id);
+  if (reply instanceof Problem) throw reply;
+  return reply;
 }

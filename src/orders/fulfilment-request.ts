@@ -1,23 +1,23 @@
 /*
  * The call of the external step: a POST to FULFILMENT_URL with the order's id as Idempotency-Key and a signature
- * (https://www.standardwebhooks.com). It never throws.
+ * (https://www.standardwebhooks.com).
  */
 import { Webhook } from 'standardwebhooks';
 import type { WorkerDeps } from '../deps.ts';
 import type { Order } from './schema.ts';
 
-/** 4xx that mean "not now" rather than "never". */
+/** The 4xx answers after which the call is repeated later. Any other 4xx refuses the order. */
 const RETRIABLE = new Set([408, 409, 425, 429]);
 const RETRY_AFTER_SECONDS_MAX = 3600;
 const REASON_LENGTH_MAX = 300;
 
-/** The outcome of a call. `retry_after_seconds` is set when the answer has a Retry-After. */
+/** The outcome of a call. `retry_after_seconds` is set when the answer has a valid Retry-After. */
 export type Answer =
   | { outcome: 'accepted' }
   | { outcome: 'refused'; reason: string }
   | { outcome: 'retry'; reason: string; retry_after_seconds?: number };
 
-/** Sends an order to FULFILMENT_URL, and reads the answer. */
+/** Sends an order to FULFILMENT_URL, and reads the answer. Never throws: after any error, the order is retried. */
 export async function requestFulfilment(
   { config }: Pick<WorkerDeps, 'config'>,
   order: Order,
@@ -48,10 +48,10 @@ export async function requestFulfilment(
 
 async function readAnswer(response: Response): Promise<Answer> {
   const { status, headers, ok } = response;
-  // Always read the body, so that the connection can be reused. Only the status decides: a body that breaks off or
-  // never arrives does not change the outcome.
-  const words = await beginningOf(response).catch(() => '');
-  const reason = `fulfilment answered ${status} ${words}`.trimEnd();
+  // The body is always read, so that the connection can be reused. But only the status decides: a body that breaks off
+  // or never arrives does not change the outcome.
+  const beginning = await beginningOf(response).catch(() => '');
+  const reason = `fulfilment answered ${status} ${beginning}`.trimEnd();
   if (ok) return { outcome: 'accepted' };
   if (status >= 400 && status < 500 && !RETRIABLE.has(status))
     return { outcome: 'refused', reason };
@@ -59,7 +59,7 @@ async function readAnswer(response: Response): Promise<Answer> {
   return { outcome: 'retry', reason, ...(pause !== undefined && { retry_after_seconds: pause }) };
 }
 
-/** The beginning of a body, at most REASON_LENGTH_MAX characters. */
+/** Reads the beginning of a body, at most REASON_LENGTH_MAX characters, and cancels the rest. */
 async function beginningOf(response: Response): Promise<string> {
   const reader = response.body?.getReader();
   if (!reader) return '';
@@ -69,7 +69,7 @@ async function beginningOf(response: Response): Promise<string> {
   return text.replace(/\s+/g, ' ').slice(0, REASON_LENGTH_MAX).toWellFormed();
 }
 
-/** Seconds or an HTTP date (RFC 9110, 10.2.3) to seconds from now; undefined when neither. */
+/** Converts a Retry-After (RFC 9110, 10.2.3), seconds or a date, to seconds from now. Undefined if it is not valid. */
 export function parseRetryAfter(value: string | null, now = Date.now()): number | undefined {
   if (!value) return undefined;
   const isDate = value.endsWith(' GMT') && !Number.isNaN(Date.parse(value));

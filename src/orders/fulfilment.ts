@@ -1,21 +1,21 @@
 /*
- * The external step: with FULFILMENT_URL set, each order is POSTed there between PROCESSING and
- * COMPLETED. No transaction is open during the call. The call happens at least once, and carries the
- * order's id as Idempotency-Key. Its effect on the database happens once, fenced to the attempt.
+ * The external step: with FULFILMENT_URL set, each order is POSTed there between PROCESSING and COMPLETED. No
+ * transaction is open during the call. The call happens at least once, and carries the order's id as Idempotency-Key.
+ * Its effect on the database happens once, fenced to the attempt.
  */
 import pLimit from 'p-limit';
 import { sql } from 'slonik';
 import { crashPoint } from '../crash-point.ts';
 import type { WorkerDeps } from '../deps.ts';
-import { backOffSeconds, ClaimLost, type Outcome } from '../queue/boss.ts';
+import { backOffSeconds, ClaimLost, type JobOutcome } from '../queue/boss.ts';
 import type { Handler } from '../queue/handler.ts';
 import { requestFulfilment, type Answer } from './fulfilment-request.ts';
 import {
+  callDoor,
   claims,
   lockTimeoutMs,
   nothingToDo,
   settled,
-  settleTogether,
   WORKER_NAME,
   type OrderJob,
 } from './processing.ts';
@@ -23,52 +23,45 @@ import { Order } from './schema.ts';
 import { createSettlement, type End, type Retry, type Settlement } from './settlement.ts';
 
 /**
- * Creates the function that processes batches through FULFILMENT_URL. It bounds the concurrent calls of the process, and
- * settles answers of all batches together. It calls `ended` for each job: a slow answer delays no other order.
+ * Creates the function that processes batches through FULFILMENT_URL. It limits the calls that the process makes at the
+ * same time, and settles answers of all batches together. A slow answer delays no other order: `ended` is called for
+ * each job as soon as it has ended.
  */
 export function createFulfilment(deps: WorkerDeps): Handler<'process-order', OrderJob>['work'] {
   const limit = pLimit(deps.config.FULFILMENT_CONCURRENCY);
   const settlement = createSettlement(deps);
   return async (jobs, ended) => {
-    const taking = takeBatch(deps, jobs);
+    const { orders, outcomes } = await takeOrders(deps, jobs);
     return Promise.all(
-      jobs.map(async (job) => {
-        try {
-          const { orders, results } = await taking;
-          const order = orders.get(job.data.order_id);
-          if (order) return await limit(() => fulfilOrder(deps, settlement, job, order));
-          return results.find(({ id }) => id === job.id) ?? nothingToDo(job);
-        } finally {
-          ended();
-        }
+      jobs.map(async (job, index) => {
+        const order = orders.get(job.data.order_id);
+        const outcome = order
+          ? await limit(() => fulfilOrder(deps, settlement, job, order))
+          : (outcomes[index] as JobOutcome);
+        ended();
+        return outcome;
       }),
     );
   };
 }
 
-async function takeBatch(deps: WorkerDeps, jobs: OrderJob[]) {
+/**
+ * Sets the orders of a batch to PROCESSING. Returns the orders that are PROCESSING now, by id. `outcomes` has an entry
+ * for each job, which counts when its order is not among them: it has ended, or cannot be set to PROCESSING.
+ */
+async function takeOrders(deps: WorkerDeps, jobs: OrderJob[]) {
   const orders = new Map<string, Order>();
-  const results = await settleTogether(deps, jobs, async (some, again) => {
-    for (const order of await takeIntoProcessing(deps, some, again)) orders.set(order.id, order);
-    return []; // the answers settle them
+  const outcomes = await callDoor(deps, jobs, async (some, again) => {
+    const taking = deps.pool.any(sql.prepared('take-orders', Order)`
+      SELECT id, status, version, user_id, product_name, amount, currency, metadata, created_at, updated_at
+      FROM take_orders(${claims(some)}::jsonb, ${WORKER_NAME}, ${lockTimeoutMs(again)})
+    `);
+    crashPoint('statement-sent');
+    for (const order of await taking) orders.set(order.id, order);
+    crashPoint('after-take');
+    return some.map(nothingToDo);
   });
-  return { orders, results };
-}
-
-/** Commits the orders as PROCESSING and returns them, without those that are cancelled or finished. */
-async function takeIntoProcessing(
-  { pool }: WorkerDeps,
-  jobs: OrderJob[],
-  again: boolean,
-): Promise<readonly Order[]> {
-  const taking = pool.any(sql.prepared('take-orders', Order)`
-    SELECT id, status, version, user_id, product_name, amount, currency, metadata, created_at, updated_at
-    FROM take_orders(${claims(jobs)}::jsonb, ${WORKER_NAME}, ${lockTimeoutMs(again)})
-  `);
-  crashPoint('statement-sent');
-  const orders = await taking;
-  crashPoint('after-take');
-  return orders;
+  return { orders, outcomes };
 }
 
 async function fulfilOrder(
@@ -76,7 +69,7 @@ async function fulfilOrder(
   settlement: Settlement,
   job: OrderJob,
   order: Order,
-): Promise<Outcome> {
+): Promise<JobOutcome> {
   const log = deps.log.child({ order_id: order.id, job_id: job.id, attempt: job.retryCount + 1 });
   const next = endOrRetry(job, await requestFulfilment(deps, order, job.signal));
   crashPoint('after-call');
@@ -96,7 +89,7 @@ async function fulfilOrder(
   }
 }
 
-function failed({ id }: OrderJob, message: string): Outcome {
+function failed({ id }: OrderJob, message: string): JobOutcome {
   return { id, status: 'failed', output: { message } };
 }
 
@@ -106,7 +99,7 @@ function endOrRetry(job: OrderJob, answer: Answer): End | Retry {
   if (answer.outcome === 'refused') return { status: 'FAILED', reason };
   const { retry_after_seconds: pause } = answer;
   if (pause === undefined) return { status: 'PROCESSING', reason };
-  // Not sooner than the back-off without the header.
+  // The pause never makes the back-off shorter.
   const seconds = Math.max(pause, backOffSeconds('process-order', job));
   return { status: 'PROCESSING', reason, seconds };
 }

@@ -2,7 +2,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { signUp, test } from '../../test/support/context.ts';
 
-// Amounts are sent as these very characters, because JSON.stringify has its own way to write them.
+// Sent with exactly these characters, because JSON.stringify would write some amounts in another way.
 const accepted: [amount: string, currency: string, stored: string][] = [
   ['99', 'USD', '99.00'],
   ['99.0', 'USD', '99.00'],
@@ -23,7 +23,7 @@ const accepted: [amount: string, currency: string, stored: string][] = [
   ['"999999999999.9999"', 'CLF', '999999999999.9999'],
 ];
 
-test('an amount is stored and shown exactly as it was meant, with the decimals of its currency', async (t) => {
+test('an amount is stored exactly, and shown with the decimals of its currency', async (t) => {
   const user = await signUp(t.context);
 
   for (const [amount, currency, stored] of accepted) {
@@ -42,7 +42,7 @@ test('an amount is stored and shown exactly as it was meant, with the decimals o
   }
 });
 
-test('a product may have any name that people write', async (t) => {
+test('a product name may have characters of any script, punctuation, emoji and control characters', async (t) => {
   const user = await signUp(t.context);
 
   for (const product_name of [
@@ -65,24 +65,24 @@ test('a product may have any name that people write', async (t) => {
   }
 });
 
-test('any name that is taken for a name here is one for the database too', async (t) => {
+test('a name of one invisible character is accepted or refused, and never fails in the database', async (t) => {
   const user = await signUp(t.context);
 
-  // Every character that some standard calls white space or leaves without a mark on paper.
-  const faint = [
+  // Characters that are white space or invisible by some standard.
+  const invisible = [
     [0x7f, 0x85, 0xa0, 0xad, 0x1680, 0x180e, 0x2028, 0x2029, 0x202f, 0x205f, 0x2060, 0x3000],
     [0x3164, 0xfeff, 0xfffd],
     Array.from({ length: 0x20 }, (_, code) => code + 1),
     Array.from({ length: 16 }, (_, code) => 0x2000 + code),
   ].flat();
-  for (const code of faint) {
+  for (const code of invisible) {
     const product_name = String.fromCodePoint(code);
     const { status } = await user.request('POST', '/orders', { product_name, amount: 1 });
     t.true([201, 422].includes(status), `${status} for U+${code.toString(16)}`);
   }
 });
 
-test('metadata comes back as it was sent', async (t) => {
+test('metadata is returned as it was sent', async (t) => {
   const user = await signUp(t.context);
 
   for (const metadata of [

@@ -4,12 +4,13 @@ import type { QueueName } from '../../jobs/queues.ts';
 import type { Deps } from '../deps.ts';
 import { wakeUpChannel } from '../redis/wake-ups.ts';
 import { lookUp, signUp, test, withSettings, type Context } from '../../test/support/context.ts';
+import { refuseAtCommit } from '../../test/support/obstacles.ts';
 import { insertOrders, preparedOrder } from '../../test/support/orders.ts';
 import { subscribe } from '../../test/support/subscribe.ts';
 import { until } from '../../test/support/until.ts';
 import { createPlacement, placeOrders } from './placement.ts';
 
-// No worker runs in this file's database, so each job stays as it was made.
+// No worker runs in this file's database. So each job stays as it was made.
 
 test('an order and its job are committed by the same transaction', async (t) => {
   const user = await signUp(t.context);
@@ -28,7 +29,7 @@ test('an order and its job are committed by the same transaction', async (t) => 
   t.deepEqual(data, { order_id: id });
 });
 
-test('an order is not stored when its job is not created', async (t) => {
+test('an order whose job cannot be stored is not stored, and neither is its batch', async (t) => {
   const { deps } = t.context;
   const { id: userId } = await signUp(t.context);
   const [order, neighbour] = [preparedOrder(userId), preparedOrder(userId)];
@@ -47,7 +48,7 @@ test('an order is not stored when its job is not created', async (t) => {
   t.false(await hasJob(deps, neighbour.id));
 });
 
-test('an order that is placed twice is refused the second time and keeps its one job', async (t) => {
+test('an order that is placed a second time is refused, and keeps its job', async (t) => {
   const { deps } = t.context;
   const { id: userId } = await signUp(t.context);
   const order = preparedOrder(userId);
@@ -58,7 +59,7 @@ test('an order that is placed twice is refused the second time and keeps its one
   t.deepEqual(await lookUp(deps, order.id), { status: 'PENDING', version: 1, job: 'created' });
 });
 
-test('an order and its job disappear with the transaction that made them', async (t) => {
+test('an order and its job are rolled back together', async (t) => {
   const { deps } = t.context;
   const { id: userId } = await signUp(t.context);
   let placed = '';
@@ -76,7 +77,7 @@ test('an order and its job disappear with the transaction that made them', async
   t.false(await hasJob(deps, placed));
 });
 
-test('an order is placed with its job while Redis is not there at all', async (t) => {
+test('without Redis, an order is placed with its job', async (t) => {
   const service = await withSettings(t, { REDIS_URL: '' });
   const user = await signUp(service);
 
@@ -86,7 +87,7 @@ test('an order is placed with its job while Redis is not there at all', async (t
   t.is((await lookUp(service.deps, id)).job, 'created');
 });
 
-test('a placed order wakes the workers, once', async (t) => {
+test('a placed order sends one wake-up', async (t) => {
   const service = await withSettings(t, { REDIS_PREFIX: 'woken' });
   const user = await signUp(service);
   const wakeUps = await wakeUpsOf(t, service.deps);
@@ -96,7 +97,7 @@ test('a placed order wakes the workers, once', async (t) => {
   t.deepEqual(await wakeUps.upTo('prune'), ['process-order', 'prune']);
 });
 
-test('an order whose commit fails wakes no worker', async (t) => {
+test('an order whose commit fails sends no wake-up', async (t) => {
   const service = await withSettings(t, { REDIS_PREFIX: 'refused-at-commit' });
   const user = await signUp(service);
   const wakeUps = await wakeUpsOf(t, service.deps);
@@ -108,7 +109,7 @@ test('an order whose commit fails wakes no worker', async (t) => {
   t.deepEqual(await wakeUps.upTo('prune'), ['prune']);
 });
 
-test('hints that come faster than they can be published travel together', async (t) => {
+test('500 wake-ups at once are sent as at most 2 messages', async (t) => {
   const { deps } = await withSettings(t, { REDIS_PREFIX: 'coalesced' });
   const wakeUps = await wakeUpsOf(t, deps);
 
@@ -119,34 +120,21 @@ test('hints that come faster than they can be published travel together', async 
   t.true(messages.length <= 3, `${messages.length} messages`);
 });
 
-/** The wakeUps that a process sends to workers. `upTo` sends the last one itself: all others arrive before it. */
+/** The wake-ups that a process sends. `upTo` sends one more, and returns all: the others arrive before it. */
 async function wakeUpsOf(
   t: Parameters<typeof withSettings>[0],
   { config, wakeUps }: Pick<Context['deps'], 'config' | 'wakeUps'>,
 ) {
   const url = config.REDIS_URL ?? '';
   const messages = await subscribe(t, url, wakeUpChannel(config));
-  const hinted = () => messages.map(([, text]) => text);
+  const sent = () => messages.map(([, text]) => text);
   return {
     async upTo(last: QueueName) {
       wakeUps.send(last);
-      await until('the last hint', () => hinted().includes(last));
-      return hinted();
+      await until('the last wake-up', () => sent().includes(last));
+      return sent();
     },
   };
-}
-
-/** Makes only the COMMIT of an order with this name fail. */
-async function refuseAtCommit({ pool }: Deps, name: string): Promise<void> {
-  await pool.query(sql.unsafe`
-    CREATE FUNCTION refuse_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN RAISE EXCEPTION 'refused at commit'; END $$
-  `);
-  await pool.query(sql.unsafe`
-    CREATE CONSTRAINT TRIGGER orders_99_refuse_at_commit AFTER INSERT ON orders
-      DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-      WHEN (NEW.product_name = ${sql.literalValue(name)}) EXECUTE FUNCTION refuse_at_commit()
-  `);
 }
 
 function exists({ pool }: Deps, id: string): Promise<boolean> {

@@ -10,7 +10,7 @@ const PLACE = ['POST', '/orders'] as const;
 const KETTLE = { product_name: 'Kettle', amount: '34.90' };
 const TEAPOT = { product_name: 'Teapot', amount: '12.00' };
 
-test('a key lives for as long as the setting says', async (t) => {
+test('a key expires after IDEMPOTENCY_KEY_TTL_HOURS', async (t) => {
   const service = await withSettings(t, { IDEMPOTENCY_KEY_TTL_HOURS: '3' });
   const user = await signUp(service);
 
@@ -23,7 +23,7 @@ test('a key lives for as long as the setting says', async (t) => {
   t.true(left === 180 || left === 179, `${left} minutes`);
 });
 
-test('a key that has expired is new again, although nobody has pruned it', async (t) => {
+test('a key that has expired can be used again, also before it is pruned', async (t) => {
   const { origin, deps } = t.context;
   const user = await signUp(t.context);
   const first = await sendKeyed(user, origin, PLACE, 'k', KETTLE);
@@ -40,9 +40,9 @@ test('a key that has expired is new again, although nobody has pruned it', async
   t.deepEqual(await keysOf(deps, user.id), ['k']);
 });
 
-// The next three are serial, for pruning takes the expired keys of every test in the file.
+// The next tests are serial, because pruning deletes the expired keys of all tests in this file.
 
-test.serial('keys that have expired are pruned, in batches, and no others', async (t) => {
+test.serial('pruning deletes expired keys, in batches, and no others', async (t) => {
   const { deps, origin } = t.context;
   const [ada, bob] = await Promise.all([signUp(t.context), signUp(t.context)]);
   for (const key of ['a', 'b', 'c', 'd', 'e']) await sendKeyed(ada, origin, PLACE, key, KETTLE);
@@ -57,7 +57,7 @@ test.serial('keys that have expired are pruned, in batches, and no others', asyn
   t.is(await ordersOf(deps, ada.id), 5);
 });
 
-test.serial('pruning passes over a key that is just being used again', async (t) => {
+test.serial('pruning skips a key that another transaction has locked', async (t) => {
   const { deps, origin } = t.context;
   const user = await signUp(t.context);
   for (const key of ['idle', 'used']) await sendKeyed(user, origin, PLACE, key, KETTLE);
@@ -78,7 +78,7 @@ test.serial('pruning passes over a key that is just being used again', async (t)
   t.deepEqual(await keysOf(deps, user.id), []);
 });
 
-test.serial('the nightly job prunes keys, and says how many', async (t) => {
+test.serial('the nightly job prunes keys, and its output has their number', async (t) => {
   const { deps, origin } = t.context;
   const user = await signUp(t.context);
   await sendKeyed(user, origin, PLACE, 'k', KETTLE);

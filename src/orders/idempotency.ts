@@ -6,38 +6,33 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Deps } from '../deps.ts';
-import type { Reply } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
+import type { Reply } from '../http/reply.ts';
 
 const PRUNE_BATCH_SIZE = 10_000;
 
-/** The result of a request with an Idempotency-Key: its reply, new or stored, or the reason why it has none. */
-export const KeyedOutcome = z.object({
-  id: z.string(),
-  outcome: z.enum(['placed', 'replayed', 'reused', 'in-use']),
+/** The columns of a reply in the result of place_orders or cancel_order. They are NULL when there is no reply. */
+export const ReplyColumns = z.object({
   status: z.int().nullable(),
   headers: z.record(z.string(), z.string()).nullable(),
   body: z.string().nullable(),
-  order_id: z.string().nullable(),
 });
 
-/** The reply to such a request, or the problem that it is refused with. */
-export function outcomeOf({
-  outcome,
-  status,
-  headers,
-  body,
-  order_id,
-}: z.infer<typeof KeyedOutcome>) {
+/** The reply to a request, new or stored, or the problem with which its Idempotency-Key is refused. */
+export function replyOrProblem(
+  outcome: string,
+  { status, headers, body }: z.infer<typeof ReplyColumns>,
+  order_id: string | null,
+): Reply | Problem {
   if (outcome === 'in-use') return new Problem('idempotency-key-in-use');
   if (outcome === 'reused') return new Problem('idempotency-key-reused');
   if (status === null || headers === null || body === null || order_id === null) {
-    throw new TypeError('a stored reply is never without its parts');
+    throw new TypeError(`outcome ${outcome} without a complete reply`);
   }
-  return { status, headers, body, order_id, replayed: outcome === 'replayed' } satisfies Reply;
+  return { status, headers, body, order_id, replayed: outcome === 'replayed' };
 }
 
-/** Deletes expired keys in batches, each in a transaction of its own; returns how many were deleted. */
+/** Deletes expired keys in batches, each in a transaction of its own. Returns how many it deleted. */
 export async function pruneIdempotencyKeys(
   { pool }: Pick<Deps, 'pool'>,
   batchSize = PRUNE_BATCH_SIZE,

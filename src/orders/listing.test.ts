@@ -26,7 +26,7 @@ test('a user without orders has an empty list', async (t) => {
   t.is(array.headers.get('link'), null);
 });
 
-test('a user sees no orders but their own', async (t) => {
+test('a user sees only their own orders', async (t) => {
   const [user, other] = [await signUp(t.context), await signUp(t.context)];
   const id = await user.place();
   await other.place();
@@ -36,7 +36,7 @@ test('a user sees no orders but their own', async (t) => {
   t.deepEqual(idsOf(body.orders), [id]);
 });
 
-test('following the cursor shows every order exactly once', async (t) => {
+test('the pages together have every order once, newest first', async (t) => {
   const user = await signUp(t.context);
   const ids = await insertOrders(t.context.deps, user.id, 25);
 
@@ -49,7 +49,7 @@ test('following the cursor shows every order exactly once', async (t) => {
   t.deepEqual(pages.flat(), ids.toReversed());
 });
 
-test('a last page that is full is followed by an empty one that ends the list', async (t) => {
+test('a full last page is followed by an empty page, which ends the list', async (t) => {
   const user = await signUp(t.context);
   await insertOrders(t.context.deps, user.id, 6);
 
@@ -61,7 +61,7 @@ test('a last page that is full is followed by an empty one that ends the list', 
   );
 });
 
-test('orders placed while somebody pages neither repeat nor hide any other', async (t) => {
+test('orders that are placed between two pages do not change the pages that follow', async (t) => {
   const user = await signUp(t.context);
   const ids = await insertOrders(t.context.deps, user.id, 9);
 
@@ -70,7 +70,7 @@ test('orders placed while somebody pages neither repeat nor hide any other', asy
   t.deepEqual(pages.flat(), ids.toReversed());
 });
 
-test('without a limit a page has 20 orders, and it never has more than 100', async (t) => {
+test('a page has 20 orders by default, and 100 with the largest limit', async (t) => {
   const user = await signUp(t.context);
   await insertOrders(t.context.deps, user.id, 120);
 
@@ -81,7 +81,7 @@ test('without a limit a page has 20 orders, and it never has more than 100', asy
   t.is(largest.body.orders.length, 100);
 });
 
-test('a list can be narrowed to one status, page by page', async (t) => {
+test('a list can be limited to one status, also over several pages', async (t) => {
   const user = await signUp(t.context);
   const ids = await insertOrders(t.context.deps, user.id, 9);
   const cancelled = ids.filter((_, index) => index % 2 === 0);
@@ -98,7 +98,7 @@ test('a list can be narrowed to one status, page by page', async (t) => {
   t.deepEqual(none.body, { orders: [], next_cursor: null });
 });
 
-test('a cursor of one user shows another user nothing but their own orders', async (t) => {
+test('with the cursor of another user, a user still sees only their own orders', async (t) => {
   const [user, other] = [await signUp(t.context), await signUp(t.context)];
   const own = await insertOrders(t.context.deps, other.id, 2);
   await insertOrders(t.context.deps, user.id, 2);
@@ -109,7 +109,7 @@ test('a cursor of one user shows another user nothing but their own orders', asy
   t.deepEqual(idsOf(page.body.orders), own.toReversed());
 });
 
-test("the seed's clients get a plain array of the newest 100, and a link to the rest", async (t) => {
+test('the list of the original API is an array of the newest 100 orders, with a link to the rest', async (t) => {
   const user = await signUp(t.context);
   const ids = await insertOrders(t.context.deps, user.id, 130);
 
@@ -124,7 +124,7 @@ test("the seed's clients get a plain array of the newest 100, and a link to the 
   t.is(linkOf(second.headers), undefined);
 });
 
-test('the link of a page leads to the page that its cursor leads to', async (t) => {
+test('the link and the cursor of a page lead to the same page', async (t) => {
   const user = await signUp(t.context);
   await insertOrders(t.context.deps, user.id, 5);
 
@@ -136,17 +136,17 @@ test('the link of a page leads to the page that its cursor leads to', async (t) 
   t.deepEqual(byLink.body, byCursor.body);
 });
 
-test('a user with thousands of orders sees all of them, a hundred at a time', async (t) => {
+test('a user with 5000 orders can read all of them, 100 at a time', async (t) => {
   const user = await signUp(t.context);
   const ids = await insertOrders(t.context.deps, user.id, 5000);
 
   const pages = await walk(user, '/orders?limit=100');
 
-  t.is(pages.length, 51); // the last of them empty
+  t.is(pages.length, 51); // the last one is empty
   t.deepEqual(pages.flat(), ids.toReversed());
 });
 
-/** Every page there is, as ids. Between two pages, something else may happen. */
+/** The ids of every page. Calls `meanwhile` after each page. */
 async function walk(user: User, path: string, meanwhile: () => Promise<unknown> = async () => {}) {
   const pages: string[][] = [];
   let cursor = '';

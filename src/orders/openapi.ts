@@ -24,7 +24,7 @@ const common = { tags: ['orders'], security: [{ bearer: [] }] };
 
 const place: ZodOpenApiOperationObject = {
   ...common,
-  summary: 'Place an order; once answered, it is committed together with its job',
+  summary: 'Place an order. The reply is sent after the commit of the order and its job',
   requestParams: { header: idempotencyKey },
   requestBody: jsonRequest(NewOrder),
   responses: {
@@ -33,7 +33,7 @@ const place: ZodOpenApiOperationObject = {
       ...json(Order, 'The order, PENDING'),
       headers: idempotentReplayed.extend({ Location: z.string() }),
     },
-    400: problemResponse('Not valid JSON', problems['invalid-idempotency-key'].title),
+    400: problemResponse('The body is not valid JSON', problems['invalid-idempotency-key'].title),
     ...problemResponses(
       'invalid-token',
       'idempotency-key-in-use',
@@ -47,7 +47,7 @@ const place: ZodOpenApiOperationObject = {
 
 const cancel: ZodOpenApiOperationObject = {
   ...common,
-  summary: 'Cancel an order that no worker has taken yet, together with its job',
+  summary: 'Cancel an order that is PENDING, and its job',
   requestParams: { path: OrderId, header: idempotencyKey },
   responses: {
     200: { ...json(Order, 'The order, CANCELLED'), headers: idempotentReplayed },
@@ -64,7 +64,7 @@ const cancel: ZodOpenApiOperationObject = {
   },
 };
 
-/** /orders in the OpenAPI document. */
+/** The /orders paths of the OpenAPI document. */
 export const orderPaths: ZodOpenApiPathsObject = {
   '/orders': {
     post: place,
@@ -73,7 +73,7 @@ export const orderPaths: ZodOpenApiPathsObject = {
       summary: 'List your orders, newest first',
       requestParams: { query: OrderFilter },
       responses: {
-        200: json(OrderPage, 'A page'),
+        200: json(OrderPage, 'A page of orders'),
         ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded', 'unavailable'),
       },
     },
@@ -81,7 +81,7 @@ export const orderPaths: ZodOpenApiPathsObject = {
   '/orders/{id}': {
     get: {
       ...common,
-      summary: 'One of your orders',
+      summary: 'Show one of your orders',
       requestParams: { path: OrderId },
       responses: {
         200: json(Order, 'The order'),
@@ -93,10 +93,10 @@ export const orderPaths: ZodOpenApiPathsObject = {
   '/orders/{id}/events': {
     get: {
       ...common,
-      summary: 'Everything that happened to an order, oldest first',
+      summary: 'List the events of an order, oldest first',
       requestParams: { path: OrderId },
       responses: {
-        200: json(OrderEvents, 'The trail'),
+        200: json(OrderEvents, 'The events'),
         ...problemResponses('invalid-token', 'order-not-found', 'invalid-request'),
       },
     },
@@ -105,11 +105,12 @@ export const orderPaths: ZodOpenApiPathsObject = {
   '/orders/my-orders': {
     get: {
       ...common,
-      summary: 'Your newest 100 orders as a plain array; Link leads to the next page',
+      summary:
+        'List your newest 100 orders as a plain array. The Link header leads to the next page',
       deprecated: true,
       requestParams: { query: MyOrdersFilter },
       responses: {
-        200: json(z.array(Order), 'Orders'),
+        200: json(z.array(Order), 'The orders'),
         ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded', 'unavailable'),
       },
     },

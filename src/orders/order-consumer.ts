@@ -1,4 +1,4 @@
-import { openClaimingConsumer, type Claiming } from '../queue/claiming.ts';
+import { createFallbackConsumer, type Claiming } from '../queue/claiming.ts';
 import type { Consumer } from '../queue/consumers.ts';
 import { registerWorker } from '../queue/pollers.ts';
 import { createProcessLoop } from './process-loop.ts';
@@ -10,31 +10,26 @@ import { createProcessLoop } from './process-loop.ts';
 export async function openOrderConsumer(claiming: Claiming): Promise<Consumer> {
   const { deps, queue, onWork } = claiming;
   const { WORKER_BATCH_SIZE, WORKER_CONCURRENCY } = deps.config;
-  let claimed: Promise<Consumer> | undefined; // opened at the first fallBack, because opening it makes a claim
   const loop = createProcessLoop(deps, {
     batchSize: WORKER_BATCH_SIZE,
     concurrency: WORKER_CONCURRENCY,
     onWork,
-    fallBack() {
-      if (claimed) void claimed.then((consumer) => consumer.wake());
-      else claimed = openClaimingConsumer(fallingBack, { oneBatchPerWake: true });
-      claimed.catch((err: unknown) => deps.log.error({ err, queue }, 'jobs not claimed'));
-    },
+    fallBack: () => fallback.wake(),
   });
-  const fallingBack: Claiming = {
+  const fallback = createFallbackConsumer({
     ...claiming,
     onWork() {
       onWork();
       loop.wake();
     },
-  };
+  });
   await registerWorker(deps, queue);
   loop.wake();
   return {
     wake: (dueMs) => loop.wake(dueMs),
     async close() {
       await loop.close();
-      await (await claimed)?.close();
+      await fallback.close();
     },
   };
 }

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { drain, lookUp, signUp, test } from '../../test/support/context.ts';
 import { eventsOf } from '../../test/support/orders.ts';
 
-// Serial are the tests that drain: each would take the others' jobs, and still hold them when they look.
+// The tests that drain a queue are serial: each claims all due jobs in this file's database.
 
-test.serial('a placed order is completed by the worker, and every step is on record', async (t) => {
+test.serial('a placed order is completed by the worker, with an event for each step', async (t) => {
   const user = await signUp(t.context);
 
   const placed = await user.request('POST', '/orders', { product_name: 'Kettle', amount: 34.9 });
@@ -35,42 +35,45 @@ test.serial('a placed order is completed by the worker, and every step is on rec
   });
 });
 
-test.serial('an order reads the same wherever it is shown', async (t) => {
-  const user = await signUp(t.context);
+test.serial(
+  'an order has the same members in each reply, and only those that changed differ',
+  async (t) => {
+    const user = await signUp(t.context);
 
-  const { body: placed } = await user.request('POST', '/orders', {
-    product_name: 'Teapot',
-    amount: '12.5',
-    currency: 'EUR',
-    metadata: { gift: true },
-  });
-  await drain(t.context.deps, 'process-order');
-  const found = await user.request('GET', `/orders/${placed.id}`);
-  const listed = await user.request('GET', '/orders');
+    const { body: placed } = await user.request('POST', '/orders', {
+      product_name: 'Teapot',
+      amount: '12.5',
+      currency: 'EUR',
+      metadata: { gift: true },
+    });
+    await drain(t.context.deps, 'process-order');
+    const found = await user.request('GET', `/orders/${placed.id}`);
+    const listed = await user.request('GET', '/orders');
 
-  t.deepEqual(Object.keys(placed).sort(), [
-    'amount',
-    'created_at',
-    'currency',
-    'id',
-    'metadata',
-    'product_name',
-    'status',
-    'updated_at',
-    'user_id',
-    'version',
-  ]);
-  t.deepEqual(found.body, {
-    ...placed,
-    status: 'COMPLETED',
-    version: 3,
-    updated_at: found.body.updated_at,
-  });
-  t.true(found.body.updated_at > placed.updated_at);
-  t.deepEqual(listed.body.orders, [found.body]);
-});
+    t.deepEqual(Object.keys(placed).sort(), [
+      'amount',
+      'created_at',
+      'currency',
+      'id',
+      'metadata',
+      'product_name',
+      'status',
+      'updated_at',
+      'user_id',
+      'version',
+    ]);
+    t.deepEqual(found.body, {
+      ...placed,
+      status: 'COMPLETED',
+      version: 3,
+      updated_at: found.body.updated_at,
+    });
+    t.true(found.body.updated_at > placed.updated_at);
+    t.deepEqual(listed.body.orders, [found.body]);
+  },
+);
 
-test("the seed's clients place an order at the path they know", async (t) => {
+test('an order is placed at the path of the original API', async (t) => {
   const user = await signUp(t.context);
 
   const placed = await user.request('POST', '/orders/create', { product_name: 'Mug', amount: 99 });
@@ -82,7 +85,7 @@ test("the seed's clients place an order at the path they know", async (t) => {
   t.is(found.status, 200);
 });
 
-test('each event of a trail says when, by whom, and from what to what', async (t) => {
+test('an event has its version, statuses, actor, reason and time', async (t) => {
   const user = await signUp(t.context);
   const id = await user.place();
 
@@ -101,7 +104,7 @@ test('each event of a trail says when, by whom, and from what to what', async (t
 });
 
 test.serial(
-  'orders of many users that arrive together are all completed, each with its own trail',
+  'simultaneous orders of 10 users are all completed, each with its own events',
   async (t) => {
     const users = await Promise.all(Array.from({ length: 10 }, () => signUp(t.context)));
 
@@ -119,7 +122,7 @@ test.serial(
   },
 );
 
-test('an order of somebody else is as absent as one that never was', async (t) => {
+test('an order of another user is not found, like an order that does not exist', async (t) => {
   const owner = await signUp(t.context);
   const stranger = await signUp(t.context);
   const id = await owner.place();

@@ -1,73 +1,30 @@
 /*
- * How an order is placed: the route calls `placeOrder`, the batcher collects what arrives together, and `placeOrders`
- * stores a batch by one statement (sql/functions/place_orders.sql).
+ * How an order is placed. A route calls `placeOrder`. The intake, a batcher, collects the orders that arrive while a
+ * batch is in flight. `placeOrders` stores a batch by one statement (sql/functions/place_orders.sql).
  */
 import { randomUUIDv7 } from 'node:crypto';
 import createHttpError from 'http-errors';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
-import {
-  BatcherFull,
-  ClientGone,
-  createBatcher,
-  type Batcher,
-  type Client,
-} from '../db/batcher.ts';
+import { Batcher, BatcherFull, ClientGone, type Client } from '../db/batcher.ts';
 import { isRowError, LOCK_TIMEOUT_AGAIN_MS } from '../db/errors.ts';
 import type { ApiDeps } from '../deps.ts';
-import type { KeyedRequest, Reply } from '../http/idempotency.ts';
+import type { KeyedRequest } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
-import { KeyedOutcome, outcomeOf } from './idempotency.ts';
+import { ReplyColumns, replyOrProblem } from './idempotency.ts';
+import type { Reply } from '../http/reply.ts';
 import type { NewOrder } from './schema.ts';
 
-/** A new order with its id and its user, not stored yet. */
-export type IdentifiedOrder = NewOrder & { id: string; user_id: string };
-
-/** An order to be placed, and the Idempotency-Key of its request, if it has one. */
-export type Placement = {
-  id: string;
-  /** The order as JSON without its closing brace: place_orders gets it with the key added, the reply with the times. */
-  json: string;
-  request: KeyedRequest | undefined;
-};
-
-/** Prepares an order for `placeOrders`. */
-export function createPlacement(order: IdentifiedOrder, request?: KeyedRequest): Placement {
-  const { id, user_id, product_name, amount, currency, metadata } = order;
-  const content = { user_id, product_name, amount, currency, metadata };
-  const json = JSON.stringify({ id, status: 'PENDING', version: 1, ...content });
-  return { id, json: json.slice(0, -1), request };
-}
-
 /** The batcher of new orders in an API process. It needs no close: it is empty when every request is answered. */
-export type Intake = Batcher<Placement, Reply>;
+export type Intake = Pick<Batcher<Placement, Reply>, 'add' | 'waiting'>;
 
 type PlacementDeps = Pick<ApiDeps, 'config' | 'pool' | 'wakeUps' | 'metrics'>;
 
-/** Creates the intake of an API process. */
-export function createIntake(deps: PlacementDeps): Intake {
-  const { config, metrics } = deps;
-  return createBatcher<Placement, Reply>({
-    inFlightMax: config.INTAKE_IN_FLIGHT_MAX,
-    batchSizeMax: config.INTAKE_BATCH_SIZE_MAX,
-    waitingMax: config.INTAKE_QUEUE_MAX,
-    async commit(placements, again) {
-      crashPoint('batch-taken');
-      const lockTimeoutMs = again ? LOCK_TIMEOUT_AGAIN_MS : config.INTAKE_LOCK_TIMEOUT_MS;
-      const outcomes = await placeOrders(deps, placements, lockTimeoutMs);
-      metrics.intakeBatch.observe(placements.length);
-      return outcomes;
-    },
-    // A lock timeout is most likely caused by one user's row. Other orders are delayed by it, but do not fail.
-    isOneToBlame: isRowError,
-  });
-}
-
 /**
- * Stores a PENDING order, its job, and the reply if the request has a key: all or none. A request that was answered
- * before gets the same reply, and places nothing. Throws the problem `overloaded` when too many orders are waiting.
- * Waiting orders whose client has disconnected are dropped.
+ * Stores a PENDING order, its job, and the reply if the request has a key: all or none. A repeated request with the
+ * same key gets the reply to the first one, and places nothing. Throws the problem `overloaded` when too many orders
+ * are waiting. Drops a waiting order whose client has disconnected.
  */
 export async function placeOrder(
   { intake }: { intake: Intake },
@@ -83,16 +40,63 @@ export async function placeOrder(
     if (error instanceof BatcherFull)
       throw new Problem('overloaded', 'Too many orders are waiting.');
     if (error instanceof ClientGone) {
-      throw createHttpError(400, 'The client hung up.', { type: 'request.aborted' }); // as raw-body does
+      // The same type as raw-body's error for a request that was aborted.
+      throw createHttpError(400, 'The client disconnected.', { type: 'request.aborted' });
     }
     throw error;
   }
 }
 
+/** A new order with its id and its user, not stored yet. */
+export type IdentifiedOrder = NewOrder & { id: string; user_id: string };
+
+/** An order to be placed, and the Idempotency-Key of its request, if it has one. */
+export type Placement = {
+  id: string;
+  /** The order as JSON without its closing brace. The key is added for place_orders, the times for the reply. */
+  json: string;
+  request: KeyedRequest | undefined;
+};
+
+/** Prepares an order for `placeOrders`. */
+export function createPlacement(order: IdentifiedOrder, request?: KeyedRequest): Placement {
+  const { id, user_id, product_name, amount, currency, metadata } = order;
+  const content = { user_id, product_name, amount, currency, metadata };
+  const json = JSON.stringify({ id, status: 'PENDING', version: 1, ...content });
+  return { id, json: json.slice(0, -1), request };
+}
+
+/** Creates the intake of an API process. It stores each batch by `placeOrders`. */
+export function createIntake(deps: PlacementDeps): Intake {
+  const { config, metrics } = deps;
+  return new Batcher<Placement, Reply>({
+    inFlightMax: config.INTAKE_IN_FLIGHT_MAX,
+    batchSizeMax: config.INTAKE_BATCH_SIZE_MAX,
+    waitingMax: config.INTAKE_QUEUE_MAX,
+    async commit(placements, again) {
+      crashPoint('batch-taken');
+      const lockTimeoutMs = again ? LOCK_TIMEOUT_AGAIN_MS : config.INTAKE_LOCK_TIMEOUT_MS;
+      const outcomes = await placeOrders(deps, placements, lockTimeoutMs);
+      metrics.intakeBatch.observe(placements.length);
+      return outcomes;
+    },
+    // A lock timeout counts: usually one user's row is locked. Other orders are delayed by it, but do not fail.
+    isItemError: isRowError,
+  });
+}
+
+/** The entry of place_orders for an order whose request has a key. */
+const KeyedEntry = ReplyColumns.extend({
+  id: z.string(),
+  outcome: z.enum(['placed', 'replayed', 'reused', 'in-use']),
+  order_id: z.string().nullable(),
+});
+
+/** The result of place_orders. */
 const Placed = z.object({
   placed: z.int(),
   created_at: z.string().nullable(),
-  keyed: z.array(KeyedOutcome).nullable(),
+  keyed: z.array(KeyedEntry).nullable(),
 });
 
 /**
@@ -122,8 +126,10 @@ export async function placeOrders(
   }
   const times = `,"created_at":"${created_at}","updated_at":"${created_at}"}`;
   if (!keyed) return placements.map((placement) => placedReply(placement, times));
-  const outcomes = new Map(keyed.map((each) => [each.id, outcomeOf(each)]));
-  return placements.map((placement) => outcomes.get(placement.id) ?? placedReply(placement, times));
+  const replies = new Map(
+    keyed.map((entry) => [entry.id, replyOrProblem(entry.outcome, entry, entry.order_id)]),
+  );
+  return placements.map((placement) => replies.get(placement.id) ?? placedReply(placement, times));
 }
 
 function batchJson(placements: Placement[]): string {

@@ -3,37 +3,37 @@
  * batch of due jobs, completes the orders and settles the jobs, in one statement. No job is left active, so there is
  * nothing to rescue when a worker is killed.
  *
- * One call runs at a time while calls return less than a full batch. After each full batch another call starts beside
- * it, up to `concurrency`. Jobs that process_orders cannot process are claimed instead (`fallBack`): a batch in which
- * one order cannot be completed, and a job that stays due because its order is missing or locked for long.
+ * While calls return less than a full batch, one call runs at a time. After each full batch, one more call runs at the
+ * same time, up to `concurrency`. pg-boss claims the jobs that process_orders cannot process (`fallBack`): a batch in
+ * which one order cannot be completed, and a job that stays due because its order is missing or locked for long.
  *
- * A search of all jobs is slow while another transaction stays open (process_orders.sql says why). After a slow search
- * the next ones begin where the last found jobs were created, so that all slow ones use at most a tenth of the time.
+ * A search of all jobs is slow while another transaction stays open (process_orders.sql says why). After a slow search,
+ * the next searches begin where the last found jobs were created. So slow searches use at most a tenth of the time.
  */
 import { isRowError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 import { REST_FACTOR } from '../queue/watcher.ts';
 import { processOrders } from './processing.ts';
 
-/** When calls find no job although one has been due for this long, they are skipping that job. */
+/** When a search of all jobs finds none, although one has been due for this long, that job is claimed. */
 const PASSED_OVER_MS = 5_000;
 
-/** Placing takes less than this as a rule, so jobs that are committed later are rarely created this much earlier. */
+/** Placing usually takes less. So a job that is committed later was rarely created so much earlier. */
 const PLACING_MS = 1_000;
 
 type LoopDeps = Pick<Deps, 'pool' | 'log' | 'metrics'>;
 
-type Options = {
+type LoopOptions = {
   batchSize: number;
   concurrency: number;
-  /** Called around each batch that was not empty. */
+  /** Called after each batch that was not empty. */
   onWork: () => void;
-  /** Claims a batch from pg-boss and processes it. The caller calls `wake` when that is done. */
+  /** Claims a batch from pg-boss and processes it. The caller calls `wake` at its end. */
   fallBack: () => void;
 };
 
 /** The loop that processes process-order in one worker. */
-export type ProcessLoop = {
+type ProcessLoop = {
   /** There may be due jobs. `dueMs`: how long the oldest job has been due, if that is known. */
   wake(dueMs?: number): void;
   /** Begins no further batch, and resolves when the running ones have ended. */
@@ -43,13 +43,13 @@ export type ProcessLoop = {
 /** Creates the loop. It starts at the first `wake`. */
 export function createProcessLoop(
   deps: LoopDeps,
-  { batchSize, concurrency, onWork, fallBack }: Options,
+  { batchSize, concurrency, onWork, fallBack }: LoopOptions,
 ): ProcessLoop {
   const running = new Set<Promise<void>>();
   let more = false;
   let foundNothing = false;
   let closed = false;
-  const processBatch = createBatches(deps, batchSize);
+  const processBatch = createBatchProcessor(deps, batchSize);
 
   function start(): void {
     const run = keepProcessing().finally(() => running.delete(run));
@@ -97,11 +97,11 @@ export function createProcessLoop(
 }
 
 /**
- * Returns a function that processes a batch, and says how many orders it has processed and whether it has searched all
- * jobs for them.
+ * Creates a function that processes one batch. The function returns how many orders it has processed, and whether it
+ * has searched all jobs.
  */
-function createBatches(deps: LoopDeps, batchSize: number) {
-  let createdFrom: string | undefined; // where the next search begins while full ones rest
+function createBatchProcessor(deps: LoopDeps, batchSize: number) {
+  let createdFrom: string | undefined; // where searches begin until `restUntil`
   let restUntil = 0;
 
   return async () => {

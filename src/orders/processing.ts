@@ -1,17 +1,17 @@
 /*
- * How a worker ends orders in the database. It calls the door functions in sql/functions; each call is one statement
- * and one transaction. Orders without an external step are processed without a claim (process-loop.ts). Jobs that
- * cannot be processed without a claim, and jobs that have used up their retries, are claimed by pg-boss.
+ * How a worker ends orders in the database. Each function here calls a door function of sql/functions: one statement,
+ * one transaction. Orders without an external step are processed without a claim (process-loop.ts). pg-boss claims the
+ * jobs that cannot be processed that way, and the jobs that have used up their retries.
  */
 import { hostname } from 'node:os';
-import type { Job, JobAttempt, JobWithMetadata } from 'pg-boss';
-import { sql, type DatabasePool } from 'slonik';
+import type { Job, JobWithMetadata } from 'pg-boss';
+import { sql } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
-import { ClaimLost, type Outcome } from '../queue/boss.ts';
 import { isRowError, LOCK_TIMEOUT_AGAIN_MS, sqlStateOf } from '../db/errors.ts';
-import { inHalves } from '../db/halving.ts';
+import { inHalves, type Step } from '../db/halving.ts';
 import type { Deps } from '../deps.ts';
+import { ClaimLost, type JobOutcome } from '../queue/boss.ts';
 
 /** A claimed job of process-order. Its data is part of the fence: it names the transaction that made the job. */
 export type OrderJob = Job<{ order_id: string }>;
@@ -22,17 +22,20 @@ export type ExhaustedJob = JobWithMetadata<{ order_id: string }>;
 /** The result of a door function: the orders that it has changed. */
 export const OrderIds = z.object({ order_ids: z.array(z.guid()) });
 
-/** How long a batch waits for a lock, for example on an order that another transaction has locked. */
-const LOCK_TIMEOUT_MS = 1000;
+/** The result of process_orders. `created_until`: when the last of the jobs was created; null without any. */
+const Processed = OrderIds.extend({ created_until: z.string().nullable() });
 
 /** How order_events names this process, after "worker:". */
 export const WORKER_NAME = `${hostname()}:${process.pid}`;
 
-/** The SQLSTATE with which the door functions report a lost claim. */
+/** How long a batch waits for a lock, for example on an order that another transaction has locked. */
+const LOCK_TIMEOUT_MS = 1000;
+
+/** The SQLSTATE with which a door function refuses a lost claim. */
 const CLAIM_LOST = 'OM009';
 
-/** The result of process_orders. `created_until`: when the last of the jobs was created; null without any. */
-const Processed = OrderIds.extend({ created_until: z.string().nullable() });
+/** Log drivers break lines at 16 kB. */
+const IDS_PER_LINE = 250;
 
 /**
  * Completes up to `batchSize` orders whose jobs are due, and the jobs, without claiming them. Searches only jobs that
@@ -54,36 +57,68 @@ export async function processOrders(
 }
 
 /** Completes claimed orders with their jobs. An order that cannot be completed does not affect the others. */
-export function completeOrders(deps: Deps, jobs: OrderJob[]): Promise<Outcome[]> {
-  return settleTogether(deps, jobs, async (some, again) => {
-    const { order_ids } = await fenced(deps.pool, some.length, (pool) =>
-      pool.one(sql.prepared('complete-orders', OrderIds)`
-        SELECT complete_orders(${claims(some)}::jsonb, ${WORKER_NAME}, ${lockTimeoutMs(again)}) AS order_ids
-      `),
-    );
+export function completeOrders(deps: Deps, jobs: OrderJob[]): Promise<JobOutcome[]> {
+  return callDoor(deps, jobs, async (some, again) => {
+    const completing = deps.pool.one(sql.prepared('complete-orders', OrderIds)`
+      SELECT complete_orders(${claims(some)}::jsonb, ${WORKER_NAME}, ${lockTimeoutMs(again)}) AS order_ids
+    `);
+    const { order_ids } = await fenced(some.length, completing);
     crashPoint('after-work-commit');
     recordFinished(deps, order_ids, 'COMPLETED');
-    return attemptsFor(some, order_ids);
+    return outcomesFor(some, order_ids);
   });
 }
 
 /** Sets orders FAILED whose jobs have used up their retries, and completes the dead letters. */
-export function failExhaustedOrders(deps: Deps, jobs: ExhaustedJob[]): Promise<Outcome[]> {
-  return settleTogether(deps, jobs, async (some, again) => {
+export function failExhaustedOrders(deps: Deps, jobs: ExhaustedJob[]): Promise<JobOutcome[]> {
+  return callDoor(deps, jobs, async (some, again) => {
     const batch = some.map((job) => ({
       id: job.id,
       retry_count: job.retryCount,
       order_id: job.data.order_id,
       reason: reasonOf(job),
     }));
-    const { order_ids } = await fenced(deps.pool, some.length, (pool) =>
-      pool.one(sql.type(OrderIds)`
-        SELECT fail_orders(${JSON.stringify(batch)}::jsonb, ${WORKER_NAME}, ${lockTimeoutMs(again)}) AS order_ids
-      `),
-    );
+    const failing = deps.pool.one(sql.type(OrderIds)`
+      SELECT fail_orders(${JSON.stringify(batch)}::jsonb, ${WORKER_NAME}, ${lockTimeoutMs(again)}) AS order_ids
+    `);
+    const { order_ids } = await fenced(some.length, failing);
     recordFinished(deps, order_ids, 'FAILED');
-    return some;
+    return some.map(settled);
   });
+}
+
+/**
+ * Calls a door for all jobs of a batch at once. When one order can have made the call fail, calls it for each half, and
+ * so on (`inHalves`): that order alone fails. Throws any other error: the whole batch fails, and pg-boss retries it.
+ */
+export async function callDoor<J extends OrderJob>(
+  { log }: Pick<Deps, 'log'>,
+  jobs: J[],
+  call: Step<J, JobOutcome>,
+): Promise<JobOutcome[]> {
+  const outcomes: JobOutcome[] = [];
+  for await (const part of inHalves(jobs, call, isOrderError)) {
+    if ('outcomes' in part) outcomes.push(...part.outcomes);
+    else if (!isOrderError(part.error)) throw part.error;
+    else {
+      for (const { id } of part.items) {
+        log.error({ err: part.error, job_id: id }, 'order failed');
+        outcomes.push({ id, status: 'failed', output: part.error });
+      }
+    }
+  }
+  return outcomes;
+}
+
+/** Waits for the call of a fenced door. Throws ClaimLost when the door refuses because a claim is lost. */
+export async function fenced<T>(jobs: number, calling: Promise<T>): Promise<T> {
+  crashPoint('statement-sent');
+  try {
+    return await calling;
+  } catch (error) {
+    if (sqlStateOf(error) === CLAIM_LOST) throw new ClaimLost('process-order', jobs);
+    throw error;
+  }
 }
 
 /** Claimed jobs as the JSON argument of the door functions. */
@@ -93,64 +128,31 @@ export function claims(jobs: OrderJob[]): string {
   );
 }
 
-/** How long a door waits for a lock. `again`: a larger batch with these jobs has already timed out. */
+/** How long a door waits for a lock. `again`: a larger batch with these jobs has failed before. */
 export function lockTimeoutMs(again: boolean): number {
   return again ? LOCK_TIMEOUT_AGAIN_MS : LOCK_TIMEOUT_MS;
 }
 
-/** Calls a fenced door. Throws ClaimLost when the door refuses because a claim is lost. */
-export async function fenced<T>(
-  pool: DatabasePool,
-  jobs: number,
-  call: (pool: DatabasePool) => Promise<T>,
-): Promise<T> {
-  try {
-    const calling = call(pool);
-    crashPoint('statement-sent');
-    return await calling;
-  } catch (error) {
-    if (sqlStateOf(error) === CLAIM_LOST) throw new ClaimLost('process-order', jobs);
-    throw error;
-  }
+/** Whether a single order can have caused the error, unlike, for example, the loss of a connection. */
+export function isOrderError(error: unknown): boolean {
+  return error instanceof ClaimLost || isRowError(error);
 }
 
-/**
- * Calls a door for a whole batch, all or nothing. An order that makes it fail fails alone: see `inHalves`. `call` returns
- * the attempts that the door has settled; its argument `again` is true for a part of a batch that failed.
- */
-export async function settleTogether<J extends OrderJob>(
-  deps: Pick<Deps, 'log'>,
-  jobs: J[],
-  call: (jobs: J[], again: boolean) => Promise<readonly JobAttempt[]>,
-): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  const step = async (some: J[], again: boolean): Promise<Outcome[]> => {
-    const done = new Set((await call(some, again)).map(({ id }) => id));
-    return some.map((job) => (done.has(job.id) ? settled(job) : nothingToDo(job)));
-  };
-  for await (const part of inHalves<J, Outcome>(jobs, step, isIsolatable)) {
-    for (const [index, { id }] of part.items.entries()) {
-      const outcome = part.outcomes[index] as Outcome | Error;
-      if (!(outcome instanceof Error)) outcomes.push(outcome);
-      else if (!isIsolatable(outcome)) throw outcome;
-      else {
-        deps.log.error({ err: outcome, job_id: id }, 'order failed');
-        outcomes.push({ id, status: 'failed', output: outcome });
-      }
-    }
-  }
-  return outcomes;
+/** The outcomes of jobs after a door has changed these orders. The door has settled their jobs, and no others. */
+function outcomesFor(jobs: OrderJob[], orderIds: readonly string[]): JobOutcome[] {
+  const changed = new Set(orderIds);
+  return jobs.map((job) => (changed.has(job.data.order_id) ? settled(job) : nothingToDo(job)));
 }
 
-function reasonOf({ sourceRetryCount, sourceOutput }: ExhaustedJob): string {
-  const tries = (sourceRetryCount ?? 0) + 1;
-  const message = sourceOutput && 'message' in sourceOutput ? sourceOutput.message : undefined;
-  const lastError = typeof message === 'string' ? `: ${message.slice(0, 300).toWellFormed()}` : '';
-  return `Gave up after ${tries} ${tries === 1 ? 'try' : 'tries'}${lastError}`;
+/** The outcome of a job that a door has settled. */
+export function settled({ id }: OrderJob): JobOutcome {
+  return { id, status: 'completed', settled: true };
 }
 
-/** Log drivers break lines at 16 kB. */
-const IDS_PER_LINE = 250;
+/** The outcome of a job whose order needs no work: pg-boss completes the job if it is still active. */
+export function nothingToDo({ id }: OrderJob): JobOutcome {
+  return { id, status: 'completed' };
+}
 
 /** Counts and logs ended orders, many per line: one line per order took the largest part of a worker's time. */
 export function recordFinished(
@@ -165,26 +167,9 @@ export function recordFinished(
   }
 }
 
-/** The attempts whose orders a door has changed. A door settles exactly these. */
-export function attemptsFor<J extends OrderJob>(jobs: J[], orderIds: readonly string[]): J[] {
-  const changed = new Set(orderIds);
-  return jobs.filter(({ data }) => changed.has(data.order_id));
-}
-
-/** The outcome of a job that a door has settled. */
-export function settled({ id }: JobAttempt): Outcome {
-  return { id, status: 'completed', settled: true };
-}
-
-/** The outcome of a job whose order needs no work: pg-boss completes the job if it is still active. */
-export function nothingToDo({ id }: JobAttempt): Outcome {
-  return { id, status: 'completed' };
-}
-
-/**
- * Whether a single order can have caused the error; then the parts of the batch are tried. Other errors, such as a lost
- * connection, fail the whole batch, which is retried.
- */
-export function isIsolatable(error: unknown): boolean {
-  return error instanceof ClaimLost || isRowError(error);
+function reasonOf({ sourceRetryCount, sourceOutput }: ExhaustedJob): string {
+  const tries = (sourceRetryCount ?? 0) + 1;
+  const message = sourceOutput && 'message' in sourceOutput ? sourceOutput.message : undefined;
+  const lastError = typeof message === 'string' ? `: ${message.slice(0, 300).toWellFormed()}` : '';
+  return `Gave up after ${tries} ${tries === 1 ? 'try' : 'tries'}${lastError}`;
 }

@@ -1,10 +1,10 @@
 import { Router, type RouterContext } from '@koa/router';
 import type { ApiDeps } from '../deps.ts';
-import { answer } from '../http/answer.ts';
 import { authenticate, type Authenticated } from '../http/auth.ts';
 import { idempotencyKey, type KeyedState } from '../http/idempotency.ts';
 import { parse } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
+import { sendReply } from '../http/reply.ts';
 import { cancelOrder } from './cancellation.ts';
 import { placeOrder, type Intake } from './placement.ts';
 import { findOrder, listEvents, listOrders } from './queries.ts';
@@ -17,7 +17,7 @@ import {
   type Order,
 } from './schema.ts';
 
-/** The user's own orders. Each route has an alias from the original API, which shares its limit. */
+/** The routes of the user's own orders. An alias from the original API shares the rate limit of its route. */
 export function orderRoutes(deps: ApiDeps & { intake: Intake }) {
   const { config } = deps;
   const router = new Router<KeyedState>({ prefix: '/orders' });
@@ -33,7 +33,7 @@ export function orderRoutes(deps: ApiDeps & { intake: Intake }) {
     const reply = await placeOrder(deps, userId, order, keyed, ctx.res);
     ctx.state.about.order_id = reply.order_id;
     ctx.state.about.job_id = reply.order_id;
-    answer(ctx, reply);
+    sendReply(ctx, reply);
   });
 
   router.get('/', authenticated, listLimit, async (ctx) => {
@@ -61,7 +61,7 @@ export function orderRoutes(deps: ApiDeps & { intake: Intake }) {
 
   // A cancellation is a resource of the order: repeating the PUT changes nothing.
   const cancel = async (ctx: RouterContext<KeyedState>) => {
-    answer(ctx, await cancelOrder(deps, ctx.state.userId, orderId(ctx), ctx.state.keyed));
+    sendReply(ctx, await cancelOrder(deps, ctx.state.userId, orderId(ctx), ctx.state.keyed));
   };
   router.put('/:id/cancellation', authenticated, cancelLimit, retryable, cancel);
   router.patch('/:id/cancel', authenticated, cancelLimit, retryable, cancel);
@@ -79,13 +79,13 @@ function orderId(ctx: RouterContext<KeyedState>): string {
   return id;
 }
 
-/** The cursor after a full page. The next page may be empty. */
+/** The cursor after a full page, or null. The next page may be empty. */
 function nextCursor(orders: readonly Order[], limit: number): string | null {
   const last = orders.at(-1);
   return last && orders.length === limit ? cursorAfter(last) : null;
 }
 
-/** RFC 8288. The same query, continued. */
+/** Sets the Link to the next page (RFC 8288): the same query with another cursor. */
 function linkToNext(ctx: RouterContext<KeyedState>, cursor: string | null): void {
   if (!cursor) return;
   const query = new URLSearchParams(ctx.querystring);

@@ -13,14 +13,15 @@ export type OrderStatus = z.infer<typeof OrderStatus>;
 /** An order as it is stored and sent. */
 export const Order = z
   .object({
-    id: z.guid().meta({ description: 'uuid v7' }),
+    id: z.guid().meta({ description: 'A UUID, version 7' }),
     status: OrderStatus,
-    version: z.int().meta({ description: 'Number of the newest event' }),
+    version: z.int().meta({ description: 'The number of the newest event of the order' }),
     user_id: z.guid(),
     product_name: z.string(),
-    amount: z
-      .string()
-      .meta({ description: "Exact, with the currency's decimals", example: '99.00' }),
+    amount: z.string().meta({
+      description: "An exact decimal, with the currency's number of decimals",
+      example: '99.00',
+    }),
     currency: z.string().meta({ example: 'USD' }),
     metadata: z.record(z.string(), z.unknown()),
     created_at: z.iso.datetime(),
@@ -29,7 +30,7 @@ export const Order = z
   .meta({ id: 'Order' });
 export type Order = z.infer<typeof Order>;
 
-/** What a client sends to place an order. */
+/** The body of a request that places an order. */
 export const NewOrder = z
   .strictObject({
     product_name: Text.min(1, { abort: true })
@@ -43,7 +44,10 @@ export const NewOrder = z
         error: `must be at most ${METADATA_BYTES_MAX} bytes of JSON`,
         abort: true,
       })
-      .refine(isStorable, 'must not contain NUL, half a surrogate pair, or an inexact number')
+      .refine(
+        isStorable,
+        'must not contain NUL, a lone surrogate, or a number that a double cannot hold exactly',
+      )
       .default({})
       .meta({ description: `An object of at most ${METADATA_BYTES_MAX} bytes of JSON` }),
   })
@@ -60,27 +64,27 @@ export type NewOrder = z.output<typeof NewOrder>;
 export const OrderId = z.strictObject({ id: z.guid() });
 
 /** Opaque to clients: the id of the last order of the page before. */
-const Cursor = z
+const OrderCursor = z
   .string()
   .transform((cursor) => Buffer.from(cursor, 'base64url').toString('latin1'))
   .refine((text) => text.startsWith('o1:'), 'is not a cursor of this API')
   .transform((text) => text.slice(3))
   .pipe(z.guid('is not a cursor of this API'));
 
-/** The cursor that continues after an order. */
+/** Returns the cursor of the page that begins after an order. */
 export function cursorAfter(order: Order): string {
   return Buffer.from(`o1:${order.id}`, 'latin1').toString('base64url');
 }
 
-/** Query of GET /orders. */
+/** The query of GET /orders. */
 export const OrderFilter = z.strictObject({
   status: OrderStatus.optional(),
   limit: z.coerce.number().int().min(1).max(PAGE_SIZE_MAX).default(20),
-  cursor: Cursor.optional(),
+  cursor: OrderCursor.optional(),
 });
 export type OrderFilter = z.output<typeof OrderFilter>;
 
-/** Query of the seed's GET /orders/my-orders, whose page is always as large as a page may be. */
+/** Query of GET /orders/my-orders, an alias from the original API. Its pages always have the largest size. */
 export const MyOrdersFilter = OrderFilter.omit({ limit: true }).transform((filter) => ({
   ...filter,
   limit: PAGE_SIZE_MAX,

@@ -18,11 +18,11 @@ import { ends, startWorker } from '../../test/support/workers.ts';
 import { claims, WORKER_NAME, type OrderJob } from './processing.ts';
 import { createSettlement } from './settlement.ts';
 
-// Each test has a database of its own, because it claims all ready jobs there.
+// Each test has a database of its own, because it claims all due jobs there.
 
-test('answers that come in together are settled by one transaction, each as it was answered', async (t) => {
+test('answers that arrive together are settled by one transaction, each as it was answered', async (t) => {
   const { deps } = await ownService(t);
-  const jobs = await underWay(deps, 6);
+  const jobs = await takenJobs(deps, 6);
   const settlement = createSettlement(asWorker(deps));
 
   const settled = await Promise.all(
@@ -49,9 +49,9 @@ test('answers that come in together are settled by one transaction, each as it w
   t.is(written.transactions, 1);
 });
 
-test('an answer to an attempt that has lost its claim takes none of the others with it', async (t) => {
+test('an answer whose attempt has lost its claim does not affect the others', async (t) => {
   const { deps } = await ownService(t);
-  const jobs = await underWay(deps, 5);
+  const jobs = await takenJobs(deps, 5);
   const lost = jobs[2] as OrderJob;
   await deps.boss.fail('process-order', lost.id, { message: 'heartbeat lost' });
   const settlement = createSettlement(asWorker(deps));
@@ -69,10 +69,33 @@ test('an answer to an attempt that has lost its claim takes none of the others w
   t.deepEqual(await lookUp(deps, lost.id), { status: 'PROCESSING', version: 2, job: 'retry' });
 });
 
-test('while one answer is slow, other orders are fulfilled as if it were not there', async (t) => {
-  const slow: ServerResponse[] = [];
+test('an attempt that has lost its claim does not shorten the pauses that other answers ask for', async (t) => {
+  const { deps } = await ownService(t);
+  const [first, lost, last] = (await takenJobs(deps, 3)) as [OrderJob, OrderJob, OrderJob];
+  await deps.boss.fail('process-order', lost.id, { message: 'heartbeat lost' });
+  const settlement = createSettlement(asWorker(deps));
+
+  const settled = await Promise.allSettled(
+    [first, lost, last].map((job) =>
+      settlement.retry(job, { status: 'PROCESSING', reason: 'not now', seconds: 600 }),
+    ),
+  );
+
+  t.deepEqual(
+    settled.map((one) => one.status === 'rejected' && one.reason instanceof ClaimLost),
+    [false, true, false],
+  );
+  const pauses = [first, lost, last].map(async ({ id }) => {
+    const { startAfter } = await jobOf(deps, id);
+    return startAfter.getTime() > Date.now() + 500_000;
+  });
+  t.deepEqual(await Promise.all(pauses), [true, false, true]);
+});
+
+test('while one answer is slow, other orders are fulfilled', async (t) => {
+  const slowAnswers: ServerResponse[] = [];
   const { url, calls } = await openFulfilment(t, (response, call) => {
-    if (call.body.includes('Slow')) slow.push(response);
+    if (call.body.includes('Slow')) slowAnswers.push(response);
     else response.end();
   });
   const service = await ownService(t, {
@@ -83,25 +106,25 @@ test('while one answer is slow, other orders are fulfilled as if it were not the
   });
   const user = await signUp(service);
   await startWorker(t, service);
-  const kept = await user.place({ product_name: 'Slow', amount: 1 });
-  await until('the slow call', () => slow.length > 0);
+  const slowOrder = await user.place({ product_name: 'Slow', amount: 1 });
+  await until('the slow call', () => slowAnswers.length > 0);
 
   const others: string[] = [];
   for (let count = 0; count < 5; count += 1) others.push(await user.place());
   for (const id of others) await ends(service.deps, id, 'COMPLETED');
-  const meanwhile = await lookUp(service.deps, kept);
-  slow[0]?.end();
+  const meanwhile = await lookUp(service.deps, slowOrder);
+  slowAnswers[0]?.end();
 
   t.deepEqual(meanwhile, { status: 'PROCESSING', version: 2, job: 'active' });
-  t.is(await ends(service.deps, kept, 'COMPLETED'), 'COMPLETED');
+  t.is(await ends(service.deps, slowOrder, 'COMPLETED'), 'COMPLETED');
   t.is(calls.length, 6);
 });
 
-test('an order is tried again when it is due, although its neighbour still waits for an answer', async (t) => {
-  const slow: ServerResponse[] = [];
+test('an order is retried while another order of its batch still waits for an answer', async (t) => {
+  const slowAnswers: ServerResponse[] = [];
   const { url, calls } = await openFulfilment(t, (response, call) => {
     const tries = calls.filter(({ body }) => !body.includes('Slow')).length;
-    if (call.body.includes('Slow')) slow.push(response);
+    if (call.body.includes('Slow')) slowAnswers.push(response);
     else status(tries === 1 ? 503 : 200)(response, call);
   });
   const service = await ownService(t, {
@@ -111,21 +134,21 @@ test('an order is tried again when it is due, although its neighbour still waits
     FULFILMENT_CONCURRENCY: '2',
   });
   const user = await signUp(service);
-  const kept = await user.place({ product_name: 'Slow', amount: 1 });
+  const slowOrder = await user.place({ product_name: 'Slow', amount: 1 });
   const retried = await user.place(); // both are claimed as one batch
   await startWorker(t, service);
 
   await ends(service.deps, retried, 'COMPLETED');
-  const meanwhile = await lookUp(service.deps, kept);
-  slow[0]?.end();
+  const meanwhile = await lookUp(service.deps, slowOrder);
+  slowAnswers[0]?.end();
 
   t.is((await jobOf(service.deps, retried)).retryCount, 1);
   t.is(meanwhile.status, 'PROCESSING');
-  t.is(await ends(service.deps, kept, 'COMPLETED'), 'COMPLETED');
+  t.is(await ends(service.deps, slowOrder, 'COMPLETED'), 'COMPLETED');
 });
 
-/** Orders during their external call: PROCESSING, with claimed jobs. Sorted by id. */
-async function underWay(deps: TestDeps, count: number): Promise<OrderJob[]> {
+/** The claimed jobs of new orders, which are PROCESSING. Sorted by id. */
+async function takenJobs(deps: TestDeps, count: number): Promise<OrderJob[]> {
   const user = await signUp({ deps, origin: '' });
   await deps.pool.query(sql.unsafe`
     SELECT place_order(${user.id}, 'Kettle', 34.90) FROM generate_series(1, ${count})

@@ -9,17 +9,17 @@ import { sql, type DatabasePool } from 'slonik';
 import { queues, type QueueName } from '../../jobs/queues.ts';
 import type { Config } from '../config.ts';
 
-/** How often workers supervise the queues at least. watcher.ts supervises a queue at once when it needs it. */
+/** Workers supervise the queues at least this often. watcher.ts supervises a queue at once when it needs that. */
 const SUPERVISE_INTERVAL_SECONDS = 120;
 
 /**
- * The time between two counts of an active queue, by all workers together: the age that its counters reach, unless the
- * queue is long (watcher.ts).
+ * All workers together count an active queue at this interval, so its counters are at most this old. A long queue is
+ * counted less often (watcher.ts).
  */
 export const MONITOR_INTERVAL_SECONDS = 2;
 
 /** How often a worker writes its heartbeat. ops.workers shows it as dead after three missed ones. */
-const LIFE_SIGN_INTERVAL_SECONDS = 3;
+const INSTANCE_HEARTBEAT_SECONDS = 3;
 
 /** Longer than the 7 days after which prepare_queue_stats() drops partitions, so pg-boss finds none to drop. */
 const QUEUE_STATS_RETENTION_DAYS = 30;
@@ -27,8 +27,8 @@ const QUEUE_STATS_RETENTION_DAYS = 30;
 /** A prepared claim is planned once per connection. This bounds the age of the plan, as the queue grows and shrinks. */
 const CONNECTION_LIFETIME_SECONDS = 600;
 
-/** The client of the queue, and its connections. */
-export type Queue = { boss: PgBoss; close: (timeoutSeconds: number) => Promise<void> };
+/** The client of the queue, and a function that closes it with its connections. */
+type QueueClient = { boss: PgBoss; close: (timeoutSeconds: number) => Promise<void> };
 
 /**
  * Creates a worker's client of the queue; `boss.start()` connects it. With `supervise: false` it does not supervise
@@ -39,7 +39,7 @@ export function createQueue(
   config: Pick<Config, 'DATABASE_URL' | 'QUEUE_POOL_SIZE_MAX'>,
   log: Logger,
   { supervise = true } = {},
-): Queue {
+): QueueClient {
   const pool = new Pool({
     connectionString: config.DATABASE_URL,
     application_name: 'oms-worker-queue',
@@ -63,7 +63,7 @@ export function createQueue(
     cronWorkerIntervalSeconds: 30, // how late a scheduled job may be sent
     persistQueueStats: supervise,
     queueStatRetentionDays: QUEUE_STATS_RETENTION_DAYS,
-    instanceHeartbeatSeconds: LIFE_SIGN_INTERVAL_SECONDS,
+    instanceHeartbeatSeconds: INSTANCE_HEARTBEAT_SECONDS,
   });
   boss.on('error', (err) => log.error({ err }, 'queue error'));
   boss.on('warning', (warning) => log.warn({ warning }, 'queue warning'));
@@ -81,9 +81,9 @@ function workerDb(pool: Pool): Db {
   const claims = new Map<string, string>();
   return {
     async executeSql(text, values = []) {
-      // pg-boss creates its queue of schedules at each start. migrate has already made it, and no worker may.
+      // pg-boss creates its queue of schedules at each start. migrate has made it, and a worker has no right to.
       if (text.includes('.create_queue(')) return { rows: [] };
-      // None of our jobs depends on another one, so there are none to unblock, and no worker has the right.
+      // None of our jobs depends on another one, so none is to be unblocked, and a worker has no right to.
       if (text.includes('SET flow_on =')) return { rows: [] };
       // Planning a claim takes longer than running it, so claims are prepared.
       if (!text.includes('FOR UPDATE OF j SKIP LOCKED')) return pool.query(text, values);
@@ -94,38 +94,37 @@ function workerDb(pool: Pool): Db {
   };
 }
 
-/** Makes the partitions for the next days' statistics, which no worker may create itself. */
+/** Makes the partitions for the statistics of the next days. pg-boss cannot: a worker may not create tables. */
 export async function prepareQueueStats({ pool }: { pool: DatabasePool }): Promise<void> {
   await pool.query(sql.unsafe`SELECT prepare_queue_stats()`);
 }
 
-/** The outcome that a handler reports for a job. `settled`: the handler's own transaction has settled the job. */
-export type Outcome = JobResult & { settled?: true };
+/** The outcome that a handler returns for a job. `settled`: the handler's own transaction has settled the job. */
+export type JobOutcome = JobResult & { settled?: true };
 
 /**
  * Fails attempts, fenced to the claims. The next attempts follow after the queue's back-off; jobs without retries
- * become dead letters. Throws ClaimLost when another attempt has taken over any of them.
+ * become dead letters. Returns the ids of the failed jobs: all, except those that another attempt has taken over.
  */
 export async function failJobs(
   boss: PgBoss,
   queue: QueueName,
   attempts: JobAttempt[],
   message: string,
-): Promise<void> {
+): Promise<readonly string[]> {
   const response = await boss.fail(queue, attempts, { message });
-  // The count is part of every response of pg-boss 12.38, and missing from its types.
-  const lost = attempts.length - (response as CommandResponse & { affected: number }).affected;
-  if (lost > 0) throw new ClaimLost(queue, lost);
+  // The ids are part of every response of pg-boss 12.38, and missing from its types.
+  return (response as CommandResponse & { settled: string[] }).settled;
 }
 
-/** How long pg-boss would wait before the next attempt: exponential, with jitter in its upper half. */
+/** How long pg-boss waits before the next attempt: it doubles with each attempt, with jitter in its upper half. */
 export function backOffSeconds(queue: QueueName, { retryCount }: JobAttempt): number {
   const { retryDelay = 0, retryDelayMax = Infinity } = queues[queue].options;
   const doubled = Math.max(retryDelay, 1) * 2 ** Math.min(16, retryCount + 1);
   return Math.min(retryDelayMax, doubled * (0.5 + Math.random() / 2));
 }
 
-/** This worker no longer holds the jobs that it worked on: its work on them did not commit. */
+/** This worker no longer has the claim on the jobs that it processed: its changes to them did not commit. */
 export class ClaimLost extends Error {
   override name = 'ClaimLost';
   constructor(queue: string, lost: number) {

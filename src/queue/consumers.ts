@@ -1,11 +1,11 @@
 import type { QueueName } from '../../jobs/queues.ts';
 import type { WorkerDeps } from '../deps.ts';
 
-/** What processes one queue in this process. It exists while the queue is not paused. */
+/** Processes one queue in this process. It exists while the queue is not paused. */
 export type Consumer = {
   /** There may be due jobs. `dueMs`: how long the oldest one has been due, if that is known. */
   wake(dueMs?: number): void;
-  /** Begins no further batch, and resolves when no batch without a claim is in progress. */
+  /** Begins no further batch. Resolves when no batch without a claim is in progress. */
   close(): Promise<void>;
 };
 
@@ -30,7 +30,7 @@ export class Consumers {
     this.#consumers.set(queue, await this.#open(queue, onWork));
   }
 
-  /** Stops processing a queue that was paused. Jobs that are claimed already are finished. */
+  /** Stops processing a queue that was paused. Finishes the jobs that are already claimed. */
   async detach(queue: QueueName): Promise<void> {
     const closing = this.#consumers.get(queue)?.close();
     this.#consumers.delete(queue);
@@ -48,7 +48,7 @@ export class Consumers {
     return this.#workedAt.get(queue) ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** Resolves when no batch without a claim is in progress; `boss.stop` waits for the claimed ones. */
+  /** Closes all consumers. Batches with a claim may still be in progress: `boss.stop` waits for them. */
   async close(): Promise<void> {
     await Promise.all(Array.from(this.#consumers.values(), (consumer) => consumer.close()));
   }

@@ -1,16 +1,17 @@
 /*
- * The pollers of a queue in this process. Each claims a batch from pg-boss, processes it, and claims the next. Each is a
- * pg-boss worker of its own, because pg-boss wakes its workers by id. Only one poller looks for jobs at a time; when it
- * finds a full batch, there may be more, and it wakes the next one. At first there is one poller. Another one is opened
- * when all are busy, up to `pollersMax`.
+ * The pollers of a queue in this process. Each is a pg-boss worker of its own, because pg-boss wakes its workers by id.
+ * A poller that is woken claims a batch from pg-boss, and processes it. When it gets a full batch, there may be more
+ * jobs, and it wakes the next free poller. At first there is one poller. Another one is opened when all are busy, up to
+ * `pollersMax`.
  */
 import type { Job } from 'pg-boss';
 import type { QueueName } from '../../jobs/queues.ts';
 import type { WorkerDeps } from '../deps.ts';
-import type { Outcome } from './boss.ts';
-import type { PollerOptions } from './handler.ts';
+import type { JobOutcome } from './boss.ts';
+import type { Consumer } from './consumers.ts';
+import type { ClaimOptions } from './handler.ts';
 
-/** A poller claims when it is woken. It also polls at this interval, in case a wake-up is missed. */
+/** A poller also claims at this interval, in case a `wake` is missed. */
 const OWN_POLL_SECONDS = 300;
 
 /** No job has this priority. */
@@ -18,27 +19,16 @@ const PRIORITY_MAX = 2_147_483_647;
 
 type PollersDeps = Pick<WorkerDeps, 'boss' | 'log'>;
 
-type Options = PollerOptions & {
+type PollersOptions = ClaimOptions & {
   /** After a batch, claim no other one before the next `wake`. */
   oneBatchPerWake?: boolean;
 };
 
 /** Processes the batch of a poller; see `Handler.work`. Pollers are numbered from 0. */
-type Work = (poller: number, jobs: Job[], ended: () => void) => Promise<Outcome[]>;
+type Work = (poller: number, jobs: Job[], ended: () => void) => Promise<JobOutcome[]>;
 
+/** `turn`: the number of the last wake or open; the poller with the lowest was woken the longest ago. */
 type Poller = { id: string; busy: boolean; turn: number };
-
-/** Opens the first poller of a queue, which claims at once. */
-export async function openPollers(
-  deps: PollersDeps,
-  queue: QueueName,
-  options: Options,
-  work: Work,
-): Promise<Pollers> {
-  const pollers = new Pollers(deps, queue, options, work);
-  await pollers.open();
-  return pollers;
-}
 
 /**
  * Registers this process with pg-boss as a worker of a queue, without claiming any job: ops.workers and ops.explain_job
@@ -52,35 +42,36 @@ export async function registerWorker({ boss }: Pick<WorkerDeps, 'boss'>, queue: 
   );
 }
 
-/** The pollers of one queue in this process. */
-export class Pollers {
+/** The pollers of one queue in this process. There is none before the first `open` or `wake`. */
+export class Pollers implements Consumer {
   readonly #deps: PollersDeps;
   readonly #queue: QueueName;
-  readonly #options: Options;
+  readonly #options: PollersOptions;
   readonly #work: Work;
   readonly #pollers: Poller[] = [];
   #more = false; // there may be jobs
-  #inProgress = 0;
+  #inProgress = 0; // jobs
   #turns = 0;
   #opening = false;
   #closed = false;
 
-  constructor(deps: PollersDeps, queue: QueueName, options: Options, work: Work) {
+  constructor(deps: PollersDeps, queue: QueueName, options: PollersOptions, work: Work) {
     this.#deps = deps;
     this.#queue = queue;
     this.#options = options;
     this.#work = work;
   }
 
-  /** There may be jobs: a free poller claims now, or the first one that becomes free. */
+  /** There may be jobs: a free poller claims now, or else the first one that becomes free. */
   wake(): void {
     this.#more = true;
     this.#claimNext();
   }
 
-  /** Opens no further poller. pg-boss stops the open ones. */
-  close(): void {
+  /** Opens and wakes no further poller. pg-boss stops the open ones. */
+  close(): Promise<void> {
     this.#closed = true;
+    return Promise.resolve();
   }
 
   /** Opens one more poller, which claims at once. */
@@ -131,7 +122,7 @@ export class Pollers {
     });
   }
 
-  async #run(poller: Poller, number: number, jobs: Job[]): Promise<Outcome[]> {
+  async #run(poller: Poller, number: number, jobs: Job[]): Promise<JobOutcome[]> {
     const { batchSize = 1, oneBatchPerWake = false } = this.#options;
     let left = jobs.length;
     const end = (count: number) => {
@@ -147,7 +138,7 @@ export class Pollers {
       const working = this.#work(number, [...jobs], () => end(1));
       this.#claimNext();
       const outcomes = await working;
-      takeOutSettled(jobs, outcomes);
+      removeSettled(jobs, outcomes);
       return outcomes;
     } finally {
       poller.busy = false;
@@ -158,7 +149,7 @@ export class Pollers {
 
 // pg-boss settles the jobs that are left in its batch array afterwards. For a job that is settled already, that
 // statement has no effect, and it is slow while another transaction stays open: 100 ms after 200,000 other jobs.
-function takeOutSettled(batch: Job[], outcomes: Outcome[]): void {
+function removeSettled(batch: Job[], outcomes: JobOutcome[]): void {
   const settled = new Set(outcomes.filter((outcome) => outcome.settled).map(({ id }) => id));
   batch.splice(0, batch.length, ...batch.filter(({ id }) => !settled.has(id)));
 }

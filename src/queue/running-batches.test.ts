@@ -10,23 +10,23 @@ import { jobOf } from '../../test/support/orders.ts';
 import { until } from '../../test/support/until.ts';
 import { ends, startWorker } from '../../test/support/workers.ts';
 
-test('while a worker has a job in hand the database says which worker, and at which attempt', async (t) => {
+test('while a worker processes a job, running_batches has the worker, the job and the attempt', async (t) => {
   const { service, answer } = await withSlowFulfilment(t);
   await startWorker(t, service);
 
   const id = await (await signUp(service)).place();
-  const [held] = await until('the hold', async () => {
-    const rows = await holdsOf(service.deps);
+  const [running] = await until('the batch to be recorded', async () => {
+    const rows = await runningBatches(service.deps);
     return rows.length > 0 && rows;
   });
   answer();
   await ends(service.deps, id, 'COMPLETED');
 
-  t.like(held, { queue: 'process-order', job_ids: [id], attempts: [1], pid: process.pid });
-  t.true(await until('an empty hand', async () => (await holdsOf(service.deps)).length === 0));
+  t.like(running, { queue: 'process-order', job_ids: [id], attempts: [1], pid: process.pid });
+  t.true(await until('its end to be recorded', () => noneIsRunning(service.deps)));
 });
 
-test('a worker that cannot record what it holds says so and works on', async (t) => {
+test('a worker that cannot record its batches still processes orders', async (t) => {
   const { service, answer } = await withSlowFulfilment(t);
   await service.deps.pool.query(sql.unsafe`DROP TABLE running_batches CASCADE`);
   await startWorker(t, service);
@@ -38,31 +38,31 @@ test('a worker that cannot record what it holds says so and works on', async (t)
   t.is((await jobOf(service.deps, id)).state, 'completed');
 });
 
-test('what fails while jobs are held fails as it would without, and nothing is held any more', async (t) => {
+test('an error of a batch is passed on, and the end of the batch is recorded', async (t) => {
   const { deps } = await ownService(t);
   await register(deps);
-  const holds = await openRunningBatches(deps);
+  const batches = await openRunningBatches(deps);
   const job = { id: crypto.randomUUID(), retryCount: 4 };
 
   const error = await t.throwsAsync(
-    holds.during('prune', 'prune/0', [job], async () => {
-      const held = await until('the hold', async () => {
-        const rows = await holdsOf(deps);
+    batches.during('prune', 'prune/0', [job], async () => {
+      const running = await until('the batch to be recorded', async () => {
+        const rows = await runningBatches(deps);
         return rows.length > 0 && rows;
       });
-      throw new Error(`holding attempt ${held[0]?.attempts.join()}`);
+      throw new Error(`attempt ${running[0]?.attempts.join()} failed`);
     }),
   );
 
-  t.is(error.message, 'holding attempt 5');
-  t.true(await until('an empty hand', async () => (await holdsOf(deps)).length === 0));
+  t.is(error.message, 'attempt 5 failed');
+  t.true(await until('its end to be recorded', () => noneIsRunning(deps)));
 });
 
-test('what workers held that are long gone is forgotten when the next one starts', async (t) => {
+test('a worker that starts deletes the rows of workers that ended long ago', async (t) => {
   const { deps } = await ownService(t);
   const id = await register(deps);
-  const gone = crypto.randomUUID();
-  for (const worker of [id, gone]) {
+  const ended = crypto.randomUUID(); // pg-boss has deleted its row long ago
+  for (const worker of [id, ended]) {
     await deps.pool.query(sql.unsafe`
       INSERT INTO running_batches (worker_id, poller, queue, job_ids, attempts)
       VALUES (${worker}, 'prune/0', 'prune', ARRAY[gen_random_uuid()], ARRAY[1])
@@ -76,7 +76,7 @@ test('what workers held that are long gone is forgotten when the next one starts
   t.deepEqual(left, [{ worker_id: id }]);
 });
 
-/** Puts this process on pg-boss's register, as a worker does when it starts. */
+/** Adds this process to pg-boss's registry, as a worker does when it starts. */
 async function register({ pool }: Deps): Promise<string> {
   return pool.oneFirst(sql.type(z.object({ id: z.guid() }))`
     INSERT INTO pgboss.instance (id, name, host, pid, version, node_version, heartbeat_seconds,
@@ -86,8 +86,8 @@ async function register({ pool }: Deps): Promise<string> {
   `);
 }
 
-/** What is in hand now, empty hands left out. */
-function holdsOf({ pool }: Deps) {
+/** The rows of pollers that are working on jobs. */
+function runningBatches({ pool }: Deps) {
   const Row = z.object({
     queue: z.string(),
     job_ids: z.array(z.guid()),
@@ -95,13 +95,17 @@ function holdsOf({ pool }: Deps) {
     pid: z.int(),
   });
   return pool.any(sql.type(Row)`
-    SELECT h.queue, h.job_ids, h.attempts, i.pid
-    FROM running_batches AS h JOIN pgboss.instance AS i ON i.id = h.worker_id
-    WHERE cardinality(h.job_ids) > 0
+    SELECT b.queue, b.job_ids, b.attempts, i.pid
+    FROM running_batches AS b JOIN pgboss.instance AS i ON i.id = b.worker_id
+    WHERE cardinality(b.job_ids) > 0
   `);
 }
 
-/** A service whose orders stay in the workers' hands until `answer` is called. */
+async function noneIsRunning(deps: Deps): Promise<boolean> {
+  return (await runningBatches(deps)).length === 0;
+}
+
+/** A service whose orders wait for their external step until `answer` is called. */
 async function withSlowFulfilment(t: ExecutionContext<Context>) {
   const { promise, resolve } = Promise.withResolvers<void>();
   const { url } = await openFulfilment(t, async (response, call) => {

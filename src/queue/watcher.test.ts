@@ -4,13 +4,13 @@ import { lookUp, ownService, signUp, test, type Context } from '../../test/suppo
 import { until } from '../../test/support/until.ts';
 import { ends, startWorker } from '../../test/support/workers.ts';
 
-test('a worker that starts while a queue is paused does not work it, and does when it is resumed', async (t) => {
+test('a worker that starts while a queue is paused processes it after it is resumed, and not before', async (t) => {
   const service = await ownService(t);
   const user = await signUp(service);
   await pause(service);
   await startWorker(t, service);
   const id = await user.place();
-  await otherQueueIsWorked(service);
+  await otherQueueIsProcessed(service);
 
   const whilePaused = await lookUp(service.deps, id);
   await resume(service);
@@ -20,16 +20,16 @@ test('a worker that starts while a queue is paused does not work it, and does wh
   t.is((await lookUp(service.deps, id)).status, 'COMPLETED');
 });
 
-test('a worker lets go of a queue that is paused while it runs', async (t) => {
+test('a worker stops processing a queue that is paused while it runs, and goes on when it is resumed', async (t) => {
   const service = await ownService(t);
   const user = await signUp(service);
   const worker = await startWorker(t, service);
   await ends(service.deps, await user.place(), 'COMPLETED');
 
   await pause(service);
-  await until('the worker to let go', () => !attachedTo(worker));
+  await until('the worker to stop', () => !isRegisteredFor(worker));
   const id = await user.place();
-  await otherQueueIsWorked(service);
+  await otherQueueIsProcessed(service);
   const whilePaused = await lookUp(service.deps, id);
   await resume(service);
 
@@ -37,7 +37,7 @@ test('a worker lets go of a queue that is paused while it runs', async (t) => {
   t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
 });
 
-test('a worker starts and works although rows of the queue hold infinite times and odd counts', async (t) => {
+test('a worker processes orders although rows of the queue have infinite times and impossible counts', async (t) => {
   const service = await ownService(t);
   const user = await signUp(service);
   const { pool, boss } = service.deps;
@@ -54,7 +54,7 @@ test('a worker starts and works although rows of the queue hold infinite times a
   t.is(await ends(service.deps, await user.place(), 'COMPLETED'), 'COMPLETED');
 });
 
-test('an order is processed whose job has counted more attempts than an integer holds', async (t) => {
+test('an order is processed although the attempts of its job are at the maximum of an integer', async (t) => {
   const service = await ownService(t);
   const id = await (await signUp(service)).place();
   await service.deps.pool.query(sql.unsafe`
@@ -80,7 +80,7 @@ test('a long queue is counted less often than others', async (t) => {
   t.false(counted.includes('process-order'));
 });
 
-/** Makes process-order look like a queue of 1,000,000,000 jobs that was counted an hour ago, also after a count. */
+/** Makes process-order seem to have 1,000,000,000 jobs, and to have been counted an hour ago, also after a count. */
 async function makeLong({ deps: { pool } }: Context): Promise<void> {
   await pool.query(sql.unsafe`
     CREATE FUNCTION stay_long() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -99,7 +99,7 @@ async function makeLong({ deps: { pool } }: Context): Promise<void> {
   `);
 }
 
-/** The queues that the look-out has counted. Now and then pg-boss counts all, of its own accord. */
+/** The queues that the watcher has counted. pg-boss also counts all queues by itself from time to time. */
 function countedBy({ boss }: WorkerDeps): unknown[] {
   const counted: unknown[] = [];
   const supervise = boss.supervise.bind(boss);
@@ -110,16 +110,16 @@ function countedBy({ boss }: WorkerDeps): unknown[] {
   return counted;
 }
 
-/** Whether the worker in this process still asks for jobs of the queue. */
-function attachedTo({ boss }: WorkerDeps): boolean {
+/** Whether the worker in this process is registered as a worker of the queue. */
+function isRegisteredFor({ boss }: WorkerDeps): boolean {
   return boss.getWipData({ includeInternal: false }).some(({ name }) => name === 'process-order');
 }
 
-// A job that is made after the order and done before it shows that the worker had its chance.
-async function otherQueueIsWorked({ deps }: Context): Promise<void> {
+// A job of another queue is made after the order. When it has ended, the worker has had the time to process the order.
+async function otherQueueIsProcessed({ deps }: Context): Promise<void> {
   const id = crypto.randomUUID();
   await deps.boss.insert('audit', [{ id, data: {} }]);
-  await until('the other queue', async () => {
+  await until('the other job to end', async () => {
     const [job] = await deps.boss.findJobs('audit', { id });
     return job?.state === 'completed';
   });

@@ -5,12 +5,12 @@ import { MONITOR_INTERVAL_SECONDS } from './boss.ts';
 import type { Consumers } from './consumers.ts';
 import type { Deps, WorkerDeps } from '../deps.ts';
 
-/** A queue is counted once more this long after work, because pg-boss leaves out jobs that ended in the last 10 s. */
+/** After work, a queue is counted again at this delay, because pg-boss leaves out jobs that ended in the last 10 s. */
 const LAST_COUNT_MS = 12_000;
 
 /**
- * Most jobs that are counted a second, besides the counts that pg-boss makes by itself: counting a long queue takes
- * time from processing it.
+ * How many jobs of a queue are counted per second at most, because counting a long queue slows down its processing. The
+ * counts that pg-boss makes by itself are not included.
  */
 const COUNTED_PER_SECOND = 20_000;
 
@@ -46,7 +46,7 @@ export async function watchQueues(
   const attached = new Set<QueueName>();
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
-  const supervisor = new Supervisor({ boss, log });
+  const supervision = new Supervision({ boss, log });
 
   async function check(): Promise<void> {
     const states = await readStates({ pool }, watched);
@@ -55,13 +55,13 @@ export async function watchQueues(
       if (paused === attached.has(queue)) await follow(queue, paused);
       if (due_ms !== null && !paused) consumers.wake(queue, due_ms);
     }
-    const needy = states.filter(
+    const unsupervised = states.filter(
       (state) =>
         state.lost ||
         (needsCounting(state, consumers.workedAt(state.queue)) &&
-          !supervisor.isResting(state.queue)),
+          !supervision.isResting(state.queue)),
     );
-    if (!stopped) void supervisor.supervise(needy.map(({ queue }) => queue));
+    if (!stopped) void supervision.start(unsupervised.map(({ queue }) => queue));
   }
 
   async function follow(queue: QueueName, paused: boolean): Promise<void> {
@@ -107,7 +107,7 @@ function needsCounting(
 }
 
 /** Calls pg-boss's supervise for queues: it fails lost attempts, and counts jobs. */
-class Supervisor {
+class Supervision {
   readonly #deps: Pick<WorkerDeps, 'boss' | 'log'>;
   readonly #restUntil = new Map<QueueName, number>();
   #busy = false;
@@ -116,14 +116,12 @@ class Supervisor {
     this.#deps = deps;
   }
 
-  /**
-   * One call per queue: a call for all would count the longest as often as the busiest. Does nothing while one runs.
-   */
-  async supervise(needy: QueueName[]): Promise<void> {
+  /** Makes one call per queue, so that each queue has its own pause. Does nothing while earlier calls run. */
+  async start(supervised: QueueName[]): Promise<void> {
     const { boss, log } = this.#deps;
     if (this.#busy) return;
     this.#busy = true;
-    for (const queue of needy) {
+    for (const queue of supervised) {
       const started = performance.now();
       await boss
         .supervise(queue)
@@ -140,9 +138,9 @@ class Supervisor {
   }
 }
 
-// Reads the first entry of each index range (the queue's _i14), so the cost does not depend on the length of the queue,
-// unless an open transaction keeps dead entries before it. An infinite time or a count that is out of range in one row
-// does not fail the check: a job counts as due for a year at most, and such a count as none.
+// Reads the first entry of each index range (the queue's _i14). So the cost does not depend on the length of the queue,
+// unless an open transaction keeps dead entries before it. An infinite time or an extreme count in one row does not
+// make the check fail: a job counts as due for a year at most, and a count without a valid time is ignored.
 function readStates(
   { pool }: Pick<Deps, 'pool'>,
   watched: QueueName[],
@@ -158,7 +156,7 @@ function readStates(
       coalesce(extract(epoch FROM now() - counted.at) * 1000, 1e12)::float8 AS counted_ms_ago,
       coalesce(counted.at < now() - interval '1 second' * greatest(
         ${MONITOR_INTERVAL_SECONDS},
-        (q.total_count::bigint - coalesce(q.retained_count, 0)) / ${COUNTED_PER_SECOND} -- live ones
+        (q.total_count::bigint - coalesce(q.retained_count, 0)) / ${COUNTED_PER_SECOND} -- without ended jobs
       ), true) AS counted_late
     FROM pgboss.queue AS q
     CROSS JOIN LATERAL (

@@ -10,7 +10,7 @@ import { createWakeUps, wakeUpChannel } from './wake-ups.ts';
 
 const prefix = { REDIS_PREFIX: 'oms' };
 
-test('when Redis goes away and comes back, the log has one line for each', async (t) => {
+test('the log has one line for the start of an outage of Redis, and one for its end', async (t) => {
   const server = await ownRedis(t);
   const { redis, logged } = await connect(t, server.url);
 
@@ -29,7 +29,7 @@ test('when Redis goes away and comes back, the log has one line for each', async
   );
 });
 
-test('each outage is logged anew', async (t) => {
+test('each outage is logged', async (t) => {
   let server = await ownRedis(t);
   const { redis, logged } = await connect(t, server.url);
 
@@ -46,7 +46,7 @@ test('each outage is logged anew', async (t) => {
   );
 });
 
-test('while Redis is away, no command waits for it', async (t) => {
+test('while Redis is away, a command fails at once', async (t) => {
   const server = await ownRedis(t);
   const { redis } = await connect(t, server.url);
   server.child.kill('SIGKILL');
@@ -55,7 +55,7 @@ test('while Redis is away, no command waits for it', async (t) => {
   t.true(await failsAtOnce(redis));
 });
 
-test('a Redis that hangs costs a command a moment, and soon nothing', async (t) => {
+test('while Redis hangs, the first command times out, and later ones fail at once', async (t) => {
   const server = await ownRedis(t);
   const { redis, logged } = await connect(t, server.url);
   server.child.kill('SIGSTOP');
@@ -67,7 +67,7 @@ test('a Redis that hangs costs a command a moment, and soon nothing', async (t) 
   server.child.kill('SIGCONT');
   await until('the connection', () => redis.status === 'ready');
 
-  t.is(first.message, 'Command timed out'); // it, and not yet the connection
+  t.is(first.message, 'Command timed out'); // the command timed out before the connection did
   t.true(later);
   t.is(await redis.set('key', 'value'), 'OK');
   t.deepEqual(
@@ -76,7 +76,7 @@ test('a Redis that hangs costs a command a moment, and soon nothing', async (t) 
   );
 });
 
-test('a service starts within a moment although Redis is not there', async (t) => {
+test('a service that starts without Redis does not wait long for it', async (t) => {
   const server = await ownRedis(t);
   await server.stop();
   const { redis, logged } = open(t, server.url);
@@ -89,7 +89,7 @@ test('a service starts within a moment although Redis is not there', async (t) =
   t.is(logged().length, 1);
 });
 
-test('without a REDIS_URL there is no client, and the log says so once', (t) => {
+test('without REDIS_URL there is no client, and the log has one line about it', (t) => {
   const { log, logged } = logIntoArray();
 
   const redis = openRedis({ REDIS_URL: undefined }, log);
@@ -101,14 +101,14 @@ test('without a REDIS_URL there is no client, and the log says so once', (t) => 
   );
 });
 
-test('a hint does not throw when there is no Redis', (t) => {
+test('sending wake-ups does not throw without Redis', (t) => {
   const wakeUps = createWakeUps(null, prefix);
 
   t.notThrows(() => sendWakeUps(wakeUps));
 });
 
 for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
-  test(`a hint does not throw after the ${signal} of Redis, nor once that is noticed`, async (t) => {
+  test(`sending wake-ups does not throw after ${signal} of Redis, before and after the client notices`, async (t) => {
     const server = await ownRedis(t);
     const { redis } = await connect(t, server.url);
     const wakeUps = createWakeUps(redis, prefix);
@@ -121,7 +121,7 @@ for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
   });
 }
 
-test('hints arrive again once Redis is back, and are not those of the outage', async (t) => {
+test('wake-ups arrive again when Redis is back, without those of the outage', async (t) => {
   const server = await ownRedis(t);
   const { redis } = await connect(t, server.url);
   const wakeUps = createWakeUps(redis, prefix);
@@ -138,34 +138,34 @@ test('hints arrive again once Redis is back, and are not those of the outage', a
   t.deepEqual(messages, [[wakeUpChannel(prefix), 'process-order']]);
 });
 
-test('a subscriber hears again after Redis has been restarted, empty, on the same port', async (t) => {
+test('a subscriber receives messages again after a restart of Redis', async (t) => {
   const server = await ownRedis(t);
   const { redis } = await connect(t, server.url);
-  const heard = listen(t, redis);
+  const received = listen(t, redis);
   await until('the subscription', () => publish(redis, 'before'));
-  await until('the news', () => heard.includes('before'));
+  await until('the news', () => received.includes('before'));
 
   server.child.kill('SIGKILL');
   await attempts(redis, 2);
   await ownRedis(t, server.port);
   await until('the subscription', () => publish(redis, 'after'));
-  await until('the news', () => heard.includes('after'));
+  await until('the news', () => received.includes('after'));
 
-  t.deepEqual([...new Set(heard)], ['before', 'after']);
+  t.deepEqual([...new Set(received)], ['before', 'after']);
 });
 
-test('a subscriber that starts before Redis does hears as soon as it is there', async (t) => {
+test('a subscriber that starts before Redis receives messages once Redis runs', async (t) => {
   const server = await ownRedis(t);
   await server.stop();
   const { redis } = open(t, server.url);
-  const heard = listen(t, redis);
+  const received = listen(t, redis);
   await attempts(redis, 2);
 
   await ownRedis(t, server.port);
   await until('the subscription', () => publish(redis, 'news'));
-  await until('the news', () => heard.length > 0);
+  await until('the news', () => received.length > 0);
 
-  t.is(heard[0], 'news');
+  t.is(received[0], 'news');
 });
 
 function logIntoArray() {
@@ -196,7 +196,7 @@ async function attempts(redis: Redis, count: number): Promise<void> {
   await until('attempts to reconnect', () => seen >= count);
 }
 
-/** Whether a command fails before anything else can happen in this process, so that it has waited for nothing. */
+/** Whether a command fails before the event loop continues, that is, without waiting. */
 async function failsAtOnce(redis: Redis): Promise<boolean> {
   let hasFailed = false;
   redis.get('key').catch(() => (hasFailed = true));
@@ -209,11 +209,11 @@ function sendWakeUps(wakeUps: ReturnType<typeof createWakeUps>): void {
 }
 
 function listen(t: ExecutionContext, redis: Redis): string[] {
-  const heard: string[] = [];
+  const received: string[] = [];
   const subscriber = openSubscriber(redis, (connection) => connection.subscribe('news'));
   t.teardown(() => subscriber.disconnect());
-  subscriber.on('message', (_channel, text) => heard.push(text));
-  return heard;
+  subscriber.on('message', (_channel, text) => received.push(text));
+  return received;
 }
 
 /** Publishes a message. Returns the number of receivers, 0 while Redis is away. */

@@ -5,24 +5,23 @@ import type { Config } from '../config.ts';
 import { crashPoint } from '../crash-point.ts';
 import { openSubscriber } from './client.ts';
 
-/** Wakes workers after a commit. */
+/** Sends wake-ups to workers. Called after a commit. */
 export type WakeUps = {
   /** Wakes the workers of a queue. A lost wake-up delays a job by one poll interval at most. */
   send(queue: QueueName): void;
 };
 
-/** The channel on which the names of queues are published. */
+/** The channel for wake-ups. A message is the name of a queue. */
 export function wakeUpChannel(config: Pick<Config, 'REDIS_PREFIX'>): string {
   return `${config.REDIS_PREFIX}:wake`;
 }
 
-/** The pause after a publish: each one takes CPU time from Redis, this process and every worker. */
+/** The pause after a publish, because each one costs CPU time in Redis, this process and every worker. */
 const PAUSE_MS = 5;
 
 /**
- * Publishes wake-ups on Redis: the first at once, further ones together after a pause. Never throws and never delays the
- * caller. While Redis is unavailable it sends nothing and keeps nothing, because wake-ups of an outage are stale when it
- * ends.
+ * Publishes wake-ups on Redis: the first at once, further ones together after a pause. Never throws and never delays
+ * the caller. While Redis is unavailable, wake-ups are dropped, because they are out of date when it is back.
  */
 export function createWakeUps(redis: Redis | null, config: Pick<Config, 'REDIS_PREFIX'>): WakeUps {
   const channel = wakeUpChannel(config);
@@ -33,7 +32,7 @@ export function createWakeUps(redis: Redis | null, config: Pick<Config, 'REDIS_P
     while (connection.status === 'ready' && queues.size > 0) {
       const publishes = Array.from(queues, (queue) => connection.publish(channel, queue));
       queues.clear();
-      await Promise.allSettled(publishes); // the connection logs the outage
+      await Promise.allSettled(publishes); // the connection logs outages
       crashPoint('after-publish');
       await setTimeout(PAUSE_MS);
     }
@@ -47,12 +46,12 @@ export function createWakeUps(redis: Redis | null, config: Pick<Config, 'REDIS_P
       queues.add(queue);
       if (publishing) return;
       publishing = true;
-      setImmediate(() => void publish(redis)); // the client gets its answer first
+      setImmediate(() => void publish(redis)); // after the reply to the client
     },
   };
 }
 
-/** Calls `wake` with the name of a queue at each wake-up. Returns a function that ends this. */
+/** Calls `wake` with the name of the queue for each wake-up. Returns a function that ends the subscription. */
 export function onWakeUp(
   redis: Redis | null,
   config: Pick<Config, 'REDIS_PREFIX'>,

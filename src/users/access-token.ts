@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import jsonwebtoken from 'jsonwebtoken';
 import type { Config } from '../config.ts';
 
-/** RFC 9068. A token of any other type, signed with the same key, is not an access token. */
+/** RFC 9068. A token of another type is not an access token, even if it is signed with the same key. */
 export const ACCESS_TOKEN_TYPE = 'at+jwt';
 export const ISSUER = 'oms';
 export const AUDIENCE = 'oms-api';

@@ -11,7 +11,7 @@ import { until } from '../../test/support/until.ts';
 
 const REFRESH = `SELECT outcome FROM refresh_session($1, gen_random_uuid(), $2, 10)`;
 
-test('no door gives out a hash, neither in its result nor in an error', async (t) => {
+test('no door function returns a stored hash, neither in a result nor in an error', async (t) => {
   const { id, email, refreshToken } = await startedSession(t.context);
   const { hashPart, salt } = await storedHash(t, id);
   const api = await connectDba(t, t.context, 'oms_api');
@@ -43,7 +43,7 @@ test('no door gives out a hash, neither in its result nor in an error', async (t
   }
 });
 
-test('a caller who has the server print its plans is shown no stored hash', async (t) => {
+test('the plans that a caller can have printed contain no stored hash', async (t) => {
   const { id, email } = await startedSession(t.context);
   const { hashPart, salt } = await storedHash(t, id);
   const guess = 'B'.repeat(43);
@@ -55,7 +55,7 @@ test('a caller who has the server print its plans is shown no stored hash', asyn
   await client.query('SET SESSION AUTHORIZATION oms_api');
   for (const kind of ['parse', 'rewritten', 'plan'])
     await client.query(`SET debug_print_${kind} = on`);
-  await client.query('SET debug_pretty_print = off'); // else lines are broken within numbers
+  await client.query('SET debug_pretty_print = off'); // pretty printing breaks lines within numbers
   await client.query('SET client_min_messages = debug5');
 
   for (let i = 0; i < 7; i += 1) {
@@ -66,13 +66,13 @@ test('a caller who has the server print its plans is shown no stored hash', asyn
     ]);
   }
 
-  const printed = notices.join('\n').replaceAll(/\s+/g, ' '); // plans are wrapped
+  const printed = notices.join('\n').replaceAll(/\s+/g, ' '); // plans have several lines
   t.true(printed.includes(bytesOf(guess)), 'the plans were printed, with the values of variables');
   t.false(printed.includes(bytesOf(hashPart)));
   t.false(printed.includes(hashPart));
 });
 
-test('a door opens no second branch and adopts no token of another session', async (t) => {
+test('refresh_session starts no second branch and takes over no token of another session', async (t) => {
   const { id, refreshToken } = await startedSession(t.context);
   const other = await startedSession(t.context);
   const api = await connectDba(t, t.context, 'oms_api');
@@ -98,7 +98,7 @@ for (const [title, end] of [
   ['of a session', 'SELECT end_session($1) FROM (SELECT $2::uuid) AS unused'],
   ['of all sessions', 'SELECT end_all_sessions($2) FROM (SELECT $1::bytea) AS unused'],
 ] as const) {
-  test(`the end ${title} waits for a refresh under way, and ends its successor too`, async (t) => {
+  test(`the end ${title} waits for a refresh in progress, and ends its successor too`, async (t) => {
     const { id, refreshToken } = await startedSession(t.context);
     const [api, refreshing] = [
       await connectDba(t, t.context, 'oms_api'),
@@ -118,7 +118,7 @@ for (const [title, end] of [
   });
 }
 
-/** Message, detail, hint and context of an error, as a client of the database gets them. */
+/** Message, detail, hint and context of an error that Postgres sends to its client. */
 function everythingOf(error: Error): object {
   return Object.fromEntries(
     Object.getOwnPropertyNames(error).map((name) => [name, Reflect.get(error, name)]),
@@ -139,7 +139,7 @@ async function storedHash({ context }: ExecutionContext<Context>, userId: string
   return { hashPart, salt: stored.slice(0, -hashPart.length - 1) };
 }
 
-/** A text as Postgres prints the bytes of a constant in a plan. */
+/** Writes a text as Postgres prints the bytes of a constant in a plan. */
 function bytesOf(text: string): string {
   return [...Buffer.from(text)].join(' ');
 }

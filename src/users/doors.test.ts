@@ -14,7 +14,7 @@ const BAD_ARGUMENT = 'OM020';
 
 const ROLES = ['oms_api', 'oms_worker', 'oms_dba_read', 'oms_dba', 'oms_auditor'];
 
-/** What no role may do. Each is tried as each of them, and must be denied for lack of a right. */
+/** Statements that no role may run. A test for each role and statement expects the error for a missing privilege. */
 const attacks = [
   `SELECT password_hash FROM users`,
   `SELECT id, name, email FROM users`,
@@ -65,7 +65,7 @@ for (const role of ROLES) {
   }
 }
 
-test('each door is open to the one service that needs it', async (t) => {
+test('each door function can be called only by the service that needs it', async (t) => {
   const Row = z.object({ door: z.string(), callers: z.array(z.string()) });
   const doors = await t.context.deps.pool.any(sql.type(Row)`
     SELECT p.proname AS door, array_agg(a.grantee::regrole::text) AS callers
@@ -92,7 +92,7 @@ test('each door is open to the one service that needs it', async (t) => {
 });
 
 for (const role of ROLES.filter((name) => name !== 'oms_api')) {
-  test(`${role} may not ask whether a password is right, nor for a salt`, async (t) => {
+  test(`${role} may neither check a password nor read a salt`, async (t) => {
     const { refusal } = await connectDba(t, t.context, role);
 
     const salt = await refusal(`SELECT password_salt('ada@example.test')`);
@@ -104,7 +104,7 @@ for (const role of ROLES.filter((name) => name !== 'oms_api')) {
   });
 }
 
-test('nobody can work as the owner of the doors', async (t) => {
+test('the owner of the door functions cannot log in or create, and has only oms_owner as member', async (t) => {
   const Row = z.object({
     logs_in: z.boolean(),
     creates: z.boolean(),
@@ -151,7 +151,7 @@ const badCalls = [
 ];
 
 for (const call of badCalls) {
-  test(`a door refuses: ${call}`, async (t) => {
+  test(`a bad argument is refused: ${call}`, async (t) => {
     const { refusal } = await connectDba(t, t.context, 'oms_api');
     t.is((await refusal(`SELECT ${call}`)).code, BAD_ARGUMENT);
   });
@@ -159,7 +159,7 @@ for (const call of badCalls) {
 
 const LOG_IN = `SELECT user_id FROM log_in($1, $2, gen_random_uuid(), sha256(uuid_send(gen_random_uuid())), 60)`;
 
-test('whoever has the salt and not the password starts no session', async (t) => {
+test('the salt without the password starts no session', async (t) => {
   const { id, email } = (await register(t.context)).body;
   const api = await connectDba(t, t.context, 'oms_api');
   const salt = await api.value('SELECT password_salt($1)', [email]);
@@ -182,7 +182,7 @@ test('whoever has the salt and not the password starts no session', async (t) =>
   t.is(await tokensOf(t, id), 1);
 });
 
-test('an account that has a placeholder for a hash has no salt and no password', async (t) => {
+test('an account with a placeholder for a hash has no salt, and the placeholder does not open it', async (t) => {
   const email = newEmail();
   await t.context.deps.pool.query(sql.unsafe`
     INSERT INTO users (id, name, email, password_hash) VALUES (gen_random_uuid(), 'Ada', ${email}, 'none')
@@ -194,10 +194,11 @@ test('an account that has a placeholder for a hash has no salt and no password',
   t.is(await api.value('SELECT password_salt($1)', [newEmail()]), null);
 });
 
-test('temporary tables of the caller do not stand in for ours', async (t) => {
+test('the door functions ignore temporary tables of the caller', async (t) => {
   const { id, email } = (await register(t.context)).body;
+  // By default, oms_api has no such right.
   await t.context.deps.pool.query(
-    sql.unsafe`GRANT TEMPORARY ON DATABASE ${sql.identifier([t.context.database])} TO oms_api`, // not by default
+    sql.unsafe`GRANT TEMPORARY ON DATABASE ${sql.identifier([t.context.database])} TO oms_api`,
   );
   const api = await connectDba(t, t.context, 'oms_api');
   const forged = `$argon2id$v=19$m=19456,t=2,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`;
@@ -212,7 +213,7 @@ test('temporary tables of the caller do not stand in for ours', async (t) => {
   t.is(await tokensOf(t, id), 0);
 });
 
-test('rights that an earlier version gave are taken back by the next migration', async (t) => {
+test('migrate revokes rights that an earlier version granted', async (t) => {
   const service = await ownService(t);
   await service.deps.pool.query(
     sql.unsafe`GRANT ALL ON users, refresh_tokens TO oms_api, oms_worker`,

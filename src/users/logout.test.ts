@@ -1,7 +1,7 @@
 import { logIn, refresh, refreshTokenOf, startedSession } from '../../test/support/accounts.ts';
 import { send, test } from '../../test/support/context.ts';
 
-test('logging out ends the session, takes the cookie away, and can be repeated', async (t) => {
+test('logging out ends the session and removes the cookie, and can be repeated', async (t) => {
   const session = await startedSession(t.context);
   const successor = refreshTokenOf(await refresh(t.context, session.refreshToken));
   const headers = { cookie: `refresh_token=${successor}` };
@@ -26,7 +26,7 @@ test('a client without cookies logs out with its refresh token in the body', asy
   t.is((await refresh(t.context, refreshToken)).status, 401);
 });
 
-test('logging out everywhere ends every session of the user, and of nobody else', async (t) => {
+test('logging out everywhere ends every session of the user, and of no other user', async (t) => {
   const here = await startedSession(t.context);
   const stranger = await startedSession(t.context);
   const there = refreshTokenOf(await logIn(t.context, here.email));
@@ -41,14 +41,14 @@ test('logging out everywhere ends every session of the user, and of nobody else'
   t.is((await refresh(t.context, stranger.refreshToken)).status, 200);
 });
 
-test('no refresh that is under way survives logging out everywhere', async (t) => {
+test('logging out everywhere also ends sessions that are being refreshed', async (t) => {
   const sessions = await Promise.all(Array.from({ length: 12 }, () => startedSession(t.context)));
 
   const successors = await Promise.all(
     sessions.map(async ({ access, refreshToken }) => {
-      const underWay = refresh(t.context, refreshToken);
+      const refreshing = refresh(t.context, refreshToken);
       await logOutEverywhere(t.context.origin, access);
-      return refreshTokenOf(await underWay);
+      return refreshTokenOf(await refreshing);
     }),
   );
 

@@ -6,7 +6,7 @@ import { AccessToken, Credentials, newUser, RefreshRequest, User } from './schem
 const tags = ['auth'];
 const bearer = [{ bearer: [] }];
 
-/** /auth in the OpenAPI document. */
+/** The /auth paths of the OpenAPI document. */
 export function userPaths(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>): ZodOpenApiPathsObject {
   return { ...accountPaths(newUser(config)), ...sessionPaths };
 }
@@ -28,7 +28,7 @@ function accountPaths(NewUser: ReturnType<typeof newUser>): ZodOpenApiPathsObjec
     '/auth/me': {
       get: {
         tags,
-        summary: 'The account of the access token',
+        summary: 'Show the account of the access token',
         security: bearer,
         responses: { 200: json(User, 'The account'), ...problemResponses('invalid-token') },
       },
@@ -40,7 +40,7 @@ const sessionPaths: ZodOpenApiPathsObject = {
   '/auth/login': {
     post: {
       tags,
-      summary: 'Log in; the refresh token comes as an HttpOnly cookie',
+      summary: 'Log in. The reply sets the refresh token as an HttpOnly cookie',
       requestBody: jsonRequest(Credentials),
       responses: {
         ...bodyProblems,
@@ -57,7 +57,8 @@ const sessionPaths: ZodOpenApiPathsObject = {
   '/auth/refresh': {
     post: {
       tags,
-      summary: 'Exchange the refresh token (cookie or body) for its successor and an access token',
+      summary:
+        'Exchange the refresh token (cookie or body) for its successor and a new access token',
       security: [{ refresh_cookie: [] }, {}],
       requestBody: jsonRequest(RefreshRequest, false),
       responses: {
@@ -75,7 +76,7 @@ const sessionPaths: ZodOpenApiPathsObject = {
       requestBody: jsonRequest(RefreshRequest, false),
       responses: {
         ...bodyProblems,
-        204: { description: 'Ended' },
+        204: { description: 'The session has ended' },
         ...problemResponses('invalid-request'),
       },
     },
@@ -85,7 +86,10 @@ const sessionPaths: ZodOpenApiPathsObject = {
       tags,
       summary: 'End every session of the user',
       security: bearer,
-      responses: { 204: { description: 'Ended' }, ...problemResponses('invalid-token') },
+      responses: {
+        204: { description: 'Every session has ended' },
+        ...problemResponses('invalid-token'),
+      },
     },
   },
 };

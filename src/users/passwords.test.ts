@@ -3,7 +3,7 @@ import { createPasswords } from './passwords.ts';
 
 const COSTS = /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/;
 
-test('with the salt of a stored hash, the same password and no other gives that hash', async (t) => {
+test('with the salt of a stored hash, the same password gives that hash, and another one does not', async (t) => {
   const passwords = createPasswords();
   const stored = await passwords.hash('correct horse');
   const parameters = stored.slice(0, stored.lastIndexOf('$'));
@@ -12,7 +12,7 @@ test('with the salt of a stored hash, the same password and no other gives that 
   t.not(await passwords.salted('correct horsf', parameters), stored);
 });
 
-test('without an account the hash costs as much, and its salt is a secret of the process', async (t) => {
+test('the hash for an unknown account costs the same, and each process has another salt for it', async (t) => {
   const [one, another] = [createPasswords(), createPasswords()];
 
   const decoy = await one.salted('correct horse', null);
@@ -21,7 +21,7 @@ test('without an account the hash costs as much, and its salt is a secret of the
   t.not(await another.salted('correct horse', null), decoy);
 });
 
-test('parameters that would cost too much, or are none, are not followed', async (t) => {
+test('parameters that cost too much or are not valid are replaced by the usual ones', async (t) => {
   const passwords = createPasswords();
   const salt = 'c29tZXNhbHRzb21lc2FsdA';
 

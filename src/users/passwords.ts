@@ -6,19 +6,19 @@ import { Problem } from '../http/problem.ts';
 
 // OWASP Password Storage Cheat Sheet: argon2id, m = 19 MiB, t = 2, p = 1. argon2id is the default.
 const ARGON2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
-const CONCURRENCY_MAX = 4; // each takes 19 MiB, and a thread of libuv's four
-const WAITING_MAX = 100; // past this, a login would wait for seconds
+const CONCURRENCY_MAX = 4; // each takes 19 MiB and one of the four threads of libuv
+const WAITING_MAX = 100; // with more, a login would wait for seconds
 
-/** What `password_salt` gives. The costs are bounded as `register_user` bounds them. */
+/** The result of `password_salt`. Allows the same costs as `register_user`. */
 const PARAMETERS =
   /^\$argon2id\$v=19\$m=([1-9]\d{3,4}),t=([1-9]),p=([1-9])\$([A-Za-z0-9+/]{22,64})$/;
 
 export type Passwords = ReturnType<typeof createPasswords>;
 
-/** What registration and login use. */
+/** The dependencies of registration and login. */
 export type AccountDeps = ApiDeps & { passwords: Passwords };
 
-/** Hashes passwords off the event loop, a few at a time. Throws `overloaded` past a bound. */
+/** Hashes passwords outside the event loop, four at a time. Throws `overloaded` when 100 passwords wait. */
 export function createPasswords() {
   const limit = pLimit(CONCURRENCY_MAX);
   const decoy = { ...ARGON2, salt: randomBytes(16) };
@@ -29,12 +29,12 @@ export function createPasswords() {
   }
 
   return {
-    /** The argon2id hash of a new password, in PHC string format. */
+    /** Returns the argon2id hash of a new password, in PHC string format. */
     hash: (password: string): Promise<string> => bounded(() => hash(password, ARGON2)),
 
     /**
-     * The hash that an account stores if this is its password. `parameters` is a PHC string without
-     * the hash; null, for an unknown account, takes the same time and gives a hash that no account has.
+     * Returns the hash that is stored for the account if the password is right. `parameters` is a PHC string without
+     * the hash. With null, for an unknown account, this takes the same time and returns a hash that no account has.
      */
     salted: (password: string, parameters: string | null): Promise<string> =>
       bounded(() => hash(password, optionsOf(parameters) ?? decoy)),

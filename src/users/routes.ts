@@ -4,7 +4,7 @@ import type { ApiDeps } from '../deps.ts';
 import { authenticate, type Authenticated } from '../http/auth.ts';
 import { parse, Problem } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
-import type { AppState } from '../http/request-log.ts';
+import type { AppState } from '../http/state.ts';
 import { signAccessToken } from './access-token.ts';
 import type { AccountDeps } from './passwords.ts';
 import { Credentials, newUser, RefreshRequest, type AccessToken } from './schema.ts';
@@ -15,7 +15,7 @@ const COOKIE = 'refresh_token';
 
 type Ctx = ParameterizedContext<AppState>;
 
-/** Accounts and sessions. Limits count by address here, because these requests have no user yet. */
+/** Accounts and sessions. The limits count by address, because these requests have no user yet. */
 export function userRoutes(deps: AccountDeps) {
   const { config } = deps;
   const router = new Router<AppState>({ prefix: '/auth' });
@@ -39,7 +39,7 @@ export function userRoutes(deps: AccountDeps) {
     async (ctx) => {
       const session = await logIn(deps, parse(Credentials, ctx.state.body));
       deps.log.info({ ...ctx.state.about, user_id: session.user_id }, 'user logged in');
-      answerWithTokens(deps, ctx, session, 'cookie');
+      replyWithTokens(deps, ctx, session, 'cookie');
     },
   );
 
@@ -49,8 +49,8 @@ export function userRoutes(deps: AccountDeps) {
     async (ctx) => {
       const { token, from } = sentRefreshToken(ctx);
       if (!token)
-        throw new Problem('invalid-token', 'Send the refresh token as cookie or in the body.');
-      answerWithTokens(deps, ctx, await refreshSession(deps, token), from);
+        throw new Problem('invalid-token', 'Send the refresh token as a cookie or in the body.');
+      replyWithTokens(deps, ctx, await refreshSession(deps, token), from);
     },
   );
 
@@ -78,8 +78,8 @@ function byAddress(ctx: { ip: string }): string {
   return ctx.ip;
 }
 
-/** A client that sent its refresh token in the body gets the successor there too: it has no cookies. */
-function answerWithTokens(
+/** A client that sent its refresh token in the body has no cookies, so it gets the successor in the body too. */
+function replyWithTokens(
   { config }: ApiDeps,
   ctx: Ctx,
   session: Session,
@@ -102,7 +102,7 @@ function sentRefreshToken(ctx: Ctx): { token: string | undefined; from: 'cookie'
 }
 
 function setCookie(ctx: Ctx, value: string, expires: Date): void {
-  ctx.cookies.secure = true; // Secure also behind a proxy that ends TLS, where Koa sees plain HTTP
+  ctx.cookies.secure = true; // also behind a proxy that ends TLS, where Koa sees plain HTTP
   ctx.cookies.set(COOKIE, value, {
     httpOnly: true,
     secure: true,

@@ -11,7 +11,7 @@ export type User = z.infer<typeof User>;
 
 const Email = z.email().max(254).meta({ example: 'ada@example.com' });
 
-/** What a client sends to register. The shortest password allowed is a setting. */
+/** The body of a registration. The minimum length of a password is a setting. */
 export function newUser({ PASSWORD_MIN_LENGTH }: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
   return z
     .strictObject({
@@ -25,13 +25,13 @@ export function newUser({ PASSWORD_MIN_LENGTH }: Pick<Config, 'PASSWORD_MIN_LENG
 }
 export type NewUser = z.infer<ReturnType<typeof newUser>>;
 
-/** Login says no more about a wrong password than that it is wrong: no minimum length here. */
+/** The body of a login. It has no minimum length: a password that is too short is just wrong. */
 export const Credentials = z
   .strictObject({ email: Email, password: Text.min(1).max(PASSWORD_LENGTH_MAX) })
   .meta({ id: 'Credentials' });
 export type Credentials = z.infer<typeof Credentials>;
 
-/** The refresh token may come in the body instead of the cookie. */
+/** The body of a refresh or a logout, for clients without cookies. */
 export const RefreshRequest = z
   .strictObject({ refresh_token: z.string().min(1).max(200).optional() })
   .meta({ id: 'RefreshRequest' });
@@ -40,11 +40,11 @@ export const AccessToken = z
   .object({
     access_token: z.string(),
     token_type: z.literal('bearer'),
-    expires_in: z.int().meta({ description: 'Seconds' }),
+    expires_in: z.int().meta({ description: 'Lifetime of the access token in seconds' }),
     refresh_token: z
       .string()
       .optional()
-      .meta({ description: 'Only when the request carried its refresh token in the body' }),
+      .meta({ description: 'Present only when the request had its refresh token in the body' }),
   })
   .meta({ id: 'AccessToken' });
 export type AccessToken = z.infer<typeof AccessToken>;

@@ -4,7 +4,7 @@ import type { Deps } from '../deps.ts';
 import { logIn, refresh, refreshTokenOf, startedSession } from '../../test/support/accounts.ts';
 import { drain, send, test, withSettings } from '../../test/support/context.ts';
 
-test('the refresh token comes as a cookie that no script reads and no other site sends', async (t) => {
+test('the refresh token is a cookie that scripts cannot read and other sites cannot send', async (t) => {
   const session = await startedSession(t.context);
 
   const { headers } = await refresh(t.context, session.refreshToken);
@@ -24,7 +24,7 @@ test('the refresh token comes as a cookie that no script reads and no other site
   t.is(headers.get('cache-control'), 'no-store');
 });
 
-test('a browser exchanges its cookie for the next one and a new access token', async (t) => {
+test('a browser exchanges its cookie for a new cookie and a new access token', async (t) => {
   const session = await startedSession(t.context);
 
   const reply = await refresh(t.context, session.refreshToken);
@@ -37,7 +37,7 @@ test('a browser exchanges its cookie for the next one and a new access token', a
   t.is(me.body.id, session.id);
 });
 
-test('a client without cookies sends its refresh token in the body and gets the next one there', async (t) => {
+test('a client without cookies sends its refresh token in the body, and gets the new one there', async (t) => {
   const session = await startedSession(t.context);
 
   const reply = await refreshByBody(t.context.origin, session.refreshToken);
@@ -48,7 +48,7 @@ test('a client without cookies sends its refresh token in the body and gets the 
   t.is(next.status, 200);
 });
 
-test('a refresh without a refresh token, or with one that never was, is refused', async (t) => {
+test('a refresh without a refresh token, or with an unknown one, is refused', async (t) => {
   const replies = [
     await send(t.context.origin, 'POST', '/auth/refresh'),
     await refreshByBody(t.context.origin, 'x'.repeat(43)),
@@ -61,7 +61,7 @@ test('a refresh without a refresh token, or with one that never was, is refused'
   }
 });
 
-test('a reply that was lost can be asked for again for a few seconds', async (t) => {
+test('a refresh whose reply was lost can be repeated for a few seconds', async (t) => {
   const session = await startedSession(t.context);
 
   const lost = await refresh(t.context, session.refreshToken);
@@ -73,7 +73,7 @@ test('a reply that was lost can be asked for again for a few seconds', async (t)
   t.is((await refresh(t.context, refreshTokenOf(again))).status, 200);
 });
 
-test('once its successor was used, a refresh token is theft at any time', async (t) => {
+test('a refresh token that is used after its successor ends the session, also within the grace period', async (t) => {
   const session = await startedSession(t.context);
   const second = refreshTokenOf(await refresh(t.context, session.refreshToken));
   const third = refreshTokenOf(await refresh(t.context, second));
@@ -84,7 +84,7 @@ test('once its successor was used, a refresh token is theft at any time', async 
   t.is((await refresh(t.context, third)).status, 401);
 });
 
-test('a refresh token used again later ends the session for both of its users', async (t) => {
+test('a refresh token that is used again after the grace period ends the session', async (t) => {
   const service = await withSettings(t, { REFRESH_GRACE_SECONDS: '0' });
   const stolen = await startedSession(service);
   const successor = refreshTokenOf(await refresh(service, stolen.refreshToken));
@@ -97,7 +97,7 @@ test('a refresh token used again later ends the session for both of its users', 
   t.is(afterwards.status, 401);
 });
 
-test('a stolen session does not end the others of the same user', async (t) => {
+test('the end of a stolen session does not end other sessions of the user', async (t) => {
   const service = await withSettings(t, { REFRESH_GRACE_SECONDS: '0' });
   const stolen = await startedSession(service);
   const other = refreshTokenOf(await logIn(service, stolen.email));
@@ -108,7 +108,7 @@ test('a stolen session does not end the others of the same user', async (t) => {
   t.is((await refresh(service, other)).status, 200);
 });
 
-test('several uses of one token at the same moment all get the same good successor', async (t) => {
+test('simultaneous uses of a refresh token all get the same valid successor', async (t) => {
   const session = await startedSession(t.context);
   const attempts = Array.from({ length: 6 }, () => refresh(t.context, session.refreshToken));
 
@@ -118,7 +118,7 @@ test('several uses of one token at the same moment all get the same good success
   t.is((await refresh(t.context, tokens[0] ?? '')).status, 200);
 });
 
-test('without a grace, of several uses at the same moment none leaves a usable session', async (t) => {
+test('without a grace period, simultaneous uses of a refresh token end the session', async (t) => {
   const service = await withSettings(t, { REFRESH_GRACE_SECONDS: '0' });
   const session = await startedSession(service);
   const attempts = Array.from({ length: 6 }, () => refresh(service, session.refreshToken));
@@ -133,7 +133,7 @@ test('without a grace, of several uses at the same moment none leaves a usable s
   t.is((await refresh(service, refreshTokenOf(winner!))).status, 401);
 });
 
-test('a refresh token expires a fixed time after the login, rotated or not', async (t) => {
+test('a refresh token expires a fixed time after the login, exchanged or not', async (t) => {
   const session = await startedSession(t.context);
   const successor = refreshTokenOf(await refresh(t.context, session.refreshToken));
   const expiries = await t.context.deps.pool.anyFirst(sql.type(Expiry)`
@@ -148,7 +148,7 @@ test('a refresh token expires a fixed time after the login, rotated or not', asy
   t.deepEqual([reply.status, reply.body.type], [401, '/problems/invalid-token']);
 });
 
-test('a refresh token is not to be found in the database', async (t) => {
+test('the database contains no refresh token in plain text', async (t) => {
   const session = await startedSession(t.context);
 
   const rows = await t.context.deps.pool.anyFirst(sql.type(z.object({ row: z.string() }))`

@@ -1,14 +1,14 @@
 /*
- * Sessions: a short-lived access token (JWT, RFC 9068) and a refresh token (opaque, RFC 9700 4.14.2)
- * that is exchanged for its successor at each use. All tokens that descend from one login are a
- * family. Using a token a second time revokes the family, since one of the two users is a thief;
- * except for a few seconds after the first use, when the reply may simply have been lost. Then the
- * same successor is given again, unless it has been used itself: a family never has two branches.
+ * Sessions: a short-lived access token (JWT, RFC 9068) and a refresh token (opaque, RFC 9700 4.14.2). Each use
+ * exchanges the refresh token for its successor. All tokens that descend from one login are a family. The second use of
+ * a token revokes its family, because one of the two users must be a thief. There is one exception: for a few seconds
+ * after the first use, the reply may have been lost. Then the second use gets the same successor, unless that has been
+ * used itself. So a family never has two branches.
  *
- * So a successor is not random but derived, HMAC(secret, token): who has the token and not the secret
- * cannot know it, and we can give it again without having stored it.
+ * A successor is not random but derived: HMAC(secret, token). It cannot be computed without the secret, and it can be
+ * sent again without being stored.
  *
- * The rules are in sql/functions, and only there. Those functions compare hashes; none gives one out.
+ * The rules are only in sql/functions. Those functions compare hashes, and none returns a stored hash.
  */
 import { createHash, createHmac, randomBytes, randomUUIDv7 } from 'node:crypto';
 import { sql } from 'slonik';
@@ -21,7 +21,7 @@ import type { Credentials } from './schema.ts';
 const Salt = z.object({ salt: z.string().nullable() });
 const Started = z.object({ user_id: z.guid(), expires_at: z.iso.datetime() });
 
-/** A session as it stands after a login or a refresh. */
+/** A session after a login or a refresh. */
 export type Session = z.infer<typeof Started> & { refresh_token: string };
 
 const Refreshed = z.discriminatedUnion('outcome', [
@@ -31,8 +31,8 @@ const Refreshed = z.discriminatedUnion('outcome', [
 ]);
 
 /**
- * Starts a session; any number of them may live side by side. An unknown address and a wrong password
- * look the same, and take the same time: the same two calls, and one argon2 between them.
+ * Starts a session. A user may have any number of sessions. An unknown address and a wrong password get the same reply
+ * after the same time: both cost two calls and one argon2 hash.
  */
 export async function logIn(deps: AccountDeps, { email, password }: Credentials): Promise<Session> {
   const { pool, passwords, config } = deps;
@@ -52,7 +52,7 @@ export async function logIn(deps: AccountDeps, { email, password }: Credentials)
   return { ...session, refresh_token: refreshToken };
 }
 
-/** Exchanges a refresh token for its successor. A token that is not good any more gets a 401. */
+/** Exchanges a refresh token for its successor. Throws `invalid-token` for a token that is not valid any more. */
 export async function refreshSession(deps: ApiDeps, refreshToken: string): Promise<Session> {
   const { JWT_SECRET, REFRESH_GRACE_SECONDS } = deps.config;
   const successor = createHmac('sha256', JWT_SECRET)
@@ -75,17 +75,17 @@ export async function refreshSession(deps: ApiDeps, refreshToken: string): Promi
   throw new Problem('invalid-token', 'The refresh token is not valid.');
 }
 
-/** Ends the session that a refresh token belongs to. Ending it twice, or never having had it, is fine. */
+/** Ends the session of a refresh token. Does nothing when the session has ended or never existed. */
 export async function endSession({ pool }: ApiDeps, refreshToken: string): Promise<void> {
   await pool.query(sql.unsafe`SELECT end_session(${hashOf(refreshToken)})`);
 }
 
-/** Ends every session of a user, also one that is being refreshed at this moment. */
+/** Ends every session of a user, including one that is being refreshed at the same time. */
 export async function endAllSessions({ pool }: ApiDeps, userId: string): Promise<void> {
   await pool.query(sql.unsafe`SELECT end_all_sessions(${userId})`);
 }
 
-/** Deletes tokens that have expired; returns how many. */
+/** Deletes expired tokens. Returns their number. */
 export function pruneRefreshTokens({ pool }: Pick<ApiDeps, 'pool'>): Promise<number> {
   return pool.oneFirst(sql.type(z.object({ pruned: z.int() }))`
     SELECT prune_refresh_tokens() AS pruned

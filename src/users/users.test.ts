@@ -4,7 +4,7 @@ import { logIn, newEmail, PASSWORD, register } from '../../test/support/accounts
 import { send, signUp, test, withDeps, withSettings } from '../../test/support/context.ts';
 import { createPasswords } from './passwords.ts';
 
-test('whoever registers can log in and sees their own account', async (t) => {
+test('a registered user can log in and see the account', async (t) => {
   const email = newEmail();
 
   const registered = await register(t.context, { name: 'Grace Hopper', email });
@@ -18,7 +18,7 @@ test('whoever registers can log in and sees their own account', async (t) => {
   t.deepEqual([me.status, me.body], [200, registered.body]);
 });
 
-test('an address is one account, however it is capitalised', async (t) => {
+test('upper and lower case in an email address make no difference', async (t) => {
   const email = newEmail();
   await register(t.context, { email: email.toUpperCase() });
 
@@ -30,7 +30,7 @@ test('an address is one account, however it is capitalised', async (t) => {
   t.is(login.status, 200);
 });
 
-test('of several people who register one address at the same moment, one gets it', async (t) => {
+test('of simultaneous registrations of one address, exactly one succeeds', async (t) => {
   const email = newEmail();
   const spellings = [email, email.toUpperCase(), email, email.toUpperCase()];
 
@@ -42,7 +42,7 @@ test('of several people who register one address at the same moment, one gets it
   );
 });
 
-test('an unknown address and a wrong password get the same answer', async (t) => {
+test('an unknown address and a wrong password get the same reply', async (t) => {
   const { email } = (await register(t.context)).body;
 
   const wrong = await logIn(t.context, email, 'not the password');
@@ -107,7 +107,7 @@ test('a registration that is not valid is refused with a pointer to each mistake
   }
 });
 
-test('credentials that are no credentials are refused before any password is checked', async (t) => {
+test('malformed credentials are refused with 422', async (t) => {
   for (const body of [{}, [], 'text', null, { email: newEmail() }, { password: PASSWORD }]) {
     const json = JSON.stringify(body);
     const reply = await send(t.context.origin, 'POST', '/auth/login', { body: json });
@@ -115,7 +115,7 @@ test('credentials that are no credentials are refused before any password is che
   }
 });
 
-test('how long a password must be is a setting', async (t) => {
+test('the minimum length of a password is a setting', async (t) => {
   const service = await withSettings(t, { PASSWORD_MIN_LENGTH: '10' });
 
   const accepted = await register(service, { password: '1234567890' });
@@ -127,7 +127,7 @@ test('how long a password must be is a setting', async (t) => {
   t.is(document.body.components.schemas.NewUser.properties.password.minLength, 10);
 });
 
-test('a user can log in from eight places at the same moment', async (t) => {
+test('a user can log in eight times at once, and gets eight access tokens', async (t) => {
   const { email } = (await register(t.context)).body;
 
   const replies = await Promise.all(Array.from({ length: 8 }, () => logIn(t.context, email)));
@@ -139,7 +139,7 @@ test('a user can log in from eight places at the same moment', async (t) => {
   t.is(new Set(replies.map(({ body }) => body.access_token)).size, 8);
 });
 
-test('a password is stored as argon2id with the parameters that OWASP asks for', async (t) => {
+test('a password is stored as an argon2id hash with the parameters that OWASP recommends', async (t) => {
   const { id } = (await register(t.context, { password: 'a-most-remarkable-password' })).body;
 
   const Row = z.object({ password_hash: z.string(), everything: z.string() });
@@ -151,7 +151,7 @@ test('a password is stored as argon2id with the parameters that OWASP asks for',
   t.false(stored.everything.includes('remarkable'));
 });
 
-test('the token of an account that is gone opens nothing', async (t) => {
+test('the access token of a deleted account is refused', async (t) => {
   const user = await signUp(t.context);
   await t.context.deps.pool.query(sql.unsafe`DELETE FROM users WHERE id = ${user.id}`);
 
@@ -162,7 +162,7 @@ test('the token of an account that is gone opens nothing', async (t) => {
   t.deepEqual([order.status, order.body.type], [401, '/problems/invalid-token']);
 });
 
-test('when a hundred passwords wait to be checked, the next is told to come back', async (t) => {
+test('when a hundred passwords wait to be hashed, further ones are refused as overloaded', async (t) => {
   const passwords = createPasswords();
 
   const ends = await Promise.allSettled(
@@ -170,7 +170,7 @@ test('when a hundred passwords wait to be checked, the next is told to come back
   );
 
   const refused = ends.filter((end) => end.status === 'rejected').map(({ reason }) => reason);
-  t.is(refused.length, 2); // four are being checked
+  t.is(refused.length, 2); // 4 are in progress, 100 wait
   for (const reason of refused) t.like(reason, { slug: 'overloaded' });
 });
 

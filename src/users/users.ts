@@ -5,7 +5,7 @@ import { Problem } from '../http/problem.ts';
 import type { AccountDeps } from './passwords.ts';
 import { User, type NewUser } from './schema.ts';
 
-/** Creates an account. Throws `email-taken` for a known address, compared without case. */
+/** Creates an account. Throws `email-taken` for a registered address, compared without case. */
 export async function register({ pool, passwords }: AccountDeps, input: NewUser): Promise<User> {
   const user = { id: randomUUIDv7(), name: input.name, email: input.email };
   const passwordHash = await passwords.hash(input.password);
@@ -15,7 +15,7 @@ export async function register({ pool, passwords }: AccountDeps, input: NewUser)
   return user;
 }
 
-/** The account behind an access token. */
+/** Finds the account of an access token. Throws `invalid-token` when it does not exist any more. */
 export async function findUser({ pool }: ApiDeps, id: string): Promise<User> {
   const user = await pool.maybeOne(sql.prepared('find-user', User)`
     SELECT id, name, email FROM find_user(${id})

@@ -3,12 +3,13 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { listen } from '../../src/http/server.ts';
 import { ownService, send, signUp, test } from '../support/context.ts';
+import { testRedisUrl } from '../support/environment.ts';
 import { placeSteadily } from '../support/load.ts';
 import { startApi, startProgram } from '../support/processes.ts';
 import { testEnvironment } from '../support/template.ts';
 import { until } from '../support/until.ts';
 
-test('an API that is told to stop answers every request that it has accepted', async (t) => {
+test('an API that is stopped answers every request that it has accepted', async (t) => {
   const { database, deps } = await ownService(t);
   const api = await startApi(t, testEnvironment(database));
   const user = await signUp({ deps, origin: api.origin });
@@ -16,9 +17,9 @@ test('an API that is told to stop answers every request that it has accepted', a
   await load.more(100);
 
   api.send('SIGTERM');
-  const toldAt = Date.now();
+  const signalledAt = Date.now();
   const { code, stderr } = await api.ended;
-  const stopMs = Date.now() - toldAt;
+  const stopMs = Date.now() - signalledAt;
   await load.stop();
 
   const stored = await deps.pool.anyFirst(sql.type(z.object({ id: z.string() }))`
@@ -27,15 +28,19 @@ test('an API that is told to stop answers every request that it has accepted', a
   t.log(`stopped within ${stopMs} ms`);
   t.deepEqual([code, stderr], [0, '']);
   t.true(stopMs < 20_000);
-  t.deepEqual(load.acknowledged().sort(), [...stored], 'what was stored is what was acknowledged');
-  t.deepEqual(load.statuses(), [0, 201], 'nothing but 201, and then no connection');
+  t.deepEqual(
+    load.acknowledged().sort(),
+    [...stored],
+    'the stored orders are the acknowledged ones',
+  );
+  t.deepEqual(load.statuses(), [0, 201], 'every request gets 201 or no connection');
 });
 
-test('two API processes share one limit', async (t) => {
+test('two API processes share one rate limit', async (t) => {
   const { database, deps } = t.context;
   const env = testEnvironment(database, { RATE_LIMIT_CREATE: '20', REDIS_URL: patientRedisUrl() });
   const apis = await Promise.all([startApi(t, env), startApi(t, env)]);
-  for (const { origin } of apis) await until('its Redis', () => isReady(origin));
+  for (const { origin } of apis) await until('Redis to be connected', () => isReady(origin));
   const { token, id } = await signUp(t.context);
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
   const body = JSON.stringify({ product_name: 'Kettle', amount: '34.90' });
@@ -55,10 +60,10 @@ test('two API processes share one limit', async (t) => {
   t.is(stored, 20);
 });
 
-test('an API whose port is taken says so in one line and ends', async (t) => {
-  const squatter = createServer();
-  const port = await listen(squatter, 0, '127.0.0.1');
-  t.teardown(() => squatter.close());
+test('an API whose port is taken ends with one line that says so', async (t) => {
+  const other = createServer();
+  const port = await listen(other, 0, '127.0.0.1');
+  t.teardown(() => other.close());
   const env = testEnvironment(t.context.database, { PORT: String(port) });
 
   const { code, stdout, stderr } = await startProgram(t, 'api', env).ended;
@@ -71,11 +76,11 @@ test('an API whose port is taken says so in one line and ends', async (t) => {
 });
 
 /**
- * Redis, as ioredis reads it from a URL, with time for a reply: where many processes share a processor, it is
- * easily read later than the 400 ms allowed for it, and then each process counts on its own.
+ * The URL of Redis with longer timeouts for ioredis. On a busy machine a reply can take longer than the usual 400 ms,
+ * and then each process would count for itself.
  */
 function patientRedisUrl(): string {
-  const url = new URL(process.env.TEST_REDIS_URL ?? '');
+  const url = new URL(testRedisUrl());
   url.search = 'commandTimeout=none&socketTimeout=60000';
   return url.href;
 }

@@ -10,21 +10,21 @@ import { FAST_AND_FORGETFUL } from '../support/servers.ts';
 import { testEnvironment } from '../support/template.ts';
 import { until } from '../support/until.ts';
 
-// Serial, because each has a Postgres of its own, and measures how long it takes to get going again.
+// Serial, because each test starts a Postgres, and measures how long the recovery takes.
 
 const RECOVERY_MS_MAX = 15_000;
-/** A request waits for a connection at most this long, and the rest is for a loaded test machine. */
+/** Longer than a request waits for a connection, because test machines are busy. */
 const ANSWER_MS_MAX = 15_000;
 
 const outages = [
   ['restarted', 'fast', 0],
-  ['killed, and has to recover', 'immediate', 0],
-  ['away for 30 seconds', 'fast', 30_000],
+  ['killed and recovers', 'immediate', 0],
+  ['stopped for 30 seconds', 'fast', 30_000],
 ] as const;
 
 for (const [what, how, downMs] of outages) {
   test.serial(
-    `when Postgres is ${what}, nothing has to be started again, and no order is lost`,
+    `when Postgres is ${what}, API and worker keep running, and no order is lost`,
     async (t) => {
       const { postgres, deps, api, worker } = await startService(t);
       const load = placeSteadily(t, [await signUp({ deps, origin: api.origin })]);
@@ -32,7 +32,7 @@ for (const [what, how, downMs] of outages) {
 
       await postgres.restart(how, downMs);
       const backAt = Date.now();
-      const first = await until('the first order after it', () =>
+      const first = await until('the first order after the outage', () =>
         load.outcomes.find(({ status, sentAt }) => status === 201 && sentAt >= backAt),
       );
       const takenMs = first.sentAt + first.tookMs - backAt;
@@ -46,12 +46,12 @@ for (const [what, how, downMs] of outages) {
       t.log(
         `${ids.length} of ${load.outcomes.length} acknowledged; slowest answer ${slowestMs} ms`,
       );
-      t.log(`back: first order taken after ${takenMs} ms, all orders ended after ${settledMs} ms`);
-      t.deepEqual(load.statuses(), [201, 503], 'whoever met the outage was asked to come back');
+      t.log(`back: first order after ${takenMs} ms, all orders completed after ${settledMs} ms`);
+      t.deepEqual(load.statuses(), [201, 503], 'a request that met the outage got 503');
       t.true(slowestMs < ANSWER_MS_MAX, `${slowestMs} ms`);
       t.true(takenMs < RECOVERY_MS_MAX, `${takenMs} ms`);
       t.deepEqual(await trailsOf(deps, ids), { [COMPLETED_ONCE]: ids.length });
-      t.true(api.isRunning() && worker.isRunning(), 'neither process had to be started again');
+      t.true(api.isRunning() && worker.isRunning(), 'both processes have kept running');
       t.deepEqual([api.stderr(), worker.stderr()], ['', '']);
     },
   );

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { freePort } from '../../src/local/server-process.ts';
+import { freePort } from '../../src/local/free-port.ts';
 import { ownService, send, signUp, test, type Context } from '../support/context.ts';
 import { COMPLETED_ONCE, placeSteadily, trailsOf, whenAllSettled } from '../support/load.ts';
 import { ownRedis, startApi, startWorker } from '../support/processes.ts';
@@ -8,10 +8,10 @@ import { until } from '../support/until.ts';
 
 // Serial, because each test measures how long requests take.
 
-const LATENCY_MS_MAX = 10_000; // that of an overloaded test machine; on an idle one it is some 30 ms
+const LATENCY_MS_MAX = 10_000; // for a very busy test machine; an idle one needs about 30 ms
 
 test.serial(
-  'no order is stranded when Redis is killed under load and comes back empty',
+  'no order is stranded when Redis is killed under load and restarts empty',
   async (t) => {
     const redis = await ownRedis(t);
     const { service, api, worker, users } = await startService(t, redis.url);
@@ -23,7 +23,7 @@ test.serial(
     await load.more(200);
     const backAt = Date.now();
     await ownRedis(t, redis.port);
-    await until('both to find Redis again', () => [api, worker].every(isBack));
+    await until('both processes to reconnect to Redis', () => [api, worker].every(isBack));
     await load.more(100);
     await load.stop();
     await whenAllSettled(service.deps);
@@ -33,7 +33,7 @@ test.serial(
       ({ sentAt, tookMs }) => sentAt + tookMs >= killedAt && sentAt <= backAt,
     );
     t.log(`${ids.length} orders; slowest while Redis was away: ${slowest(whileAway)} ms`);
-    t.is(ids.length, load.outcomes.length, 'each request was answered 201');
+    t.is(ids.length, load.outcomes.length, 'every request got 201');
     t.true(slowest(whileAway) < LATENCY_MS_MAX);
     t.deepEqual(await trailsOf(service.deps, ids), { [COMPLETED_ONCE]: ids.length });
     t.deepEqual([api, worker].map(linesAboutRedis), [
@@ -43,7 +43,7 @@ test.serial(
   },
 );
 
-test.serial('while Redis hangs, orders are taken and completed all the same', async (t) => {
+test.serial('orders are placed and completed while Redis hangs', async (t) => {
   const redis = await ownRedis(t);
   const { service, users } = await startService(t, redis.url);
   const load = placeSteadily(t, users);
@@ -58,13 +58,13 @@ test.serial('while Redis hangs, orders are taken and completed all the same', as
   const ids = load.acknowledged();
   const whileHung = load.outcomes.filter(({ sentAt, tookMs }) => sentAt + tookMs >= hungAt);
   t.log(`${ids.length} orders; slowest while Redis hung: ${slowest(whileHung)} ms`);
-  t.is(ids.length, load.outcomes.length, 'each request was answered 201');
+  t.is(ids.length, load.outcomes.length, 'every request got 201');
   t.true(slowest(whileHung) < LATENCY_MS_MAX);
   t.deepEqual(await trailsOf(service.deps, ids), { [COMPLETED_ONCE]: ids.length });
 });
 
 test.serial(
-  'a service that starts without Redis works, says so, and uses Redis once it is there',
+  'a service that starts without Redis works, reports it, and uses Redis as soon as it starts',
   async (t) => {
     const port = await freePort();
     const { service, api, users } = await startService(t, `redis://127.0.0.1:${port}`);
@@ -79,7 +79,7 @@ test.serial(
       const [, subscribers] = (await redis.pubsub('NUMSUB', channel)) as [string, number];
       return subscribers === 1;
     });
-    await until('the API to find Redis', async () => {
+    await until('the API to connect to Redis', async () => {
       return (await send(api.origin, 'GET', '/readyz')).body.status === 'ok';
     });
 
@@ -89,7 +89,7 @@ test.serial(
   },
 );
 
-/** An API and a worker as processes, with a limit that is counted on Redis and never reached. */
+/** An API and a worker as processes, with a rate limit that counts in Redis and is never reached. */
 async function startService(t: Parameters<typeof ownRedis>[0], redisUrl: string) {
   const service = await ownService(t as Parameters<typeof ownService>[0], { REDIS_URL: '' });
   const env = testEnvironment(service.database, {
@@ -109,7 +109,7 @@ function isBack({ logged }: Logs): boolean {
   return logged('redis is back').length > 0;
 }
 
-/** How often a process has logged that Redis went away, and that it came back. */
+/** How many times a process has logged that Redis was lost, and that it was back. */
 function linesAboutRedis({ logged }: Logs): number[] {
   return ['redis is away: limits are per process, workers poll', 'redis is back'].map(
     (message) => logged(message).length,

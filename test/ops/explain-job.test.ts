@@ -2,11 +2,19 @@ import { randomUUID } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import { sql } from 'slonik';
 import { ownService, signUp, test, type Context } from '../support/context.ts';
-import { connectDba, failOrder, giveUp, hold, registerWorker, take } from '../support/dba.ts';
+import {
+  connectDba,
+  failOrder,
+  exhaustRetries,
+  recordRunningBatch,
+  registerWorker,
+  claimJob,
+} from '../support/dba.ts';
 
-// Each test has a database of its own: what else waits in a queue is part of the answer.
+// What ops.explain_job says about a job in each state. Each test has a database of its own, because the explanation
+// counts the other jobs of the queue.
 
-test('of a job that is ready it is said how many are before it', async (t) => {
+test('for a ready job, ops.explain_job says how many jobs are before it', async (t) => {
   const { user, explain } = await withWorker(t);
   const ids = [await user.place(), await user.place(), await user.place()];
 
@@ -17,7 +25,7 @@ test('of a job that is ready it is said how many are before it', async (t) => {
   t.regex(await explain(ids[2]), /\nReady since .*: 2 job\(s\) are before it in the queue\.$/);
 });
 
-test('of a queue that is very long, only the beginning is counted', async (t) => {
+test('for a ready job in a very long queue, ops.explain_job counts up to 1,000 jobs before it', async (t) => {
   const { service, user, explain } = await withWorker(t);
   await service.deps.pool.query(sql.unsafe`
     SELECT place_order(${user.id}, 'Kettle', 34.90) FROM generate_series(1, 1100)
@@ -26,7 +34,7 @@ test('of a queue that is very long, only the beginning is counted', async (t) =>
   t.regex(await explain(await user.place()), /more than 1,000 jobs are before it/);
 });
 
-test('of a job for later it is said when it starts', async (t) => {
+test('for a scheduled job, ops.explain_job says when it starts', async (t) => {
   const { service, user, explain } = await withWorker(t);
   const id = await user.place();
   await service.deps.boss.update('process-order', undefined, { id, startAfter: 3600 });
@@ -34,11 +42,11 @@ test('of a job for later it is said when it starts', async (t) => {
   t.regex(await explain(id), /\nScheduled: it does not start before .* \(in 00:59:5\d\)\.$/);
 });
 
-test('of a job in its back-off it is said until when, and what went wrong', async (t) => {
+test('for a job in its back-off, ops.explain_job says when the next attempt starts, and the last error', async (t) => {
   const { service, user, explain } = await withWorker(t);
   const { deps } = service;
   const id = await user.place();
-  await take(deps, id);
+  await claimJob(deps, id);
   await deps.boss.fail('process-order', id, { message: 'warehouse is busy' });
   await deps.boss.update('process-order', undefined, { id, startAfter: 60 });
 
@@ -48,13 +56,13 @@ test('of a job in its back-off it is said until when, and what went wrong', asyn
   );
 });
 
-test('of a job in hand it is said in whose, since when, and that they live', async (t) => {
+test('for an active job, ops.explain_job says which worker runs it, since when, and its last heartbeat', async (t) => {
   const { service, user, worker, explain } = await withWorker(t);
   const id = await user.place();
-  await take(service.deps, id);
+  await claimJob(service.deps, id);
 
   const before = await explain(id);
-  await hold(service.deps, worker, id);
+  await recordRunningBatch(service.deps, worker, id);
   const after = await explain(id);
 
   t.regex(before, /\nRunning: attempt 1 by an unknown worker, which has not reported the job\./);
@@ -66,12 +74,12 @@ test('of a job in hand it is said in whose, since when, and that they live', asy
   );
 });
 
-test('of a job whose worker is dead it is said when it is given back, and how to do it now', async (t) => {
+test('for a job of a dead worker, ops.explain_job says when it is given back, and how to do so now', async (t) => {
   const { service, user, explain } = await withWorker(t);
   const id = await user.place();
   const dead = await registerWorker(service.deps, { silentSeconds: 60, pid: 4712 });
-  await take(service.deps, id);
-  await hold(service.deps, dead, id);
+  await claimJob(service.deps, id);
+  await recordRunningBatch(service.deps, dead, id);
 
   t.regex(
     await explain(id),
@@ -79,11 +87,11 @@ test('of a job whose worker is dead it is said when it is given back, and how to
   );
 });
 
-test('of a job whose heartbeat is lost it is said who reschedules it, if there is anybody', async (t) => {
+test('for a job whose heartbeat is lost, ops.explain_job says whether a living worker reschedules it', async (t) => {
   const { service, user, worker, explain } = await withWorker(t);
   const { pool } = service.deps;
   const id = await user.place();
-  await take(service.deps, id);
+  await claimJob(service.deps, id);
   await pool.query(sql.unsafe`
     UPDATE pgboss.job SET heartbeat_on = now() - interval '1 minute' WHERE id = ${id}
   `);
@@ -96,7 +104,7 @@ test('of a job whose heartbeat is lost it is said who reschedules it, if there i
   t.regex(alone, /\nHeartbeat lost: .* No living worker can reschedule it: start one\.$/);
 });
 
-test('of a job in a paused queue it is said who paused it, since when and why', async (t) => {
+test('for a job in a paused queue, ops.explain_job says who paused the queue, when and why', async (t) => {
   const { service, user, explain } = await withWorker(t);
   const id = await user.place();
   const dba = await connectDba(t, service);
@@ -107,7 +115,7 @@ test('of a job in a paused queue it is said who paused it, since when and why', 
   t.regex(first ?? '', /^Paused: oms_dba paused the queue at .* ago\): warehouse moves$/);
 });
 
-test('of a job that no living worker would take it is said so', async (t) => {
+test('for a job in a queue without a living worker, ops.explain_job says so', async (t) => {
   const { service, user, worker, explain } = await withWorker(t);
   const id = await user.place();
   await service.deps.pool.query(sql.unsafe`
@@ -118,7 +126,7 @@ test('of a job that no living worker would take it is said so', async (t) => {
   t.regex(await explain(id), /\nNo worker: no living worker takes jobs from this queue\./);
 });
 
-test('of a job that waits for others it is said so', async (t) => {
+test('for a job that waits for other jobs, ops.explain_job says so', async (t) => {
   const { service, user, explain } = await withWorker(t);
   const id = await user.place();
   await service.deps.pool.query(sql.unsafe`UPDATE pgboss.job SET blocked = true WHERE id = ${id}`);
@@ -126,11 +134,11 @@ test('of a job that waits for others it is said so', async (t) => {
   t.regex(await explain(id), /\nBlocked: it waits for other jobs to complete first\.$/);
 });
 
-test('of a job whose order is over it is said that it will do nothing', async (t) => {
+test('for a job whose order has ended, ops.explain_job says that it will do nothing', async (t) => {
   const { service, user, explain } = await withWorker(t);
   const id = await user.place();
   await failOrder(service.deps, id);
-  await service.deps.boss.retry('process-order', id); // pg-boss's own, which knows nothing of orders
+  await service.deps.boss.retry('process-order', id); // the retry of pg-boss itself leaves the order as it is
 
   t.regex(
     await explain(id),
@@ -138,11 +146,11 @@ test('of a job whose order is over it is said that it will do nothing', async (t
   );
 });
 
-test('of a job that ended it is said when, how and by whom', async (t) => {
+test('for a job that has ended, ops.explain_job says when and how', async (t) => {
   const { service, user, explain } = await withWorker(t);
   const { boss } = service.deps;
   const [completed, cancelled] = [await user.place(), await user.place()];
-  await take(service.deps, completed);
+  await claimJob(service.deps, completed);
   await boss.complete('process-order', completed);
   const dba = await connectDba(t, service);
   await dba.value('SELECT ops.cancel_order($1, $2)', [cancelled, 'they called']);
@@ -154,10 +162,10 @@ test('of a job that ended it is said when, how and by whom', async (t) => {
   );
 });
 
-test('of a job that failed for good it is said why, what came of it, and what to do', async (t) => {
+test('for a job that has failed for good, ops.explain_job says why, and how to try it again', async (t) => {
   const { service, user, explain } = await withWorker(t);
   const id = await user.place();
-  const letter = await giveUp(service.deps, id, 'out of stock');
+  const letter = await exhaustRetries(service.deps, id, 'out of stock');
   const pruning = randomUUID();
   await service.deps.boss.insert('prune', [{ id: pruning, data: {}, retryLimit: 0 }]);
   await service.deps.boss.fail('prune', pruning);
@@ -175,10 +183,10 @@ test('of a job that failed for good it is said why, what came of it, and what to
   );
 });
 
-test('of a dead letter it is said what it came from, and what it waits for', async (t) => {
+test('for a dead letter, ops.explain_job names its original job, and says what it waits for', async (t) => {
   const { service, user, explain } = await withWorker(t);
   const id = await user.place();
-  const letter = await giveUp(service.deps, id, 'out of stock');
+  const letter = await exhaustRetries(service.deps, id, 'out of stock');
 
   t.regex(
     await explain(letter),
@@ -189,7 +197,7 @@ test('of a dead letter it is said what it came from, and what it waits for', asy
   );
 });
 
-test('of an order without a job it is said so, with the remedy when it is open', async (t) => {
+test('for an order without a job, ops.explain_job says so, with the remedy when the order is open', async (t) => {
   const { service, user, explain } = await withWorker(t);
   const [open, failed] = [await user.place(), await user.place()];
   await failOrder(service.deps, failed);
@@ -199,7 +207,7 @@ test('of an order without a job it is said so, with the remedy when it is open',
   t.regex(await explain(failed), /is FAILED since .* Its job is gone: jobs are deleted a day/);
 });
 
-test('of an id that neither a job nor an order has, nothing is said', async (t) => {
+test('ops.explain_job refuses an unknown id', async (t) => {
   const { service } = await withWorker(t);
   const dba = await connectDba(t, service);
 
@@ -208,7 +216,7 @@ test('of an id that neither a job nor an order has, nothing is said', async (t) 
   t.is(code, 'OM005');
 });
 
-/** A service with a registered live worker that processes nothing, and a read-only psql session. */
+/** A service with a worker that is registered and does not run, and ops.explain_job as a read-only DBA calls it. */
 async function withWorker(t: ExecutionContext<Context>) {
   const service = await ownService(t);
   const user = await signUp(service);

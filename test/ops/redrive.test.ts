@@ -1,6 +1,6 @@
 import type { ExecutionContext } from 'ava';
 import { drain, lookUp, ownService, signUp, test, type Context } from '../support/context.ts';
-import { connectDba, failOrder, giveUp, lock } from '../support/dba.ts';
+import { connectDba, failOrder, exhaustRetries, lockRow } from '../support/dba.ts';
 import { jobOf } from '../support/orders.ts';
 
 // Each test has a database of its own, because redrive takes all failed jobs of a queue.
@@ -8,7 +8,7 @@ import { jobOf } from '../support/orders.ts';
 const REDRIVE = 'SELECT * FROM ops.redrive($1, $2, $3, $4)';
 const ACTIONS = `SELECT who, action, order_id, queue, reason FROM ops.actions WHERE action = 'redrive'`;
 
-test('a dry run says what would happen, and nothing happens', async (t) => {
+test('a dry run shows what a redrive would do, and changes nothing', async (t) => {
   const { service, deps, dba, failed } = await withFailedOrders(t, 2);
   const before = await lookUp(deps, failed[0] ?? '');
 
@@ -27,7 +27,7 @@ test('a dry run says what would happen, and nothing happens', async (t) => {
   t.deepEqual(await drain(service.deps, 'process-order'), []);
 });
 
-test('failed orders are put back, as many as were asked for, the oldest first', async (t) => {
+test('a redrive puts back the given number of failed orders, the oldest first', async (t) => {
   const { deps, dba, failed } = await withFailedOrders(t, 3);
 
   const rows = await dba.rows(REDRIVE, ['process-order', 2, false, 'warehouse is back']);
@@ -47,10 +47,10 @@ test('failed orders are put back, as many as were asked for, the oldest first', 
   t.like(actions[0], { who: 'oms_dba', queue: 'process-order', reason: 'warehouse is back' });
 });
 
-test('dead letters go back to the queue that they came from', async (t) => {
+test('a redrive of dead letters puts their jobs back into the original queue', async (t) => {
   const { service, deps, dba } = await withFailedOrders(t, 0);
   const id = await (await signUp(service)).place();
-  const letter = await giveUp(deps, id);
+  const letter = await exhaustRetries(deps, id);
 
   const rows = await dba.rows(REDRIVE, ['fail-order', 10, false, 'too early']);
 
@@ -59,9 +59,9 @@ test('dead letters go back to the queue that they came from', async (t) => {
   t.is((await jobOf(deps, letter, 'fail-order')).state, 'cancelled');
 });
 
-test('an order that is locked stands in nobody’s way', async (t) => {
+test('a redrive leaves out an order that is locked, and continues with the others', async (t) => {
   const { service, deps, dba, failed } = await withFailedOrders(t, 2);
-  await lock(t, service, 'orders', failed[0] ?? '');
+  await lockRow(t, service, 'orders', failed[0] ?? '');
 
   const rows = await dba.rows(REDRIVE, ['process-order', 10, false, 'again']);
 
@@ -71,7 +71,7 @@ test('an order that is locked stands in nobody’s way', async (t) => {
   t.is((await dba.rows(ACTIONS)).length, 1);
 });
 
-test('a failed job that belongs to no order starts again with all its retries', async (t) => {
+test('a failed job without an order starts again with all its retries', async (t) => {
   const { deps, dba } = await withFailedOrders(t, 0);
   const id = crypto.randomUUID();
   await deps.boss.insert('prune', [{ id, data: {}, retryLimit: 0 }]);
@@ -84,7 +84,7 @@ test('a failed job that belongs to no order starts again with all its retries', 
   t.like((await dba.rows(ACTIONS))[0], { queue: 'prune', order_id: null });
 });
 
-test('a redrive that gives no reason works, and its trail says that there was none', async (t) => {
+test('a redrive without a reason is recorded as one without a reason', async (t) => {
   const { deps, dba, failed } = await withFailedOrders(t, 1);
 
   await dba.rows(`SELECT done FROM ops.redrive('process-order', 10, false)`);
@@ -93,7 +93,7 @@ test('a redrive that gives no reason works, and its trail says that there was no
   t.is((await dba.rows(ACTIONS))[0]?.reason, 'no reason given');
 });
 
-test('a redrive of an unknown queue, with a blank reason, or of far too many is refused', async (t) => {
+test('a redrive of an unknown queue, with a blank reason, or with an invalid limit is refused', async (t) => {
   const { deps, dba, failed } = await withFailedOrders(t, 1);
 
   for (const [values, code] of [

@@ -1,11 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
-import {
-  commonAttacks,
-  prepare,
-  testAttacks,
-  testNothingElse,
-  type Attack,
-} from '../support/attacks.ts';
+import { prepare, testAttacks, testNothingElse, type Attack } from '../support/attacks.ts';
+import { commonAttacks } from '../support/common-attacks.ts';
 import { test } from '../support/context.ts';
 import { contents, logIn } from '../support/logins.ts';
 
@@ -45,7 +40,7 @@ const BAD = 'OM008';
 
 const attacks: Attack[] = [
   [
-    'fail an order in the name of a worker',
+    'fail an order under the name of a worker',
     (
       on,
     ) => `BEGIN; SET LOCAL oms.actor = 'worker:a:1'; SET LOCAL oms.via = 'worker'; SET LOCAL oms.attempts = '1';
@@ -55,28 +50,48 @@ const attacks: Attack[] = [
   ['send a job', `INSERT INTO pgboss.job (name, data) VALUES ('fail-order', '{}')`, '42501'],
   ['backdate an order', `UPDATE orders SET created_at = '2001-01-01'`, '42501'],
   ['change a stored reply', `UPDATE idempotency_keys SET body = '{}'`, '42501'],
-  ['register as a worker', `UPDATE pgboss.instance SET workers = '[]'`, '42501'],
+  ['change the registry of workers', `UPDATE pgboss.instance SET workers = '[]'`, '42501'],
   ['lock orders', 'SELECT id FROM orders FOR UPDATE', '42501'],
   ['read who changed orders', 'SELECT changed_by FROM orders', '42501'],
-  ['read what people did', 'SELECT reason FROM ops.actions', '42501'],
+  ['read the actions of operators', 'SELECT reason FROM ops.actions', '42501'],
   ['read the audit', 'SELECT order_id FROM audit.violations', '42501'],
   ['read jobs', 'SELECT data FROM pgboss.job', '42501'],
   ['place an order of NaN', (on) => place(order(on.user, '{"amount": "NaN"}')), CHECK],
   ['place an order of infinity', (on) => place(order(on.user, '{"amount": "Infinity"}')), CHECK],
-  ['place an order of less than nothing', (on) => place(order(on.user, '{"amount": "-1"}')), CHECK],
-  ['place an order of too much', (on) => place(order(on.user, '{"amount": "1e12"}')), CHECK],
-  ['place an order of no amount', (on) => place(order(on.user, '{"amount": null}')), NOT_NULL],
+  ['place an order of a negative amount', (on) => place(order(on.user, '{"amount": "-1"}')), CHECK],
   [
-    'place an order of too fine an amount',
+    'place an order of too large an amount',
+    (on) => place(order(on.user, '{"amount": "1e12"}')),
+    CHECK,
+  ],
+  ['place an order without an amount', (on) => place(order(on.user, '{"amount": null}')), NOT_NULL],
+  [
+    'place an order of an amount with too many decimals',
     (on) => place(order(on.user, '{"amount": "0.00001"}')),
     CHECK,
   ],
-  ['place an order of nothing', (on) => place(order(on.user, '{"product_name": "\\t"}')), CHECK],
-  ['place an order with odd metadata', (on) => place(order(on.user, '{"metadata": [1]}')), CHECK],
-  ['place an order in no currency', (on) => place(order(on.user, '{"currency": "usd"}')), CHECK],
+  [
+    'place an order of a blank product',
+    (on) => place(order(on.user, '{"product_name": "\\t"}')),
+    CHECK,
+  ],
+  [
+    'place an order with an array as metadata',
+    (on) => place(order(on.user, '{"metadata": [1]}')),
+    CHECK,
+  ],
+  [
+    'place an order in an invalid currency',
+    (on) => place(order(on.user, '{"currency": "usd"}')),
+    CHECK,
+  ],
   ['place an order without an id', (on) => place(order(on.user, '{"id": null}')), NOT_NULL],
-  ['place an order of nobody', () => place(order(randomUUIDv7())), '23503'],
-  ['place an order over another', (on) => place(order(on.user, `{"id": "${on.order}"}`)), UNIQUE],
+  ['place an order of an unknown user', () => place(order(randomUUIDv7())), '23503'],
+  [
+    'place an order under the id of another',
+    (on) => place(order(on.user, `{"id": "${on.order}"}`)),
+    UNIQUE,
+  ],
   [
     'place two orders with one id',
     (on) => {
@@ -85,18 +100,18 @@ const attacks: Attack[] = [
     },
     UNIQUE,
   ],
-  ['place what is no batch', `SELECT * FROM place_orders('7', 1000, NULL)`, '22023'],
-  ['place nothing at all', 'SELECT * FROM place_orders(NULL, NULL, NULL)'],
-  ['store a reply for good', (on) => place(keyed(on.user), 1_000_000), BAD],
+  ['place a batch that is not an array', `SELECT * FROM place_orders('7', 1000, NULL)`, '22023'],
+  ['place a batch that is NULL', 'SELECT * FROM place_orders(NULL, NULL, NULL)'],
+  ['store a reply for a hundred years', (on) => place(keyed(on.user), 1_000_000), BAD],
   ['store a reply for ever', (on) => place(keyed(on.user), 2_147_483_647), BAD],
-  ['store a reply that is over', (on) => place(keyed(on.user), -1), BAD],
+  ['store a reply that has expired', (on) => place(keyed(on.user), -1), BAD],
   [
-    'store the reply of an order by cancelling another',
+    'store the reply to a POST while cancelling an order',
     (on) => cancel(on.order, on.user, 'POST', `'k'`),
     BAD,
   ],
   [
-    'place an order again under its key, however its id is written',
+    'place an order twice under one key by writing its id in upper case',
     (on) => {
       const again = keyed(on.user, `{"id": "${randomUUIDv7().toUpperCase()}", "key": "known"}`);
       return `SELECT * FROM place_orders(jsonb_build_array(${again}), 1000, 24)`;
@@ -104,13 +119,16 @@ const attacks: Attack[] = [
   ],
   ['cancel the order of another user', (on) => cancel(on.other, on.user, 'PUT')],
   ['cancel an order that is completed', (on) => cancel(on.done, on.user, 'PUT')],
-  ['cancel no order', `SELECT * FROM cancel_order(NULL, NULL, NULL, NULL, NULL, NULL, NULL)`],
+  [
+    'cancel an order with NULL for every argument',
+    `SELECT * FROM cancel_order(NULL, NULL, NULL, NULL, NULL, NULL, NULL)`,
+  ],
   ...commonAttacks('oms_api'),
 ];
 
 testAttacks('The API’s login', 'oms_api', attacks);
 
-test.serial('What the API’s login says beside an order is not stored', async (t) => {
+test.serial('Members that the API’s login adds to an order are not stored', async (t) => {
   const { admin, targets } = await prepare(t);
   const client = await logIn(t, 'oms_api');
   const id = randomUUIDv7();
@@ -147,11 +165,11 @@ test.serial('What the API’s login says beside an order is not stored', async (
   ]);
 });
 
-// Actions that Postgres cannot forbid a login. Each ends with the session, or can stop the service of this login until
-// migrate removes the settings (role-settings.test.ts). None loses an order (durable-commits.test.ts).
+// Postgres cannot forbid a login the following actions. Their effect ends with the session, or stops the service of the
+// login until migrate removes the settings (role-settings.test.ts). None loses an order (durable-commits.test.ts).
 
 test.serial(
-  'The API’s login can change its own settings and password, and so stop the API',
+  'The API’s login can change its own settings and password, which can stop the API',
   async (t) => {
     const client = await logIn(t, 'oms_api');
     await client.query('BEGIN');
@@ -164,7 +182,7 @@ test.serial(
 );
 
 test.serial(
-  'A key whose lock another login holds is in use, and its order is not placed',
+  'While another login has the lock of a key, the key is in use, and its order is not placed',
   async (t) => {
     const { admin, targets } = await prepare(t);
     const before = await contents(admin);

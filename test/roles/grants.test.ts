@@ -10,7 +10,7 @@ import { OWN_SOURCES, readSql } from '../../src/db/migrate/sources.ts';
 
 type Wanted = { grantee: string; privileges: string; objects: string; reason: string };
 
-/** Every right in the database, except those of owners, as `grantee: privilege kind name(column)`. */
+/** Every right in the database, without those of owners, as `grantee: privilege kind name(column)`. */
 const RIGHTS = `
   SELECT concat(coalesce(r.rolname, 'PUBLIC'), ': ', a.privilege_type, CASE WHEN a.is_grantable THEN '*' END, ' ',
     a.what) AS right
@@ -47,8 +47,8 @@ const RIGHTS = `
   WHERE a.grantee <> a.owner
 `;
 
-/** The rights that sql/database.sql and Postgres itself grant. */
-const BESIDES = [
+/** The rights that sql/grants.sql does not list: sql/database.sql and Postgres itself grant them. */
+const NOT_LISTED = [
   'PUBLIC: CONNECT DATABASE',
   'PUBLIC: USAGE SCHEMA public',
   'oms_owner: CREATE DATABASE',
@@ -59,16 +59,16 @@ const BESIDES = [
   'oms_queue: CREATE DATABASE',
 ];
 
-test('The database has the rights that are listed: no more and no less', async (t) => {
+test('The rights in the database are exactly those on the list', async (t) => {
   const admin = await asAdmin(t);
   const { rights } = await wantedRights(admin);
 
   const actual = await rightsOf(admin);
 
-  t.deepEqual(actual, [...new Set([...rights, ...BESIDES])].toSorted(byCodePoint));
+  t.deepEqual(actual, [...new Set([...rights, ...NOT_LISTED])].toSorted(byCodePoint));
 });
 
-test('Each right that is listed says what it is for', async (t) => {
+test('Each right on the list has a reason', async (t) => {
   const { wanted } = await wantedRights(await asAdmin(t));
 
   t.true(wanted.length > 100);
@@ -78,7 +78,7 @@ test('Each right that is listed says what it is for', async (t) => {
   );
 });
 
-test('No login owns, creates or may become anything', async (t) => {
+test('No login owns or creates objects, or is a member of an unlisted role', async (t) => {
   const admin = await asAdmin(t);
 
   const { rows } = await admin.query(
@@ -116,7 +116,7 @@ test('No login owns, creates or may become anything', async (t) => {
   );
 });
 
-test('A function with its owner’s rights has a pinned search_path, and an owner who can do little else', async (t) => {
+test('A function with the rights of its owner has a pinned search_path, and an owner with few rights', async (t) => {
   const admin = await asAdmin(t);
 
   const { rows } = await admin.query<{ name: string; owner: string; config: string | null }>(`
@@ -140,7 +140,7 @@ test('A function with its owner’s rights has a pinned search_path, and an owne
   );
 });
 
-test('No function of ours, and none of the queue’s, is everybody’s', async (t) => {
+test('PUBLIC cannot call a function of the service or of the queue', async (t) => {
   const admin = await asAdmin(t);
 
   const { rows } = await admin.query(`
@@ -152,8 +152,8 @@ test('No function of ours, and none of the queue’s, is everybody’s', async (
   t.deepEqual(rows, []);
 });
 
-test('A migrate leaves the grants of other roles, and takes back additional grants of ours', async (t) => {
-  t.teardown(() => onServer('DROP ROLE IF EXISTS test_reporting')); // after its database
+test('A migrate keeps the grants to other roles, and removes additional grants to roles of the service', async (t) => {
+  t.teardown(() => onServer('DROP ROLE IF EXISTS test_reporting')); // runs after its database is dropped
   const { database } = await migratedDatabase(t);
   const admin = await connect(t, databaseUrl(database));
   await admin.query(
@@ -194,7 +194,7 @@ async function rightsOf(admin: Client): Promise<string[]> {
   return rows.map(({ right }) => right).toSorted(byCodePoint);
 }
 
-/** The list in sql/grants.sql, and its expansion: one line for each privilege, object and column. */
+/** The list in sql/grants.sql, and the same as one line for each privilege, object and column. */
 async function wantedRights(admin: Client): Promise<{ wanted: Wanted[]; rights: string[] }> {
   await admin.query('BEGIN; SET LOCAL search_path = public, pg_temp');
   await admin.query(await readSql(OWN_SOURCES, 'grants.sql'));
@@ -224,7 +224,7 @@ async function fullNames(admin: Client, kind: string, names: string[]): Promise<
   return rows.map(({ name }) => name);
 }
 
-/** The owners of functions own only functions. */
+/** Leaves out the roles that own functions: that is what they are for. */
 function withoutFunctions(rows: { rolname: string }[]) {
   return rows.filter(
     ({ rolname }) => !['oms_accounts', 'oms_placer', 'oms_door'].includes(rolname),

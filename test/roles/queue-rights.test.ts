@@ -1,26 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
-import type { PgBoss } from 'pg-boss';
 import { pino } from 'pino';
 import { sql } from 'slonik';
-import { z } from 'zod';
-import { closeDeps, openDeps } from '../../src/deps.ts';
-import { lookUp, ownService, signUp, test, type Context } from '../support/context.ts';
+import { createQueue } from '../../src/queue/boss.ts';
 import { asSuperuser } from '../support/audit.ts';
+import { ownService, signUp, test, type Context } from '../support/context.ts';
 import { connectDba } from '../support/dba.ts';
 import { insertOrders, jobOf, leaveOneTry } from '../support/orders.ts';
 import { testConfig } from '../support/template.ts';
-import { until } from '../support/until.ts';
-import { ends } from '../support/workers.ts';
-import { startConsumers } from '../../src/worker.ts';
-import { createQueue } from '../../src/queue/boss.ts';
 
-// The maintenance work of pg-boss, with the role that workers log in as. A missing right does not stop a worker:
+// pg-boss claims, settles and maintains jobs with the rights of oms_worker. A missing right does not stop a worker:
 // pg-boss emits an error and continues. So the tests collect every error and warning.
 
-test('a worker’s client of the queue has the rights for all that it does by the clock', async (t) => {
+test('a worker has the rights for the maintenance of the queue', async (t) => {
   const service = await ownService(t);
-  await makeTrouble(service);
+  await makeOverdueRows(service);
   const { boss, emitted } = await openAsWorker(t, service);
 
   await boss.supervise();
@@ -44,7 +38,7 @@ test('a worker’s client of the queue has the rights for all that it does by th
   ]);
 });
 
-test('a worker’s client gives up attempts that are lost, the last one of a job to the dead letters', async (t) => {
+test('a worker has the rights to retry lost jobs, and to make a dead letter of the last attempt', async (t) => {
   const service = await ownService(t);
   const { deps } = service;
   const user = await signUp(service);
@@ -75,7 +69,7 @@ test('a worker’s client gives up attempts that are lost, the last one of a job
   t.deepEqual(letter, { retry_delay_max: 60 });
 });
 
-test('a worker’s client claims jobs, keeps them alive, fails and completes them', async (t) => {
+test('a worker has the rights to claim, touch, fail and complete jobs', async (t) => {
   const service = await ownService(t);
   const { boss, emitted } = await openAsWorker(t, service);
   const [first, second] = await insertOrders(service.deps, (await signUp(service)).id, 2);
@@ -96,7 +90,7 @@ test('a worker’s client claims jobs, keeps them alive, fails and completes the
   t.deepEqual(emitted, []);
 });
 
-test('a worker may run the statements that pg-boss has for rare cases', async (t) => {
+test('a worker has the rights for the statements that pg-boss runs rarely', async (t) => {
   const service = await ownService(t);
   const worker = await connectDba(t, service, 'oms_worker');
   const plans = await import(
@@ -129,50 +123,6 @@ test('a worker may run the statements that pg-boss has for rare cases', async (t
   }
 });
 
-test('a worker does what is due by the clock, with no error of the queue from start to end', async (t) => {
-  const service = await ownService(t);
-  await asSuperuser(service, `UPDATE pgboss.schedule SET cron = '* * * * *'`);
-  const lines: { level: number; msg: string; err?: { message: string } }[] = [];
-  const log = pino({ level: 'warn' }, { write: (line) => void lines.push(JSON.parse(line)) });
-  const config = testConfig(service.database, {}, 'oms_worker');
-  const base = { ...(await openDeps(config, 'worker')), log };
-  const queue = createQueue(config, log);
-  await queue.boss.start();
-  const stop = await startConsumers({ ...base, boss: queue.boss });
-  const id = await (await signUp(service)).place();
-
-  await ends(service.deps, id, 'COMPLETED');
-  await until('everything scheduled to be done', async () => {
-    wakeScheduler(queue.boss);
-    const Row = z.object({ name: z.string(), state: z.string().nullable() });
-    const jobs = await service.deps.pool.any(sql.type(Row)`
-      SELECT s.name, j.state::text FROM pgboss.schedule AS s
-      LEFT JOIN pgboss.job AS j ON j.name = s.name AND j.id = s.last_job_id
-      ORDER BY s.name
-    `);
-    return jobs.length === 3 && jobs.every(({ state }) => state === 'completed');
-  });
-  await stop();
-  await queue.close(2);
-  await closeDeps(base);
-  const sent = await asSuperuser(
-    service,
-    `SELECT DISTINCT state FROM pgboss.job WHERE name LIKE '\\_\\_pgboss%'`,
-  );
-
-  t.deepEqual(
-    lines.filter(({ msg }) => msg !== 'daily head is not signed: set AUDIT_SIGNING_KEY_FILE'),
-    [],
-  );
-  t.deepEqual(sent, [{ state: 'completed' }]); // one that cannot be completed is sent again, and no line says so
-  t.is((await lookUp(service.deps, id)).job, 'completed');
-  const [process] = await asSuperuser(
-    service,
-    `SELECT stopped_on FROM pgboss.instance WHERE name = 'worker'`,
-  );
-  t.truthy(process?.stopped_on);
-});
-
 const forbidden = [
   [`has_any_column_privilege('oms_worker', 'pgboss.bam', 'SELECT, INSERT, UPDATE')`],
   [`has_table_privilege('oms_worker', 'pgboss.bam', 'DELETE, TRUNCATE')`],
@@ -194,15 +144,15 @@ const forbidden = [
   [`EXISTS (SELECT FROM pg_class WHERE relowner = 'oms_worker'::regrole)`],
 ] as const;
 
-test('a worker has no right on what is executed, pasted into statements, or set by the operator', async (t) => {
+test('a worker has no right on SQL that others execute, or on settings of the operator', async (t) => {
   for (const [right] of forbidden) {
     const [row] = await asSuperuser(t.context, `SELECT ${right} AS granted`);
     t.is(row?.granted, false, right);
   }
 });
 
-/** Overdue rows of each kind that pg-boss maintains. */
-async function makeTrouble(service: Pick<Context, 'database' | 'deps'>): Promise<void> {
+/** Makes rows of each kind that maintenance has to remove or report. */
+async function makeOverdueRows(service: Pick<Context, 'database' | 'deps'>): Promise<void> {
   const { boss } = service.deps;
   const LONG_AGO = `now() - interval '400 days'`;
   for (const queue of ['process-order', 'audit']) {
@@ -236,7 +186,7 @@ async function makeTrouble(service: Pick<Context, 'database' | 'deps'>): Promise
   }
 }
 
-/** A pg-boss client with the rights of a worker, without pollers; and every error and warning it emits. */
+/** Opens a pg-boss client with a worker's rights and without pollers. `emitted` collects its errors and warnings. */
 async function openAsWorker(t: ExecutionContext<Context>, { database }: Context) {
   const emitted: unknown[] = [];
   const config = testConfig(database, {}, 'oms_worker');
@@ -246,11 +196,4 @@ async function openAsWorker(t: ExecutionContext<Context>, { database }: Context)
   t.teardown(() => close(0));
   await boss.start();
   return { boss, emitted };
-}
-
-/** Makes pg-boss's own worker look for due schedules now; by itself it does so every 30 s. */
-function wakeScheduler(boss: PgBoss): void {
-  for (const { id, name } of boss.getWipData({ includeInternal: true })) {
-    if (name.startsWith('__pgboss__')) boss.notifyWorker(id);
-  }
 }

@@ -10,7 +10,7 @@ import { temporaryFolder } from '../support/processes.ts';
 import { FAST_AND_FORGETFUL } from '../support/servers.ts';
 import { testConfig } from '../support/template.ts';
 
-test('what a thief set for the role of a service in this database is removed, and named once', async (t) => {
+test('a migrate removes settings that a thief made for a role in this database, and logs them once', async (t) => {
   const { database, client, logged, migrate } = await migratedDatabase(t);
   const thief = await connect(t, loginUrl('oms_worker', database));
   await thief.query(`ALTER ROLE oms_worker IN DATABASE ${database} SET synchronous_commit = off`);
@@ -27,7 +27,7 @@ test('what a thief set for the role of a service in this database is removed, an
   t.deepEqual(
     await column(client, left),
     ['log_duration=off'],
-    'what only a superuser can set stays',
+    'a setting that only a superuser can make stays',
   );
   t.deepEqual(logged, [
     'settings of roles were removed: default_transaction_read_only of oms_worker, ' +
@@ -35,7 +35,7 @@ test('what a thief set for the role of a service in this database is removed, an
   ]);
 });
 
-test('what a thief set for the role of a service in all databases is removed', async (t) => {
+test('a migrate removes settings that a thief made for a role in all databases', async (t) => {
   const { client, logged, again } = await ownServer(t);
   await client.query(`
     ALTER ROLE oms_api SET synchronous_commit = off;
@@ -56,7 +56,7 @@ test('what a thief set for the role of a service in all databases is removed', a
   t.deepEqual(left, ['oms_auditor', 'oms_dba_read']);
 });
 
-test('what gives a role more rights than are listed is shown at each migrate', async (t) => {
+test('each migrate logs roles and tables with more rights than the service needs', async (t) => {
   const { client, logged, again } = await ownServer(t);
   await client.query(`
     ALTER ROLE oms_api BYPASSRLS CREATEROLE;
@@ -73,7 +73,7 @@ test('what gives a role more rights than are listed is shown at each migrate', a
   ]);
 });
 
-/** A migrated database on a server of its own: roles belong to the whole server. */
+/** A migrated database on a server of its own, because roles belong to the whole server. */
 async function ownServer(t: ExecutionContext<Context>) {
   const postgres = await startPostgresIn(takeDataDir(temporaryFolder(t)), FAST_AND_FORGETFUL);
   t.teardown(postgres.stop);

@@ -10,7 +10,7 @@ const place = (
   'id', '${randomUUIDv7()}', 'user_id', '${user}', 'product_name', 'Kettle', 'amount', '34.90', 'currency', 'USD',
   'metadata', '{}'::jsonb)), 1000, NULL)`;
 
-/** The writes that a service acknowledges, and the login that makes each. */
+/** The writes that a service acknowledges to its clients, and the login that makes each. */
 const writes = {
   'an order is placed': ['oms_api', place],
   'an order is cancelled': [
@@ -37,11 +37,11 @@ const settings = [
   ['weaker for the role', 'ROLE', 'off', 'on'],
   ['local for the role', 'ROLE', 'local', 'on'],
   ['stronger for the role', 'ROLE', 'remote_apply', 'remote_apply'],
-  ['off for the database, as its owner decides', 'DATABASE', 'off', 'off'],
+  ['off for the database, which is the decision of its owner', 'DATABASE', 'off', 'off'],
 ] as const;
 
 for (const [what, target, value, expected] of settings) {
-  test(`with a synchronous_commit that is ${what}, what is acknowledged is committed with ${expected}`, async (t) => {
+  test(`when synchronous_commit is ${what}, acknowledged writes are committed with ${expected}`, async (t) => {
     const { database, client } = await migratedDatabase(t);
     const user = await signUpAndPlace(client);
     for (const [write, [role, statement]] of Object.entries(writes)) {
@@ -55,12 +55,12 @@ for (const [what, target, value, expected] of settings) {
 
       t.is(await setting(service), expected, write);
       await service.query('COMMIT');
-      t.is(await setting(service), value, `${write}: other transactions keep theirs`);
+      t.is(await setting(service), value, `${write}: other transactions keep the setting`);
     }
   });
 }
 
-test('a session that another client of its connection pooler has changed commits durably', async (t) => {
+test('an order is committed durably also when another client of a pooled connection has changed its settings', async (t) => {
   const { database, client } = await migratedDatabase(t);
   const user = await signUpAndPlace(client);
   const shared = await connect(t, loginUrl('oms_api', database));

@@ -4,12 +4,12 @@ import { lookUp, signUp, test, type Context } from '../support/context.ts';
 import { connectDba } from '../support/dba.ts';
 import { insertOrders } from '../support/orders.ts';
 
-// The facts about an order that no role may forge or remove, not even the owner of the table.
+// The facts about an order that no role can forge or remove, not even the owner of the table.
 
 const ROLES = ['postgres', 'oms_owner'];
 
 for (const role of ROLES) {
-  test(`an order that is inserted by hand is of now, of this transaction and of this role: ${role}`, async (t) => {
+  test(`an order that ${role} inserts by hand gets the real time, transaction and role`, async (t) => {
     const user = await signUp(t.context);
     const { rows } = await connectDba(t, t.context, role);
 
@@ -19,12 +19,12 @@ for (const role of ROLES) {
          changed_by, change_reason, change_job_id, change_attempt)
        VALUES ($1, $2, 'Kettle', 1, 7, '3', '2001-01-01', '2001-01-01', 'user:x', 'made up', $1, 4)
        RETURNING version, changed_by, change_reason, change_job_id, change_attempt,
-         xact_id = pg_current_xact_id() AS of_this_transaction,
-         created_at = now() AND updated_at = now() AS of_now`,
+         xact_id = pg_current_xact_id() AS has_real_xact,
+         created_at = now() AND updated_at = now() AS has_real_time`,
       [randomUUIDv7(), user.id],
     );
     const [event] = await rows(`
-      SELECT actor, reason, version, xact_id = pg_current_xact_id() AS of_this_transaction
+      SELECT actor, reason, version, xact_id = pg_current_xact_id() AS has_real_xact
       FROM order_events WHERE xact_id = pg_current_xact_id()
     `);
     await rows('ROLLBACK');
@@ -35,18 +35,18 @@ for (const role of ROLES) {
       change_reason: null,
       change_job_id: null,
       change_attempt: null,
-      of_this_transaction: true,
-      of_now: true,
+      has_real_xact: true,
+      has_real_time: true,
     });
     t.deepEqual(event, {
       actor: `role:${role}`,
       reason: null,
       version: 1,
-      of_this_transaction: true,
+      has_real_xact: true,
     });
   });
 
-  test(`a change that is made by hand is of now and of this role, and counts one: ${role}`, async (t) => {
+  test(`a change that ${role} makes by hand gets the real time and role, and the next version`, async (t) => {
     const id = await placedOrder(t);
     const { rows } = await connectDba(t, t.context, role);
 
@@ -55,8 +55,8 @@ for (const role of ROLES) {
          changed_by = 'user:x', change_reason = 'made up', change_job_id = id, change_attempt = 4
        WHERE id = $1
        RETURNING version, changed_by, change_reason, change_job_id, change_attempt,
-         xact_id = (SELECT xact_id FROM order_events WHERE order_id = $1) AS of_its_placement,
-         updated_at >= now() AS of_now`,
+         xact_id = (SELECT xact_id FROM order_events WHERE order_id = $1) AS keeps_xact,
+         updated_at >= now() AS has_real_time`,
       [id],
     );
 
@@ -66,12 +66,12 @@ for (const role of ROLES) {
       change_reason: null,
       change_job_id: null,
       change_attempt: null,
-      of_its_placement: true,
-      of_now: true,
+      keeps_xact: true,
+      has_real_time: true,
     });
   });
 
-  test(`what is on record of the newest change stays when the status does: ${role}`, async (t) => {
+  test(`when ${role} changes an order but not its status, the facts about its newest change stay`, async (t) => {
     const id = await placedOrder(t);
     const { rows } = await connectDba(t, t.context, role);
     const select = `SELECT to_jsonb(o) AS kept FROM orders AS o WHERE id = $1`;
@@ -93,7 +93,7 @@ for (const role of ROLES) {
     'TRUNCATE orders',
     'TRUNCATE orders CASCADE',
   ]) {
-    test(`orders are kept for good: ${statement}, by ${role}`, async (t) => {
+    test(`orders cannot be deleted: ${statement}, by ${role}`, async (t) => {
       const id = await placedOrder(t);
       const { refusal } = await connectDba(t, t.context, role);
 
@@ -106,7 +106,7 @@ for (const role of ROLES) {
 }
 
 for (const role of ['oms_api', 'oms_worker', 'oms_dba', 'oms_auditor', 'oms_door', 'oms_placer']) {
-  test(`${role} has no right to delete orders to begin with`, async (t) => {
+  test(`${role} has no right to delete orders`, async (t) => {
     const id = await placedOrder(t);
     const { refusal } = await connectDba(t, t.context, role);
 

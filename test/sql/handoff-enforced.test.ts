@@ -7,7 +7,7 @@ import { connectDba, type Dba } from '../support/dba.ts';
 import { insertOrders, preparedOrder } from '../support/orders.ts';
 import { createPlacement, placeOrders } from '../../src/orders/placement.ts';
 
-// The database refuses every statement that would strand an order, for any role: here the superuser and the owner.
+// Every statement that would leave an order without a usable job is refused, for the superuser and the owner too.
 
 const INSERT_ORDER = `
   INSERT INTO orders (id, user_id, product_name, amount) VALUES ($1, $2, 'Kettle', 1)
@@ -20,8 +20,8 @@ const INSERT_JOB = `
   WHERE q.name = 'process-order'
 `;
 
-/** Changes that make a job unavailable to workers, or give it other settings than its queue. */
-const UNFIT = [
+/** Changes that hide a job from the workers, or give it other settings than its queue. */
+const WRONG = [
   `start_after = '2100-01-01'`,
   `blocked = true`,
   `state = 'active'`,
@@ -39,7 +39,7 @@ for (const [first, second] of [
   [INSERT_JOB, INSERT_ORDER],
 ]) {
   const way = first === INSERT_JOB ? 'before' : 'after';
-  test(`an order whose job is made by hand ${way} it, as it should be, is accepted`, async (t) => {
+  test(`an order is accepted when a correct job is inserted by hand ${way} it`, async (t) => {
     const { rows, id, userId } = await byHand(t);
 
     await rows('BEGIN');
@@ -52,7 +52,7 @@ for (const [first, second] of [
   });
 }
 
-test('an order that is inserted without its job is refused at commit, and told how to place it', async (t) => {
+test('an order without a job is refused at commit, and the hint names the function to use', async (t) => {
   const { rows, id, userId, refusedAtCommit } = await byHand(t);
 
   await rows('BEGIN');
@@ -64,7 +64,7 @@ test('an order that is inserted without its job is refused at commit, and told h
   t.false(await isThere(t.context, id));
 });
 
-test('an order whose job was made by another transaction is refused', async (t) => {
+test('an order whose job another transaction has inserted is refused', async (t) => {
   const { rows, id, userId, refusedAtCommit } = await byHand(t);
   await rows(INSERT_JOB, [id]);
 
@@ -76,7 +76,7 @@ test('an order whose job was made by another transaction is refused', async (t) 
   t.false(await isThere(t.context, id));
 });
 
-test('an order without its job is refused also when it has moved on to PROCESSING', async (t) => {
+test('an order without a job is refused also when it is PROCESSING already', async (t) => {
   const { rows, id, userId, refusedAtCommit } = await byHand(t);
 
   await rows('BEGIN');
@@ -88,9 +88,9 @@ test('an order without its job is refused also when it has moved on to PROCESSIN
   t.false(await isThere(t.context, id));
 });
 
-for (const change of UNFIT) {
+for (const change of WRONG) {
   for (const role of ['postgres', 'oms_owner']) {
-    test(`an order whose job would not run as it should is refused to ${role}: ${change}`, async (t) => {
+    test(`${role} cannot place an order with a wrong job: ${change}`, async (t) => {
       const { rows, id, userId, refusedAtCommit } = await byHand(t, role);
 
       await rows('BEGIN');
@@ -105,9 +105,9 @@ for (const change of UNFIT) {
   }
 }
 
-for (const change of [...UNFIT, 'dropped']) {
+for (const change of [...WRONG, 'dropped']) {
   test.serial(
-    `placing orders notices when what it has queued is not as it should be: ${change}`,
+    `place_orders is refused as a whole when a trigger makes one of its jobs wrong: ${change}`,
     async (t) => {
       const { deps } = t.context;
       const { id: userId } = await signUp(t.context);
@@ -130,8 +130,8 @@ for (const change of [...UNFIT, 'dropped']) {
   );
 }
 
-test('an order can be tried again when its job is gone', async (t) => {
-  const service = await ownService(t); // no other test works on its orders
+test('an operator can retry an order whose job was deleted', async (t) => {
+  const service = await ownService(t); // other tests process the orders of this file's database
   const { deps } = service;
   const { id: userId } = await signUp(service);
   const [id = ''] = await insertOrders(deps, userId, 1);
@@ -147,7 +147,7 @@ test('an order can be tried again when its job is gone', async (t) => {
   t.like(await lookUp(deps, id), { status: 'COMPLETED', job: 'completed' });
 });
 
-test('an order cannot be put back to PENDING when its job is gone', async (t) => {
+test('an order whose job was deleted cannot be set back to PENDING', async (t) => {
   const { deps } = t.context;
   const { rows, userId, refused } = await byHand(t);
   const [id = ''] = await insertOrders(deps, userId, 1);
@@ -161,7 +161,7 @@ test('an order cannot be put back to PENDING when its job is gone', async (t) =>
   t.like(await lookUp(deps, id), { status: 'PROCESSING' });
 });
 
-// Serial, and so before the others: it processes all queued jobs.
+// Serial tests run before the others. This one processes all queued jobs.
 test.serial('an order that is placed from SQL is completed by a worker', async (t) => {
   const { deps } = t.context;
   const { id: userId } = await signUp(t.context);
@@ -174,7 +174,7 @@ test.serial('an order that is placed from SQL is completed by a worker', async (
 
 type Refusal = { code: string | undefined; hint: string };
 
-/** A superuser's psql session, a user, and an id for the user's order. */
+/** A psql session of a role, a user, and an id for the user's order. */
 async function byHand(t: ExecutionContext<Context>, role = 'postgres') {
   const { id: userId } = await signUp(t.context);
   const { rows } = await connectDba(t, t.context, role);
@@ -185,7 +185,7 @@ async function byHand(t: ExecutionContext<Context>, role = 'postgres') {
   return { rows, id: randomUUIDv7(), userId, refused, refusedAtCommit: () => refused('COMMIT') };
 }
 
-/** Changes or drops a job whenever it is inserted, until the test ends. */
+/** Changes or drops the job of an order when it is inserted, until the test ends. */
 async function alterJobOf(t: ExecutionContext<Context>, id: string, change: string): Promise<void> {
   const { rows, value } = await connectDba(t, t.context, 'postgres');
   const table: string = await value(

@@ -1,26 +1,26 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
 import { asWorker, claim, ownService, signUp, test, type Context } from '../support/context.ts';
-import { connectDba, giveUp, type Dba } from '../support/dba.ts';
+import { connectDba, exhaustRetries, type Dba } from '../support/dba.ts';
 import { insertOrders, preparedOrder } from '../support/orders.ts';
 import { runBatch } from '../support/workers.ts';
 import { createPlacement, placeOrders } from '../../src/orders/placement.ts';
 
-// Our functions make jobs by INSERT. Each column must equal the one of pg-boss's own insert. The columns come from the
-// catalogue, so the test also compares those that a later version of pg-boss adds.
+// Our functions insert jobs themselves. Each column must have the value that pg-boss's own insert gives it. The list of
+// columns comes from the catalogue, so the tests also compare columns that a later version of pg-boss adds.
 
 type Columns = Record<string, unknown>;
 
-/** Columns whose values differ by nature, replaced by an expression that must be equal. */
-const BY_NATURE: Record<string, string> = {
+/** Columns whose values differ between any two jobs, and an expression on each that must be equal. */
+const COMPARED_AS: Record<string, string> = {
   id: `(j.id::text ~ '^[0-9a-f-]{36}$')`,
   data: `replace(replace(j.data::text, j.id::text, 'its id'), j.data ->> 'xact_id', 'its transaction')`,
-  created_on: `'the time of its transaction'`, // see below
+  created_on: `'the time of its transaction'`, // the tests check it separately
   start_after: `extract(epoch FROM j.start_after - j.created_on)::text`,
   keep_until: `extract(epoch FROM j.keep_until - j.start_after)::text`,
 };
 
-test('place_orders makes jobs as pg-boss does, column by column', async (t) => {
+test('place_orders inserts jobs with the same columns as pg-boss', async (t) => {
   const { deps } = t.context;
   const order = preparedOrder((await signUp(t.context)).id);
   const psql = await connectDba(t, t.context, 'postgres');
@@ -37,7 +37,7 @@ test('place_orders makes jobs as pg-boss does, column by column', async (t) => {
   );
 });
 
-test('place_order makes jobs as pg-boss does, column by column', async (t) => {
+test('place_order inserts jobs with the same columns as pg-boss', async (t) => {
   const { id: userId } = await signUp(t.context);
   const psql = await connectDba(t, t.context, 'postgres');
 
@@ -50,7 +50,7 @@ test('place_order makes jobs as pg-boss does, column by column', async (t) => {
   t.deepEqual(await columnsOf(psql, id), await columnsOfPgBoss(t, psql));
 });
 
-test('ops.retry_order makes a job again as pg-boss does, column by column', async (t) => {
+test('ops.retry_order inserts a deleted job again with the same columns as pg-boss', async (t) => {
   const { id: userId } = await signUp(t.context);
   const psql = await connectDba(t, t.context, 'postgres');
   const [id = ''] = await insertOrders(t.context.deps, userId, 1);
@@ -71,7 +71,7 @@ test('ops.retry_order makes a job again as pg-boss does, column by column', asyn
   t.deepEqual({ ...remade, data: null }, { ...expected, data: null });
 });
 
-test('a job that is made again counts on from the attempts on record, and has all its retries', async (t) => {
+test('a job that is inserted again continues the count of recorded attempts, and has all its retries', async (t) => {
   const service = await ownService(t, {
     FULFILMENT_URL: 'http://127.0.0.1:9/',
     FULFILMENT_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
@@ -92,12 +92,12 @@ test('a job that is made again counts on from the attempts on record, and has al
   t.deepEqual({ ...remade, data: null }, { ...expected, data: null, retry_count, retry_limit });
 });
 
-test('a dead letter is retried and kept as its own queue says', async (t) => {
+test('a dead letter has the retries and the retention of its own queue', async (t) => {
   const { deps } = t.context;
   const [id = ''] = await insertOrders(deps, (await signUp(t.context)).id, 1);
   const psql = await connectDba(t, t.context, 'postgres');
 
-  const letter = await giveUp(deps, id);
+  const letter = await exhaustRetries(deps, id);
 
   const [kept] = await psql.rows(
     `SELECT j.retry_limit = q.retry_limit AND j.retry_delay = q.retry_delay AND j.retry_backoff = q.retry_backoff
@@ -112,7 +112,7 @@ test('a dead letter is retried and kept as its own queue says', async (t) => {
   t.deepEqual(kept, { as_its_queue: true, long_enough: true, retry_delay_max: 60 });
 });
 
-/** Tries an order again, and tells what its job is then. */
+/** Retries an order. Returns the columns of its job then. */
 async function retry({ rows, value }: Pick<Dba, 'rows' | 'value'>, id: string) {
   await rows('BEGIN');
   await rows(`SELECT ops.retry_order($1, 'its job is gone')`, [id]);
@@ -122,7 +122,7 @@ async function retry({ rows, value }: Pick<Dba, 'rows' | 'value'>, id: string) {
   return { isOfNow, remade };
 }
 
-/** Every column of a job that pg-boss itself has inserted, which no worker takes. */
+/** Every column of a job that pg-boss itself has inserted. The job is deleted before a worker claims it. */
 async function columnsOfPgBoss(
   { context }: Pick<ExecutionContext<Context>, 'context'>,
   psql: Dba,
@@ -134,14 +134,14 @@ async function columnsOfPgBoss(
   return columns;
 }
 
-/** Every column of a job that the catalogue knows. */
+/** Every column of a job. */
 async function columnsOf({ rows }: Pick<Dba, 'rows'>, id: string): Promise<Columns> {
   const catalogue = await rows(`
     SELECT attname AS name FROM pg_attribute
     WHERE attrelid = 'pgboss.job'::regclass AND attnum > 0 AND NOT attisdropped
     ORDER BY attnum
   `);
-  const columns = catalogue.map(({ name }) => `${BY_NATURE[name] ?? `j.${name}`} AS ${name}`);
+  const columns = catalogue.map(({ name }) => `${COMPARED_AS[name] ?? `j.${name}`} AS ${name}`);
   const [job] = await rows(
     `SELECT ${columns.join()} FROM pgboss.job AS j WHERE j.name = 'process-order' AND j.id = $1`,
     [id],

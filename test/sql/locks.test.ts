@@ -2,7 +2,7 @@ import { drain, lookUp, signUp, test } from '../support/context.ts';
 import { connectDba } from '../support/dba.ts';
 import { insertOrders } from '../support/orders.ts';
 
-test('an order that somebody keeps locked is retried alone, and its neighbours complete', async (t) => {
+test('an order that stays locked is retried alone, and the others of its batch are completed', async (t) => {
   const { deps } = t.context;
   const [locked = '', ...others] = await insertOrders(deps, (await signUp(t.context)).id, 4);
 

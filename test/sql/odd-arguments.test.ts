@@ -1,13 +1,20 @@
 import type { ExecutionContext } from 'ava';
 import { signUp, test, type Context } from '../support/context.ts';
-import { connectDba, failOrder, giveUp, hold, registerWorker, take } from '../support/dba.ts';
+import {
+  connectDba,
+  failOrder,
+  exhaustRetries,
+  recordRunningBatch,
+  registerWorker,
+  claimJob,
+} from '../support/dba.ts';
 import { eventsOf } from '../support/orders.ts';
 
-// What the doors do with arguments that our own code never passes.
+// The door functions with arguments that our own code never passes.
 
 const LONG = 'x'.repeat(5_000_000);
 
-test('an attempt is put off by what a worker says, by an hour at most, and never gets earlier', async (t) => {
+test('a worker can postpone an attempt by at most an hour, and cannot make it earlier', async (t) => {
   for (const [seconds, expected] of [
     [null, 'unchanged'],
     [-2_147_483_648, 'unchanged'],
@@ -22,7 +29,7 @@ test('an attempt is put off by what a worker says, by an hour at most, and never
 
     await rows('BEGIN');
     await rows('SELECT postpone_jobs($1)', [JSON.stringify([{ id, retry_count: 0, seconds }])]);
-    const put = await value(
+    const delay = await value(
       `SELECT date_trunc('second', start_after - pgboss.job_now() + interval '0.5 s')::text
        FROM order_jobs WHERE id = $1`,
       [id],
@@ -31,22 +38,22 @@ test('an attempt is put off by what a worker says, by an hour at most, and never
     await rows('COMMIT');
 
     t.true(after >= before, String(seconds));
-    t.is(after.getTime() === before.getTime() ? 'unchanged' : put, expected);
+    t.is(after.getTime() === before.getTime() ? 'unchanged' : delay, expected);
   }
 });
 
-test('of a long reason that a worker gives, the trail keeps the beginning', async (t) => {
+test('a long reason of a worker is cut to its first 1,000 characters', async (t) => {
   const { deps } = t.context;
   const dba = await connectDba(t, t.context, 'postgres');
   const id = await (await signUp(t.context)).place();
-  await take(deps, id);
+  await claimJob(deps, id);
   const claim = await dba.value(
     `SELECT jsonb_build_object('id', id, 'retry_count', retry_count, 'data', data) FROM order_jobs WHERE id = $1`,
     [id],
   );
   const given = await (await signUp(t.context)).place();
-  const letter = await giveUp(deps, given);
-  await take(deps, letter, 'fail-order');
+  const letter = await exhaustRetries(deps, given);
+  await claimJob(deps, letter, 'fail-order');
 
   await dba.rows(`SELECT settle_orders($1, 'host:1', 1000)`, [
     JSON.stringify([{ ...claim, status: 'FAILED', reason: LONG }]),
@@ -59,7 +66,7 @@ test('of a long reason that a worker gives, the trail keeps the beginning', asyn
   t.is((await eventsOf(deps, given)).at(-1)?.reason, 'x'.repeat(1000));
 });
 
-test('a long name of a worker is refused, and is not in the message as a whole', async (t) => {
+test('a long worker name is refused, and the message does not contain all of it', async (t) => {
   const { refusal } = await connectDba(t, t.context, 'postgres');
 
   const { code, message } = await refusal('SELECT worker_actor($1)', [`${LONG}:1`]);
@@ -68,7 +75,7 @@ test('a long name of a worker is refused, and is not in the message as a whole',
   t.true(message.length < 500);
 });
 
-test('the last error of an order is on record even if it has to be cut within an emoji', async (t) => {
+test('the last error of an order is recorded also when it is cut within an emoji', async (t) => {
   const { deps } = t.context;
   const id = await (await signUp(t.context)).place();
 
@@ -85,12 +92,12 @@ for (const [what, call] of [
   ['resume_queue', `SELECT ops.resume_queue('process-order', $1) WHERE $2 <> ''`],
   ['release_worker', 'SELECT ops.release_worker($3, $1) WHERE $2 <> $3'],
 ] as const) {
-  test.serial(`an operator is refused a reason that is too long: ops.${what}`, async (t) => {
+  test.serial(`ops.${what} refuses a reason that is too long`, async (t) => {
     const { deps } = t.context;
     const id = await failedOnce(t);
     const worker = await registerWorker(deps, { silentSeconds: 60 });
-    if (what === 'release_worker') await take(deps, id);
-    await hold(deps, worker, id, 2);
+    if (what === 'release_worker') await claimJob(deps, id);
+    await recordRunningBatch(deps, worker, id, 2);
     const { rows, refusal } = await connectDba(t);
     const values = (reason: string) => [reason, id, ...(call.includes('$3') ? [worker] : [])];
     await rows('BEGIN');
@@ -132,10 +139,10 @@ for (const [table, constraint, statement] of [
      VALUES (1, '1', '2', 0, sha256(''), repeat('x', 101), 's')`,
   ],
 ] as const) {
-  test(`not even a superuser puts a text without bound into ${table}`, async (t) => {
+  test(`a constraint limits the length of ${table}, also for a superuser`, async (t) => {
     await (await signUp(t.context)).place();
     const { rows } = await connectDba(t, t.context, 'postgres');
-    await rows('SET session_replication_role = replica'); // no trigger: the column alone
+    await rows('SET session_replication_role = replica'); // without triggers, so only the constraint refuses
 
     const error = await t.throwsAsync<Error & { constraint?: string }>(rows(statement));
 
@@ -143,7 +150,7 @@ for (const [table, constraint, statement] of [
   });
 }
 
-test('expired keys are pruned in batches of a size that is bounded', async (t) => {
+test('the batch size for pruning expired keys is limited', async (t) => {
   const { refusal } = await connectDba(t, t.context, 'postgres');
 
   for (const size of [null, 0, -1, 100_001]) {
@@ -151,11 +158,11 @@ test('expired keys are pruned in batches of a size that is bounded', async (t) =
   }
 });
 
-/** An order whose job waits for its second attempt. */
+/** Places an order whose first attempt fails. Returns its id. */
 async function failedOnce(t: ExecutionContext<Context>): Promise<string> {
   const { deps } = t.context;
   const id = await (await signUp(t.context)).place();
-  await take(deps, id);
+  await claimJob(deps, id);
   await deps.boss.fail('process-order', id, { message: 'not now' });
   return id;
 }

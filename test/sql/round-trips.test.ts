@@ -16,13 +16,13 @@ import { createPlacement, placeOrders, type Placement } from '../../src/orders/p
 import { completeOrders, processOrders, type OrderJob } from '../../src/orders/processing.ts';
 import { createSettlement } from '../../src/orders/settlement.ts';
 
-// The tests count the messages to Postgres on one connection: each step of an order is one round trip, and its
-// statement is parsed once per connection.
+// Each step of an order is one round trip to Postgres, and its statement is parsed once for each connection. The tests
+// count the messages on one connection.
 
-const PREPARES = { trips: 1, parses: 1, binds: 1 };
-const PREPARED = { trips: 1, parses: 0, binds: 1 };
+const FIRST_TIME = { trips: 1, parses: 1, binds: 1 };
+const LATER = { trips: 1, parses: 0, binds: 1 };
 
-// Serial: the steps of a worker take all ready jobs in this file's database.
+// Serial, because a worker's steps claim all ready jobs in this file's database.
 
 for (const [what, count, keyed] of [
   ['one order', 1, false],
@@ -42,12 +42,12 @@ for (const [what, count, keyed] of [
       );
     const place = () => placeOrders({ ...t.context.deps, pool }, batch());
 
-    t.deepEqual([await wire.during(place), await wire.during(place)], [PREPARES, PREPARED]);
+    t.deepEqual([await wire.during(place), await wire.during(place)], [FIRST_TIME, LATER]);
   });
 }
 
 test.serial(
-  'a batch in which some orders have keys is one round trip, replays included',
+  'placing a batch in which some orders have keys is one round trip, also when one is a replay',
   async (t) => {
     const { pool, wire } = await connectAs(t, 'oms_api');
     const { id: userId } = await signUp(t.context);
@@ -57,7 +57,7 @@ test.serial(
         createPlacement(preparedOrder(userId), keyedRequest(userId, 'k')),
       ]);
 
-    t.deepEqual([await wire.during(place), await wire.during(place)], [PREPARES, PREPARED]);
+    t.deepEqual([await wire.during(place), await wire.during(place)], [FIRST_TIME, LATER]);
   },
 );
 
@@ -79,10 +79,10 @@ for (const keyed of [false, true]) {
       const traffic = [
         await wire.during(cancel(id)),
         await wire.during(cancel(other)),
-        await wire.during(cancel(other)), // a repeat, or a replay
+        await wire.during(cancel(other)), // cancelled already, or a replay
       ];
 
-      t.deepEqual(traffic, [PREPARES, PREPARED, PREPARED]);
+      t.deepEqual(traffic, [FIRST_TIME, LATER, LATER]);
     },
   );
 }
@@ -97,7 +97,7 @@ test.serial('claiming a batch of jobs is one round trip', async (t) => {
   await fetch();
   await placeFor(t, 4);
 
-  t.deepEqual([await wire.during(fetch), await wire.during(fetch)], [PREPARED, PREPARED]);
+  t.deepEqual([await wire.during(fetch), await wire.during(fetch)], [LATER, LATER]);
 });
 
 test.serial('completing a batch of claimed orders is one round trip', async (t) => {
@@ -109,7 +109,7 @@ test.serial('completing a batch of claimed orders is one round trip', async (t) 
     await wire.during(() => completeOrders(deps, others)),
   ];
 
-  t.deepEqual(traffic, [PREPARES, PREPARED]);
+  t.deepEqual(traffic, [FIRST_TIME, LATER]);
 });
 
 test.serial('processing a batch of orders without a claim is one round trip', async (t) => {
@@ -118,7 +118,7 @@ test.serial('processing a batch of orders without a claim is one round trip', as
   const processed: number[] = [];
   const process = async () => processed.push((await processOrders(deps, 20)).order_ids.length);
 
-  t.deepEqual([await wire.during(process), await wire.during(process)], [PREPARES, PREPARED]);
+  t.deepEqual([await wire.during(process), await wire.during(process)], [FIRST_TIME, LATER]);
   t.deepEqual(processed, [20, 20]);
 });
 
@@ -126,17 +126,17 @@ test.serial('taking a batch of orders for their external step is one round trip'
   const { deps, wire } = await workerOnWire(t);
   const jobs = await claimed(t, 10);
   const stopping = new AbortController();
-  stopping.abort(); // so nothing comes of the calls, and nothing is settled
+  stopping.abort(); // the worker makes no calls, so it settles nothing
   for (const job of jobs) job.signal = stopping.signal;
   const { url, calls } = await openFulfilment(t, status(200));
   const config = { ...deps.config, FULFILMENT_URL: url, FULFILMENT_SECRET };
   const take = () => createFulfilment({ ...deps, config })(jobs, () => undefined);
 
-  t.deepEqual([await wire.during(take), await wire.during(take)], [PREPARES, PREPARED]);
+  t.deepEqual([await wire.during(take), await wire.during(take)], [FIRST_TIME, LATER]);
   t.is(calls.length, 0);
 });
 
-test.serial('settling a batch of answers, whatever they are, is one round trip', async (t) => {
+test.serial('settling a batch of different answers is one round trip', async (t) => {
   const { deps, wire } = await workerOnWire(t);
   const settlement = createSettlement(deps);
   const [jobs, others] = [await claimed(t, 10), await claimed(t, 10)];
@@ -152,11 +152,11 @@ test.serial('settling a batch of answers, whatever they are, is one round trip',
 
   t.deepEqual(
     [await wire.during(settle(jobs)), await wire.during(settle(others))],
-    [PREPARES, PREPARED],
+    [FIRST_TIME, LATER],
   );
 });
 
-/** A pool of one connection, in a role, that is connected. */
+/** A connected pool of one connection, in a role. */
 async function connectAs(
   t: ExecutionContext<Context>,
   role: ServiceRole,
@@ -180,7 +180,7 @@ async function placeFor(t: ExecutionContext<Context>, count: number): Promise<vo
   await insertOrders(t.context.deps, (await signUp(t.context)).id, count);
 }
 
-/** Jobs of new orders, claimed; those that other tests have left are claimed before. */
+/** Claims the jobs of new orders, and only those: the jobs of earlier tests are claimed first. */
 async function claimed(t: ExecutionContext<Context>, count: number): Promise<OrderJob[]> {
   await claim(t.context.deps, 'process-order', { batchSize: 1000 });
   await placeFor(t, count);

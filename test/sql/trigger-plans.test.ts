@@ -3,16 +3,16 @@ import { z } from 'zod';
 import { ownService, signUp, test } from '../support/context.ts';
 import { insertOrders } from '../support/orders.ts';
 
-// The statements in triggers are planned once per connection, mostly while the queue is empty. They must not become
-// slower as the queue grows. The tests count the rows that are read, not the time.
+// Postgres plans the statements in triggers once for each connection, mostly while the queue is empty. These plans must
+// not become slower when the queue grows. The test counts the rows that are read.
 
-test('with many orders queued, a change of one reads no job, and its cancellation only its own', async (t) => {
+test('in a long queue, changing an order reads no job, and cancelling an order reads only its own job', async (t) => {
   const service = await ownService(t);
   const { deps } = service;
   const user = await signUp(service);
 
   const [reads, cancelled] = await deps.pool.connect(async (connection) => {
-    await connection.query(sql.unsafe`VACUUM (ANALYZE)`); // now the planner believes that the queue is empty
+    await connection.query(sql.unsafe`VACUUM (ANALYZE)`); // the statistics now say that the queue is empty
     for (const id of await insertOrders(deps, user.id, 8)) {
       await connection.query(sql.unsafe`UPDATE orders SET status = 'CANCELLED' WHERE id = ${id}`);
     }
@@ -24,7 +24,7 @@ test('with many orders queued, a change of one reads no job, and its cancellatio
         return (await jobsRead(tx)) - before;
       });
     const readByChange = await change(taken, 'PROCESSING');
-    await connection.query(sql.unsafe`ANALYZE`); // as autovacuum would
+    await connection.query(sql.unsafe`ANALYZE`); // as autovacuum does
     return [readByChange, await change(unwanted, 'CANCELLED')];
   });
 
@@ -32,7 +32,7 @@ test('with many orders queued, a change of one reads no job, and its cancellatio
   t.is(cancelled, 1);
 });
 
-/** Rows of the queue that this connection has read, since it last reported them. */
+/** The number of job rows that this transaction has read. */
 function jobsRead(tx: DatabaseTransactionConnection): Promise<number> {
   return tx.oneFirst(sql.type(z.object({ rows: z.number() }))`
     SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::integer AS rows

@@ -15,8 +15,8 @@ import { connectDba } from '../support/dba.ts';
 import { insertOrders } from '../support/orders.ts';
 import { claims, completeOrders, WORKER_NAME, type OrderJob } from '../../src/orders/processing.ts';
 
-// One statement of a worker takes an order two steps, through PROCESSING. No other statement can: the actor, the
-// reason and the steps come from the login role and the arguments of the doors, not from settings of the session.
+// A worker's statement can take an order two steps, through PROCESSING. No other statement can. The recorded actor and
+// reason come from the login role and the arguments of the door functions, not from settings of the session.
 
 const SETTINGS = {
   'oms.actor': 'user:somebody-else',
@@ -25,7 +25,7 @@ const SETTINGS = {
   'oms.via': 'PROCESSING',
 };
 
-test('an order that a worker completes at once leaves both steps on record, as two statements would', async (t) => {
+test('an order that a worker completes in one statement has the same events as with two statements', async (t) => {
   const { deps } = await ownService(t);
   const user = await signUp({ deps, origin: '' });
   const [once = '', twice = ''] = await insertOrders(deps, user.id, 2);
@@ -60,7 +60,7 @@ test('an order that a worker completes at once leaves both steps on record, as t
 });
 
 for (const role of ['postgres', 'oms_owner']) {
-  test(`who acts, and why, is not for a session to say: ${role}`, async (t) => {
+  test(`settings of a session do not change the recorded actor and reason: ${role}`, async (t) => {
     const { id, rows, deps } = await psqlWithSettings(t, role);
 
     await rows(
@@ -81,7 +81,7 @@ for (const role of ['postgres', 'oms_owner']) {
   });
 
   for (const status of ['COMPLETED', 'FAILED']) {
-    test(`no session takes an order to ${status} in one step, whatever it sets: ${role}`, async (t) => {
+    test(`settings of a session do not let ${role} take an order to ${status} in one step`, async (t) => {
       const { id, rows, deps } = await psqlWithSettings(t, role);
 
       const error = await t.throwsAsync(
@@ -94,7 +94,7 @@ for (const role of ['postgres', 'oms_owner']) {
   }
 }
 
-test('what a DBA has set changes nothing about what place_order and ops.cancel_order put on record', async (t) => {
+test('settings of a DBA’s session do not change what place_order and ops.cancel_order record', async (t) => {
   const { value, deps } = await psqlWithSettings(t, 'oms_dba');
   const user = await signUp(t.context);
 
@@ -111,7 +111,7 @@ test('what a DBA has set changes nothing about what place_order and ops.cancel_o
   );
 });
 
-/** A psql session with all settings that once named the actor, and an order. */
+/** An order, and a psql session with the settings that named the actor in earlier versions. */
 async function psqlWithSettings(t: Parameters<typeof connectDba>[0], role: string) {
   const { deps }: Pick<Context, 'deps'> = t.context;
   const [id = ''] = await insertOrders(deps, (await signUp(t.context)).id, 1);
@@ -126,7 +126,7 @@ async function claimOrders(deps: TestDeps): Promise<OrderJob[]> {
   return (await claim(asWorker(deps), 'process-order')) as unknown as OrderJob[];
 }
 
-/** The events of an order, and whether the hash of each follows from the one before. */
+/** The events of an order, and whether the hash of each continues that of the event before. */
 function trailOf({ pool }: Pick<Deps, 'pool'>, id: string) {
   const Row = z.object({
     version: z.number(),

@@ -1,8 +1,11 @@
-/** Runs `npm run audit` as a process of its own, against a service with orders. */
+/*
+ * Runs `npm run audit` as a process of its own, against a service with orders.
+ */
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
+import { inheritedEnvironment } from '../../src/config.ts';
 import { drain, ownService, signUp, type Context } from './context.ts';
 import { insertOrders } from './orders.ts';
 import { temporaryFolder } from './processes.ts';
@@ -16,10 +19,9 @@ export async function runAuditCommand(
   args: string[],
   env: Record<string, string> = {},
 ) {
-  const { PATH, NODE_V8_COVERAGE } = process.env;
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     cwd,
-    env: { PATH, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), ...env },
+    env: { ...inheritedEnvironment(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));

@@ -1,3 +1,6 @@
+/*
+ * Changes that only a superuser can make, and the violations that the audit finds afterwards.
+ */
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +18,7 @@ export type Found = {
 
 type Rows = Record<string, unknown>[];
 
-/** Runs one statement as the superuser, who has every right. */
+/** Runs one statement as the superuser. Returns its rows. */
 export async function asSuperuser(
   { database }: Pick<Context, 'database'>,
   statement: string,
@@ -24,7 +27,7 @@ export async function asSuperuser(
   return withSuperuser(database, async (client) => (await client.query(statement, values)).rows);
 }
 
-/** Makes forbidden changes: switches off every trigger, including foreign keys. */
+/** Makes forbidden changes, with every trigger and foreign key switched off. */
 export async function tamper(
   { database }: Pick<Context, 'database'>,
   ...statements: [text: string, values?: unknown[]][]
@@ -63,17 +66,17 @@ async function withSuperuser<T>(database: string, work: (client: Client) => Prom
 }
 
 /**
- * Waits until every transaction that is open now on the server has ended, including those of other tests. Until then
- * the audit postpones the rows that they might still change.
+ * Waits until every transaction that is open now on the server has ended, also those of other tests. The audit
+ * postpones rows that an open transaction could still change.
  */
 export async function allEnded(service: Pick<Context, 'database'>): Promise<void> {
   const [now] = await asSuperuser(service, 'SELECT pg_current_xact_id()::text AS xid');
   const hasEnded = `SELECT FROM pg_current_snapshot() AS s WHERE pg_snapshot_xmin(s) > $1::xid8`;
   const ended = async () => (await asSuperuser(service, hasEnded, [now?.xid])).length > 0;
-  await until('transactions to end that were open', ended, 60_000);
+  await until('the end of all open transactions', ended, 60_000);
 }
 
-/** An Ed25519 key for one test, in the format of openssl. */
+/** Writes a new Ed25519 key into a folder, in the format of openssl. */
 export function makeKey(folder: string, name = 'audit-key.pem') {
   const { privateKey } = generateKeyPairSync('ed25519');
   const keyFile = join(folder, name);

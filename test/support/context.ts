@@ -1,3 +1,7 @@
+/*
+ * The context of every test that needs a service: AVA's `test` with a database, an API and queues of the test file's
+ * own, and further services for single tests. Also users, claims and look-ups that most tests need.
+ */
 import { randomBytes, randomUUIDv7 } from 'node:crypto';
 import type { Server } from 'node:http';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
@@ -15,19 +19,22 @@ import { closeDeps, openDeps, type Deps, type WorkerDeps } from '../../src/deps.
 import { createIntake } from '../../src/orders/placement.ts';
 import { closeServer, portOf, serve } from '../../src/http/server.ts';
 import { signAccessToken } from '../../src/users/access-token.ts';
-import { runBatch } from './workers.ts';
+import { send } from './http.ts';
 import { copyTemplate, onServer, testConfig } from './template.ts';
+import { runBatch } from './workers.ts';
 
-/** The parts of an API and of a worker, for tests. */
+export { send, type Reply } from './http.ts'; // most tests need them too
+
+/** The dependencies of an API and of a worker together. */
 export type TestDeps = AppDeps & WorkerDeps & Deps<Config>;
 
 /**
- * A service of its own: database, queues, and an API that listens and works as oms_api. `deps` are for
- * the test itself: its pool and its queue client are the superuser's.
+ * A service with a database of its own, and an API that listens and works as oms_api. `deps` are for the test itself:
+ * its pool and its queue client work as the superuser.
  */
 export type Context = { database: string; deps: TestDeps; server: Server; origin: string };
 
-/** AVA's `test` with a database, an API and queues that belong to the importing test file alone. */
+/** AVA's `test`. The importing test file gets a service of its own. */
 export const test = anyTest as TestFn<Context>;
 
 export const database = `oms_test_${randomBytes(6).toString('hex')}`;
@@ -50,7 +57,7 @@ export async function openService(config: Config): Promise<Omit<Context, 'databa
   const { DATABASE_URL } = config;
   const apiConfig = { ...config, DATABASE_URL: asRole(DATABASE_URL, 'oms_api') };
   const api = withAppParts(await openDeps(apiConfig, 'api'));
-  const queue = createQueue(config, api.log, { supervise: false }); // a test is to see what is
+  const queue = createQueue(config, api.log, { supervise: false }); // no job changes by itself
   await queue.boss.start();
   const workerConfig = { ...config, DATABASE_URL: asRole(DATABASE_URL, 'oms_worker') };
   workerPools.set(queue.boss, await openPool(workerConfig, api.log));
@@ -63,7 +70,7 @@ export async function openService(config: Config): Promise<Omit<Context, 'databa
   return { deps, server, origin: `http://127.0.0.1:${portOf(server)}` };
 }
 
-/** For each API, a function that closes the connections that only it holds. */
+/** For each API, a function that closes its own connections. */
 const closers = new WeakMap<Server, () => Promise<void>>();
 
 export async function closeService({
@@ -115,7 +122,7 @@ export async function ownService(
   return { database: name, ...service };
 }
 
-/** A database that nothing has been migrated in, for one test. Its name. */
+/** Creates a database without migrations for one test. Returns its name. */
 export async function emptyDatabase(t: ExecutionContext<Context>): Promise<string> {
   const name = `oms_test_${randomBytes(6).toString('hex')}`;
   await onServer(`CREATE DATABASE ${name}`);
@@ -123,33 +130,7 @@ export async function emptyDatabase(t: ExecutionContext<Context>): Promise<strin
   return name;
 }
 
-export type Reply = {
-  status: number;
-  type: string | null;
-  headers: Headers;
-  body: any; // eslint-disable-line -- tests read members of any reply
-};
-
-/** Sends a request. A string body is sent unchanged, any other body as JSON. */
-export async function send(
-  origin: string,
-  method: string,
-  path: string,
-  { body, headers = {} }: { body?: unknown; headers?: Record<string, string> } = {},
-): Promise<Reply> {
-  const response = await fetch(`${origin}${path}`, {
-    method,
-    redirect: 'manual',
-    headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
-    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  const type = response.headers.get('content-type');
-  const parsed = type?.includes('json') ? JSON.parse(text) : text;
-  return { status: response.status, type, headers: response.headers, body: parsed };
-}
-
-/** A new user, so that tests in one file can run at the same time without sharing orders. */
+/** Creates a user without HTTP, and an access token. Tests of one file run at the same time, each with its own user. */
 export async function signUp({
   deps,
   origin,
@@ -174,8 +155,8 @@ export async function signUp({
 }
 
 /**
- * Processes all ready jobs of a queue at once, through the worker's own `runBatch`: no polling, no sleeping. `early`
- * also takes the jobs whose retry is not due yet.
+ * Processes all ready jobs of a queue now, through the worker's own `runBatch`, without polling. `early` also claims
+ * the jobs whose retry is not due yet. Returns the outcome of each job.
  */
 export async function drain(
   deps: WorkerDeps,
@@ -193,11 +174,11 @@ export async function drain(
       else await deps.boss.fail(queue, job, result.output as object);
       outcomes.push(result.status);
     }
-    if (early || jobs.length < batchSize) return outcomes; // before a retry of these is due
+    if (early || jobs.length < batchSize) return outcomes; // retries of these jobs are for later
   }
 }
 
-// pg-boss does not export its handling of the outcome `deadletter`; this has the same result.
+// pg-boss does not export its handling of the outcome `deadletter`. This has the same result.
 async function useUpRetries(
   { pool }: Pick<Deps, 'pool'>,
   queue: QueueName,
@@ -220,7 +201,7 @@ export async function claim(
   return jobs;
 }
 
-/** Status of an order and of its job, straight from the tables. */
+/** The status of an order and of its job, read from the tables. */
 export async function lookUp({ pool }: Pick<Deps, 'pool'>, id: string) {
   const Row = z.object({ status: z.string(), version: z.number(), job: z.string().nullable() });
   return pool.one(sql.type(Row)`

@@ -1,31 +1,33 @@
+/*
+ * psql sessions of people, and the states of jobs and workers that operators meet: claimed, given up, running, locked.
+ */
 import { hostname } from 'node:os';
 import type { ExecutionContext } from 'ava';
 import { Client } from 'pg';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { QueueName } from '../../jobs/queues.ts';
-import type { TestDeps as Deps } from './context.ts';
 import { failExhaustedOrders } from '../../src/orders/processing.ts';
-import { asWorker, type Context } from './context.ts';
+import { asWorker, type Context, type TestDeps as Deps } from './context.ts';
 import { jobOf, leaveOneTry } from './orders.ts';
 import { databaseUrl } from './template.ts';
 
 type Row = Record<string, any>; // eslint-disable-line -- tests read columns of any query
 
-/** A session like that of a person in psql. */
+/** A psql session of a person. */
 export type Dba = {
-  /** The rows of a statement. */
+  /** Runs a statement. Returns its rows. */
   rows: (text: string, values?: unknown[]) => Promise<Row[]>;
-  /** The one value of the one row of a statement. */
-  value: (text: string, values?: unknown[]) => Promise<any>; // eslint-disable-line -- likewise
-  /** The SQLSTATE and the message of a refused statement; fails when it is not refused. */
+  /** Runs a statement. Returns the first value of its first row. */
+  value: (text: string, values?: unknown[]) => Promise<any>; // eslint-disable-line -- any type of column
+  /** Runs a statement that Postgres must refuse. Returns SQLSTATE and message of the error. */
   refusal: (
     text: string,
     values?: unknown[],
   ) => Promise<{ code: string | undefined; message: string }>;
 };
 
-/** Logs in to a test's database as a person, with the rights of a role and under its name. */
+/** Opens a session in a test's database, with the name and the rights of a role. */
 export async function connectDba(
   t: ExecutionContext<Context>,
   { database }: Pick<Context, 'database'> = t.context,
@@ -47,8 +49,8 @@ export async function connectDba(
   };
 }
 
-/** Claims one job, as a worker's fetch would, and leaves those of other tests alone. */
-export async function take({ pool }: Deps, id: string, queue: QueueName = 'process-order') {
+/** Claims one job as a worker's fetch does. The jobs of other tests stay as they are. */
+export async function claimJob({ pool }: Deps, id: string, queue: QueueName = 'process-order') {
   await pool.query(sql.unsafe`
     UPDATE pgboss.job
     SET state = 'active', started_on = now(), heartbeat_on = now(),
@@ -57,10 +59,14 @@ export async function take({ pool }: Deps, id: string, queue: QueueName = 'proce
   `);
 }
 
-/** Uses up the retries of an order's job. Returns the id of its dead letter, which is not claimed yet. */
-export async function giveUp(deps: Deps, id: string, message = 'out of stock'): Promise<string> {
+/** Lets an order's job fail until no retry is left. Returns the id of its dead letter, unclaimed. */
+export async function exhaustRetries(
+  deps: Deps,
+  id: string,
+  message = 'out of stock',
+): Promise<string> {
   await leaveOneTry(deps, id);
-  await take(deps, id);
+  await claimJob(deps, id);
   await deps.boss.fail('process-order', id, { message });
   const Row = z.object({ id: z.guid() });
   return deps.pool.oneFirst(sql.type(Row)`
@@ -68,15 +74,15 @@ export async function giveUp(deps: Deps, id: string, message = 'out of stock'): 
   `);
 }
 
-/** Takes an order to FAILED through used-up retries. */
+/** Sets an order to FAILED as a worker does when no retry is left. Returns the id of the dead letter. */
 export async function failOrder(deps: Deps, id: string, message?: string): Promise<string> {
-  const letter = await giveUp(deps, id, message);
-  await take(deps, letter, 'fail-order');
+  const letter = await exhaustRetries(deps, id, message);
+  await claimJob(deps, letter, 'fail-order');
   await failExhaustedOrders(asWorker(deps), [await jobOf(deps, letter, 'fail-order')]);
   return letter;
 }
 
-/** Adds a worker with an old heartbeat to pg-boss's registry. Returns its id. */
+/** Adds a worker to pg-boss's registry, with its last heartbeat `silentSeconds` ago. Returns its id. */
 export async function registerWorker(
   { pool }: Deps,
   { silentSeconds = 0, pid = 4711, queues = ['process-order'] } = {},
@@ -90,16 +96,16 @@ export async function registerWorker(
   `);
 }
 
-/** Records that a worker holds a job at an attempt, as workers do. */
-export async function hold({ pool }: Deps, worker: string, job: string, attempt = 1) {
+/** Records that a worker is running an attempt of a job, as workers do. */
+export async function recordRunningBatch({ pool }: Deps, worker: string, job: string, attempt = 1) {
   await pool.query(sql.unsafe`
     INSERT INTO running_batches (worker_id, poller, queue, job_ids, attempts)
     VALUES (${worker}, ${job}, 'process-order', ARRAY[${job}::uuid], ARRAY[${attempt}::integer])
   `);
 }
 
-/** Keeps the row of an order, or of its job, locked until the test ends. */
-export async function lock(
+/** Locks the row of an order or of its job until the test ends. */
+export async function lockRow(
   t: ExecutionContext<Context>,
   { database }: Pick<Context, 'database'>,
   table: 'orders' | 'pgboss.job',

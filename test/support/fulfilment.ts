@@ -1,3 +1,6 @@
+/*
+ * A server for the external step of an order (fulfilment), and services that call it.
+ */
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { ExecutionContext } from 'ava';
@@ -9,7 +12,7 @@ export const FULFILMENT_SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 type Call = { method: string | undefined; headers: IncomingHttpHeaders; body: string };
 type Answer = (response: ServerResponse, call: Call) => unknown;
 
-/** A server for the external step: keeps each call, and answers it as the test decides. */
+/** Opens a server for the external step until the test ends. It records each call, and `answer` answers it. */
 export async function openFulfilment(t: ExecutionContext<Context>, answer: Answer) {
   const calls: Call[] = [];
   const server = createServer((request, response) => {
@@ -25,7 +28,7 @@ export async function openFulfilment(t: ExecutionContext<Context>, answer: Answe
   return { calls, url: `http://127.0.0.1:${port}/fulfil` };
 }
 
-/** A service whose orders are fulfilled at a URL. */
+/** A second service on the test's database, with its external step at a URL. */
 export function withFulfilment(
   t: ExecutionContext<Context>,
   url: string,

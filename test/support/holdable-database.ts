@@ -1,16 +1,20 @@
+/*
+ * A proxy to Postgres that holds back the statement that places orders, or its answer. So a test can kill a process
+ * just before or just after the commit, which is part of the statement.
+ */
 import { connect, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { listen } from '../../src/http/server.ts';
 
-/** The step that can be held back: the statement that places orders, or its answer. */
+/** The message that the proxy holds back. */
 type Holdable = 'statement' | 'answer';
 
 /** Part of the statement's text, or of the name under which it is prepared. */
 const PLACES_ORDERS = /place[-_]orders/;
 
 /**
- * A proxy to Postgres that can hold back one step for ever, so that a test can kill a process just before or just after
- * its commit, which is part of the statement. Everything else passes unchanged.
+ * Opens the proxy. After `hold(step)`, the next connection that places orders is stopped at this step for ever. All
+ * other messages pass unchanged.
  */
 export async function holdableDatabase(t: ExecutionContext, databaseUrl: string) {
   const url = new URL(databaseUrl);

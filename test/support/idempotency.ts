@@ -1,3 +1,6 @@
+/*
+ * Requests with an Idempotency-Key, and the orders and keys that they leave in the database.
+ */
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Deps } from '../../src/deps.ts';
@@ -7,8 +10,8 @@ import type { signUp } from './context.ts';
 
 type User = Pick<Awaited<ReturnType<typeof signUp>>, 'token'>;
 
-/** A reply as bytes, with the header that marks a replay. */
-export type KeyedReply = {
+/** A reply whose body is not parsed, with the header that marks a replay. */
+type KeyedReply = {
   status: number;
   text: string;
   location: string | null;
@@ -17,7 +20,7 @@ export type KeyedReply = {
   headers: Headers;
 };
 
-/** Sends a request with or without a key. The body of the reply is not parsed. */
+/** Sends a request with or without a key. */
 export async function sendKeyed(
   { token }: User,
   origin: string,
@@ -40,7 +43,7 @@ export async function sendKeyed(
   return { status, text: await response.text(), location, type, replayed, headers };
 }
 
-/** A request with a key, as the domain functions take it. */
+/** A request with a key, as an argument of the domain functions. */
 export function keyedRequest(user_id: string, key: string, body?: unknown): KeyedRequest {
   const fingerprint = fingerprintOf(body);
   return { user_id, method: 'POST', path: '/orders', key, fingerprint };
@@ -53,14 +56,14 @@ export function ordersOf({ pool }: Deps, userId: string): Promise<number> {
   `);
 }
 
-/** The keys that are stored for a user, whether they have expired or not. */
+/** The stored keys of a user, also the expired ones. */
 export function keysOf({ pool }: Deps, userId: string): Promise<readonly string[]> {
   return pool.anyFirst(sql.type(z.object({ key: z.string() }))`
     SELECT key FROM idempotency_keys WHERE user_id = ${userId} ORDER BY key
   `);
 }
 
-/** Makes every key of a user expire a moment ago. */
+/** Makes every key of a user expire now. */
 export async function expireKeys({ pool }: Deps, userId: string): Promise<void> {
   await pool.query(sql.unsafe`
     UPDATE idempotency_keys

@@ -1,3 +1,6 @@
+/*
+ * Orders that keep coming while a test breaks something, and the questions afterwards: was every order completed, once?
+ */
 import type { ExecutionContext } from 'ava';
 import { sql } from 'slonik';
 import { z } from 'zod';
@@ -5,25 +8,25 @@ import type { Deps } from '../../src/deps.ts';
 import type { signUp } from './context.ts';
 import { until } from './until.ts';
 
-const PAUSE_MS = 5; // enough load to meet a fault, without taking the cores from other tests
+const PAUSE_MS = 5; // enough load to meet a fault; other tests still get the processors
 
 type User = Awaited<ReturnType<typeof signUp>>;
 
 /** The result of one request: its status, or 0 when the connection broke. */
 export type Outcome = { status: number; id: string | undefined; sentAt: number; tookMs: number };
 
-/** Places orders, several at a time, until stopped. */
-export function placeSteadily(t: ExecutionContext, users: User[], lanes = 8) {
+/** Places orders until stopped. Each of the clients places one order after the other. */
+export function placeSteadily(t: ExecutionContext, users: User[], clients = 8) {
   const outcomes: Outcome[] = [];
   const stopping = new AbortController();
-  async function lane(user: User) {
+  async function client(user: User) {
     while (!stopping.signal.aborted) {
       outcomes.push(await placeOne(user));
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }
-  const running = Array.from({ length: lanes }, (_, index) =>
-    lane(users[index % users.length] as User),
+  const running = Array.from({ length: clients }, (_, index) =>
+    client(users[index % users.length] as User),
   );
   const stop = async () => {
     stopping.abort();
@@ -49,7 +52,7 @@ async function placeOne(user: User): Promise<Outcome> {
 
 export const COMPLETED_ONCE = 'PENDING → PROCESSING → COMPLETED';
 
-/** The number of these orders for each sequence of statuses. A lost order is in no row. */
+/** Counts these orders by the sequence of their statuses. A lost order is in no count. */
 export async function trailsOf(
   { pool }: Pick<Deps, 'pool'>,
   ids: string[],

@@ -1,9 +1,13 @@
+/*
+ * The login roles of services and people with passwords of their own, as a thief would use them, and the contents of a
+ * database before and after an attack.
+ */
 import type { ExecutionContext } from 'ava';
 import { Client } from 'pg';
 import type { Context } from './context.ts';
 import { databaseUrl, onServer } from './template.ts';
 
-/** The roles that services and people log in as. */
+/** The roles with which services and people log in. */
 export const LOGINS = ['oms_api', 'oms_worker', 'oms_dba_read', 'oms_dba', 'oms_auditor'] as const;
 export type Login = (typeof LOGINS)[number];
 
@@ -28,15 +32,15 @@ export async function logIn(
   database = t.context.database,
 ): Promise<Client> {
   const client = new Client(loginUrl(role, database));
-  client.on('error', () => undefined); // an attack may end it
+  client.on('error', () => undefined); // an attack may end the connection
   await client.connect();
   t.teardown(() => client.end());
   return client;
 }
 
 /**
- * The state that an attack must not change: a hash of the rows of each table, and of the definitions, owners and rights
- * of all objects in the database.
+ * Everything that an attack must not change: a hash of the rows of each table, and of the definitions, owners and
+ * rights of all objects in the database.
  */
 export async function contents(admin: Client): Promise<Record<string, string>> {
   const { rows: tables } = await admin.query<{ name: string }>(`
@@ -56,7 +60,7 @@ export async function contents(admin: Client): Promise<Record<string, string>> {
   return Object.fromEntries(rows.map(({ what, hash }) => [what, hash]));
 }
 
-// Postgres's own objects have lower oids. They are left out, because reading them takes long.
+// Objects of Postgres itself have lower oids. They are left out, because reading them takes long.
 const CATALOGS = [
   `SELECT relname, relkind, relowner, relacl, relrowsecurity, reloptions, relhastriggers
    FROM pg_class WHERE oid >= 16384`,
@@ -71,7 +75,7 @@ const CATALOGS = [
   'SELECT defaclrole, defaclacl FROM pg_default_acl',
   'SELECT extname FROM pg_extension',
   'SELECT lomowner, lomacl FROM pg_largeobject_metadata',
-  // Roles belong to the server, and other tests that run now make some.
+  // Roles belong to the server. Other tests create some at the same time.
   `SELECT roleid, member FROM pg_auth_members
    WHERE member IN (SELECT oid FROM pg_roles WHERE rolname LIKE 'oms\\_%' AND rolname NOT LIKE 'oms\\_test%')`,
 ];

@@ -1,3 +1,6 @@
+/*
+ * Databases to migrate, and copies of sql/ to edit, for the tests of migrate.
+ */
 import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { pathToFileURL } from 'node:url';
@@ -14,7 +17,7 @@ type T = ExecutionContext<Context>;
 /** A database to migrate, a superuser's connection to it, and the log lines of migrate. */
 export type Migrating = Awaited<ReturnType<typeof toMigrate>>;
 
-/** A database that nothing has been migrated in, for one test. */
+/** A database without migrations, for one test. */
 export async function emptyToMigrate(t: T): Promise<Migrating> {
   return toMigrate(t, await emptyDatabase(t));
 }
@@ -36,17 +39,17 @@ async function toMigrate(t: T, database: string) {
   return { database, config, client, log, logged, migrate: run };
 }
 
-/** A connection that ends with the test. */
+/** Opens a connection until the test ends. */
 export async function connect(t: T, databaseUrl: string): Promise<Client> {
   const client = new Client(databaseUrl);
-  client.on('error', () => undefined); // the database is dropped under it
+  client.on('error', () => undefined); // the database may be dropped first
   await client.connect();
   t.teardown(() => client.end());
   return client;
 }
 
 /** A copy of sql/ that a test may edit. */
-export type EditableSources = Sources & {
+type EditableSources = Sources & {
   write: (path: string, text: string) => Promise<void>;
   append: (path: string, text: string) => Promise<void>;
   /** Removes a file, from the list of definitions too. */
@@ -91,7 +94,7 @@ export async function column(client: Client, query: string): Promise<string[]> {
   return rows.map(([value]) => value);
 }
 
-/** All objects of ours and of the queue, each with values that change when it is made again or altered. */
+/** All objects of our schemas and of pg-boss's. A line changes when its object is replaced or altered. */
 export async function objectsOf(client: Client): Promise<string[]> {
   return column(
     client,

@@ -1,3 +1,6 @@
+/*
+ * Orders and their jobs without HTTP: placed from SQL, read from the tables.
+ */
 import { randomUUIDv7 } from 'node:crypto';
 import { sql, type CommonQueryMethods } from 'slonik';
 import { z } from 'zod';
@@ -5,7 +8,7 @@ import type { QueueName } from '../../jobs/queues.ts';
 import type { Deps, WorkerDeps } from '../../src/deps.ts';
 import type { IdentifiedOrder } from '../../src/orders/placement.ts';
 
-/** An order for the domain functions, with its id and its user. */
+/** An order as an argument of the domain functions, with id and user. */
 export function preparedOrder(user_id: string, product_name = 'Kettle'): IdentifiedOrder {
   return {
     id: randomUUIDv7(),
@@ -18,8 +21,8 @@ export function preparedOrder(user_id: string, product_name = 'Kettle'): Identif
 }
 
 /**
- * The end of a statement that inserts orders by hand: makes the jobs of the orders in its `placed`. place_orders does
- * this for all other callers.
+ * The end of a statement that inserts orders by hand: inserts a job for each order in `placed`. All other callers use
+ * place_orders, which does both.
  */
 export const andTheirJobs = sql.fragment`
   INSERT INTO order_jobs (id, name, data, expire_seconds, retry_limit, dead_letter)
@@ -29,7 +32,7 @@ export const andTheirJobs = sql.fragment`
   WHERE q.name = 'process-order'
 `;
 
-/** Places orders from SQL, oldest first; returns their ids. */
+/** Places orders from SQL. Returns their ids, the oldest first. */
 export async function insertOrders(
   { pool }: { pool: Pick<CommonQueryMethods, 'any'> },
   userId: string,
@@ -39,12 +42,12 @@ export async function insertOrders(
   const rows = await pool.any(sql.type(Row)`
     SELECT place_order(${userId}, 'Kettle', 34.90) AS id FROM generate_series(1, ${count})
   `);
-  return rows.map(({ id }) => id).sort(); // ids of the same millisecond are not sorted
+  return rows.map(({ id }) => id).sort(); // ids of the same millisecond come in any order
 }
 
 const Event = z.object({ to_status: z.string(), actor: z.string(), reason: z.string().nullable() });
 
-/** The trail of an order, read from the table. */
+/** The events of an order, read from the table. */
 export function eventsOf({ pool }: Pick<Deps, 'pool'>, id: string) {
   return pool.any(sql.type(Event)`
     SELECT to_status, actor, reason FROM order_events WHERE order_id = ${id} ORDER BY version
@@ -62,12 +65,12 @@ export async function jobOf(
   return job;
 }
 
-/** Leaves the job of an order no retries: its next attempt is the last one. */
+/** Makes the next attempt of an order's job the last one. */
 export async function leaveOneTry({ boss }: Pick<WorkerDeps, 'boss'>, id: string): Promise<void> {
   await boss.update('process-order', undefined, { id, retryLimit: 0 });
 }
 
-/** Empties a queue. Not through pg-boss, which truncates the table: no worker has that right. */
+/** Deletes all jobs of a queue. pg-boss itself would truncate the table, and no worker has that right. */
 export async function deleteJobs({ pool }: Pick<Deps, 'pool'>, queue: QueueName): Promise<void> {
   await pool.query(sql.unsafe`DELETE FROM pgboss.job WHERE name = ${queue}`);
 }

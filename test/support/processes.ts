@@ -1,15 +1,16 @@
 /*
- * The service's own programs as real processes, for tests that stop, freeze and kill them. At the end of a test, each
- * process that it started here is killed by its pid, together with all descendants.
+ * Runs the service's own programs as real processes, for tests that stop, freeze and kill them. At the end of a test,
+ * each process that it started here is killed by its pid, together with all its descendants.
  */
 import { fork } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import { inheritedEnvironment } from '../../src/config.ts';
 import { asRole, type ServiceRole } from '../../src/db/roles.ts';
 import { startRedis, type EmbeddedRedis } from '../../src/local/redis.ts';
-import { freePort } from '../../src/local/server-process.ts';
+import { freePort } from '../../src/local/free-port.ts';
 import { requireRedis } from './servers.ts';
 import { until } from './until.ts';
 
@@ -18,7 +19,7 @@ const READY_TIMEOUT_MS = 60_000;
 export type Program = 'api' | 'worker' | 'migrate' | 'start';
 type Settings = Record<string, string | undefined>;
 
-/** How a process ended, and what it wrote until then. */
+/** The exit of a process, and its output. */
 export type Ended = {
   code: number | null;
   signal: NodeJS.Signals | null;
@@ -26,28 +27,27 @@ export type Ended = {
   stderr: string;
 };
 
-/** A program of ours that was started. */
+/** A program that a test has started. */
 export type Running = {
   pid: number;
   stdout: () => string;
   stderr: () => string;
-  /** The lines it has logged with this message. */
+  /** The log lines with this message. */
   logged: (message: string) => Record<string, unknown>[];
   send: (signal: NodeJS.Signals) => void;
   isRunning: () => boolean;
   ended: Promise<Ended>;
-  /** The pids of everything that it started and that still runs, children's children included. */
+  /** The pids of its children that still run, and of their children. */
   descendants: () => number[];
 };
 
-/** Starts a program of ours in a folder of its own, so that it finds no .env there. */
+/** Starts a program in a new folder, where it finds no .env. */
 export function startProgram(t: ExecutionContext, program: Program, settings: Settings): Running {
   const cwd = temporaryFolder(t);
-  const { PATH, NODE_V8_COVERAGE } = process.env;
   const child = fork(new URL(`../../src/${program}.ts`, import.meta.url), {
     cwd,
     execArgv: [],
-    env: { PATH, ...(NODE_V8_COVERAGE && { NODE_V8_COVERAGE }), ...settings },
+    env: { ...inheritedEnvironment(), ...settings },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const { pid = 0 } = child;
@@ -75,11 +75,11 @@ export function startProgram(t: ExecutionContext, program: Program, settings: Se
   };
   t.teardown(async () => {
     running.descendants();
-    // The process itself first: otherwise it restarts children that end.
+    // Kill the process itself first: it would restart children that end.
     if (running.isRunning()) kill(pid);
     await ended;
     for (const one of started) kill(one);
-    await until('the end of what was started', () => ![...started].some(isAlive));
+    await until('the end of all started processes', () => ![...started].some(isAlive));
   });
   return running;
 }
@@ -115,7 +115,7 @@ export async function startWorker(t: ExecutionContext, settings: Settings): Prom
   return worker;
 }
 
-/** A service works with the rights of its role, independent of the test's own login. */
+/** Replaces the test's own login by that of the service's role. */
 function inRole(settings: Settings, role: ServiceRole): Settings {
   const { DATABASE_URL } = settings;
   return DATABASE_URL ? { ...settings, DATABASE_URL: asRole(DATABASE_URL, role) } : settings;
@@ -126,7 +126,7 @@ async function whenReady({ isRunning, stderr }: Running, isReady: () => boolean)
   if (!isReady()) throw new Error(`a program did not start: ${stderr()}`);
 }
 
-/** A Redis for one test, which may kill and freeze it. */
+/** Starts a Redis for one test, which may kill and freeze it. */
 export async function ownRedis(t: ExecutionContext, port?: number): Promise<EmbeddedRedis> {
   const redis = await startRedis(requireRedis(), temporaryFolder(t), port);
   t.teardown(async () => {
@@ -194,7 +194,7 @@ function descendantsOf(pid: number): number[] {
   return found.slice(1);
 }
 
-/** From /proc/<pid>/stat: `pid (name) state parent …`, and a name may hold anything. */
+/** Reads /proc/<pid>/stat: `pid (name) state parent …`. The name may contain spaces and brackets. */
 function parentAndState(pid: number): { state: string; parent: number } | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -210,14 +210,14 @@ function logLines(text: string): Record<string, unknown>[] {
   return lines.flatMap((line) => (line.startsWith('{') ? JSON.parse(line) : []));
 }
 
-/** A folder that only we can enter, with nothing in it yet, and a free port. No server is given. */
+/** Settings for `npm start` with a new data folder, a free port and no server. Also the address of the API. */
 export async function freshSettings(t: ExecutionContext) {
   const port = await freePort();
   const settings = { DATA_DIR: join(temporaryFolder(t), 'data'), PORT: String(port) };
   return { settings, origin: `http://127.0.0.1:${port}` };
 }
 
-/** The pid of a process that a program has started, by a part of its command. */
+/** The pid of a descendant of a program, found by a part of its command. */
 export function pidOf(started: Running, command: string): number | undefined {
   return started.descendants().find((pid) => commandOf(pid).includes(command));
 }

@@ -1,6 +1,6 @@
 /*
- * Statements that write jobs as pg-boss 12.38 writes them, but for the named columns. Tests attack with them: a row
- * that differs in one column is refused because of that column.
+ * SQL that writes jobs exactly as pg-boss 12.38 does, except for the columns that the caller names. When the database
+ * refuses a row that differs in one column, it refuses it because of that column.
  */
 
 /** Values of columns, as SQL. */
@@ -11,8 +11,8 @@ const JOB = `id, name, priority, data, retry_count, retry_delay_max, start_after
   keep_until, policy, dead_letter, blocked, pending_dependencies, source_name, source_id, source_created_on,
   source_retry_count, source_output, source_root_id, singleton_key, trace_context, ${SETTINGS}`;
 
-/** Inserts a job of a queue, as pg-boss's send does. */
-export function sendJob(queue: string, columns: Columns = {}): string {
+/** SQL that inserts a job into a queue, as pg-boss's send does. */
+export function sendSql(queue: string, columns: Columns = {}): string {
   const own = {
     ...same('name, retry_delay_max, policy, dead_letter', 'q'),
     ...ofQueue,
@@ -22,8 +22,10 @@ export function sendJob(queue: string, columns: Columns = {}): string {
   return `${insert(own)} FROM pgboss.queue AS q WHERE q.name = '${queue}';`;
 }
 
-/** Fails a job, as pg-boss does: a DELETE and an INSERT in one statement, with `letters` dead letters. */
-export function failJob(id: string, job: Columns = {}, letter: Columns = {}, letters = 0): string {
+/**
+ * SQL that fails a job as pg-boss does, by a DELETE and an INSERT in one statement. It makes `letters` dead letters.
+ */
+export function failSql(id: string, job: Columns = {}, letter: Columns = {}, letters = 0): string {
   const again = { ...same(JOB, 'd'), state: `'retry'`, heartbeat_on: 'NULL', ...job };
   const dead = {
     ...ofQueue,
@@ -41,12 +43,19 @@ export function failJob(id: string, job: Columns = {}, letter: Columns = {}, let
     ${insert(dead)} FROM d JOIN pgboss.queue AS q ON q.name = d.dead_letter, generate_series(1, ${letters});`;
 }
 
-/** The columns of a job that has used up its tries, for failJob. */
+/** For failSql: the columns of a job without retries left. */
 export const USED_UP = { state: `'failed'`, completed_on: 'now()' };
 
-/** Claims a job, as pg-boss's fetch does at its first attempt. */
-export function claimJob(id: string): string {
+/** SQL that claims a job for its first attempt, as pg-boss's fetch does. */
+export function claimSql(id: string): string {
   return `UPDATE pgboss.job SET state = 'active', started_on = now(), heartbeat_on = now() WHERE id = '${id}';`;
+}
+
+/** SQL that sets an order to FAILED as a worker does, with the dead letters that the queue has for it. */
+export function failOrderSql(order: string): string {
+  return `SELECT fail_orders((
+    SELECT jsonb_agg(jsonb_build_object('id', id, 'retry_count', retry_count, 'order_id', source_root_id))
+    FROM pgboss.job WHERE name = 'fail-order' AND source_root_id = '${order}'), 'a:1', 1000);`;
 }
 
 const ofQueue = {

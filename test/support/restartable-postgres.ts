@@ -1,14 +1,16 @@
+/*
+ * A Postgres that tests and chaos restart at the same address.
+ */
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import type { DataDir } from '../../src/local/data-dir.ts';
 import { ensureDatabase, startPostgresIn } from '../../src/local/postgres.ts';
-import { freePort } from '../../src/local/server-process.ts';
+import { freePort } from '../../src/local/free-port.ts';
 
-/** A Postgres that a test can restart at the same address. */
 export type RestartablePostgres = {
   /** The URL of the superuser. */
   url: string;
-  /** Fast: cuts connections and writes everything. Immediate: the next start recovers from the WAL. */
+  /** `fast` ends all connections and writes everything. After `immediate`, the next start recovers from the WAL. */
   restart: (how: 'fast' | 'immediate', downMs?: number) => Promise<void>;
   /** Runs a function while no restart is in progress. */
   whileUp: <T>(act: () => Promise<T>) => Promise<T>;

@@ -1,34 +1,28 @@
 /*
- * `npm test`: brings up Postgres and Redis, runs every test, cleans up, and ends with a tally.
- * `npm test -- --coverage` reports coverage; further arguments go to ava, for instance a file's name.
+ * npm test [-- ARGUMENTS]: starts Postgres and Redis, runs the tests, stops both, and prints "N passed, N failed".
+ *
+ *   npm test                                     every test
+ *   npm test -- test/ops/views.test.ts           the tests of a file; ava gets all arguments but --coverage
+ *   npm test -- --match='*retry*'                the tests with such a title
+ *   npm test -- --coverage                       also prints the coverage of src and jobs
+ *
+ * TEST_DATABASE_URL and TEST_REDIS_URL name servers to test against instead of starting them.
+ * Exit code 0 when at least one test ran and all passed; 1 otherwise.
  */
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { exitOnFailure } from '../../src/process.ts';
-import { openTestServers } from './servers.ts';
+import { cacheCompiledModules, passOn } from './environment.ts';
 import { createLogins } from './logins.ts';
+import { openTestServers } from './servers.ts';
 import { createTemplate, onServer } from './template.ts';
 
 const AVA = ['node_modules/.bin/ava', '--tap'];
-const C8 = [
-  'node_modules/.bin/c8',
-  '--src',
-  'src',
-  '--src',
-  'jobs',
-  '--all',
-  '--exclude',
-  '**/*.test.ts',
-  '--exclude',
-  'test/support/**',
-  '--exclude',
-  'bench/**',
-  '--exclude',
-  'scripts/**',
-  '--reporter',
-  'text',
-];
+const COVERED = ['src', 'jobs'].flatMap((folder) => ['--src', folder]);
+const NOT_COVERED = ['**/*.test.ts', 'test/support/**', 'bench/**', 'scripts/**'].flatMap(
+  (pattern) => ['--exclude', pattern],
+);
+const C8 = ['node_modules/.bin/c8', '--all', ...COVERED, ...NOT_COVERED, '--reporter', 'text'];
 
 type Tally = { passed: number; failed: number };
 
@@ -37,17 +31,13 @@ await exitOnFailure(async () => {
   const coverage = args.includes('--coverage');
   const rest = args.filter((arg) => arg !== '--coverage');
   const servers = await openTestServers();
-  process.env.TEST_DATABASE_URL = servers.databaseUrl;
-  process.env.TEST_REDIS_URL = servers.redisUrl;
   const template = `oms_test_template_${process.pid}`;
-  process.env.TEST_TEMPLATE = template;
-  // Every test file and every process that one starts loads the same modules. (Coverage needs them uncompiled.)
-  if (!coverage) process.env.NODE_COMPILE_CACHE ??= join(process.cwd(), 'node_modules/.cache/node');
+  passOn({ ...servers, template });
+  if (!coverage) cacheCompiledModules(); // coverage needs modules that are not compiled yet
   try {
     await createTemplate(template);
     await createLogins();
-    const command = [...(coverage ? C8 : []), ...AVA, ...rest];
-    const { passed, failed } = await runTests(command);
+    const { passed, failed } = await runTests([...(coverage ? C8 : []), ...AVA, ...rest]);
     process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
     process.stdout.write(`${passed} passed, ${failed} failed\n`);
   } finally {
@@ -69,7 +59,7 @@ async function runTests([program = '', ...args]: string[]): Promise<Tally> {
     if (!/^(TAP version|# |1\.\.\d|---|\.\.\.$)/.test(line)) process.stdout.write(`${line}\n`);
   }
   const code = await exited;
-  // A crash outside any test is a failure too, and so is each test that did not report because of it.
+  // After a crash outside any test, each test that did not report counts as failed.
   tally.failed += Math.max(planned - tally.passed - tally.failed, 0);
   if (code !== 0 && tally.failed === 0) tally.failed = 1;
   return tally;

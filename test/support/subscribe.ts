@@ -1,7 +1,10 @@
+/*
+ * The messages that the service publishes on Redis.
+ */
 import type { ExecutionContext } from 'ava';
 import { Redis } from 'ioredis';
 
-/** The messages on some channels since the call, as pairs of channel and text, oldest first. */
+/** Subscribes to channels until the test ends. Returns the list of messages, which grows; the oldest is first. */
 export async function subscribe(t: ExecutionContext, url: string, ...channels: string[]) {
   const messages: [channel: string, text: string][] = [];
   const redis = new Redis(url);

@@ -1,19 +1,24 @@
+/*
+ * The databases of tests: a template that is migrated once for each run, its copies, and the settings for a service
+ * that works on one of them.
+ */
 import { Client } from 'pg';
 import { pino } from 'pino';
 import { Config, loadConfig } from '../../src/config.ts';
 import { asRole, type ServiceRole } from '../../src/db/roles.ts';
 import { migrate } from '../../src/migrate.ts';
+import { templateName, testDatabaseUrl, testRedisUrl } from './environment.ts';
 
 /** The URL of a database on the server under test: as the superuser, or in the role of a service. */
 export function databaseUrl(name: string, role?: ServiceRole): string {
-  const url = new URL(process.env.TEST_DATABASE_URL ?? '');
+  const url = new URL(testDatabaseUrl());
   url.pathname = `/${name}`;
   return role ? asRole(url.href, role) : url.href;
 }
 
 /** Runs one statement on the server under test, outside any test database. */
 export async function onServer(statement: string): Promise<void> {
-  const client = new Client(process.env.TEST_DATABASE_URL);
+  const client = new Client(testDatabaseUrl());
   await client.connect();
   try {
     await client.query(statement);
@@ -22,20 +27,18 @@ export async function onServer(statement: string): Promise<void> {
   }
 }
 
-/** Creates the template: migrated once, copied by every test file. */
+/** Creates and migrates the template. */
 export async function createTemplate(name: string): Promise<void> {
   await onServer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
   await onServer(`CREATE DATABASE ${name}`);
   await migrate(testConfig(name), pino({ level: 'warn' }));
 }
 
-/** Makes a database that is a copy of the template. */
+/** Creates a database that is a copy of the template. */
 export async function copyTemplate(name: string): Promise<void> {
   // A copy by file takes a quarter of the time of a copy through the WAL, because nothing waits for the disk.
-  await onServer(
-    `CREATE DATABASE ${name} TEMPLATE ${process.env.TEST_TEMPLATE} STRATEGY file_copy`,
-  );
-  // Rights on the database itself are not copied; these are sql/database.sql's.
+  await onServer(`CREATE DATABASE ${name} TEMPLATE ${templateName()} STRATEGY file_copy`);
+  // Postgres does not copy the rights on the database itself. These are the rights of sql/database.sql.
   await onServer(`
     REVOKE TEMPORARY ON DATABASE ${name} FROM PUBLIC;
     GRANT CREATE, TEMPORARY ON DATABASE ${name} TO oms_owner;
@@ -64,7 +67,7 @@ export function testConfig(database: string, settings: Settings = {}, role?: Ser
 export function testEnvironment(database: string, settings: Settings = {}, role?: ServiceRole) {
   return {
     DATABASE_URL: databaseUrl(database, role),
-    REDIS_URL: process.env.TEST_REDIS_URL,
+    REDIS_URL: testRedisUrl(),
     REDIS_PREFIX: database,
     JWT_SECRET,
     LOG_LEVEL: 'silent',

@@ -1,8 +1,12 @@
+/*
+ * Waiting for events that a test cannot await: those in another process, or at the other end of a socket.
+ */
+
 const POLL_MS = 10;
 
 /**
- * Waits for an event in another process or at the other end of a socket. The timeout is long, because a test checks
- * whether the event happens, not how fast a busy machine is.
+ * Polls until `look` returns a value. The timeout is long, because a test checks whether the event happens, not how
+ * fast the machine is.
  */
 export async function until<T>(
   what: string,
@@ -13,7 +17,7 @@ export async function until<T>(
   for (;;) {
     const seen = await look();
     if (seen) return seen as Exclude<T, false | 0 | '' | null | undefined>;
-    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain for ${what}`);
+    if (Date.now() > deadline) throw new Error(`gave up after waiting ${timeoutMs} ms for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }

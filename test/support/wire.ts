@@ -1,18 +1,21 @@
+/*
+ * Counts the messages between a client and Postgres, so a test can say how many round trips a step takes.
+ */
 import { connect, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import { listen } from '../../src/http/server.ts';
 
-/** The traffic of a connection: round trips, and statements that were parsed and bound. */
-export type Traffic = { trips: number; parses: number; binds: number };
+/** Counts of messages to Postgres: round trips, parsed statements and bound statements. */
+type Traffic = { trips: number; parses: number; binds: number };
 
 /** A proxy to Postgres that counts messages. */
 export type Wire = {
   url: string;
-  /** The messages to the database during a step, over all connections. */
+  /** Runs a step. Returns the counts of its messages, over all connections. */
   during: (step: () => Promise<unknown>) => Promise<Traffic>;
 };
 
-/** Frontend messages. The client waits for the answer to Query and to Sync. */
+/** The counted messages of the client: Query, Sync, Parse, Bind. The client waits for the answer to Query and Sync. */
 const COUNTED: Record<string, keyof Traffic> = { Q: 'trips', S: 'trips', P: 'parses', B: 'binds' };
 
 /** Opens a proxy to Postgres that counts messages, until the test ends. */

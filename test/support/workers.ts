@@ -1,19 +1,24 @@
+/*
+ * Workers within the test's own process.
+ */
 import type { ExecutionContext } from 'ava';
-import { asRole } from '../../src/db/roles.ts';
-import { createQueue, type Outcome } from '../../src/queue/boss.ts';
-import { closeDeps, openDeps, type Deps, type WorkerDeps } from '../../src/deps.ts';
 import type { Job } from 'pg-boss';
+import { sql } from 'slonik';
+import { z } from 'zod';
 import { createHandler } from '../../jobs/index.ts';
 import type { QueueName } from '../../jobs/queues.ts';
-import { runBatch as runBatchWith } from '../../src/queue/run-batch.ts';
+import type { Config } from '../../src/config.ts';
+import { asRole } from '../../src/db/roles.ts';
+import { closeDeps, openDeps, type Deps, type WorkerDeps } from '../../src/deps.ts';
+import { createQueue, type JobOutcome } from '../../src/queue/boss.ts';
+import { runBatch as runBatchWith } from '../../src/queue/claiming.ts';
 import { startConsumers } from '../../src/worker.ts';
-import { lookUp, type Context } from './context.ts';
 import { until } from './until.ts';
 
-/** Runs a worker in this process as in production, until the test ends. Returns its parts. */
+/** Runs a worker as in production, until the test ends. Returns its dependencies. */
 export async function startWorker(
-  t: ExecutionContext<Context>,
-  { deps: { config } }: Pick<Context, 'deps'>,
+  t: ExecutionContext,
+  { deps: { config } }: { deps: { config: Config } },
 ): Promise<WorkerDeps> {
   const DATABASE_URL = asRole(config.DATABASE_URL, 'oms_worker');
   const settings = { ...config, DATABASE_URL };
@@ -30,15 +35,20 @@ export async function startWorker(
   return deps;
 }
 
-/** Processes claimed jobs as a worker does. */
-export function runBatch(deps: WorkerDeps, queue: QueueName, jobs: Job[]): Promise<Outcome[]> {
+/** Processes claimed jobs as a worker does. Returns the outcome of each job. */
+export function runBatch(deps: WorkerDeps, queue: QueueName, jobs: Job[]): Promise<JobOutcome[]> {
   return runBatchWith(deps, queue, createHandler(deps, queue), jobs);
 }
 
-/** Waits until an order has a status. */
-export async function ends(deps: Pick<Deps, 'pool'>, id: string, status: string): Promise<string> {
-  return until(`order ${id} to be ${status}`, async () => {
-    const order = await lookUp(deps, id);
-    return order.status === status && order.status;
-  });
+/** Waits until an order has a status. Returns the status. */
+export async function ends(
+  { pool }: Pick<Deps, 'pool'>,
+  id: string,
+  status: string,
+): Promise<string> {
+  return until(`order ${id} to be ${status}`, () =>
+    pool.maybeOneFirst(sql.type(z.object({ status: z.string() }))`
+      SELECT status FROM orders WHERE id = ${id} AND status = ${status}
+    `),
+  );
 }

@@ -2,12 +2,13 @@ import { getConstructionPlans, getMigrationPlans } from 'pg-boss';
 import type { Client } from 'pg';
 import { ReadableError } from '../../process.ts';
 import { sqlStateOf } from '../errors.ts';
-import { dropObject, readersOfQueue, refuseForeignRights } from './ours.ts';
+import { dropObject, refuseForeignRights } from './drop-object.ts';
+import { listReadersOfQueue } from './objects.ts';
 
 const SCHEMA = 'pgboss';
 const PARTITION = /^(job_common|j[0-9a-f]{56})$/;
 
-// The frame that pg-boss puts around a transaction: plans.transaction(), with the lock of plans.locked().
+// The text that pg-boss puts around its SQL: plans.transaction(), with the lock of plans.locked().
 const ENVELOPE = new RegExp(
   [
     String.raw`^\s*BEGIN;`,
@@ -23,7 +24,7 @@ const TRANSACTION_CONTROL =
   /\b(BEGIN|COMMIT|ROLLBACK|ABORT)\s*;|\bSTART\s+TRANSACTION\b|\bpg_advisory|\bSET\s+(LOCAL\s+)?ROLE\b/i;
 
 /**
- * Rewrites SQL of pg-boss so that it runs inside our transaction: without its BEGIN, time limits, advisory lock and
+ * Rewrites SQL of pg-boss so that it runs inside the transaction of migrate: without its BEGIN, time limits, advisory lock and
  * COMMIT. Keeps index builds that follow the COMMIT, without CONCURRENTLY. Throws when the rest still contains
  * transaction control, so that a pg-boss upgrade with other SQL is noticed.
  */
@@ -31,27 +32,27 @@ export function withoutTransaction(text: string): string {
   const { body, after = '' } = ENVELOPE.exec(text)?.groups ?? {};
   const inner = body === undefined ? text : `${body};${after.replace(/\bCONCURRENTLY\b/g, '')}`;
   if (TRANSACTION_CONTROL.test(inner)) {
-    throw new Error(`pg-boss wants a transaction of its own: ${inner.trim().slice(0, 200)}`);
+    throw new Error(`pg-boss has SQL with its own transaction: ${inner.trim().slice(0, 200)}`);
   }
   return inner;
 }
 
 /**
- * Creates pg-boss's schema or upgrades it, inside the caller's transaction and as the current role. Does not execute
- * the contents of table pgboss.bam: index builds come from pg-boss's own SQL.
+ * Creates or upgrades pg-boss's schema, inside the caller's transaction and as the current role. Does not execute the
+ * statements in table pgboss.bam: builds of indexes come from pg-boss's own SQL.
  */
 export async function upgradeQueueSchema(client: Client): Promise<void> {
   const construction = getConstructionPlans(SCHEMA);
-  const ours = Number(/pgboss\.version\(version\) VALUES \('(\d+)'\)/.exec(construction)?.[1]);
+  const needed = Number(/pgboss\.version\(version\) VALUES \('(\d+)'\)/.exec(construction)?.[1]);
   const installed = await installedVersion(client);
-  if (installed === ours) return;
+  if (installed === needed) return;
   if (installed === undefined) {
     await client.query(withoutTransaction(construction));
     return;
   }
-  if (installed > ours) {
+  if (installed > needed) {
     throw new ReadableError(
-      `The queue's schema has version ${installed}, and this version of the service knows ${ours}: ` +
+      `The queue's schema has version ${installed}, and this version of the service needs ${needed}: ` +
         'a newer version has migrated this database.',
     );
   }
@@ -61,8 +62,8 @@ export async function upgradeQueueSchema(client: Client): Promise<void> {
 }
 
 /**
- * Runs a change of the queue's tables. When our views and functions that use them prevent it, drops those first; the
- * definitions make them again. When a foreign object depends on one of those, throws a ReadableError that names it.
+ * Runs a change of the queue's tables. When views and functions that migrate has made prevent it, drops them first: the
+ * definitions make them again. Throws a ReadableError when another object depends on one of them.
  */
 export async function alterQueue(client: Client, text: string): Promise<void> {
   await client.query('SAVEPOINT queue');
@@ -81,7 +82,7 @@ async function dropReaders(client: Client): Promise<void> {
   const because = 'which reads tables that pg-boss changes';
   await client.query('SET LOCAL ROLE oms_owner');
   for (;;) {
-    const [reader] = await readersOfQueue(client);
+    const [reader] = await listReadersOfQueue(client);
     if (!reader) break;
     await refuseForeignRights(client, reader, because);
     await dropObject(client, reader, because);
@@ -90,21 +91,22 @@ async function dropReaders(client: Client): Promise<void> {
 }
 
 async function installedVersion(client: Client): Promise<number | undefined> {
-  const { rows } = await client.query<{ there: boolean }>(
-    `SELECT to_regclass('pgboss.version') IS NOT NULL AS there`,
+  const { rows } = await client.query<{ exists: boolean }>(
+    `SELECT to_regclass('pgboss.version') IS NOT NULL AS exists`,
   );
-  if (!rows[0]?.there) return undefined;
+  if (!rows[0]?.exists) return undefined;
   const version = await client.query<{ version: number }>('SELECT version FROM pgboss.version');
   return Number(version.rows[0]?.version);
 }
 
-/** The tables of single queues. Their names become part of statements, so their format is checked. */
+/** The queues with their own tables. The names of the tables become part of statements, so their format is checked. */
 async function partitionsOf(client: Client) {
   const { rows } = await client.query<{ tableName: string; policy: string }>(
     'SELECT table_name AS "tableName", policy FROM pgboss.queue WHERE partition ORDER BY name',
   );
   const odd = rows.find(({ tableName }) => !PARTITION.test(tableName));
-  if (odd)
+  if (odd) {
     throw new ReadableError(`pgboss.queue names a table that is not a queue's: ${odd.tableName}`);
+  }
   return rows;
 }

@@ -25,7 +25,7 @@ const rowsOf = async ({ client }: Migrating) => {
   return new Map(rows.map(({ name, xmin }) => [name, xmin]));
 };
 
-test('nothing that pg-boss wants to run would end our transaction', (t) => {
+test('no SQL of pg-boss ends the transaction of migrate', (t) => {
   const upgrades = Array.from({ length: VERSION - OLDEST_UPGRADABLE }, (_, i) =>
     getMigrationPlans('pgboss', OLDEST_UPGRADABLE + i),
   );
@@ -38,19 +38,19 @@ test('nothing that pg-boss wants to run would end our transaction', (t) => {
 });
 
 for (const text of ['SELECT 1; COMMIT; SELECT 2', 'BEGIN; SELECT 1; COMMIT;', 'ROLLBACK;']) {
-  test(`text that pg-boss has never had is refused: ${text}`, (t) => {
-    t.throws(() => withoutTransaction(text), { message: /a transaction of its own/ });
+  test(`SQL of pg-boss with an unknown form of transaction is refused: ${text}`, (t) => {
+    t.throws(() => withoutTransaction(text), { message: /SQL with its own transaction/ });
   });
 }
 
-test('pg-boss finds its schema as it would have made it', async (t) => {
+test('the schema of the queue is as pg-boss would make it', async (t) => {
   const { config, client } = await migratedDatabase(t);
   const boss = new PgBoss({ connectionString: config.DATABASE_URL, migrate: false });
   t.teardown(() => boss.stop({ graceful: false }));
   boss.on('error', () => undefined);
   const queues = await column(client, 'SELECT name FROM pgboss.queue ORDER BY name');
 
-  await boss.start(); // as a worker that looks after schedules: it would create their queue
+  await boss.start(); // like a worker with schedules, which would create their queue
 
   t.true((await boss.detectSchemaDrift()).ok);
   t.deepEqual(await column(client, 'SELECT name FROM pgboss.queue ORDER BY name'), queues);
@@ -58,7 +58,7 @@ test('pg-boss finds its schema as it would have made it', async (t) => {
   t.deepEqual(await column(client, owners), ['oms_queue']);
 });
 
-test('an older schema of pg-boss is upgraded, its indexes included', async (t) => {
+test('an older schema of pg-boss is upgraded with its indexes', async (t) => {
   const { client, config, migrate } = await migratedDatabase(t);
   await client.query(getRollbackPlans('pgboss', VERSION));
   t.deepEqual(await column(client, VERSIONS), [VERSION - 1] as never);
@@ -75,7 +75,7 @@ test('an older schema of pg-boss is upgraded, its indexes included', async (t) =
   t.true((await boss.detectSchemaDrift()).ok);
 });
 
-test('what a worker may have written into pgboss.bam is not executed', async (t) => {
+test('a statement in pgboss.bam is not executed', async (t) => {
   const { client, migrate } = await migratedDatabase(t);
   await client.query(getRollbackPlans('pgboss', VERSION));
   await client.query(`
@@ -90,7 +90,7 @@ test('what a worker may have written into pgboss.bam is not executed', async (t)
   t.deepEqual(await column(client, `SELECT to_regclass('public.mine')::text`), [null as never]);
 });
 
-test('a table that pgboss.queue names does not become part of a statement', async (t) => {
+test('a table name in pgboss.queue that does not have the form of a queue’s is refused', async (t) => {
   const { client, migrate } = await migratedDatabase(t);
   await client.query(getRollbackPlans('pgboss', VERSION));
   await client.query(`
@@ -105,7 +105,7 @@ test('a table that pgboss.queue names does not become part of a statement', asyn
   });
 });
 
-test('when pg-boss cannot upgrade its schema, everything is as it was', async (t) => {
+test('when the upgrade of pg-boss’s schema fails, nothing changes', async (t) => {
   const { client, config, log, migrate } = await migratedDatabase(t);
   await client.query(getRollbackPlans('pgboss', VERSION));
   await client.query(`
@@ -124,11 +124,11 @@ test('when pg-boss cannot upgrade its schema, everything is as it was', async (t
   t.is(await schemaState(pool), 'ok');
 });
 
-test('when pg-boss cannot create its schema, the database stays empty', async (t) => {
+test('when pg-boss’s schema cannot be created, the database stays empty', async (t) => {
   const { client, migrate } = await emptyToMigrate(t);
   await client.query(`CREATE SCHEMA pgboss; CREATE TYPE pgboss.job_state AS ENUM ('mine')`);
 
-  await t.throwsAsync(migrate({ patienceMs: 1 }));
+  await t.throwsAsync(migrate({ timeoutMs: 1 }));
 
   const left = await column(
     client,
@@ -137,7 +137,7 @@ test('when pg-boss cannot create its schema, the database stays empty', async (t
   t.deepEqual(left, []);
 });
 
-test('a queue that a newer version has upgraded is refused', async (t) => {
+test('a schema of the queue from a newer version is refused', async (t) => {
   const { client, migrate } = await migratedDatabase(t);
   await client.query(`UPDATE pgboss.version SET version = ${VERSION + 1}`);
 
@@ -147,7 +147,7 @@ test('a queue that a newer version has upgraded is refused', async (t) => {
   });
 });
 
-test('a queue and a schedule that were changed by hand are put right, and no others written', async (t) => {
+test('a queue and a schedule that were changed by hand are restored, and no others are written', async (t) => {
   const migrating = await migratedDatabase(t);
   const { client, migrate } = migrating;
   await client.query(
@@ -167,7 +167,7 @@ test('a queue and a schedule that were changed by hand are put right, and no oth
   t.deepEqual(await column(client, fixed), ['12 fail-order']);
 });
 
-test('a change of the queue’s tables takes along our views, and the definitions make them again', async (t) => {
+test('a change of the queue’s tables drops the views on them, and the definitions make them again', async (t) => {
   const { client, migrate } = await migratedDatabase(t);
   const change = 'ALTER TABLE pgboss.queue ALTER COLUMN ready_count TYPE bigint';
   await t.throwsAsync(client.query(change), { message: /used by a view or rule/ });
@@ -181,7 +181,7 @@ test('a change of the queue’s tables takes along our views, and the definition
   await t.notThrowsAsync(client.query('TABLE ops.queues'));
 });
 
-test('a change of the queue’s tables is refused while a view of others reads ours', async (t) => {
+test('a change of the queue’s tables is refused when a foreign view depends on a view of the service', async (t) => {
   const { client } = await migratedDatabase(t);
   await client.query('CREATE VIEW public.bi_queues AS SELECT queue FROM ops.queues');
   await client.query('BEGIN; SET LOCAL ROLE oms_queue');

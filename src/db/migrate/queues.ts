@@ -4,7 +4,7 @@ import type { Client } from 'pg';
 import { queues, schedules } from '../../../jobs/queues.ts';
 import { withoutTransaction } from './queue-schema.ts';
 
-/** pg-boss's own queue, through which it sends scheduled jobs. Made here, because workers may not create queues. */
+/** The queue through which pg-boss sends scheduled jobs. Created here, because workers may not create queues. */
 const SCHEDULER_QUEUE = '__pgboss__send-it';
 
 /**
@@ -14,8 +14,8 @@ export async function updateQueues(
   client: Client,
   { heartbeatSeconds }: { heartbeatSeconds: number },
 ): Promise<void> {
-  // Never started: only its statements are used.
-  const boss = new PgBoss({ db: lend(client), migrate: false, supervise: false, schedule: false });
+  // Is never started: only runs its statements over the client.
+  const boss = new PgBoss({ db: asDb(client), migrate: false, supervise: false, schedule: false });
   const wanted = Object.entries(queues);
   const names = [SCHEDULER_QUEUE, ...wanted.map(([name]) => name)];
   const present = new Map((await boss.getQueues(names)).map((queue) => [queue.name, queue]));
@@ -40,7 +40,7 @@ function has(row: object, settings: object): boolean {
   );
 }
 
-function lend(client: Client): Db {
+function asDb(client: Client): Db {
   return {
     async executeSql(text, values = []) {
       if (values.length > 0) return client.query(text, values);

@@ -1,12 +1,43 @@
+/*
+ * migrate records its work in two tables. public.migrations has one row for each applied file of sql/migrations.
+ * public.definitions has a checksum of each view, function and trigger that migrate made. Two things depend on it:
+ * - migrate skips unchanged ones, because replacing a view or a trigger locks out other sessions until COMMIT;
+ * - migrate drops no other views and functions, even if a role of the service owns them.
+ */
 import { createHash } from 'node:crypto';
 import type { Client } from 'pg';
 
-/**
- * Checksums of the views, functions and triggers that migrate made, in the table definitions. Replacing a view or a
- * trigger locks out other sessions until the transaction ends, so unchanged ones are skipped. Other views and functions
- * are not migrate's, also when one of our roles owns them.
- */
+/** Checksums by the names of objects. */
 export type Records = Map<string, string>;
+
+/** Creates the two tables, unless they exist. Only their owner may write them. */
+export async function createRecordTables(client: Client): Promise<void> {
+  const { rows } = await client.query<{ exists: boolean }>(
+    `SELECT to_regclass('public.migrations') IS NOT NULL AS exists`,
+  );
+  if (rows[0]?.exists) return;
+  await client.query(`
+    CREATE TABLE public.migrations (
+      name       text        NOT NULL,
+      sha256     text        NOT NULL,
+      applied_at timestamptz NOT NULL DEFAULT now(),
+
+      CONSTRAINT migrations_pk PRIMARY KEY (name)
+    );
+    CREATE TABLE public.definitions (
+      name   text NOT NULL,
+      sha256 text NOT NULL,
+
+      CONSTRAINT definitions_pk PRIMARY KEY (name)
+    );
+    COMMENT ON TABLE  public.migrations         IS 'One row per applied file of sql/migrations.';
+    COMMENT ON COLUMN public.migrations.sha256  IS 'Checksum of the file. An applied file must not change.';
+    COMMENT ON TABLE  public.definitions        IS
+      'One row per view, function and trigger that migrate made, and one row for all files together.';
+    COMMENT ON COLUMN public.definitions.sha256 IS
+      'Checksum of the statements in sql/ that made the object, and of its definition in the catalog of Postgres.';
+  `);
+}
 
 /** Reads the records of one kind: `view`, `function`, `trigger` or `files`. The keys do not contain the kind. */
 export async function readRecords(client: Client, kind: string): Promise<Records> {

@@ -1,11 +1,14 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { definitions } from '../definitions.ts';
+import { definitionFiles } from './definition-files.ts';
 
-/** The SQL that migrate runs: a folder like sql/, and the order of its definitions. */
+/** The SQL that migrate runs: a folder like sql/, and its files of definitions in order. */
 export type Sources = { dir: URL; definitions: readonly string[] };
 
 /** The SQL of this version of the service. */
-export const OWN_SOURCES: Sources = { dir: new URL('../../../sql/', import.meta.url), definitions };
+export const OWN_SOURCES: Sources = {
+  dir: new URL('../../../sql/', import.meta.url),
+  definitions: definitionFiles,
+};
 
 /** Reads a file of the folder. */
 export function readSql({ dir }: Sources, path: string): Promise<string> {

@@ -17,12 +17,12 @@ const whole = [
 ];
 
 for (const sql of whole) {
-  test(`one statement: ${sql.replaceAll('\n', ' ')}`, (t) => {
+  test(`text that is one statement: ${sql.replaceAll('\n', ' ')}`, (t) => {
     t.deepEqual(codes(`${sql}\nSELECT 2;`), [sql, 'SELECT 2;']);
   });
 }
 
-test('a comment belongs to the statement below it, and alone is none', (t) => {
+test('a comment belongs to the statement below it, and a comment alone is no statement', (t) => {
   const [first, ...others] = splitStatements('f.sql', '-- Why; so.\nSELECT 1;\n\n-- The end.\n');
 
   t.deepEqual(first, { file: 'f.sql', text: '-- Why; so.\nSELECT 1;', code: 'SELECT 1;' });

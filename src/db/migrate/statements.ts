@@ -1,4 +1,4 @@
-/** One statement of an SQL file, with the comment above it. */
+/** One statement of an SQL file: `text` has the comment above it, `code` does not. */
 export type Statement = { file: string; text: string; code: string };
 
 // Skips comments, quoted text and bodies, so that only a `;` between statements counts.

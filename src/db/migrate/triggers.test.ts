@@ -24,10 +24,10 @@ const TRIGGERS = `
   FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1
 `;
 
-/** Without what changes when a trigger is made again. */
+/** The triggers without the values that change when a trigger is made again. */
 const definitions = (all: string[]) => all.map((text) => text.replace(/ \d+ \d+ /, ' '));
 
-/** A database with two triggers more than ours, and a copy of sql/ that they are in. */
+/** A migrated database with two more triggers, and a copy of sql/ that contains them. */
 async function withSamples(t: ExecutionContext<Context>) {
   const migrating = await migratedDatabase(t);
   const sources = await editableSources(t);
@@ -38,7 +38,7 @@ async function withSamples(t: ExecutionContext<Context>) {
   return { ...migrating, sources, define, triggers };
 }
 
-test('triggers are made with their comments, and left alone by the next migrate', async (t) => {
+test('triggers are made with their comments, and the next migrate does not touch them', async (t) => {
   const { migrate, sources, triggers } = await withSamples(t);
   const before = await triggers();
 
@@ -48,7 +48,7 @@ test('triggers are made with their comments, and left alone by the next migrate'
   t.deepEqual(await triggers(), before);
 });
 
-test('a trigger whose statement changes is replaced, a constraint trigger too', async (t) => {
+test('a trigger and a constraint trigger are replaced when their statements change', async (t) => {
   const { migrate, sources, define, triggers } = await withSamples(t);
   await define(PLAIN.replace('INSERT', 'UPDATE') + CONSTRAINT.replace('INSERT', 'DELETE'));
 
@@ -59,7 +59,7 @@ test('a trigger whose statement changes is replaced, a constraint trigger too', 
   t.regex(now, /users_91_sample AFTER DELETE/);
 });
 
-test('a trigger that is dropped, disabled or changed by hand is put right', async (t) => {
+test('a trigger that was dropped, disabled or changed by hand is restored', async (t) => {
   const { client, migrate, sources, triggers } = await withSamples(t);
   const before = definitions(await triggers());
   await client.query(`
@@ -74,7 +74,7 @@ test('a trigger that is dropped, disabled or changed by hand is put right', asyn
   t.deepEqual(definitions(await triggers()), before);
 });
 
-test('a trigger that is in no file any more is dropped, and its function with it', async (t) => {
+test('a trigger that is no longer in a file is dropped, together with its function', async (t) => {
   const { client, migrate, sources, triggers } = await withSamples(t);
   await sources.remove('functions/sample.sql');
 
@@ -84,7 +84,7 @@ test('a trigger that is in no file any more is dropped, and its function with it
   t.deepEqual(await column(client, `SELECT 1 FROM pg_proc WHERE proname = 'sample'`), []);
 });
 
-test('a trigger of others stays', async (t) => {
+test('a trigger that migrate did not make stays', async (t) => {
   const { client, migrate, sources } = await withSamples(t);
   await client.query(`
     CREATE TRIGGER theirs AFTER INSERT ON orders
@@ -98,7 +98,7 @@ test('a trigger of others stays', async (t) => {
   ]);
 });
 
-test('writers on every table do not stop a migrate that changes no table', async (t) => {
+test('migrate does not wait for writers when it changes no table', async (t) => {
   const { client, config, migrate } = await migratedDatabase(t);
   const tables = await column(
     client,
@@ -108,7 +108,7 @@ test('writers on every table do not stop a migrate that changes no table', async
   const writer = await connect(t, config.DATABASE_URL);
   await writer.query(`BEGIN; LOCK TABLE ${tables.join()} IN ROW EXCLUSIVE MODE`);
 
-  await t.notThrowsAsync(migrate({ patienceMs: 0 }));
+  await t.notThrowsAsync(migrate({ timeoutMs: 0 }));
 
   await writer.query('COMMIT');
 });

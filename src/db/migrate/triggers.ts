@@ -6,7 +6,7 @@ const TRIGGER =
   /^CREATE\s+(?:OR\s+REPLACE\s+)?(?<constraint>CONSTRAINT\s+)?TRIGGER\s+(?<name>\w+)\s[\s\S]*?\sON\s+(?<table>[\w.]+)/i;
 const COMMENT = /^COMMENT\s+ON\s+TRIGGER\s+(?<name>\w+)\s+ON\s+(?<table>[\w.]+)/i;
 
-/** A trigger of the files: the statement that makes it, and its comment if it has one. */
+/** A trigger in the files: the statement that makes it, then its comment if it has one. */
 type Wanted = {
   key: string;
   name: string;
@@ -14,18 +14,18 @@ type Wanted = {
   constraint: boolean;
   statements: string[];
 };
-/** A trigger in the database; `definition` is the text that Postgres shows for it. */
+/** A trigger in the database, with its definition in SQL as Postgres prints it. */
 type Live = { key: string; enabled: boolean; constraint: boolean; definition: string };
 
-/** Whether a statement makes a trigger, or comments on one. */
+/** Whether a statement makes a trigger or comments on one. */
 export function isTrigger({ code }: Statement): boolean {
   return TRIGGER.test(code) || COMMENT.test(code);
 }
 
 /**
- * Makes the triggers that are missing, disabled, or different from their statement, and drops our triggers that no
- * statement makes. Skips all others, because every statement about a trigger locks its table until the transaction
- * ends.
+ * Makes the triggers that are missing or different from their statement, enables disabled ones, and drops recorded
+ * triggers that no statement makes. Skips all others, because every statement about a trigger locks its table until
+ * COMMIT.
  */
 export async function updateTriggers(client: Client, statements: Statement[]): Promise<void> {
   const wanted = wantedTriggers(statements);
@@ -61,7 +61,7 @@ function wantedTriggers(statements: Statement[]): Wanted[] {
 
 async function makeTrigger(client: Client, trigger: Wanted, present: Live | undefined) {
   const { name, table, constraint, statements } = trigger;
-  // A constraint trigger cannot be replaced, nor can a trigger become one.
+  // CREATE OR REPLACE cannot replace a constraint trigger, nor make one of another trigger.
   if (present && (present.constraint || constraint)) {
     await client.query(`DROP TRIGGER ${name} ON ${table}`);
   }
@@ -78,7 +78,7 @@ async function enableAndRecord(client: Client, wanted: Wanted[]): Promise<void> 
   const records = new Map<string, string>();
   for (const { key, name, table, statements } of wanted) {
     const trigger = live.get(key);
-    if (!trigger) throw new Error(`trigger ${key} is not there after it was made`);
+    if (!trigger) throw new Error(`trigger ${key} does not exist after its statement has run`);
     if (!trigger.enabled) await client.query(`ALTER TABLE ${table} ENABLE TRIGGER ${name}`);
     records.set(key, checksum(statements, trigger.definition));
   }
