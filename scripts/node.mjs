@@ -72,6 +72,6 @@ function fetchNode() {
     if (status !== 0) throw new Error(`the Node of ${name} does not run here`);
   } catch (error) {
     rmSync(FETCHED, { force: true });
-    throw new Error(`${need}. Install it: ${error.message}.`);
+    throw new Error(`${need}. Install it: ${error.message}.`, { cause: error });
   }
 }
