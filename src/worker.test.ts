@@ -3,7 +3,7 @@ import { lookUp, ownService, signUp, test } from '../test/support/context.ts';
 import { beforeStatus, REFUSE } from '../test/support/obstacles.ts';
 import { eventsOf, jobOf, leaveOneTry } from '../test/support/orders.ts';
 import { until } from '../test/support/until.ts';
-import { ends, startWorker } from '../test/support/workers.ts';
+import { untilOrderIs, startWorker } from '../test/support/workers.ts';
 
 // Each test has a database of its own, and a worker that runs as in production.
 
@@ -14,7 +14,7 @@ test('a worker completes orders that are placed while it runs', async (t) => {
 
   const ids = await Promise.all(Array.from({ length: 30 }, () => user.place()));
 
-  for (const id of ids) await ends(service.deps, id, 'COMPLETED');
+  for (const id of ids) await untilOrderIs(service.deps, id, 'COMPLETED');
   t.deepEqual(await lookUp(service.deps, ids[0] ?? ''), {
     status: 'COMPLETED',
     version: 3,
@@ -29,7 +29,7 @@ test('without Redis, a worker finds an order by itself', async (t) => {
 
   const id = await user.place();
 
-  t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
+  t.is(await untilOrderIs(service.deps, id, 'COMPLETED'), 'COMPLETED');
 });
 
 test('an order that fails at its last attempt becomes FAILED, and another order is completed', async (t) => {
@@ -42,8 +42,8 @@ test('an order that fails at its last attempt becomes FAILED, and another order 
   await leaveOneTry(deps, poison);
 
   await startWorker(t, service);
-  await ends(deps, poison, 'FAILED');
-  await ends(deps, neighbour, 'COMPLETED');
+  await untilOrderIs(deps, poison, 'FAILED');
+  await untilOrderIs(deps, neighbour, 'COMPLETED');
 
   t.is((await jobOf(deps, poison)).state, 'failed');
   t.regex((await eventsOf(deps, poison)).at(-1)?.reason ?? '', /1 try: .*this one is poison/);
@@ -57,7 +57,7 @@ test('a job with a malformed payload fails at once with the reason, and another 
   const id = await (await signUp(service)).place();
 
   await startWorker(t, service);
-  await ends(deps, id, 'COMPLETED');
+  await untilOrderIs(deps, id, 'COMPLETED');
   const job = await until('the malformed job to fail', async () => {
     const found = await jobOf(deps, malformed);
     return found.state === 'failed' && found;

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { pino } from 'pino';
-import { allEnded, asSuperuser, makeKey, tamper } from '../../test/support/audit.ts';
+import { untilTransactionsEnd, asSuperuser, makeKey, tamper } from '../../test/support/audit.ts';
 import { drain, ownService, signUp, test, type Context } from '../../test/support/context.ts';
 import { connectDba } from '../../test/support/dba.ts';
 import { temporaryFolder } from '../../test/support/processes.ts';
@@ -21,7 +21,7 @@ async function prepare(t: ExecutionContext<Context>) {
   const place = async () => {
     const ids = await insertOrders(service.deps, user.id, 3);
     await drain(service.deps, 'process-order');
-    await allEnded(service);
+    await untilTransactionsEnd(service);
     return ids;
   };
   const { keyFile } = makeKey(temporaryFolder(t));
@@ -72,7 +72,7 @@ test('events of a transaction that is open when a head is made are covered by th
   const head = await sign();
   await psql.rows('COMMIT');
   t.is(head?.events, 9);
-  await allEnded(service);
+  await untilTransactionsEnd(service);
   const next = await sign();
 
   t.is(next?.events, 1);

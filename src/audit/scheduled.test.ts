@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import type { ExecutionContext } from 'ava';
 import { pino } from 'pino';
-import { allEnded, asSuperuser, tamper } from '../../test/support/audit.ts';
+import { untilTransactionsEnd, asSuperuser, tamper } from '../../test/support/audit.ts';
 import { drain, ownService, send, signUp, test, type Context } from '../../test/support/context.ts';
 import { databaseUrl } from '../../test/support/template.ts';
 import { insertOrders } from '../../test/support/orders.ts';
@@ -23,7 +23,7 @@ async function serviceWithOrders(t: ExecutionContext<Context>, count: number) {
   const user = await signUp(service);
   const ids = await insertOrders(service.deps, user.id, count);
   await drain(service.deps, 'process-order');
-  await allEnded(service);
+  await untilTransactionsEnd(service);
   return { service, user, ids };
 }
 

@@ -1,6 +1,6 @@
 import { sql } from 'slonik';
 import { ownService, signUp, test } from '../../test/support/context.ts';
-import { holdableDatabase } from '../../test/support/holdable-database.ts';
+import { stallingDatabase } from '../../test/support/stalling-database.ts';
 import { keysOf, ordersOf, sendKeyed } from '../../test/support/idempotency.ts';
 import { isAwaited } from '../../test/support/lock-waits.ts';
 import { startApi } from '../../test/support/processes.ts';
@@ -14,14 +14,14 @@ const KETTLE = { product_name: 'Kettle', amount: '34.90' };
 
 test('after an API is killed between the commit and its reply, a repeated request gets the stored reply', async (t) => {
   const { database, deps } = t.context;
-  const held = await holdableDatabase(t, databaseUrl(database));
-  const doomed = await startApi(t, testEnvironment(database, { DATABASE_URL: held.url }));
+  const proxy = await stallingDatabase(t, databaseUrl(database));
+  const doomed = await startApi(t, testEnvironment(database, { DATABASE_URL: proxy.url }));
   const other = await startApi(t, testEnvironment(database));
   const user = await signUp(t.context);
 
-  held.hold('answer');
+  proxy.stall('answer');
   const unanswered = sendKeyed(user, doomed.origin, PLACE, 'k', KETTLE).catch(() => null);
-  await until('the commit', async () => held.isHeld() && (await ordersOf(deps, user.id)) === 1);
+  await until('the commit', async () => proxy.isStalled() && (await ordersOf(deps, user.id)) === 1);
   doomed.send('SIGKILL');
   const [reply, { signal }] = await Promise.all([unanswered, doomed.ended]);
   const again = await sendKeyed(user, other.origin, PLACE, 'k', KETTLE);
@@ -34,14 +34,14 @@ test('after an API is killed between the commit and its reply, a repeated reques
 
 test('after an API is killed before its statement arrives, a repeated request places the order', async (t) => {
   const { database, deps } = t.context;
-  const held = await holdableDatabase(t, databaseUrl(database));
-  const doomed = await startApi(t, testEnvironment(database, { DATABASE_URL: held.url }));
+  const proxy = await stallingDatabase(t, databaseUrl(database));
+  const doomed = await startApi(t, testEnvironment(database, { DATABASE_URL: proxy.url }));
   const other = await startApi(t, testEnvironment(database));
   const user = await signUp(t.context);
 
-  held.hold('statement');
+  proxy.stall('statement');
   const unanswered = sendKeyed(user, doomed.origin, PLACE, 'k', KETTLE).catch(() => null);
-  await until('the statement to be on its way', held.isHeld);
+  await until('the statement to be on its way', proxy.isStalled);
   doomed.send('SIGKILL');
   await Promise.all([unanswered, doomed.ended]);
   const again = await sendKeyed(user, other.origin, PLACE, 'k', KETTLE);

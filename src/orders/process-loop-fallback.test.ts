@@ -9,7 +9,7 @@ import {
   SMALL_BATCHES,
 } from '../../test/support/process-loop.ts';
 import { until } from '../../test/support/until.ts';
-import { ends, startWorker } from '../../test/support/workers.ts';
+import { untilOrderIs, startWorker } from '../../test/support/workers.ts';
 
 // A worker without an external step claims only the jobs that it cannot process without a claim. Each test has a
 // database of its own. The tests are serial, because some wait for several seconds.
@@ -28,14 +28,14 @@ test.serial(
     const after = await insertOrders(deps, user.id, 25);
 
     await startWorker(t, service);
-    for (const id of [...before, ...after]) await ends(deps, id, 'COMPLETED');
+    for (const id of [...before, ...after]) await untilOrderIs(deps, id, 'COMPLETED');
     const failed = await until('the poison to fail', async () => {
       const job = await jobOf(deps, poison);
       return job.state === 'retry' && job;
     });
     const meanwhile = await lookUp(deps, poison);
     await mend();
-    await ends(deps, poison, 'COMPLETED');
+    await untilOrderIs(deps, poison, 'COMPLETED');
 
     t.regex(JSON.stringify(failed.output), /this one is poison/);
     t.like(meanwhile, { status: 'PENDING', version: 1 });
@@ -59,10 +59,10 @@ for (const table of ['orders', 'order_jobs']) {
       await rows(`SELECT id FROM ${table} WHERE id = $1 FOR UPDATE`, [locked]);
 
       await startWorker(t, service);
-      for (const id of others) await ends(deps, id, 'COMPLETED');
+      for (const id of others) await untilOrderIs(deps, id, 'COMPLETED');
       const meanwhile = await lookUp(deps, locked);
       await rows('COMMIT');
-      await ends(deps, locked, 'COMPLETED');
+      await untilOrderIs(deps, locked, 'COMPLETED');
 
       t.like(meanwhile, { status: 'PENDING', version: 1 });
       t.deepEqual(await lookUp(deps, locked), {
@@ -87,7 +87,7 @@ test.serial(
     const [id = ''] = await insertOrders(deps, (await signUp(service)).id, 1);
 
     await startWorker(t, service);
-    await ends(deps, id, 'COMPLETED');
+    await untilOrderIs(deps, id, 'COMPLETED');
     const job = await until('the job to be completed', async () => {
       const found = await jobOf(deps, orphan);
       return found.state === 'completed' && found;

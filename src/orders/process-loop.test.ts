@@ -11,7 +11,7 @@ import {
   SMALL_BATCHES,
   watchClaims,
 } from '../../test/support/process-loop.ts';
-import { ends, startWorker } from '../../test/support/workers.ts';
+import { untilOrderIs, startWorker } from '../../test/support/workers.ts';
 
 // Workers without an external step process orders without claiming their jobs. Each test has a database of its own. The
 // tests are serial, because some start several workers.
@@ -59,8 +59,8 @@ test.serial(
     const wasActive = await watchClaims(t, service);
 
     await startWorker(t, service);
-    await ends(deps, once, 'COMPLETED');
-    await ends(deps, twice, 'COMPLETED');
+    await untilOrderIs(deps, once, 'COMPLETED');
+    await untilOrderIs(deps, twice, 'COMPLETED');
 
     const attempts = await completingAttempts(service);
     t.deepEqual([attempts.get(once), attempts.get(twice)], [1, 2]);
@@ -87,9 +87,9 @@ test.serial(
   `);
 
     await startWorker(t, service);
-    await ends(deps, slow, 'COMPLETED');
+    await untilOrderIs(deps, slow, 'COMPLETED');
     await late.rows('COMMIT');
-    await ends(deps, id, 'COMPLETED');
+    await untilOrderIs(deps, id, 'COMPLETED');
 
     t.is((await countOrders(service)).completions, 2);
     await auditIsClean(t, service);

@@ -14,7 +14,7 @@ import {
 import { FULFILMENT_SECRET, openFulfilment, status } from '../../test/support/fulfilment.ts';
 import { eventsOf, jobOf } from '../../test/support/orders.ts';
 import { until } from '../../test/support/until.ts';
-import { ends, startWorker } from '../../test/support/workers.ts';
+import { untilOrderIs, startWorker } from '../../test/support/workers.ts';
 import { claims, WORKER_NAME, type OrderJob } from './processing.ts';
 import { createSettlement } from './settlement.ts';
 
@@ -111,12 +111,12 @@ test('while one answer is slow, other orders are fulfilled', async (t) => {
 
   const others: string[] = [];
   for (let count = 0; count < 5; count += 1) others.push(await user.place());
-  for (const id of others) await ends(service.deps, id, 'COMPLETED');
+  for (const id of others) await untilOrderIs(service.deps, id, 'COMPLETED');
   const meanwhile = await lookUp(service.deps, slowOrder);
   slowAnswers[0]?.end();
 
   t.deepEqual(meanwhile, { status: 'PROCESSING', version: 2, job: 'active' });
-  t.is(await ends(service.deps, slowOrder, 'COMPLETED'), 'COMPLETED');
+  t.is(await untilOrderIs(service.deps, slowOrder, 'COMPLETED'), 'COMPLETED');
   t.is(calls.length, 6);
 });
 
@@ -138,13 +138,13 @@ test('an order is retried while another order of its batch still waits for an an
   const retried = await user.place(); // both are claimed as one batch
   await startWorker(t, service);
 
-  await ends(service.deps, retried, 'COMPLETED');
+  await untilOrderIs(service.deps, retried, 'COMPLETED');
   const meanwhile = await lookUp(service.deps, slowOrder);
   slowAnswers[0]?.end();
 
   t.is((await jobOf(service.deps, retried)).retryCount, 1);
   t.is(meanwhile.status, 'PROCESSING');
-  t.is(await ends(service.deps, slowOrder, 'COMPLETED'), 'COMPLETED');
+  t.is(await untilOrderIs(service.deps, slowOrder, 'COMPLETED'), 'COMPLETED');
 });
 
 /** The claimed jobs of new orders, which are PROCESSING. Sorted by id. */

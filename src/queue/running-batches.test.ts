@@ -8,7 +8,7 @@ import { ownService, signUp, test, type Context } from '../../test/support/conte
 import { FULFILMENT_SECRET, openFulfilment, status } from '../../test/support/fulfilment.ts';
 import { jobOf } from '../../test/support/orders.ts';
 import { until } from '../../test/support/until.ts';
-import { ends, startWorker } from '../../test/support/workers.ts';
+import { untilOrderIs, startWorker } from '../../test/support/workers.ts';
 
 test('while a worker processes a job, running_batches has the worker, the job and the attempt', async (t) => {
   const { service, answer } = await withSlowFulfilment(t);
@@ -20,7 +20,7 @@ test('while a worker processes a job, running_batches has the worker, the job an
     return rows.length > 0 && rows;
   });
   answer();
-  await ends(service.deps, id, 'COMPLETED');
+  await untilOrderIs(service.deps, id, 'COMPLETED');
 
   t.like(running, { queue: 'process-order', job_ids: [id], attempts: [1], pid: process.pid });
   t.true(await until('its end to be recorded', () => noneIsRunning(service.deps)));
@@ -34,7 +34,7 @@ test('a worker that cannot record its batches still processes orders', async (t)
 
   const id = await (await signUp(service)).place();
 
-  t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
+  t.is(await untilOrderIs(service.deps, id, 'COMPLETED'), 'COMPLETED');
   t.is((await jobOf(service.deps, id)).state, 'completed');
 });
 

@@ -2,7 +2,7 @@ import { sql } from 'slonik';
 import type { WorkerDeps } from '../deps.ts';
 import { lookUp, ownService, signUp, test, type Context } from '../../test/support/context.ts';
 import { until } from '../../test/support/until.ts';
-import { ends, startWorker } from '../../test/support/workers.ts';
+import { untilOrderIs, startWorker } from '../../test/support/workers.ts';
 
 test('a worker that starts while a queue is paused processes it after it is resumed, and not before', async (t) => {
   const service = await ownService(t);
@@ -14,7 +14,7 @@ test('a worker that starts while a queue is paused processes it after it is resu
 
   const whilePaused = await lookUp(service.deps, id);
   await resume(service);
-  await ends(service.deps, id, 'COMPLETED');
+  await untilOrderIs(service.deps, id, 'COMPLETED');
 
   t.deepEqual(whilePaused, { status: 'PENDING', version: 1, job: 'created' });
   t.is((await lookUp(service.deps, id)).status, 'COMPLETED');
@@ -24,7 +24,7 @@ test('a worker stops processing a queue that is paused while it runs, and goes o
   const service = await ownService(t);
   const user = await signUp(service);
   const worker = await startWorker(t, service);
-  await ends(service.deps, await user.place(), 'COMPLETED');
+  await untilOrderIs(service.deps, await user.place(), 'COMPLETED');
 
   await pause(service);
   await until('the worker to stop', () => !isRegisteredFor(worker));
@@ -34,7 +34,7 @@ test('a worker stops processing a queue that is paused while it runs, and goes o
   await resume(service);
 
   t.is(whilePaused.status, 'PENDING');
-  t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
+  t.is(await untilOrderIs(service.deps, id, 'COMPLETED'), 'COMPLETED');
 });
 
 test('a worker processes orders although rows of the queue have infinite times and impossible counts', async (t) => {
@@ -51,7 +51,7 @@ test('a worker processes orders although rows of the queue have infinite times a
 
   await startWorker(t, service);
 
-  t.is(await ends(service.deps, await user.place(), 'COMPLETED'), 'COMPLETED');
+  t.is(await untilOrderIs(service.deps, await user.place(), 'COMPLETED'), 'COMPLETED');
 });
 
 test('an order is processed although the attempts of its job are at the maximum of an integer', async (t) => {
@@ -63,7 +63,7 @@ test('an order is processed although the attempts of its job are at the maximum 
 
   await startWorker(t, service);
 
-  t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
+  t.is(await untilOrderIs(service.deps, id, 'COMPLETED'), 'COMPLETED');
 });
 
 test('a long queue is counted less often than others', async (t) => {
@@ -73,7 +73,7 @@ test('a long queue is counted less often than others', async (t) => {
   const worker = await startWorker(t, service);
   const counted = countedBy(worker);
 
-  await ends(service.deps, await user.place(), 'COMPLETED');
+  await untilOrderIs(service.deps, await user.place(), 'COMPLETED');
   await service.deps.boss.insert('prune', [{ data: {} }]);
   await until('the other queue to be counted', () => counted.includes('prune'));
 

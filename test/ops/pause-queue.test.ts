@@ -2,7 +2,7 @@ import { ownService, signUp, test } from '../support/context.ts';
 import { connectDba } from '../support/dba.ts';
 import { FULFILMENT_SECRET, openFulfilment, status } from '../support/fulfilment.ts';
 import { until } from '../support/until.ts';
-import { ends, startWorker } from '../support/workers.ts';
+import { untilOrderIs, startWorker } from '../support/workers.ts';
 
 // An operator pauses and resumes a queue.
 
@@ -13,7 +13,7 @@ test('workers leave a paused queue alone until an operator resumes it, and both 
   const worker = await startWorker(t, service);
   const user = await signUp(service);
   const dba = await connectDba(t, service);
-  await ends(service.deps, await user.place(), 'COMPLETED');
+  await untilOrderIs(service.deps, await user.place(), 'COMPLETED');
 
   await dba.value(`SELECT ops.pause_queue('process-order', 'warehouse moves')`);
   await until('the worker to stop its pollers', () =>
@@ -24,7 +24,7 @@ test('workers leave a paused queue alone until an operator resumes it, and both 
   const inQueues = await dba.value(`SELECT paused FROM ops.queues WHERE queue = 'process-order'`);
   await dba.value(`SELECT ops.resume_queue('process-order', 'it has moved')`);
 
-  t.is(await ends(service.deps, id, 'COMPLETED'), 'COMPLETED');
+  t.is(await untilOrderIs(service.deps, id, 'COMPLETED'), 'COMPLETED');
   t.like(paused[0], { queue: 'process-order', paused_by: 'oms_dba', reason: 'warehouse moves' });
   t.true(inQueues);
   t.deepEqual(await dba.rows('TABLE ops.paused_queues'), []);
@@ -50,7 +50,7 @@ test('ops.workers shows an idle worker with its queues and no jobs, and without 
 
   const beforePause = await whenShown(true);
   const done = await user.place();
-  await ends(service.deps, done, 'COMPLETED');
+  await untilOrderIs(service.deps, done, 'COMPLETED');
   await dba.value(`SELECT ops.pause_queue('process-order', 'warehouse moves')`);
   const whilePaused = await whenShown(false);
   const id = await user.place();
@@ -60,7 +60,7 @@ test('ops.workers shows an idle worker with its queues and no jobs, and without 
   const afterResume = await whenShown(true);
   const later = await explain(id);
   await service.deps.boss.update('process-order', undefined, { id, startAfter: 0 });
-  await ends(service.deps, id, 'COMPLETED');
+  await untilOrderIs(service.deps, id, 'COMPLETED');
 
   const alive = { pid: process.pid, state: 'alive', jobs: 0 };
   t.deepEqual(beforePause, [{ ...alive, works: true }]);
@@ -101,8 +101,8 @@ test('ops.workers counts the jobs from before a pause together with those from a
   await until('both to be shown', async () => Number(await jobs()) === 2);
   t.is(calls.length, 2, 'neither job is tried again meanwhile');
   answer();
-  t.is(await ends(service.deps, before, 'COMPLETED'), 'COMPLETED');
-  t.is(await ends(service.deps, after, 'COMPLETED'), 'COMPLETED');
+  t.is(await untilOrderIs(service.deps, before, 'COMPLETED'), 'COMPLETED');
+  t.is(await untilOrderIs(service.deps, after, 'COMPLETED'), 'COMPLETED');
 });
 
 for (const action of ['pause_queue', 'resume_queue']) {

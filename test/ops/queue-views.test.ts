@@ -3,7 +3,7 @@ import { sql } from 'slonik';
 import { ownService, signUp, test } from '../support/context.ts';
 import { claimJob, connectDba } from '../support/dba.ts';
 import { until } from '../support/until.ts';
-import { ends, startWorker } from '../support/workers.ts';
+import { untilOrderIs, startWorker } from '../support/workers.ts';
 
 // Views are read with the rights of a read-only role.
 const READER = 'oms_dba_read';
@@ -12,7 +12,7 @@ test('ops.queues shows the depth, rate and times of a queue from the counts of t
   const service = await ownService(t);
   await startWorker(t, service);
   const user = await signUp(service);
-  for (let i = 0; i < 5; i += 1) await ends(service.deps, await user.place(), 'COMPLETED');
+  for (let i = 0; i < 5; i += 1) await untilOrderIs(service.deps, await user.place(), 'COMPLETED');
   const dba = await connectDba(t, service, READER);
   const readRow = async () =>
     (await dba.rows(`SELECT * FROM ops.queues WHERE queue = 'process-order'`))[0];

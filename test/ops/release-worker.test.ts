@@ -13,7 +13,7 @@ import { jobOf } from '../support/orders.ts';
 import { startWorker as startProcess } from '../support/processes.ts';
 import { testEnvironment } from '../support/template.ts';
 import { until } from '../support/until.ts';
-import { ends, startWorker } from '../support/workers.ts';
+import { untilOrderIs, startWorker } from '../support/workers.ts';
 
 // An operator gives the jobs of a dead worker back to the queue.
 
@@ -47,7 +47,7 @@ test('ops.release_worker gives the jobs of a killed worker back at once, and the
   const message = await dba.value(RELEASE, [worker.worker_id, 'host is gone']);
   const waiting = await jobOf(deps, id);
   await startWorker(t, service);
-  await ends(deps, id, 'COMPLETED');
+  await untilOrderIs(deps, id, 'COMPLETED');
 
   t.is(alive.code, 'OM006');
   t.regex(alive.message, /is alive: its last heartbeat was/);

@@ -9,7 +9,7 @@ import { asSuperuser } from '../support/audit.ts';
 import { lookUp, ownService, signUp, test } from '../support/context.ts';
 import { testConfig } from '../support/template.ts';
 import { until } from '../support/until.ts';
-import { ends } from '../support/workers.ts';
+import { untilOrderIs } from '../support/workers.ts';
 
 // A whole worker, with the rights of oms_worker only.
 
@@ -25,7 +25,7 @@ test('a worker runs every scheduled job, without an error of the queue from star
   const stop = await startConsumers({ ...base, boss: queue.boss });
   const id = await (await signUp(service)).place();
 
-  await ends(service.deps, id, 'COMPLETED');
+  await untilOrderIs(service.deps, id, 'COMPLETED');
   await until('every scheduled job to complete', async () => {
     wakeScheduler(queue.boss);
     const Row = z.object({ name: z.string(), state: z.string().nullable() });

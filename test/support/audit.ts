@@ -69,7 +69,7 @@ async function withSuperuser<T>(database: string, work: (client: Client) => Prom
  * Waits until every transaction that is open now on the server has ended, also those of other tests. The audit
  * postpones rows that an open transaction could still change.
  */
-export async function allEnded(service: Pick<Context, 'database'>): Promise<void> {
+export async function untilTransactionsEnd(service: Pick<Context, 'database'>): Promise<void> {
   const [now] = await asSuperuser(service, 'SELECT pg_current_xact_id()::text AS xid');
   const hasEnded = `SELECT FROM pg_current_snapshot() AS s WHERE pg_snapshot_xmin(s) > $1::xid8`;
   const ended = async () => (await asSuperuser(service, hasEnded, [now?.xid])).length > 0;

@@ -2,7 +2,7 @@
 import type { ExecutionContext } from 'ava';
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { allEnded, violations } from './audit.ts';
+import { untilTransactionsEnd, violations } from './audit.ts';
 import type { Context } from './context.ts';
 import { connectDba } from './dba.ts';
 import { until } from './until.ts';
@@ -59,6 +59,6 @@ export async function auditIsClean(
   t: ExecutionContext,
   service: Pick<Context, 'database'>,
 ): Promise<void> {
-  await allEnded(service);
+  await untilTransactionsEnd(service);
   t.deepEqual(await violations(service), []);
 }

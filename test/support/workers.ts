@@ -41,7 +41,7 @@ export function runBatch(deps: WorkerDeps, queue: QueueName, jobs: Job[]): Promi
 }
 
 /** Waits until an order has a status. Returns the status. */
-export async function ends(
+export async function untilOrderIs(
   { pool }: Pick<Deps, 'pool'>,
   id: string,
   status: string,
