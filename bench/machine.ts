@@ -24,13 +24,7 @@ export type Machine = Databases & {
   /**
    * Starts a module of the repository; see startProcess. Modules in src/ get the Node flags of the service by default.
    */
-  start: (
-    name: string,
-    module: string,
-    env: Environment,
-    args?: string[],
-    nodeFlags?: string[],
-  ) => Promise<Process>;
+  start: (name: string, module: string, env: Environment, nodeFlags?: string[]) => Promise<Process>;
   /** CPU seconds and memory of all processes so far, by name. Processes with the same name are added up. */
   costs: () => Map<string, Cost>;
   close: () => Promise<void>;
@@ -123,14 +117,14 @@ function createProcesses(dir: string, stops: Stops): Pick<Machine, 'start' | 'co
   const ended = new Map<string, Cost>();
   const running = new Set<Process>();
   return {
-    async start(name, module, env, args = [], nodeFlags) {
+    async start(name, module, env, nodeFlags) {
       const flags = nodeFlags ?? (module.startsWith('src/') ? SERVICE_FLAGS : []);
       const logFile = join(dir, `${name.replace(/[^\w-]+/g, '-')}.log`);
       const onEnd = (cost: Cost) => {
         running.delete(started);
         ended.set(name, sum(ended.get(name), cost));
       };
-      const command = { name, module, env, args, nodeFlags: flags, cwd: dir, logFile, onEnd };
+      const command = { name, module, env, nodeFlags: flags, cwd: dir, logFile, onEnd };
       const started = await startProcess(command);
       running.add(started);
       stops.push(started.stop);

@@ -1,12 +1,11 @@
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { fork } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Environment } from '../src/config.ts';
-import { endChild } from '../src/local/child-process.ts';
+import { endChild, isRunning, whenReady } from '../src/local/child-process.ts';
 import { freePort } from '../src/local/free-port.ts';
-import { ReadableError } from '../src/process.ts';
+import { explain, ReadableError } from '../src/process.ts';
 import { costOf, rssMbOf, type Cost } from './cost.ts';
 
 const START_TIMEOUT_MS = 60_000;
@@ -22,9 +21,8 @@ const END_WITH_BENCH = `data:text/javascript,process.on('disconnect',()=>process
 export type Process = {
   name: string;
   pid: number;
-  /** http://127.0.0.1:PORT, with the port in its environment, or the one that it has reported. */
+  /** http://127.0.0.1:PORT, with the port in its environment. */
   origin: string;
-  cpuSeconds: () => number;
   rssMb: () => number;
   stop: () => Promise<void>;
   /** Kills it by SIGKILL, and resolves when it has ended. */
@@ -37,7 +35,6 @@ export type Command = {
   /** From the top of the repository: 'bench/peers/bullmq-api.ts'. */
   module: string;
   env: Environment;
-  args: string[];
   nodeFlags: string[];
   /** Where it runs: a folder without a .env. */
   cwd: string;
@@ -47,15 +44,12 @@ export type Command = {
   onEnd: (cost: Cost) => void;
 };
 
-/**
- * Starts a module with a free port in PORT, and waits until it reports over IPC that it is ready: 'ready', or { port }
- * when it listens on another port.
- */
+/** Starts a module with a free port in PORT, and waits until it reports over IPC that it is ready. */
 export async function startProcess(command: Command): Promise<Process> {
-  const { name, module, env, args, nodeFlags, cwd, logFile } = command;
+  const { name, module, env, nodeFlags, cwd, logFile } = command;
   const port = await freePort();
   const log = openSync(logFile, 'a');
-  const child = fork(fileURLToPath(new URL(`../${module}`, import.meta.url)), args, {
+  const child = fork(fileURLToPath(new URL(`../${module}`, import.meta.url)), {
     cwd,
     env: { PATH: process.env.PATH, HOME: cwd, PORT: String(port), ...env },
     execArgv: [...nodeFlags, '--import', END_WITH_BENCH],
@@ -63,50 +57,26 @@ export async function startProcess(command: Command): Promise<Process> {
     detached: true, // Ctrl-C reaches only the bench, which then stops its processes in order
   });
   closeSync(log);
-  const exited = once(child, 'exit');
-  const message = await firstMessage(child);
-  if (message === undefined) {
-    child.kill('SIGKILL');
+  await whenReady(child, `${name} (${module})`, START_TIMEOUT_MS).catch((cause: unknown) => {
     const lastLines = readFileSync(logFile, 'utf8').trim().split('\n').slice(-5).join('\n');
-    throw new ReadableError(`${name} (${module}) does not start:\n${lastLines}`);
-  }
+    throw new ReadableError(`${explain(cause)}:\n${lastLines}`, { cause });
+  });
   const pid = child.pid ?? 0;
   async function stop(): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return;
+    if (!isRunning(child)) return;
     command.onEnd(costOf(pid));
     await endChild(child, 'SIGTERM', STOP_TIMEOUT_MS);
   }
   async function kill(): Promise<void> {
     command.onEnd(costOf(pid));
-    child.kill('SIGKILL');
-    await exited;
+    await endChild(child, 'SIGKILL', STOP_TIMEOUT_MS);
   }
   return {
     name,
     pid,
-    origin: `http://127.0.0.1:${portIn(message) ?? port}`,
-    cpuSeconds: () => costOf(pid).cpuSeconds,
+    origin: `http://127.0.0.1:${port}`,
     rssMb: () => rssMbOf(pid),
     stop,
     kill,
   };
-}
-
-/** The first message. Undefined when the process ends before, or sends none in time. */
-function firstMessage(child: ChildProcess): Promise<unknown> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, START_TIMEOUT_MS);
-    const settle = (message?: unknown) => {
-      clearTimeout(timer);
-      resolve(message);
-    };
-    child.once('message', settle);
-    child.once('exit', () => settle());
-  });
-}
-
-function portIn(message: unknown): number | undefined {
-  return typeof message === 'object' && message !== null && 'port' in message
-    ? Number(message.port)
-    : undefined;
 }

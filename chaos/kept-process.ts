@@ -3,16 +3,15 @@
  * the supervisor of `npm start` (src/local/supervisor.ts), it can kill, freeze and crash its process on demand.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Environment } from '../src/config.ts';
-import { endChild } from '../src/local/server-process.ts';
+import { describeEnd, endChild, isRunning, keepRunning } from '../src/local/child-process.ts';
 import { ReadableError } from '../src/process.ts';
 import { armed, CRASHED, type Crash } from './arm.ts';
 
-const RESTART_DELAY_MS = 500;
+const RESTART_DELAY_MS = { min: 500, max: 500 };
 const STOP_TIMEOUT_MS = 3000;
 const READY_TIMEOUT_MS = 300_000; // generous: a machine with other work starts a process in a minute
 const POLL_MS = 50;
@@ -56,54 +55,55 @@ type Instance = {
 type PendingCrash = { crash?: (Crash & { reached: () => void }) | undefined };
 
 /** Starts a module and keeps it running until `end`. */
-export function keepRunning({ onUnexpectedEnd, ...options }: Options): KeptProcess {
+export function keepProcess({ onUnexpectedEnd, ...options }: Options): KeptProcess {
   const pending: PendingCrash = {};
-  let restart: NodeJS.Timeout | undefined;
-  let crashes: Promise<number | null> = Promise.resolve(null);
-  let ending = false;
+  const instances = new Map<ChildProcess, Instance>();
   const pids: number[] = [];
 
-  function begin(): Instance {
+  function start(): ChildProcess {
     const instance = launch(options, pending.crash, () => {
       instance.mayEnd = true;
       pending.crash?.reached();
       pending.crash = undefined;
     });
+    instances.set(instance.child, instance);
     pids.push(instance.child.pid ?? 0);
-    // Not 'exit': at 'close' all of its output has been read.
-    instance.child.once('close', (code, signal) => {
-      if (instance.isReady && !instance.mayEnd) {
-        onUnexpectedEnd(`${options.name} ended (${signal ?? code}): ${instance.lastLine}`);
-      }
-      if (!ending) restart = setTimeout(() => (current = begin()), RESTART_DELAY_MS);
-    });
-    return instance;
+    return instance.child;
   }
+
+  function onEnd(child: ChildProcess): void {
+    const { isReady, mayEnd, lastLine } = instanceOf(child);
+    if (!isReady || mayEnd) return;
+    onUnexpectedEnd(`${options.name} ended (${describeEnd(child)}): ${lastLine}`);
+  }
+
+  const kept = keepRunning(start(), start, { delayMs: RESTART_DELAY_MS, onEnd });
+  const instanceOf = (child: ChildProcess) => instances.get(child) as Instance;
+  const current = () => instanceOf(kept.current());
+  let crashes: Promise<number | null> = Promise.resolve(null);
 
   async function ready(): Promise<void> {
     const deadline = Date.now() + READY_TIMEOUT_MS;
-    while (!(current.isReady && isAlive(current))) {
+    while (!(current().isReady && isRunning(current().child))) {
       if (Date.now() > deadline) {
-        throw new ReadableError(`${options.name} does not start: ${current.lastLine}`);
+        throw new ReadableError(`${options.name} does not start: ${current().lastLine}`);
       }
       await wait(POLL_MS);
     }
   }
 
-  let current = begin();
   return {
     name: options.name,
     pids,
-    kill: () => void end(current, 'SIGKILL'),
-    freeze: (ms) => freeze(current, ms),
+    kill: () => void end(current(), 'SIGKILL'),
+    freeze: (ms) => freeze(current(), ms),
     // One after the other, because each replaces the process.
     crash: (crash, timeoutMs) =>
-      (crashes = crashes.then(() => crashAt(pending, () => current, crash, timeoutMs))),
+      (crashes = crashes.then(() => crashAt(pending, current, crash, timeoutMs))),
     ready,
     async end() {
-      ending = true;
-      clearTimeout(restart);
-      await end(current, 'SIGKILL');
+      current().mayEnd = true;
+      await kept.end('SIGKILL', STOP_TIMEOUT_MS);
     },
   };
 }
@@ -155,12 +155,7 @@ async function freeze({ child }: Instance, ms: number): Promise<void> {
   child.kill('SIGCONT'); // no effect if it was killed meanwhile
 }
 
-function isAlive({ child }: Instance): boolean {
-  return child.exitCode === null && child.signalCode === null;
-}
-
 async function end(instance: Instance, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
   instance.mayEnd = true;
-  if (!isAlive(instance)) return;
-  await endChild(instance.child, once(instance.child, 'exit'), signal, STOP_TIMEOUT_MS);
+  await endChild(instance.child, signal, STOP_TIMEOUT_MS);
 }

@@ -17,7 +17,7 @@ import {
 } from '../test/support/restartable-postgres.ts';
 import { requireRedis } from '../test/support/servers.ts';
 import { NO_LIMITS } from '../test/support/template.ts';
-import { keepRunning, type KeptProcess } from './kept-process.ts';
+import { keepProcess, type KeptProcess } from './kept-process.ts';
 import { FULFILMENT_SECRET, openFulfilment, type Fulfilment } from './fulfilment.ts';
 import { openPostgresProxy, type PostgresProxy } from './postgres-proxy.ts';
 import { APIS, type WorkerKind } from './schedule.ts';
@@ -90,7 +90,7 @@ async function startProcesses(
   const unexpectedEnds: string[] = [];
   if (surroundings.logs) mkdirSync(surroundings.logs, { recursive: true });
   const keep = (module: 'api' | 'worker', number: number, settings: Environment) => {
-    const kept = keepProcess(surroundings, module, number, settings, (what) =>
+    const kept = startKept(surroundings, module, number, settings, (what) =>
       unexpectedEnds.push(what),
     );
     onStarted(kept.end);
@@ -111,7 +111,7 @@ async function startProcesses(
   return { apis, workers, unexpectedEnds };
 }
 
-function keepProcess(
+function startKept(
   { dir, logs, postgres, proxy, redis, passwords }: Surroundings,
   module: 'api' | 'worker',
   number: number,
@@ -122,7 +122,7 @@ function keepProcess(
   const role = `oms_${module}` as const;
   const url = new URL(serviceUrl(postgres.url, role, passwords[role]));
   url.port = String(proxy.port);
-  return keepRunning({
+  return keepProcess({
     name,
     module: new URL(`../src/${module}.ts`, import.meta.url),
     cwd: dir, // has no .env

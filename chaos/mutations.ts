@@ -18,6 +18,7 @@ import { pino } from 'pino';
 import { OWN_SOURCES } from '../src/db/migrate/sources.ts';
 import { migrate } from '../src/migrate.ts';
 import { ReadableError, exitOnFailure, explain } from '../src/process.ts';
+import { cacheCompiledModules, passOn } from '../test/support/environment.ts';
 import { openTestServers } from '../test/support/servers.ts';
 import {
   copyTemplate,
@@ -205,10 +206,8 @@ await exitOnFailure(async () => {
     throw new ReadableError(`No mutation has a name that contains ${words.join(' or ')}`);
   for (const { edits } of chosen) checkEdits(edits);
   const servers = await openTestServers();
-  process.env.TEST_DATABASE_URL = servers.databaseUrl;
-  process.env.TEST_REDIS_URL = servers.redisUrl;
-  process.env.TEST_TEMPLATE = TEMPLATE;
-  process.env.NODE_COMPILE_CACHE ??= join(ROOT, 'node_modules/.cache/node');
+  passOn({ ...servers, template: TEMPLATE });
+  cacheCompiledModules();
   try {
     const rows = await tryAll(chosen);
     process.stdout.write(

@@ -25,7 +25,7 @@ export const queues = {
 
   'process-order': queue(OrderPayload, {
     partition: true, // busy, so it gets a table of its own
-    retryLimit: 12, // about 20 minutes
+    retryLimit: 12, // about 25 minutes
     retryDelay: 1, // seconds; it about doubles with each try
     retryBackoff: true,
     retryDelayMax: 300,

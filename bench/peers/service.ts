@@ -33,7 +33,6 @@ export function serviceContestant({
         `${name}, API`,
         module,
         { ...env('api'), ...settings },
-        [],
         SERVICE_FLAGS,
       );
       return { ...api, ...(await userRequest(machine, database, api)) };

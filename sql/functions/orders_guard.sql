@@ -1,6 +1,6 @@
 -- Limits what a writer of orders can decide. An order starts PENDING, and its content never changes. Only the door
 -- functions set the actor and the reason of a change; for every other writer the actor is the login role.
--- (The SQLSTATEs of class OM belong to this service; docs/operations.md lists them.)
+-- (The SQLSTATEs of class OM belong to this service; docs/dba.md lists them.)
 
 -- How many steps of the lifecycle a change of status takes. The trail records each step.
 CREATE OR REPLACE FUNCTION order_steps(from_status order_status, to_status order_status) RETURNS integer
