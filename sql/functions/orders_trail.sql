@@ -52,7 +52,12 @@ BEGIN
       n.change_attempt AS attempt, clock_timestamp() AS at, (
         SELECT e.hash FROM order_events AS e WHERE e.order_id = n.id AND e.version = n.version - n.steps
       ) AS previous
-    FROM (SELECT *, order_steps(changed_from, status) AS steps FROM new_orders WHERE changed_from IS NOT NULL) AS n
+    FROM (
+      SELECT id, user_id, status, version, changed_from, changed_by, change_reason, change_job_id, change_attempt,
+        order_steps(changed_from, status) AS steps
+      FROM new_orders
+      WHERE changed_from IS NOT NULL
+    ) AS n
   ) AS c;
 
   -- Record the second step of each change that takes two.
