@@ -2,7 +2,7 @@
 CREATE OR REPLACE FUNCTION register_user(id uuid, name text, email text, password_hash text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-  -- The stored parameters set the cost of each login, so they are bounded: 97 MiB, 9 passes, 9 lanes.
+  -- The stored parameters set the cost of each login, so they are bounded: 97 MiB, 9 passes, a parallelism of 9.
   IF id IS NULL OR password_hash IS NULL OR password_hash !~
     '^[$]argon2id[$]v=19[$]m=[1-9][0-9]{3,4},t=[1-9],p=[1-9][$][A-Za-z0-9+/]{22,64}[$][A-Za-z0-9+/]{43}$'
   THEN

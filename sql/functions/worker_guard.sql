@@ -18,8 +18,8 @@ BEGIN
     USING ERRCODE = 'OM008';
 END $$;
 
--- Checks an update of a job. A claimed job has the times by which supervise finds that its worker is lost. The number of
--- the attempt only grows. A job that has ended keeps its state. Only a job that has ended has the time from which
+-- Checks an update of a job. A claimed job has the times by which supervise finds that its worker is lost. The number
+-- of the attempt only grows. A job that has ended keeps its state. Only a job that has ended has the time from which
 -- retention counts.
 CREATE OR REPLACE FUNCTION worker_guard_update() RETURNS trigger LANGUAGE plpgsql
 SET search_path = public, pg_temp AS $$

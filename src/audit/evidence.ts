@@ -16,7 +16,7 @@ import type { Session } from './session.ts';
 
 export const FORMAT = 'order-audit-evidence/1';
 
-export type Sections = Record<string, unknown>;
+type Sections = Record<string, unknown>;
 
 /** The file. The content is in `sections`; `signed` has the digest of each of them. */
 export type Evidence = {

@@ -30,7 +30,7 @@ export type Head = z.infer<typeof Head>;
 const Digest = z.object({ events: z.int(), digest: z.string() });
 type Digest = z.infer<typeof Digest>;
 
-/** Makes the head of the day, signed with AUDIT_SIGNING_KEY_FILE. Without the key it logs that the head is not signed. */
+/** Makes the head of the day, signed with AUDIT_SIGNING_KEY_FILE. Without the key it logs that no head is signed. */
 export async function signDailyHead({
   config,
   log,

@@ -47,7 +47,7 @@ export function readPublicKeys(file: string): PublicKeys {
 }
 
 /** First 16 hex digits of the sha256 of the public key as SubjectPublicKeyInfo. */
-export function keyId(publicKey: KeyObject): string {
+function keyId(publicKey: KeyObject): string {
   const der = publicKey.export({ type: 'spki', format: 'der' });
   return createHash('sha256').update(der).digest('hex').slice(0, 16);
 }

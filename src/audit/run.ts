@@ -12,10 +12,10 @@ import type { Report } from './report.ts';
 import { openSession, type Session } from './session.ts';
 import { allWindows, changedSince, listedWindows, within, type Window } from './windows.ts';
 
-/** How many windows are checked at a time. Each has its own connection, and so have the heads and the list of windows. */
+/** How many windows are checked at a time. Each has its own connection; so do the heads and the list of windows. */
 const SESSIONS = 2;
 
-export type AuditOptions = {
+type AuditOptions = {
   databaseUrl: string;
   keys: PublicKeys | null;
   since?: Date | undefined;

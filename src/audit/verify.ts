@@ -18,7 +18,7 @@ const EvidenceFile = z.strictObject({
 });
 
 /** The problems of an evidence file; none when it is as it was signed. */
-export type Verification = { problems: string[]; evidence: Evidence | null };
+type Verification = { problems: string[]; evidence: Evidence | null };
 
 /**
  * Checks an evidence file against public keys that the caller has from another source. The key inside the file proves

@@ -29,8 +29,8 @@ export async function* allWindows(session: Session, size = WINDOW_ORDERS): Async
 
 /**
  * Yields the ids that a query returns, in order, list by list. The query has no parameters, because a cursor takes
- * none. The server keeps the cursor without a transaction (WITH HOLD), so neither memory nor the age of a snapshot grows
- * with the number of ids.
+ * none. The server keeps the cursor without a transaction (WITH HOLD), so neither memory nor the age of a snapshot
+ * grows with the number of ids.
  */
 export async function* listedWindows(
   session: Session,

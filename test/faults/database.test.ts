@@ -51,7 +51,7 @@ for (const program of ['api', 'worker', 'migrate'] as const) {
 
   test(`${program} ends with one line when the database does not know the user`, async (t) => {
     const url = new URL(databaseUrl(t.context.database));
-    [url.username, url.password] = ['nobody', 'wrong'];
+    [url.username, url.password] = ['stranger', 'wrong'];
     const env = testEnvironment('', { DATABASE_URL: url.href });
 
     const { code, stdout, stderr } = await startProgram(t, program, env).ended;

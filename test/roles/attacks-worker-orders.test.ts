@@ -24,7 +24,7 @@ const NO_ARRAY = '22023';
 const NEGATIVE_LIMIT = '2201W';
 
 const names: Attack[] = [
-  [`'user:somebody'`, 'the name of a user'],
+  [`'user:another'`, 'the name of a user'],
   [`'role:postgres'`, 'the name of a DBA'],
   [`E'a:1\\n'`, 'a name with a line break'],
   [`E'x\\nuser:1'`, 'a name of two lines'],

@@ -52,7 +52,7 @@ for (const [first, second] of [
   });
 }
 
-test('an order without a job is refused at commit, and the hint names the function to use', async (t) => {
+test('an order without a job is refused at commit, and the error names the function to use', async (t) => {
   const { rows, id, userId, refusedAtCommit } = await byHand(t);
 
   await rows('BEGIN');

@@ -22,7 +22,7 @@ test('events cannot be changed or deleted', async (t) => {
   const before = await eventsOf(t.context.deps, id);
 
   for (const statement of [
-    sql.unsafe`UPDATE order_events SET actor = 'nobody' WHERE order_id = ${id}`,
+    sql.unsafe`UPDATE order_events SET actor = 'another' WHERE order_id = ${id}`,
     sql.unsafe`DELETE FROM order_events WHERE order_id = ${id}`,
     sql.unsafe`TRUNCATE order_events`,
     sql.unsafe`TRUNCATE orders CASCADE`,

@@ -19,7 +19,7 @@ import { claims, completeOrders, WORKER_NAME, type OrderJob } from '../../src/or
 // reason come from the login role and the arguments of the door functions, not from settings of the session.
 
 const SETTINGS = {
-  'oms.actor': 'user:somebody-else',
+  'oms.actor': 'user:another',
   'oms.reason': 'made up',
   'oms.attempts': '{}',
   'oms.via': 'PROCESSING',

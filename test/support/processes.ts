@@ -16,7 +16,7 @@ import { until } from './until.ts';
 
 const READY_TIMEOUT_MS = 60_000;
 
-export type Program = 'api' | 'worker' | 'migrate' | 'start';
+type Program = 'api' | 'worker' | 'migrate' | 'start';
 type Settings = Record<string, string | undefined>;
 
 /** The exit of a process, and its output. */

@@ -1,5 +1,5 @@
 /*
- * Worker processes whose orders have an external step, and what the database says about their orders and jobs.
+ * Worker processes whose orders have an external step, and what the database has about their orders and jobs.
  */
 import type { ServerResponse } from 'node:http';
 import { sql } from 'slonik';
