@@ -1,5 +1,5 @@
-// node scripts/install.mjs KIND: runs before every npm script, under whatever Node the machine has. Installs what this
-// kind of command needs and is not there yet, and says so: packages, a Node that is new enough, the viewer of /docs.
+// node scripts/install.mjs KIND: runs before every npm script, under the machine's Node. Installs the parts that this
+// kind of command needs and that are missing, and says so: packages, a Node that is new enough, the viewer of /docs.
 import { installPackages, linkPostgresLibraries } from './packages.mjs';
 import { provideNode } from './node.mjs';
 import { provideViewer } from './viewer.mjs';

@@ -1,5 +1,5 @@
 // Installs npm packages as the lockfile has them: those of the service, and on demand those for development and those
-// of the bench. What is there stays: a command that needs less never removes what another one has installed.
+// of the bench. A command that needs less removes nothing that another one has installed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /*
- * Part of `npm run check`: the project's own rules, which types, oxlint and prettier do not know. Reads each file that git
- * tracks or would track, prints each place that breaks a rule, and ends with exit code 1 when there is one.
+ * Part of `npm run check`: the project's own rules, which types, oxlint and prettier do not know. Reads each file that
+ * git tracks or would track, prints each place that breaks a rule, and ends with exit code 1 when there is one.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
