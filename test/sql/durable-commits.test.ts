@@ -60,7 +60,7 @@ for (const [what, target, value, expected] of settings) {
   });
 }
 
-test('an order is committed durably also when another client of a pooled connection has changed its settings', async (t) => {
+test('an order is committed durably also when another pooled client has changed the session', async (t) => {
   const { database, client } = await migratedDatabase(t);
   const user = await signUpAndPlace(client);
   const shared = await connect(t, loginUrl('oms_api', database));
