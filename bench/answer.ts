@@ -12,7 +12,7 @@ import { asMarkdown, type Table } from './table.ts';
 
 const peers = [bullmq.name, graphile.name];
 
-/** What is compared: the name of the load, its scenario, and the contestant that stands for the service. */
+/** The compared loads: name, scenario, and the contestant that stands for the service. */
 const loads = [
   ...[1, 16, 64, 256].map((connections) => ({
     load: createAt(connections),
@@ -41,7 +41,7 @@ export function answerTable(results: Results): Table {
   const rows = loads.map((each) => {
     const perSecond = results.median(each.scenario, each.of, 'throughput');
     const ratios = peers.map((peer) => ratioTo(peer, each, results));
-    return [each.load, `${rounded(perSecond)} /s`, ...ratios, goalsOf(each, results)];
+    return [each.load, `${rounded(perSecond)} /s`].concat(ratios, goalsOf(each, results));
   });
   const head = ['load', 'this service', ...peers.map((peer) => `times ${peer}`), 'goal'];
   return { title: '', head, rows };

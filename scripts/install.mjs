@@ -1,6 +1,6 @@
 // node scripts/install.mjs KIND: runs before every npm script, under whatever Node the machine has. Installs what this
 // kind of command needs and is not there yet, and says so: packages, a Node that is new enough, the viewer of /docs.
-import { installPackages } from './packages.mjs';
+import { installPackages, linkPostgresLibraries } from './packages.mjs';
 import { provideNode } from './node.mjs';
 import { provideViewer } from './viewer.mjs';
 
@@ -18,6 +18,7 @@ try {
   if (!needs) throw new Error(`Usage: node scripts/install.mjs ${Object.keys(KINDS).join('|')}`);
   installPackages(needs);
   provideNode();
+  linkPostgresLibraries();
   provideViewer();
 } catch (error) {
   console.error(error.message);

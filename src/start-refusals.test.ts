@@ -84,7 +84,7 @@ test.serial(
   async (t) => {
     const { settings } = await freshSettings(t);
     const url = new URL(databaseUrl(t.context.database));
-    [url.username, url.password] = ['nobody', 'wrong'];
+    [url.username, url.password] = ['no_such_user', 'wrong'];
     const starting = startProgram(t, 'start', { ...settings, DATABASE_URL: url.href });
 
     const { code, stdout, stderr } = await starting.ended;

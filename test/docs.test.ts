@@ -81,7 +81,7 @@ for (const document of DOCUMENTS) {
 
   test(`each file that ${document} names exists`, (t) => {
     const missing = fileNamesOf(document).filter((name) =>
-      ['.', 'sql'].every((folder) => !existsSync(join(ROOT, folder, name))),
+      ['.', 'sql', dirname(document)].every((folder) => !existsSync(join(ROOT, folder, name))),
     );
 
     t.deepEqual(missing, []);

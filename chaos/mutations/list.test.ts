@@ -27,7 +27,7 @@ function titlesIn(file: string): RegExp {
   const titles = Array.from(calls, ([, , title = '']) =>
     title
       .split(/\$\{\w+\}/)
-      .map(RegExp.escape)
+      .map((text) => RegExp.escape(text))
       .join('.+'),
   );
   return new RegExp(`^(?:${titles.join('|')})$`);

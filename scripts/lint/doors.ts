@@ -8,7 +8,7 @@ const ORDER_WRITE = new RegExp(
   'i',
 );
 
-/** What may be done in one place only. */
+/** Keeps each kind of write, and the reading of settings, in one place. */
 export const doors: Rule[] = [
   {
     name: 'enqueue',

@@ -1,6 +1,8 @@
 import test from 'ava';
 import { broken } from './broken.ts';
 
+const climb = (steps: number) => `import { a } from '${'../'.repeat(steps)}b.ts';\n`;
+
 test('nothing is left unfinished in the tree', (t) => {
   t.deepEqual(broken('src/a.ts', 'call(); // TODO: handle errors\n'), ['unfinished:1']);
   t.deepEqual(broken('docs/a.md', 'One.\n\nFIXME\n'), ['unfinished:3']);
@@ -26,11 +28,9 @@ test('a file is named after what it holds', (t) => {
 });
 
 test('nothing refers to a folder outside of the repository', (t) => {
-  const climb = (steps: number) => `import { a } from '${'../'.repeat(steps)}b.ts';\n`;
-
   t.deepEqual(broken('src/orders/a.ts', climb(2)), []);
   t.deepEqual(broken('src/orders/a.ts', climb(3)), ['outside:1']);
   t.deepEqual(broken('README.md', `see ${climb(1)}`), ['outside:1']);
-  t.deepEqual(broken('.ci/run', `cd ${'/home'}/ada/project\n`), ['outside:1']);
+  t.deepEqual(broken('.ci/run', 'cd /home/ada/project\n'), ['outside:1']);
   t.deepEqual(broken('Dockerfile', 'WORKDIR /app\n'), []);
 });

@@ -14,12 +14,16 @@ const TREE_RULES: TreeRule[] = [unusedExports];
 /** Finds the places that break a rule, without the exceptions. An exception that nothing needs is a finding too. */
 export function lint(sources: Source[], exceptions: Exception[]): Finding[] {
   const found = [
-    ...RULES.flatMap(({ name, reads, find }) =>
+    ...RULES.flatMap(({ name: rule, reads, find }) =>
       sources
         .filter(({ path }) => reads(path))
-        .flatMap((source) => find(source).map((at) => ({ rule: name, path: source.path, ...at }))),
+        .flatMap((source) =>
+          find(source).map(({ line, advice }) => ({ rule, path: source.path, line, advice })),
+        ),
     ),
-    ...TREE_RULES.flatMap(({ name, find }) => find(sources).map((at) => ({ rule: name, ...at }))),
+    ...TREE_RULES.flatMap(({ name: rule, find }) =>
+      find(sources).map(({ path, line, advice }) => ({ rule, path, line, advice })),
+    ),
   ];
   const unused = exceptions.filter((exception) => !found.some((one) => isCovered(one, exception)));
   return [

@@ -25,7 +25,7 @@ export type TreeRule = {
   find: (sources: Source[]) => (Place & { path: string })[];
 };
 
-/** What was found, with the rule that found it. */
+/** A place, with the rule that found it. */
 export type Finding = Place & { rule: string; path: string };
 
 /** Every line of a text that a pattern matches. */

@@ -2,6 +2,7 @@ import test from 'ava';
 import { broken } from './broken.ts';
 
 const lines = (count: number) => 'call();\n'.repeat(count);
+const comment = (columns: number) => `// ${'a'.repeat(columns - 3)}\n`;
 
 test('a file has 250 lines at most, tests and SQL included', (t) => {
   for (const path of ['src/a.ts', 'src/a.test.ts', 'sql/ops/a.sql', 'scripts/a.mjs']) {
@@ -13,8 +14,6 @@ test('a file has 250 lines at most, tests and SQL included', (t) => {
 });
 
 test('a line has 120 columns at most, comments included', (t) => {
-  const comment = (columns: number) => `// ${'a'.repeat(columns - 3)}\n`;
-
   t.deepEqual(broken('src/a.ts', lines(1) + comment(120)), []);
   t.deepEqual(broken('src/a.ts', lines(1) + comment(121)), ['columns:2']);
   t.deepEqual(broken('docs/a.md', comment(500)), []);

@@ -5,10 +5,10 @@ import { describeEnd, keepRunning, whenReady, type KeptChild } from './child-pro
 const RESTART_DELAY_MS = { min: 500, max: 10_000 };
 
 /** How long a child may take to report ready, and to end after SIGTERM, before it is killed. */
-export type Timeouts = { readyMs: number; stopMs: number };
+type Timeouts = { readyMs: number; stopMs: number };
 
 /** Keeps child processes of this service running until `stop`. */
-export type Supervisor = {
+type Supervisor = {
   /** Starts a module, and resolves when it reports ready. Rejects when it ends before that, or takes too long. */
   start: (name: string, module: URL, env: Environment) => Promise<void>;
   stop: () => Promise<void>;

@@ -118,7 +118,7 @@ for (const [title, end] of [
   });
 }
 
-/** Message, detail, hint and context of an error that Postgres sends to its client. */
+/** Every property of an error that Postgres sends to its client. */
 function everythingOf(error: Error): object {
   return Object.fromEntries(
     Object.getOwnPropertyNames(error).map((name) => [name, Reflect.get(error, name)]),

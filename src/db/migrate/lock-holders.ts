@@ -11,7 +11,7 @@ const CONNECT_TIMEOUT_MS = 5000;
 export type Wait = { lock: string; holders: string[] };
 
 /** Records the lock that a session waits for, and the sessions that hold it. */
-export type LockObserver = {
+type LockObserver = {
   /** Returns the last wait since the previous call. */
   lastWait: () => Wait | undefined;
   stop: () => Promise<void>;

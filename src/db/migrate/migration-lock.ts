@@ -30,7 +30,7 @@ const LIMIT_LOCK_WAITS = `
 `;
 
 /** The database to migrate, the log for waits, and how long to try. */
-export type LockOptions = { databaseUrl: string; log: Logger; timeoutMs?: number };
+type LockOptions = { databaseUrl: string; log: Logger; timeoutMs?: number };
 
 /**
  * Runs `work` in one transaction, with a lock that makes other runs of migrate wait. When a lock is not free in time,

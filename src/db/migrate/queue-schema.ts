@@ -24,9 +24,9 @@ const TRANSACTION_CONTROL =
   /\b(BEGIN|COMMIT|ROLLBACK|ABORT)\s*;|\bSTART\s+TRANSACTION\b|\bpg_advisory|\bSET\s+(LOCAL\s+)?ROLE\b/i;
 
 /**
- * Rewrites SQL of pg-boss so that it runs inside the transaction of migrate: without its BEGIN, time limits, advisory lock and
- * COMMIT. Keeps index builds that follow the COMMIT, without CONCURRENTLY. Throws when the rest still contains
- * transaction control, so that a pg-boss upgrade with other SQL is noticed.
+ * Rewrites SQL of pg-boss so that it runs inside the transaction of migrate: removes its BEGIN, time limits, advisory
+ * lock and COMMIT. Keeps index builds that follow the COMMIT, without CONCURRENTLY. Throws when the rest still contains
+ * transaction control, so that an upgrade of pg-boss with other SQL is noticed.
  */
 export function withoutTransaction(text: string): string {
   const { body, after = '' } = ENVELOPE.exec(text)?.groups ?? {};

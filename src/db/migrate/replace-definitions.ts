@@ -11,7 +11,7 @@ import {
 } from './objects.ts';
 import type { Statement } from './statements.ts';
 
-/** The server's hint names the function to drop. The command in the hint is the same in every language. */
+/** The server's error proposes this command to drop the function. It is the same in every language of the server. */
 const DROP_FIRST = /DROP (?:FUNCTION|PROCEDURE) (.+?\))/;
 /** SQLSTATEs of a view that cannot be replaced, because its columns change. */
 const CHANGED_VIEW = new Set(['42P16', '42804']);

@@ -47,10 +47,10 @@ test('objects of others in schema public keep their owner', async (t) => {
 test('migrate without sufficient rights fails with a message that says which login it needs', async (t) => {
   const role = `oms_test_${randomBytes(4).toString('hex')}`;
   const admin = await connect(t, databaseUrl(t.context.database));
-  await admin.query(`CREATE ROLE ${role} LOGIN PASSWORD 'somebody'`);
+  await admin.query(`CREATE ROLE ${role} LOGIN PASSWORD 'a-password'`);
   t.teardown(() => onServer(`DROP ROLE ${role}`));
   const url = new URL(databaseUrl(t.context.database));
-  [url.username, url.password] = [role, 'somebody'];
+  [url.username, url.password] = [role, 'a-password'];
   const config = { ...testConfig(t.context.database), DATABASE_URL: url.href };
 
   const error = await t.throwsAsync(migrate(config, pino({ level: 'silent' })), {
@@ -63,11 +63,11 @@ test('migrate without sufficient rights fails with a message that says which log
 test('a member of oms_owner who is no superuser can migrate a prepared database', async (t) => {
   const role = `oms_test_${randomBytes(4).toString('hex')}`;
   const { database, client } = await emptyToMigrate(t);
-  await client.query(`CREATE ROLE ${role} LOGIN PASSWORD 'somebody' IN ROLE oms_owner`);
+  await client.query(`CREATE ROLE ${role} LOGIN PASSWORD 'a-password' IN ROLE oms_owner`);
   t.teardown(() => onServer(`DROP ROLE ${role}`));
   await client.query(await readSql(OWN_SOURCES, 'database.sql'));
   const url = new URL(databaseUrl(database));
-  [url.username, url.password] = [role, 'somebody'];
+  [url.username, url.password] = [role, 'a-password'];
   const config = { ...testConfig(database), DATABASE_URL: url.href };
 
   await t.notThrowsAsync(migrate(config, pino({ level: 'silent' })));
