@@ -1,4 +1,3 @@
-import { runMigrations } from 'graphile-worker';
 import type { Environment } from '../../src/config.ts';
 import type { QueueContestant } from '../contestant.ts';
 import type { Machine } from '../machine.ts';
@@ -10,6 +9,7 @@ const DATABASE = 'graphile';
 
 async function open(machine: Machine): Promise<Environment> {
   const env = await openPeer(machine, DATABASE);
+  const { runMigrations } = await import('graphile-worker'); // here, so that tests need no packages of the bench
   await runMigrations({ connectionString: await machine.databaseUrl(DATABASE) });
   return env;
 }

@@ -25,8 +25,8 @@ export const recordMutations: Mutation[] = [
       inFunction(
         'orders_record_change',
         'orders_trail',
-        'WHERE changed_from IS NOT NULL) AS n',
-        'WHERE changed_from IS NOT NULL AND false) AS n',
+        '      WHERE changed_from IS NOT NULL\n    ) AS n',
+        '      WHERE changed_from IS NOT NULL AND false\n    ) AS n',
       ),
     ],
     detector: trail,
