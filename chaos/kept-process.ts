@@ -1,6 +1,6 @@
 /*
  * A kept process is a process of the service that is started again whenever it ends, as an orchestrator does. Unlike
- * the supervisor of `npm start` (src/local/supervisor.ts), it can kill, freeze and crash its process on demand.
+ * the process keeper of `npm start` (src/local/process-keeper.ts), it can kill, freeze and crash its process on demand.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { createWriteStream } from 'node:fs';

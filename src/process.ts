@@ -43,7 +43,7 @@ export function stopOnSignal(stop: () => Promise<void>, timeoutSeconds: number):
   process.on('disconnect', begin);
 }
 
-/** Reports to the supervisor, if there is one, that this process is ready for work. */
+/** Reports to the process keeper, if there is one, that this process is ready for work. */
 export function reportReady(): void {
   process.send?.('ready');
 }

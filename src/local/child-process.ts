@@ -1,5 +1,5 @@
 /*
- * Supervision of child processes: wait until one is ready, end one, restart one that has ended.
+ * Child processes: wait until one is ready, end one, restart one that has ended.
  */
 import type { ChildProcess } from 'node:child_process';
 
@@ -62,6 +62,15 @@ type RestartOptions = {
   /** Called when a process has ended and its output has been read. The restart follows after this time. */
   onEnd: (ended: ChildProcess, restartInMs: number) => void;
 };
+
+/** How `npm start` restarts a process: after 0.5 s to 10 s, with one printed line for each restart. */
+export function printRestarts(name: string, print: (line: string) => void): RestartOptions {
+  return {
+    delayMs: { min: 500, max: 10_000 },
+    onEnd: (ended, waitMs) =>
+      print(`${name} ended (${describeEnd(ended)}); starting it again in ${waitMs} ms`),
+  };
+}
 
 /** A process that is restarted whenever it ends. */
 export type KeptChild = {

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { ReadableError } from '../process.ts';
-import { describeEnd, isRunning, keepRunning } from './child-process.ts';
+import { isRunning, keepRunning, printRestarts } from './child-process.ts';
 import { freePort } from './free-port.ts';
 import {
   endingWithParent,
@@ -15,7 +15,6 @@ import {
 
 const START_TIMEOUT_MS = 10_000;
 const POLL_MS = 20;
-const RESTART_DELAY_MS = { min: 500, max: 10_000 };
 
 /** A running Redis and its address. */
 export type EmbeddedRedis = ServerProcess & { url: string; port: number };
@@ -46,11 +45,8 @@ export async function keepRedis(
   print: (line: string) => void,
 ): Promise<Pick<EmbeddedRedis, 'url' | 'stop'>> {
   const { child, port, url } = await startRedis(program, dir);
-  const kept = keepRunning(child, () => launch(program, dir, port).child, {
-    delayMs: RESTART_DELAY_MS,
-    onEnd: (ended, waitMs) =>
-      print(`Redis ended (${describeEnd(ended)}); starting it again in ${waitMs} ms`),
-  });
+  const restart = () => launch(program, dir, port).child;
+  const kept = keepRunning(child, restart, printRestarts('Redis', print));
   return { url, stop: () => kept.end('SIGTERM', STOP_TIMEOUT_MS) };
 }
 

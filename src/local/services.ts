@@ -11,7 +11,7 @@ import type { Passwords } from '../db/passwords.ts';
 import { loginUrl } from '../db/roles.ts';
 import type { Print } from './own-servers.ts';
 import type { StartedParts } from './started-parts.ts';
-import { createSupervisor } from './supervisor.ts';
+import { createProcessKeeper } from './process-keeper.ts';
 
 const READY_TIMEOUT_MS = 60_000;
 /** The time that a process gets beyond its own SHUTDOWN_TIMEOUT_SECONDS. */
@@ -36,16 +36,16 @@ export async function startServices(
   print: Print,
 ): Promise<void> {
   const log = process.stdout.isTTY ? pretty({ ignore: 'hostname,pid' }) : process.stdout;
-  const supervisor = createSupervisor(log, print, {
+  const keeper = createProcessKeeper(log, print, {
     readyMs: READY_TIMEOUT_MS,
     stopMs: config.SHUTDOWN_TIMEOUT_SECONDS * 1000 + STOP_MARGIN_MS,
   });
-  parts.add(supervisor.stop);
+  parts.add(keeper.stop);
   print('Starting API and worker …');
   for (const { name, role, schema } of services) {
     const DATABASE_URL = loginUrl(config.DATABASE_URL, role, passwords[role]);
     const module = new URL(`../${name}.ts`, import.meta.url);
     const settings = settingsOf(schema, { ...env, DATABASE_URL });
-    await supervisor.start(name, module, { ...inheritedEnvironment(), ...settings });
+    await keeper.start(name, module, { ...inheritedEnvironment(), ...settings });
   }
 }

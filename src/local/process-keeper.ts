@@ -1,14 +1,15 @@
+/*
+ * The process keeper starts child processes and keeps them running. pg-boss's supervise (src/queue) is something else.
+ */
 import { fork, type ChildProcess } from 'node:child_process';
 import type { Environment } from '../config.ts';
-import { describeEnd, keepRunning, whenReady, type KeptChild } from './child-process.ts';
-
-const RESTART_DELAY_MS = { min: 500, max: 10_000 };
+import { keepRunning, printRestarts, whenReady, type KeptChild } from './child-process.ts';
 
 /** How long a child may take to report ready, and to end after SIGTERM, before it is killed. */
 type Timeouts = { readyMs: number; stopMs: number };
 
 /** Keeps child processes of this service running until `stop`. */
-type Supervisor = {
+type ProcessKeeper = {
   /** Starts a module, and resolves when it reports ready. Rejects when it ends before that, or takes too long. */
   start: (name: string, module: URL, env: Environment) => Promise<void>;
   stop: () => Promise<void>;
@@ -18,11 +19,11 @@ type Supervisor = {
  * Starts the processes of `npm start`. Each writes its log to `output`, and is restarted when it ends. One that ends
  * before it was ever ready is not. `print` gets one line for each restart.
  */
-export function createSupervisor(
+export function createProcessKeeper(
   output: NodeJS.WritableStream,
   print: (line: string) => void,
   { readyMs, stopMs }: Timeouts,
-): Supervisor {
+): ProcessKeeper {
   const children: KeptChild[] = [];
 
   function launch(module: URL, env: Environment): ChildProcess {
@@ -44,12 +45,7 @@ export function createSupervisor(
       whenReady(child, name, readyMs).catch(() => undefined);
       return child;
     }
-    const kept = keepRunning(first, restart, {
-      delayMs: RESTART_DELAY_MS,
-      onEnd: (child, waitMs) =>
-        print(`${name} ended (${describeEnd(child)}); starting it again in ${waitMs} ms`),
-    });
-    children.push(kept);
+    children.push(keepRunning(first, restart, printRestarts(name, print)));
   }
 
   async function stop(): Promise<void> {
