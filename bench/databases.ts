@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { pino } from 'pino';
 import { loadConfig, MigrateConfig, type Environment } from '../src/config.ts';
-import type { Passwords } from '../src/db/passwords.ts';
+import type { RolePasswords } from '../src/db/role-passwords.ts';
 import { serviceUrl } from '../src/db/roles.ts';
 import { ensureDatabase, type EmbeddedPostgres } from '../src/local/postgres.ts';
 import { migrate } from '../src/migrate.ts';
@@ -38,7 +38,7 @@ export async function connect(url: string): Promise<Client> {
 export function openDatabases(
   postgres: EmbeddedPostgres,
   redisUrl: string,
-  passwords: Passwords,
+  passwords: RolePasswords,
 ): Databases {
   const services = new Map<string, Promise<Service>>();
 

@@ -5,11 +5,11 @@ import { closeDeps, openDeps, type ApiDeps } from './deps.ts';
 import { closeServer, portOf, serve } from './http/server.ts';
 import { createIntake } from './orders/placement.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
-import { createPasswords } from './users/passwords.ts';
+import { createPasswordHasher } from './users/passwords.ts';
 
 /** Adds the dependencies that only the HTTP API has. */
 export function withAppParts(deps: ApiDeps): AppDeps {
-  return { ...deps, intake: createIntake(deps), passwords: createPasswords() };
+  return { ...deps, intake: createIntake(deps), passwords: createPasswordHasher() };
 }
 
 /** Starts the HTTP API. */

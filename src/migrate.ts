@@ -11,7 +11,7 @@ import { updateQueues } from './db/migrate/queues.ts';
 import { createRecordTables } from './db/migrate/records.ts';
 import { prepareRoles } from './db/migrate/roles.ts';
 import { OWN_SOURCES, readSql, type Sources } from './db/migrate/sources.ts';
-import { givenPasswords, type Passwords } from './db/passwords.ts';
+import { givenPasswords, type RolePasswords } from './db/role-passwords.ts';
 import { exitOnFailure } from './process.ts';
 
 /** Options for tests: another folder of SQL, and a shorter wait for locks. */
@@ -26,7 +26,7 @@ export type MigrateOptions = { sources?: Sources; timeoutMs?: number };
 export async function migrate(
   config: MigrateConfig,
   log: Logger,
-  passwords: Passwords = {},
+  passwords: RolePasswords = {},
   { sources = OWN_SOURCES, ...lockOptions }: MigrateOptions = {},
 ): Promise<void> {
   const databaseUrl = config.DATABASE_URL;

@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import { newSigningKey } from './audit/keys.ts';
 import { Config, loadConfig, readEnvironment, StartConfig, withoutEmpty } from './config.ts';
 import type { Environment } from './config.ts';
-import { givenPasswords, passwordsToSet } from './db/passwords.ts';
+import { givenPasswords, passwordsToSet } from './db/role-passwords.ts';
 import { loginUrl } from './db/roles.ts';
 import { takeDataDir, type DataDir } from './local/data-dir.ts';
 import { freePort, requireFreePort } from './local/free-port.ts';

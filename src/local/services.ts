@@ -7,7 +7,7 @@ import {
   type Config,
   type Environment,
 } from '../config.ts';
-import type { Passwords } from '../db/passwords.ts';
+import type { RolePasswords } from '../db/role-passwords.ts';
 import { loginUrl } from '../db/roles.ts';
 import type { Print } from './own-servers.ts';
 import type { StartedParts } from './started-parts.ts';
@@ -26,7 +26,7 @@ const services = [
 type Settings = {
   env: Environment;
   config: Config;
-  passwords: Required<Pick<Passwords, 'oms_api' | 'oms_worker'>>;
+  passwords: Required<Pick<RolePasswords, 'oms_api' | 'oms_worker'>>;
 };
 
 /** Starts a worker and an API, each with its own settings and the login of its role. Keeps them running. */

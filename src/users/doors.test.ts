@@ -7,7 +7,7 @@ import { newEmail, PASSWORD, register } from '../../test/support/accounts.ts';
 import { ownService, test, type Context } from '../../test/support/context.ts';
 import { connectDba } from '../../test/support/dba.ts';
 import { testConfig } from '../../test/support/template.ts';
-import { createPasswords } from './passwords.ts';
+import { createPasswordHasher } from './passwords.ts';
 
 const DENIED = '42501';
 const BAD_ARGUMENT = 'OM020';
@@ -163,7 +163,7 @@ test('the salt without the password starts no session', async (t) => {
   const { id, email } = (await register(t.context)).body;
   const api = await connectDba(t, t.context, 'oms_api');
   const salt = await api.value('SELECT password_salt($1)', [email]);
-  const stranger = await createPasswords().salted('a guess', salt);
+  const stranger = await createPasswordHasher().salted('a guess', salt);
   const guesses = [
     salt,
     `${salt}$`,
@@ -177,7 +177,7 @@ test('the salt without the password starts no session', async (t) => {
 
   t.regex(salt, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}$/);
   t.is(await tokensOf(t, id), 0);
-  const proof = await createPasswords().salted(PASSWORD, salt);
+  const proof = await createPasswordHasher().salted(PASSWORD, salt);
   t.deepEqual(await api.rows(LOG_IN, [email.toUpperCase(), proof]), [{ user_id: id }]);
   t.is(await tokensOf(t, id), 1);
 });

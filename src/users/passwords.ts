@@ -13,13 +13,13 @@ const WAITING_MAX = 100; // with more, a login would wait for seconds
 const PARAMETERS =
   /^\$argon2id\$v=19\$m=([1-9]\d{3,4}),t=([1-9]),p=([1-9])\$([A-Za-z0-9+/]{22,64})$/;
 
-export type Passwords = ReturnType<typeof createPasswords>;
+export type PasswordHasher = ReturnType<typeof createPasswordHasher>;
 
 /** The dependencies of registration and login. */
-export type AccountDeps = ApiDeps & { passwords: Passwords };
+export type AccountDeps = ApiDeps & { passwords: PasswordHasher };
 
 /** Hashes passwords outside the event loop, four at a time. Throws `overloaded` when 100 passwords wait. */
-export function createPasswords() {
+export function createPasswordHasher() {
   const limit = pLimit(CONCURRENCY_MAX);
   const decoy = { ...ARGON2, salt: randomBytes(16) };
 

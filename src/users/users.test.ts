@@ -2,7 +2,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { logIn, newEmail, PASSWORD, register } from '../../test/support/accounts.ts';
 import { send, signUp, test, withDeps, withSettings } from '../../test/support/context.ts';
-import { createPasswords } from './passwords.ts';
+import { createPasswordHasher } from './passwords.ts';
 
 test('a registered user can log in and see the account', async (t) => {
   const email = newEmail();
@@ -163,7 +163,7 @@ test('the access token of a deleted account is refused', async (t) => {
 });
 
 test('when a hundred passwords wait to be hashed, further ones are refused as overloaded', async (t) => {
-  const passwords = createPasswords();
+  const passwords = createPasswordHasher();
 
   const ends = await Promise.allSettled(
     Array.from({ length: 106 }, () => passwords.salted(PASSWORD, null)),

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { ReadableError } from '../../process.ts';
 import { sqlStateOf } from '../errors.ts';
-import { passwordSettingOf, type Passwords } from '../passwords.ts';
+import { passwordSettingOf, type RolePasswords } from '../role-passwords.ts';
 import { scramVerifier } from '../scram.ts';
 import { readSql, type Sources } from './sources.ts';
 
@@ -30,7 +30,7 @@ export const OWNER_ROLES = ['oms_owner', 'oms_placer', 'oms_accounts', 'oms_door
  */
 export async function prepareRoles(
   client: Client,
-  passwords: Passwords,
+  passwords: RolePasswords,
   sources: Sources,
 ): Promise<void> {
   try {
@@ -54,7 +54,7 @@ export function explainMissingRights(error: unknown): unknown {
 }
 
 // Open sessions are not affected: Postgres checks the password only at login.
-async function setPasswords(client: Client, passwords: Passwords): Promise<void> {
+async function setPasswords(client: Client, passwords: RolePasswords): Promise<void> {
   for (const [role, password] of Object.entries(passwords)) {
     const verifier = client.escapeLiteral(scramVerifier(password));
     try {

@@ -9,7 +9,7 @@ const REFUSED_LOGIN = new Set(['28P01', '28000']);
 const CONNECT_TIMEOUT_MS = 5_000;
 
 /** The passwords of roles that log in. */
-export type Passwords = Partial<Record<LoginRole, string>>;
+export type RolePasswords = Partial<Record<LoginRole, string>>;
 
 /** The setting for the password of each role. */
 const SETTINGS = {
@@ -24,7 +24,7 @@ export function passwordSettingOf(role: string): string {
 }
 
 /** The passwords in the settings. */
-export function givenPasswords(config: MigrateConfig): Passwords {
+export function givenPasswords(config: MigrateConfig): RolePasswords {
   const entries = Object.entries(SETTINGS).map(([role, setting]) => [role, config[setting]]);
   return Object.fromEntries(entries.filter(([, password]) => password !== undefined));
 }
@@ -36,10 +36,10 @@ export function givenPasswords(config: MigrateConfig): Passwords {
  */
 export async function passwordsToSet(
   databaseUrl: string,
-  made: Passwords,
-  given: Passwords,
-): Promise<Passwords> {
-  const toSet: Passwords = {};
+  made: RolePasswords,
+  given: RolePasswords,
+): Promise<RolePasswords> {
+  const toSet: RolePasswords = {};
   for (const [role, password] of Object.entries({ ...made, ...given }) as [LoginRole, string][]) {
     if (await canLogIn(loginUrl(databaseUrl, role, password))) continue;
     if (given[role] === undefined && (await hasLogin(databaseUrl, role))) {
