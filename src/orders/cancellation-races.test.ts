@@ -2,7 +2,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { asWorker, claim, drain, lookUp, signUp, test } from '../../test/support/context.ts';
 import { deleteJobs, insertOrders } from '../../test/support/orders.ts';
-import { runBatch } from '../../test/support/workers.ts';
+import { runClaimedBatch } from '../../test/support/workers.ts';
 
 // Customers cancel orders while a worker claims and processes them.
 //
@@ -18,7 +18,7 @@ test.serial(
     const jobs = await claim(deps, 'process-order');
 
     const cancelled = await user.request('PUT', `/orders/${id}/cancellation`);
-    await runBatch(asWorker(deps), 'process-order', jobs);
+    await runClaimedBatch(asWorker(deps), 'process-order', jobs);
 
     t.is(cancelled.status, 200);
     t.is(jobs.length, 6);
@@ -40,7 +40,7 @@ test.serial(
     const replies = await Promise.all(
       ids.map((id) => user.request('PUT', `/orders/${id}/cancellation`)),
     );
-    await runBatch(asWorker(deps), 'process-order', early);
+    await runClaimedBatch(asWorker(deps), 'process-order', early);
     const late = await drain(deps, 'process-order');
 
     t.is(early.length, 100);
@@ -64,7 +64,7 @@ test.serial(
 
     const [replies] = await Promise.all([
       Promise.all(ids.map((id) => user.request('PUT', `/orders/${id}/cancellation`))),
-      runBatch(asWorker(deps), 'process-order', jobs),
+      runClaimedBatch(asWorker(deps), 'process-order', jobs),
     ]);
 
     for (const [index, id] of ids.entries()) {

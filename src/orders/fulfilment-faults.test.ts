@@ -3,7 +3,7 @@ import { claim, drain, lookUp, signUp, test } from '../../test/support/context.t
 import { openFulfilment, status, withFulfilment } from '../../test/support/fulfilment.ts';
 import { beforeStatus, REFUSE } from '../../test/support/obstacles.ts';
 import { deleteJobs, jobOf } from '../../test/support/orders.ts';
-import { runBatch } from '../../test/support/workers.ts';
+import { runClaimedBatch } from '../../test/support/workers.ts';
 
 // The order, its job or the worker changes before or during the call of the external step.
 //
@@ -26,7 +26,7 @@ test.serial(
 
     const slow = await drain(deps, 'process-order');
     const between = await lookUp(deps, id);
-    await runBatch(deps, 'process-order', taken);
+    await runClaimedBatch(deps, 'process-order', taken);
 
     t.deepEqual(slow, ['failed']);
     t.deepEqual(between, { status: 'PROCESSING', version: 2, job: 'active' });
@@ -69,7 +69,7 @@ test.serial(
     const jobs = await claim(deps, 'process-order');
 
     await user.request('PUT', `/orders/${cancelled}/cancellation`);
-    await runBatch(deps, 'process-order', jobs);
+    await runClaimedBatch(deps, 'process-order', jobs);
 
     t.deepEqual(
       calls.map(({ headers }) => headers['idempotency-key']),
@@ -131,7 +131,7 @@ test.serial(
     const jobs = await claim(deps, 'process-order');
     for (const job of jobs) job.signal = stopping.signal;
 
-    const results = await runBatch(deps, 'process-order', jobs);
+    const results = await runClaimedBatch(deps, 'process-order', jobs);
 
     t.is(results[0]?.status, 'failed');
     t.notRegex(JSON.stringify(results[0]?.output), /timeout/);

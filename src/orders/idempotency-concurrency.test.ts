@@ -3,7 +3,7 @@ import { ownService, signUp, test, withSettings } from '../../test/support/conte
 import { ordersOf, sendKeyed } from '../../test/support/idempotency.ts';
 import { isAwaited } from '../../test/support/lock-waits.ts';
 import { eventsOf } from '../../test/support/orders.ts';
-import { startApi } from '../../test/support/processes.ts';
+import { startApiProcess } from '../../test/support/processes.ts';
 import { testEnvironment } from '../../test/support/template.ts';
 import { until } from '../../test/support/until.ts';
 
@@ -16,7 +16,7 @@ const TEAPOT = { product_name: 'Teapot', amount: '12.00' };
 test('of 40 simultaneous requests with one key to two APIs, one places the order', async (t) => {
   const { database, deps } = t.context;
   const env = testEnvironment(database);
-  const apis = await Promise.all([startApi(t, env), startApi(t, env)]);
+  const apis = await Promise.all([startApiProcess(t, env), startApiProcess(t, env)]);
   const user = await signUp(t.context);
   const attempt = (index: number) =>
     sendKeyed(user, apis[index % 2]?.origin ?? '', PLACE, 'k', KETTLE);

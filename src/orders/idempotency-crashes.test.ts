@@ -3,7 +3,7 @@ import { ownService, signUp, test } from '../../test/support/context.ts';
 import { stallingDatabase } from '../../test/support/stalling-database.ts';
 import { keysOf, ordersOf, sendKeyed } from '../../test/support/idempotency.ts';
 import { isAwaited } from '../../test/support/lock-waits.ts';
-import { startApi } from '../../test/support/processes.ts';
+import { startApiProcess } from '../../test/support/processes.ts';
 import { databaseUrl, testEnvironment } from '../../test/support/template.ts';
 import { until } from '../../test/support/until.ts';
 
@@ -15,8 +15,8 @@ const KETTLE = { product_name: 'Kettle', amount: '34.90' };
 test('after an API is killed between the commit and its reply, a repeated request gets the stored reply', async (t) => {
   const { database, deps } = t.context;
   const proxy = await stallingDatabase(t, databaseUrl(database));
-  const doomed = await startApi(t, testEnvironment(database, { DATABASE_URL: proxy.url }));
-  const other = await startApi(t, testEnvironment(database));
+  const doomed = await startApiProcess(t, testEnvironment(database, { DATABASE_URL: proxy.url }));
+  const other = await startApiProcess(t, testEnvironment(database));
   const user = await signUp(t.context);
 
   proxy.stall('answer');
@@ -35,8 +35,8 @@ test('after an API is killed between the commit and its reply, a repeated reques
 test('after an API is killed before its statement arrives, a repeated request places the order', async (t) => {
   const { database, deps } = t.context;
   const proxy = await stallingDatabase(t, databaseUrl(database));
-  const doomed = await startApi(t, testEnvironment(database, { DATABASE_URL: proxy.url }));
-  const other = await startApi(t, testEnvironment(database));
+  const doomed = await startApiProcess(t, testEnvironment(database, { DATABASE_URL: proxy.url }));
+  const other = await startApiProcess(t, testEnvironment(database));
   const user = await signUp(t.context);
 
   proxy.stall('statement');
@@ -53,8 +53,11 @@ test('after an API is killed before its statement arrives, a repeated request pl
 
 test('after an API is killed while its statement runs, a repeated request gets the stored reply', async (t) => {
   const { database, deps } = t.context;
-  const doomed = await startApi(t, testEnvironment(database, { INTAKE_LOCK_TIMEOUT_MS: '9000' }));
-  const other = await startApi(t, testEnvironment(database));
+  const doomed = await startApiProcess(
+    t,
+    testEnvironment(database, { INTAKE_LOCK_TIMEOUT_MS: '9000' }),
+  );
+  const other = await startApiProcess(t, testEnvironment(database));
   const user = await signUp(t.context);
 
   const { unanswered, inFlight } = await deps.pool.transaction(async (tx) => {

@@ -3,7 +3,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { asWorker, claim, signUp, test, withSettings } from '../../test/support/context.ts';
 import { expireKeys, keysOf, ordersOf, sendKeyed } from '../../test/support/idempotency.ts';
-import { runBatch } from '../../test/support/workers.ts';
+import { runClaimedBatch } from '../../test/support/workers.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
 
 const PLACE = ['POST', '/orders'] as const;
@@ -86,7 +86,7 @@ test.serial('the nightly job prunes keys, and its output has their number', asyn
 
   await deps.boss.send('prune', {});
   const [job] = await claim(deps, 'prune');
-  const [result] = await runBatch(asWorker(deps), 'prune', job ? [job] : []);
+  const [result] = await runClaimedBatch(asWorker(deps), 'prune', job ? [job] : []);
 
   t.deepEqual(await keysOf(deps, user.id), []);
   t.like(result, { status: 'completed', output: { idempotency_keys: 1 } });

@@ -11,7 +11,7 @@ import {
   waitingAt,
   type Customer,
 } from '../../test/support/intake.ts';
-import { startApi } from '../../test/support/processes.ts';
+import { startApiProcess } from '../../test/support/processes.ts';
 import { testEnvironment } from '../../test/support/template.ts';
 import { until } from '../../test/support/until.ts';
 import type { Deps } from '../deps.ts';
@@ -61,7 +61,7 @@ test.serial(
   'an API that is stopped while orders wait places them, and replies to every client',
   async (t) => {
     const { deps, database } = await ownService(t);
-    const api = await startApi(t, testEnvironment(database, ONE_LONG_BATCH));
+    const api = await startApiProcess(t, testEnvironment(database, ONE_LONG_BATCH));
     const { origin } = api;
     const [busy, user] = await twoCustomers({ deps, origin });
     const { release, blocked } = await blockOrderOf(t, database, busy);

@@ -9,7 +9,7 @@ import {
   SMALL_BATCHES,
   watchClaims,
 } from '../../test/support/process-loop.ts';
-import { startWorker as startProcess } from '../../test/support/processes.ts';
+import { startWorkerProcess } from '../../test/support/processes.ts';
 import { testEnvironment } from '../../test/support/template.ts';
 import { until } from '../../test/support/until.ts';
 import { startWorker } from '../../test/support/workers.ts';
@@ -30,7 +30,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       await user.place({ product_name: 'Slow', amount: 1 });
       await insertOrders(deps, user.id, 29);
       const settings = { ...SMALL_BATCHES, WORKER_CONCURRENCY: '1' };
-      const worker = await startProcess(t, testEnvironment(database, settings));
+      const worker = await startWorkerProcess(t, testEnvironment(database, settings));
       await until('the worker to be busy', () =>
         psql.value(
           `SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`,

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { asWorker, claim, drain, lookUp, signUp, test } from '../../test/support/context.ts';
 import { beforeStatus, REFUSE } from '../../test/support/obstacles.ts';
 import { deleteJobs, insertOrders, jobOf, preparedOrder } from '../../test/support/orders.ts';
-import { runBatch } from '../../test/support/workers.ts';
+import { runClaimedBatch } from '../../test/support/workers.ts';
 import { sqlStateOf } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
 import { completeOrders, type OrderJob } from './processing.ts';
@@ -127,7 +127,7 @@ test.serial('when the connection is lost, the whole batch fails and changes noth
   const ids = [await user.place(), await user.place({ product_name: 'Unlucky', amount: 1 })];
   const jobs = await claim(deps, 'process-order');
 
-  const error = await t.throwsAsync(runBatch(asWorker(deps), 'process-order', jobs));
+  const error = await t.throwsAsync(runClaimedBatch(asWorker(deps), 'process-order', jobs));
 
   t.is(sqlStateOf(error), '57P01');
   for (const id of ids) {

@@ -5,13 +5,13 @@ import { listen } from '../../src/http/server.ts';
 import { ownService, send, signUp, test } from '../support/context.ts';
 import { testRedisUrl } from '../support/environment.ts';
 import { placeSteadily } from '../support/load.ts';
-import { startApi, startProgram } from '../support/processes.ts';
+import { startApiProcess, startProgram } from '../support/processes.ts';
 import { testEnvironment } from '../support/template.ts';
 import { until } from '../support/until.ts';
 
 test('an API that is stopped answers every request that it has accepted', async (t) => {
   const { database, deps } = await ownService(t);
-  const api = await startApi(t, testEnvironment(database));
+  const api = await startApiProcess(t, testEnvironment(database));
   const user = await signUp({ deps, origin: api.origin });
   const load = placeSteadily(t, [user], 16);
   await load.more(100);
@@ -39,7 +39,7 @@ test('an API that is stopped answers every request that it has accepted', async 
 test('two API processes share one rate limit', async (t) => {
   const { database, deps } = t.context;
   const env = testEnvironment(database, { RATE_LIMIT_CREATE: '20', REDIS_URL: patientRedisUrl() });
-  const apis = await Promise.all([startApi(t, env), startApi(t, env)]);
+  const apis = await Promise.all([startApiProcess(t, env), startApiProcess(t, env)]);
   for (const { origin } of apis) await until('Redis to be connected', () => isReady(origin));
   const { token, id } = await signUp(t.context);
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };

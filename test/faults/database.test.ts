@@ -1,7 +1,7 @@
 import { freePort } from '../../src/local/free-port.ts';
 import { emptyDatabase, ownService, signUp, test } from '../support/context.ts';
 import { COMPLETED_ONCE, placeSteadily, trailsOf, whenAllSettled } from '../support/load.ts';
-import { startApi, startProgram, startWorker } from '../support/processes.ts';
+import { startApiProcess, startProgram, startWorkerProcess } from '../support/processes.ts';
 import { databaseUrl, onServer, testEnvironment } from '../support/template.ts';
 import { until } from '../support/until.ts';
 
@@ -10,7 +10,7 @@ const CUTS = 5;
 test('no acknowledged order is lost when all connections to the database are cut under load', async (t) => {
   const service = await ownService(t);
   const env = testEnvironment(service.database);
-  const [api, worker] = await Promise.all([startApi(t, env), startWorker(t, env)]);
+  const [api, worker] = await Promise.all([startApiProcess(t, env), startWorkerProcess(t, env)]);
   const user = await signUp({ deps: service.deps, origin: api.origin });
   const load = placeSteadily(t, [user]);
   const moreOrders = async (count: number) => {

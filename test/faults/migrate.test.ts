@@ -2,7 +2,7 @@ import { schemaState } from '../../src/db/schema-version.ts';
 import { signUp, test } from '../support/context.ts';
 import { COMPLETED_ONCE, placeSteadily, trailsOf, whenAllSettled } from '../support/load.ts';
 import { editableSources, migratedDatabase } from '../support/migrating.ts';
-import { startApi, startWorker } from '../support/processes.ts';
+import { startApiProcess, startWorkerProcess } from '../support/processes.ts';
 import { openPool } from '../../src/db/pool.ts';
 import { testEnvironment } from '../support/template.ts';
 
@@ -11,7 +11,7 @@ test('no request fails and no order is lost when a migrate runs while API and wo
   const sources = await editableSources(t);
   // Requests may wait long for an altered table on a busy machine. They must not fail.
   const env = testEnvironment(database, { INTAKE_LOCK_TIMEOUT_MS: '9000' });
-  const [api, worker] = await Promise.all([startApi(t, env), startWorker(t, env)]);
+  const [api, worker] = await Promise.all([startApiProcess(t, env), startWorkerProcess(t, env)]);
   const pool = await openPool(config, log);
   t.teardown(() => pool.end());
   const load = placeSteadily(t, [await signUp({ deps: { pool, config }, origin: api.origin })]);

@@ -4,7 +4,7 @@ import { takeDataDir } from '../../src/local/data-dir.ts';
 import { migrate } from '../../src/migrate.ts';
 import { closeService, openService, signUp, test } from '../support/context.ts';
 import { COMPLETED_ONCE, placeSteadily, trailsOf, whenAllSettled } from '../support/load.ts';
-import { startApi, startWorker, temporaryFolder } from '../support/processes.ts';
+import { startApiProcess, startWorkerProcess, temporaryFolder } from '../support/processes.ts';
 import { startRestartablePostgres } from '../support/restartable-postgres.ts';
 import { FAST_AND_FORGETFUL } from '../support/servers.ts';
 import { testEnvironment } from '../support/template.ts';
@@ -58,7 +58,7 @@ for (const [what, how, downMs] of outages) {
 }
 
 /** An API and a worker as processes, on a Postgres of their own. */
-async function startService(t: Parameters<typeof startApi>[0]) {
+async function startService(t: Parameters<typeof startApiProcess>[0]) {
   const dataDir = takeDataDir(temporaryFolder(t));
   const postgres = await startRestartablePostgres(dataDir, 'orders', FAST_AND_FORGETFUL);
   t.teardown(postgres.stop);
@@ -67,6 +67,6 @@ async function startService(t: Parameters<typeof startApi>[0]) {
   await migrate(config, pino({ level: 'silent' }));
   const service = await openService(config);
   t.teardown(() => closeService(service));
-  const [api, worker] = await Promise.all([startApi(t, env), startWorker(t, env)]);
+  const [api, worker] = await Promise.all([startApiProcess(t, env), startWorkerProcess(t, env)]);
   return { postgres, deps: service.deps, api, worker };
 }

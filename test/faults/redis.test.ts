@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { freePort } from '../../src/local/free-port.ts';
 import { ownService, send, signUp, test, type Context } from '../support/context.ts';
 import { COMPLETED_ONCE, placeSteadily, trailsOf, whenAllSettled } from '../support/load.ts';
-import { ownRedis, startApi, startWorker } from '../support/processes.ts';
+import { ownRedis, startApiProcess, startWorkerProcess } from '../support/processes.ts';
 import { testEnvironment } from '../support/template.ts';
 import { until } from '../support/until.ts';
 
@@ -96,14 +96,14 @@ async function startService(t: Parameters<typeof ownRedis>[0], redisUrl: string)
     REDIS_URL: redisUrl,
     RATE_LIMIT_CREATE: '1000000',
   });
-  const [api, worker] = await Promise.all([startApi(t, env), startWorker(t, env)]);
+  const [api, worker] = await Promise.all([startApiProcess(t, env), startWorkerProcess(t, env)]);
   const users = await Promise.all(
     Array.from({ length: 4 }, () => signUp({ deps: service.deps, origin: api.origin })),
   );
   return { service: service satisfies Context, api, worker, users };
 }
 
-type Logs = Pick<Awaited<ReturnType<typeof startWorker>>, 'logged'>;
+type Logs = Pick<Awaited<ReturnType<typeof startWorkerProcess>>, 'logged'>;
 
 function isBack({ logged }: Logs): boolean {
   return logged('redis is back').length > 0;

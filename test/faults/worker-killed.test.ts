@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ownService, test, type Context } from '../support/context.ts';
 import { openFulfilment } from '../support/fulfilment.ts';
 import { COMPLETED_ONCE, trailsOf, whenAllSettled } from '../support/load.ts';
-import { startWorker, type Running } from '../support/processes.ts';
+import { startWorkerProcess, type Running } from '../support/processes.ts';
 import { testEnvironment } from '../support/template.ts';
 import { until } from '../support/until.ts';
 import {
@@ -29,7 +29,7 @@ test('when a worker is killed while it processes orders, another completes them 
   const service = await ownService(t);
   const { url, calls } = await openFulfilment(t, (response) => setTimeout(accept, 50, response));
   const env = fulfilledAt(url, service);
-  const [worker] = await Promise.all([startWorker(t, env), startWorker(t, env)]);
+  const [worker] = await Promise.all([startWorkerProcess(t, env), startWorkerProcess(t, env)]);
   const ids = await placeMany(service, 1000);
   await until('the worker to process orders', async () => {
     return calls.length > 200 && (await processedBy(service, worker)).length > 0;
@@ -55,9 +55,9 @@ test('a worker without an external step strands no order when it is killed while
   const env = testEnvironment(service.database, { WORKER_BATCH_SIZE: '200' });
   const ids = await placeMany(service, 1000);
   await stopLastBatch(service, ids.at(-1) ?? '');
-  const worker = await startWorker(t, env);
+  const worker = await startWorkerProcess(t, env);
   await until('the worker to complete all other batches', () => remaining(service, 200));
-  const other = await startWorker(t, env);
+  const other = await startWorkerProcess(t, env);
   const before = await jobStates(service);
 
   worker.send('SIGKILL');

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { ownService, test, type Context } from '../support/context.ts';
 import { openFulfilment } from '../support/fulfilment.ts';
 import { COMPLETED_ONCE, trailsOf, whenAllSettled } from '../support/load.ts';
-import { startWorker, type Running } from '../support/processes.ts';
+import { startWorkerProcess, type Running } from '../support/processes.ts';
 import { until } from '../support/until.ts';
 import {
   accept,
@@ -24,12 +24,12 @@ test('a worker that wakes up after another has taken over its orders changes not
   const { url } = await openFulfilment(t, (response) => open.push(response));
   // The worker opens a poller for each call. Retries become due one by one, and none waits for another.
   const env = fulfilledAt(url, service, { FULFILMENT_TIMEOUT_MS: '30000' });
-  const frozen = await startWorker(t, env);
+  const frozen = await startWorkerProcess(t, env);
   const ids = await placeMany(service, 10);
   await until('the first worker to process all orders', () => open.length === 10);
 
   frozen.send('SIGSTOP');
-  const other = await startWorker(t, env);
+  const other = await startWorkerProcess(t, env);
   await until('the other worker to process all orders', () => open.length === 20);
   open.slice(10, 15).forEach(accept); // five are completed; the other worker still processes five
   await until('the first five', () => remaining(service, 5));
@@ -52,7 +52,7 @@ test('a worker that is stopped finishes the orders that it has begun, and begins
   const service = await ownService(t);
   const { url, calls } = await openFulfilment(t, (response) => setTimeout(accept, 500, response));
   const env = fulfilledAt(url, service);
-  const worker = await startWorker(t, env);
+  const worker = await startWorkerProcess(t, env);
   const ids = await placeMany(service, 200);
   await until(
     'the worker to process orders',
@@ -65,7 +65,7 @@ test('a worker that is stopped finishes the orders that it has begun, and begins
   const stopMs = Date.now() - signalledAt;
   const { active = 0, created = 0, completed = 0 } = await jobStates(service);
   const begun = calls.length;
-  await startWorker(t, env);
+  await startWorkerProcess(t, env);
   await whenAllSettled(service.deps);
 
   t.log(`stopped within ${stopMs} ms; ${completed} completed, ${created} left`);
@@ -85,7 +85,7 @@ test('a worker that cannot finish in time returns its orders, and another proces
     if (!isHanging) accept(response);
   });
   const env = fulfilledAt(url, service, { SHUTDOWN_TIMEOUT_SECONDS: '2' });
-  const worker = await startWorker(t, env);
+  const worker = await startWorkerProcess(t, env);
   const ids = await placeMany(service, 10);
   await until('the worker to process all orders', () => calls.length === ids.length);
 
@@ -93,7 +93,7 @@ test('a worker that cannot finish in time returns its orders, and another proces
   const { code, stderr } = await worker.ended;
   const states = await jobStates(service);
   isHanging = false;
-  await startWorker(t, env);
+  await startWorkerProcess(t, env);
   await whenAllSettled(service.deps);
 
   t.deepEqual([code, stderr], [0, '']);

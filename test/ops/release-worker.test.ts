@@ -10,7 +10,7 @@ import {
 } from '../support/dba.ts';
 import { FULFILMENT_SECRET, openFulfilment } from '../support/fulfilment.ts';
 import { jobOf } from '../support/orders.ts';
-import { startWorker as startProcess } from '../support/processes.ts';
+import { startWorkerProcess } from '../support/processes.ts';
 import { testEnvironment } from '../support/template.ts';
 import { until } from '../support/until.ts';
 import { untilOrderIs, startWorker } from '../support/workers.ts';
@@ -25,7 +25,7 @@ test('ops.release_worker gives the jobs of a killed worker back at once, and the
   const service = await ownService(t);
   const { deps, database } = service;
   const settings = { FULFILMENT_URL: url, FULFILMENT_SECRET, FULFILMENT_TIMEOUT_MS: '30000' };
-  const killed = await startProcess(t, testEnvironment(database, settings, 'oms_worker'));
+  const killed = await startWorkerProcess(t, testEnvironment(database, settings, 'oms_worker'));
   const id = await (await signUp(service)).place();
   await until('the call', () => calls.length > 0);
   await deps.pool.query(sql.unsafe`

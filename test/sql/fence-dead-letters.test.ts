@@ -2,7 +2,7 @@ import { sql } from 'slonik';
 import { WORKER_NAME } from '../../src/orders/processing.ts';
 import { ClaimLost } from '../../src/queue/boss.ts';
 import {
-  callDoor,
+  callDoorWith,
   claimAgain,
   rescue,
   retryOrder,
@@ -66,5 +66,5 @@ function failOrders(service: Service, letters: Claimed[]): Promise<readonly stri
     reason: 'out of stock',
   }));
   const door = sql.fragment`fail_orders(${JSON.stringify(batch)}::jsonb, ${WORKER_NAME}, 1000)`;
-  return callDoor(service, batch.length, door);
+  return callDoorWith(service, batch.length, door);
 }

@@ -5,7 +5,7 @@ import { claims, WORKER_NAME, type OrderJob } from '../../src/orders/processing.
 import { ClaimLost } from '../../src/queue/boss.ts';
 import { violations } from '../support/audit.ts';
 import {
-  callDoor,
+  callDoorWith,
   claimAgain,
   claimedOrders,
   goSilent,
@@ -53,14 +53,14 @@ const losses: Record<string, Loss> = {
 /** The door functions that a worker calls with claims. Each throws, or returns the orders that it has changed. */
 const doors: Record<string, (service: Service, jobs: Claimed[]) => Promise<readonly string[]>> = {
   complete_orders: (service, jobs) =>
-    callDoor(
+    callDoorWith(
       service,
       jobs.length,
       sql.fragment`complete_orders(${claims(jobs)}::jsonb, ${WORKER_NAME}, 1000)`,
     ),
 
   settle_orders: (service, jobs) =>
-    callDoor(
+    callDoorWith(
       service,
       jobs.length,
       sql.fragment`settle_orders(${JSON.stringify(

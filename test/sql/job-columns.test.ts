@@ -3,7 +3,7 @@ import type { ExecutionContext } from 'ava';
 import { asWorker, claim, ownService, signUp, test, type Context } from '../support/context.ts';
 import { connectDba, exhaustRetries, type Dba } from '../support/dba.ts';
 import { insertOrders, preparedOrder } from '../support/orders.ts';
-import { runBatch } from '../support/workers.ts';
+import { runClaimedBatch } from '../support/workers.ts';
 import { createPlacement, placeOrders } from '../../src/orders/placement.ts';
 
 // Our functions insert jobs themselves. Each column must have the value that pg-boss's own insert gives it. The list of
@@ -78,7 +78,7 @@ test('a job that is inserted again continues the count of recorded attempts, and
   });
   const psql = await connectDba(t, service, 'postgres');
   const [id = ''] = await insertOrders(service.deps, (await signUp(service)).id, 1);
-  await runBatch(
+  await runClaimedBatch(
     asWorker(service.deps),
     'process-order',
     await claim(service.deps, 'process-order'),

@@ -53,7 +53,7 @@ export async function retryOrder({ deps }: Service, id: string): Promise<void> {
 }
 
 /** Calls a door function with a number of claims, as a worker does. Returns the orders that it has changed. */
-export async function callDoor(
+export async function callDoorWith(
   { deps }: Service,
   claims: number,
   door: ReturnType<typeof sql.fragment>,

@@ -21,7 +21,7 @@ import { closeServer, portOf, serve } from '../../src/http/server.ts';
 import { signAccessToken } from '../../src/users/access-token.ts';
 import { send } from './http.ts';
 import { copyTemplate, onServer, testConfig } from './template.ts';
-import { runBatch } from './workers.ts';
+import { runClaimedBatch } from './workers.ts';
 
 export { send, type Reply } from './http.ts'; // most tests need them too
 
@@ -167,7 +167,7 @@ export async function drain(
   for (;;) {
     const jobs = await claim(deps, queue, { early, batchSize });
     if (jobs.length === 0) return outcomes;
-    for (const result of await runBatch(asWorker(deps), queue, jobs)) {
+    for (const result of await runClaimedBatch(asWorker(deps), queue, jobs)) {
       const job = jobs.filter(({ id }) => id === result.id);
       if (result.status === 'deadletter') await useUpRetries(deps, queue, result.id);
       if (result.status === 'completed') await deps.boss.complete(queue, job);

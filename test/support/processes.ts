@@ -87,12 +87,12 @@ export function startProgram(t: ExecutionContext, program: Program, settings: Se
 /** Starts the program of `npm start`, and waits for its welcome message. */
 export async function startEverything(t: ExecutionContext, settings: Settings): Promise<Running> {
   const program = startProgram(t, 'start', settings);
-  await whenReady(program, () => program.stdout().includes('Ctrl-C stops everything'));
+  await untilStarted(program, () => program.stdout().includes('Ctrl-C stops everything'));
   return program;
 }
 
 /** Starts an API process, and waits until it listens. */
-export async function startApi(
+export async function startApiProcess(
   t: ExecutionContext,
   settings: Settings,
 ): Promise<Running & { origin: string }> {
@@ -101,17 +101,20 @@ export async function startApi(
     PORT: '0',
     LOG_LEVEL: 'info',
   });
-  await whenReady(api, () => api.logged('api listening').length > 0);
+  await untilStarted(api, () => api.logged('api listening').length > 0);
   return { ...api, origin: `http://127.0.0.1:${String(api.logged('api listening')[0]?.port)}` };
 }
 
 /** Starts a worker process, and waits until it is ready. */
-export async function startWorker(t: ExecutionContext, settings: Settings): Promise<Running> {
+export async function startWorkerProcess(
+  t: ExecutionContext,
+  settings: Settings,
+): Promise<Running> {
   const worker = startProgram(t, 'worker', {
     ...inRole(settings, 'oms_worker'),
     LOG_LEVEL: 'info',
   });
-  await whenReady(worker, () => worker.logged('worker started').length > 0);
+  await untilStarted(worker, () => worker.logged('worker started').length > 0);
   return worker;
 }
 
@@ -121,7 +124,7 @@ function inRole(settings: Settings, role: ServiceRole): Settings {
   return DATABASE_URL ? { ...settings, DATABASE_URL: asRole(DATABASE_URL, role) } : settings;
 }
 
-async function whenReady({ isRunning, stderr }: Running, isReady: () => boolean): Promise<void> {
+async function untilStarted({ isRunning, stderr }: Running, isReady: () => boolean): Promise<void> {
   await until('a program to start', () => isReady() || !isRunning(), READY_TIMEOUT_MS);
   if (!isReady()) throw new Error(`a program did not start: ${stderr()}`);
 }

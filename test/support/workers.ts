@@ -11,7 +11,7 @@ import type { Config } from '../../src/config.ts';
 import { asRole } from '../../src/db/roles.ts';
 import { closeDeps, openDeps, type Deps, type WorkerDeps } from '../../src/deps.ts';
 import { createQueue, type JobOutcome } from '../../src/queue/boss.ts';
-import { runBatch as runBatchWith } from '../../src/queue/claiming.ts';
+import { runBatch } from '../../src/queue/claiming.ts';
 import { startConsumers } from '../../src/worker.ts';
 import { until } from './until.ts';
 
@@ -36,8 +36,12 @@ export async function startWorker(
 }
 
 /** Processes claimed jobs as a worker does. Returns the outcome of each job. */
-export function runBatch(deps: WorkerDeps, queue: QueueName, jobs: Job[]): Promise<JobOutcome[]> {
-  return runBatchWith(deps, queue, createHandler(deps, queue), jobs);
+export function runClaimedBatch(
+  deps: WorkerDeps,
+  queue: QueueName,
+  jobs: Job[],
+): Promise<JobOutcome[]> {
+  return runBatch(deps, queue, createHandler(deps, queue), jobs);
 }
 
 /** Waits until an order has a status. Returns the status. */
