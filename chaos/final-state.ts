@@ -5,7 +5,7 @@ import { sql, type DatabasePool } from 'slonik';
 import { z } from 'zod';
 import { openPool } from '../src/db/pool.ts';
 import { ReadableError } from '../src/process.ts';
-import type { Stored, Violation } from './verdict.ts';
+import type { Stored, ViolationRow } from './verdict.ts';
 
 const POLL_MS = 200;
 const VIOLATIONS_MAX = 20;
@@ -86,7 +86,7 @@ export async function readBatches(pool: DatabasePool): Promise<string> {
 }
 
 /** The first violations that the audit finds. Throws when the database has no audit. */
-export async function readViolations(pool: DatabasePool): Promise<readonly Violation[]> {
+export async function readViolations(pool: DatabasePool): Promise<readonly ViolationRow[]> {
   const exists = await pool.oneFirst(sql.type(z.object({ exists: z.boolean() }))`
     SELECT to_regclass('audit.violations') IS NOT NULL AS exists
   `);

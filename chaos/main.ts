@@ -21,7 +21,7 @@ import { openMachine, type Machine } from './machine.ts';
 import { parseOptions, type Options } from './options.ts';
 import { report } from './report.ts';
 import { describeFault, schedule, workerKinds } from './schedule.ts';
-import { judge, type Findings, type Verdict } from './verdict.ts';
+import { judge, type RunFacts, type Verdict } from './verdict.ts';
 
 const CALM_MS = 3000; // after the last fault: some orders are placed without faults
 const REPLY_TIMEOUT_MS = 45_000; // after the last fault; generous, because an order without a reply fails the run
@@ -50,10 +50,10 @@ async function attack(machine: Machine, clients: Clients, options: Options, stop
 }
 
 /** Waits until every order has ended, and reads the final state. */
-async function readFindings(
+async function readRunFacts(
   { postgres, workers, fulfilment, unexpectedEnds }: Machine,
   withoutAudit: boolean,
-): Promise<Omit<Findings, 'placed' | 'injected'> & { batches: string }> {
+): Promise<Omit<RunFacts, 'placed' | 'injected'> & { batches: string }> {
   const pool = await openAsSuperuser(postgres.url);
   try {
     await untilAllEnded(pool, END_TIMEOUT_MS);
@@ -83,7 +83,7 @@ async function run(options: Options, stop: AbortSignal): Promise<Verdict> {
     const injected = await attack(machine, clients, options, stop);
     const placed = await clients.stop(REPLY_TIMEOUT_MS);
     say('Waiting until every order has ended …');
-    const found = await readFindings(machine, options['without-audit']);
+    const found = await readRunFacts(machine, options['without-audit']);
     const unexpected = [...clients.unexpected, ...found.unexpected];
     const verdict = judge({ ...found, placed, injected, unexpected });
     const { requests, unknown, failed, replayed } = clients.counts;

@@ -6,7 +6,7 @@ const REQUEST_TIMEOUT_MS = 5000;
 const RETRY_DELAY_MS = 100;
 
 /** A reply of the API. */
-export type Reply = {
+export type ChaosReply = {
   status: number;
   body: { id?: string; type?: string; status?: string };
 };
@@ -19,7 +19,7 @@ export type Requests = {
     method: string,
     path: string,
     body?: object,
-  ) => Promise<Reply | null>;
+  ) => Promise<ChaosReply | null>;
   /** Cuts every connection with an open request. */
   breakConnections: () => void;
   /** Gives the next `requests` requests this timeout. */
@@ -37,7 +37,7 @@ export function createRequests(origins: string[]): Requests {
   let shortened = { requests: 0, timeoutMs: 0 };
 
   /** Null when the outcome is unknown. */
-  async function attempt(path: string, init: RequestInit): Promise<Reply | null> {
+  async function attempt(path: string, init: RequestInit): Promise<ChaosReply | null> {
     const connection = new AbortController();
     open.add(connection);
     counts.requests += 1;
@@ -47,7 +47,7 @@ export function createRequests(origins: string[]): Requests {
     try {
       const origin = origins[counts.requests % origins.length];
       const response = await fetch(`${origin}${path}`, { ...init, signal });
-      const body = (await response.json()) as Reply['body'];
+      const body = (await response.json()) as ChaosReply['body'];
       if (response.headers.get('idempotent-replayed') === 'true') counts.replayed += 1;
       return { status: response.status, body };
     } catch {
@@ -85,11 +85,11 @@ function newKey(): string {
 }
 
 /** Whether a reply is final: no server error, no rate limit, and no earlier attempt in progress. */
-function isFinal({ status, body }: Reply): boolean {
+function isFinal({ status, body }: ChaosReply): boolean {
   return status < 500 && status !== 429 && body.type !== '/problems/idempotency-key-in-use';
 }
 
 /** Whether the reply refuses a cancellation because the order can no longer be cancelled. */
-export function isTooLate({ status, body }: Reply): boolean {
+export function isTooLate({ status, body }: ChaosReply): boolean {
   return status === 409 && body.type === '/problems/order-not-cancellable';
 }

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { judge, type Findings, type Stored } from './verdict.ts';
+import { judge, type RunFacts, type Stored } from './verdict.ts';
 
 const placed = {
   marker: '1:1',
@@ -20,7 +20,7 @@ const completed: Stored = {
 };
 const once = 'completed 1 times, cancelled 0 times';
 const cancelled: Stored = { ...completed, status: 'CANCELLED', completions: 0, cancellations: 1 };
-const nothing: Findings = {
+const nothing: RunFacts = {
   placed: [],
   stored: [],
   injected: [],
@@ -29,7 +29,7 @@ const nothing: Findings = {
   fulfillers: new Set(),
   accepted: new Set(),
 };
-const healthy: Findings = { ...nothing, placed: [placed], stored: [completed] };
+const healthy: RunFacts = { ...nothing, placed: [placed], stored: [completed] };
 
 test('a run is clean when its acknowledged order was completed once', (t) => {
   t.like(judge(healthy), {
@@ -75,7 +75,7 @@ test('an order that is still open at the end is stranded, even if it was not ack
 
 test('an order is wrong when it ended differently from what its customer was told', (t) => {
   const acknowledged = { ...placed, cancelled: true };
-  const cases: Findings[] = [
+  const cases: RunFacts[] = [
     { ...healthy, placed: [acknowledged] },
     { ...healthy, stored: [cancelled] },
     { ...healthy, stored: [{ ...completed, status: 'FAILED', completions: 0 }] },

@@ -20,14 +20,14 @@ export type Stored = {
 };
 
 /** One row of audit.violations. */
-export type Violation = { invariant: string; order_id: string | null; evidence: unknown };
+export type ViolationRow = { invariant: string; order_id: string | null; evidence: unknown };
 
 /** Everything that is known after a run. */
-export type Findings = {
+export type RunFacts = {
   placed: Placed[];
   stored: Stored[];
   injected: Injected[];
-  violations: Violation[];
+  violations: ViolationRow[];
   /** Replies and calls that break the contract, and processes that ended although the run did not end them. */
   unexpected: string[];
   /** The actors, as in order_events, of the workers with an external step. */
@@ -52,7 +52,7 @@ export type Verdict = {
   wrong: string[];
   /** Completed by a worker with an external step, although the step did not accept the order. */
   uncalled: string[];
-  violations: Violation[];
+  violations: ViolationRow[];
   unexpected: string[];
   /** How many faults happened, by kind. */
   faults: Record<string, number>;
@@ -69,7 +69,7 @@ export type Verdict = {
 };
 
 /** Judges a run. An order counts as acknowledged when its customer got the reply 201. */
-export function judge(findings: Findings): Verdict {
+export function judge(findings: RunFacts): Verdict {
   const { placed, stored, injected, violations, unexpected, fulfillers, accepted } = findings;
   const byMarker = Map.groupBy(stored, ({ marker }) => marker);
   const acknowledged = placed.filter(({ id }) => id !== null);

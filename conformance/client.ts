@@ -9,13 +9,16 @@ const WAIT_SECONDS_MAX = 120;
 const WAITS_MAX = 10;
 
 /** A reply. Its body stays text, because retries must get the same bytes. */
-export type Reply = { status: number; headers: Headers; text: string };
+export type ReceivedReply = { status: number; headers: Headers; text: string };
 
 export type Target = readonly [method: string, path: string];
 
 /** A logged-in user. A string body is sent unchanged, an object as JSON. */
 export type User = {
-  send: (target: Target, options?: { key?: string; body?: object | string }) => Promise<Reply>;
+  send: (
+    target: Target,
+    options?: { key?: string; body?: object | string },
+  ) => Promise<ReceivedReply>;
 };
 
 /** Registers a new user and logs in. */

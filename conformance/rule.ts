@@ -2,7 +2,7 @@
  * A rule of safe retries, and the expectations from which its check is made.
  */
 import { randomUUID } from 'node:crypto';
-import type { Reply, Target, User } from './client.ts';
+import type { ReceivedReply, Target, User } from './client.ts';
 
 /** Two users of the server, and how many requests a check sends at the same time. */
 export type Run = { ada: User; bob: User; concurrency: number };
@@ -28,12 +28,12 @@ export function newKey(): string {
 }
 
 /** The request that cancels the order of a reply. */
-export function cancellationOf({ text }: Reply): Target {
+export function cancellationOf({ text }: ReceivedReply): Target {
   return ['PUT', `/orders/${String(parse(text).id)}/cancellation`];
 }
 
 /** Whether a reply is marked as a repetition of an earlier one. */
-export function isReplay({ headers }: Reply): boolean {
+export function isReplay({ headers }: ReceivedReply): boolean {
   return headers.get('idempotent-replayed') === 'true';
 }
 
@@ -41,19 +41,19 @@ export function expect(condition: boolean, otherwise: string): void {
   if (!condition) throw new RuleBroken(otherwise);
 }
 
-export function expectNotReplayed(reply: Reply): void {
+export function expectNotReplayed(reply: ReceivedReply): void {
   expect(!isReplay(reply), 'the server sent the reply to another request');
 }
 
 /** Expects a reply to a request that has its effect now. Returns the reply. */
-export function expectFirst(reply: Reply, status: number): Reply {
+export function expectFirst(reply: ReceivedReply, status: number): ReceivedReply {
   expectStatus(reply, status);
   expectNotReplayed(reply);
   return reply;
 }
 
 /** Expects the same reply as the first one, marked as a replay. */
-export function expectReplay(reply: Reply, first: Reply): void {
+export function expectReplay(reply: ReceivedReply, first: ReceivedReply): void {
   expect(
     reply.status === first.status,
     `the first reply was ${first.status}, that to the retry ${reply.status}`,
@@ -66,7 +66,7 @@ export function expectReplay(reply: Reply, first: Reply): void {
 }
 
 /** Expects an error as RFC 9457 describes it. */
-export function expectProblem(reply: Reply, status: number): void {
+export function expectProblem(reply: ReceivedReply, status: number): void {
   expectStatus(reply, status);
   const type = reply.headers.get('content-type') ?? 'none';
   expect(PROBLEM.test(type), `the content type is ${type}, not application/problem+json`);
@@ -81,7 +81,7 @@ export async function expectOrders(user: User, body: { product_name: string }, c
   expect(found === count, `${found} orders were placed, not ${count}`);
 }
 
-function expectStatus(reply: Reply, status: number): void {
+function expectStatus(reply: ReceivedReply, status: number): void {
   expect(reply.status === status, `the server answered ${reply.status}, not ${status}`);
 }
 

@@ -3,7 +3,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { ReadableError } from '../../src/process.ts';
-import type { Reply, Target, User } from '../client.ts';
+import type { ReceivedReply, Target, User } from '../client.ts';
 import {
   cancellationOf,
   expect,
@@ -102,13 +102,13 @@ export const retryRules: Rule[] = [
 ];
 
 /** Cancels an order. When that is refused, a worker has changed the order already. */
-async function changeOrder(user: User, placed: Reply): Promise<void> {
+async function changeOrder(user: User, placed: ReceivedReply): Promise<void> {
   const { status } = await user.send(cancellationOf(placed));
   expect(status === 200 || status === 409, `the server answered a cancellation with ${status}`);
 }
 
 /** Places orders until one is cancelled before a worker processes it. */
-async function cancelSomeOrder(user: User, key: string): Promise<[Target, Reply]> {
+async function cancelSomeOrder(user: User, key: string): Promise<[Target, ReceivedReply]> {
   for (let tries = 0; tries < CANCEL_TRIES_MAX; tries += 1) {
     const placed = expectFirst(await user.send(PLACE, { body: newOrder() }), 201);
     const target = cancellationOf(placed);

@@ -5,7 +5,7 @@
 import type { Violation } from './check.ts';
 import { chain, digestEvents, signedBytes, type Head } from './heads.ts';
 import { isSignedBy, type PublicKeys } from './keys.ts';
-import { inSnapshot, type Session } from './session.ts';
+import { inSnapshot, type AuditSession } from './session.ts';
 
 /** The result of the check. `covered_events` is the number of events that the heads cover, below `to_xid`. */
 export type HeadsResult = {
@@ -18,7 +18,7 @@ export type HeadsResult = {
 
 /** Recomputes the heads made since then, each in a snapshot of its own, and checks the signatures of all heads. */
 export async function checkHeads(
-  session: Session,
+  session: AuditSession,
   heads: Head[],
   keys: PublicKeys | null,
   since?: Date,
@@ -71,7 +71,7 @@ function linkProblems(head: Head, previous: Head | undefined): string[] {
 }
 
 async function contentProblems(
-  session: Session,
+  session: AuditSession,
   head: Head,
   previous: Head | undefined,
 ): Promise<string[]> {

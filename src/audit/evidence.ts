@@ -12,7 +12,7 @@ import type { Findings } from './check.ts';
 import type { Tally } from './facts.ts';
 import { readHeads } from './heads.ts';
 import type { Signer } from './keys.ts';
-import type { Session } from './session.ts';
+import type { AuditSession } from './session.ts';
 
 export const FORMAT = 'order-audit-evidence/1';
 
@@ -31,7 +31,7 @@ const Position = z.object({ at: z.string(), lsn: z.string(), snapshot: z.string(
 type Position = z.infer<typeof Position>;
 
 /** Reads the present position of the database. Each window has a snapshot of its own, between two positions. */
-export function positionOf(session: Session): Promise<Position> {
+export function positionOf(session: AuditSession): Promise<Position> {
   return session.one(sql.type(Position)`
     SELECT to_char(clock_timestamp(), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at,
       pg_current_wal_lsn()::text AS lsn, pg_current_snapshot()::text AS snapshot
@@ -49,7 +49,7 @@ const Migration = z.object({ name: z.string(), sha256: z.string() });
 
 /** Collects the sections of the file. */
 export async function toSections(
-  session: Session,
+  session: AuditSession,
   { started, tally, findings }: { started: Position; tally: Tally; findings: Findings },
 ): Promise<Sections> {
   const database = await session.one(sql.type(Database)`

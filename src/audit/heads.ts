@@ -9,7 +9,7 @@ import { canonicalJson, sha256 } from '../canonical.ts';
 import type { WorkerDeps } from '../deps.ts';
 import { ReadableError } from '../process.ts';
 import { readSigner, type Signer } from './keys.ts';
-import { inSnapshot, openSession, type Session } from './session.ts';
+import { inSnapshot, openSession, type AuditSession } from './session.ts';
 
 /** The longest time between an event and the end of its transaction. Only used to read less. */
 const MARGIN_MS = 86_400_000;
@@ -54,7 +54,7 @@ export async function signDailyHead({
  * Makes the next head. It covers every event whose transaction has ended and that no head covers yet. Without a key it
  * is not signed. Returns null when no transaction has ended since the last head.
  */
-export async function addHead(session: Session, signer: Signer | null): Promise<Head | null> {
+export async function addHead(session: AuditSession, signer: Signer | null): Promise<Head | null> {
   const previous = (await readHeads(session)).at(-1);
   const draft = await inSnapshot(session, (tx) => draftHead(tx, previous));
   if (!draft) return null;
@@ -123,7 +123,7 @@ export function signedBytes(head: Omit<Head, 'signature'>): Buffer {
 }
 
 /** Reads all heads, oldest first. */
-export async function readHeads(session: Session): Promise<Head[]> {
+export async function readHeads(session: AuditSession): Promise<Head[]> {
   const heads = await session.any(sql.type(Head)`
     SELECT number, from_xid::text, to_xid::text, events::float8 AS events, digest, key_id, signature,
       to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at

@@ -30,7 +30,7 @@ export function readSigner(file: string | undefined): Signer {
     );
   }
   const pem = readKeyFile(file, `make a key with ${MAKE_KEY} ${file}`);
-  const privateKey = parseKey(file, () => createPrivateKey(pem));
+  const privateKey = parseSigningKey(file, () => createPrivateKey(pem));
   const publicKey = createPublicKey(privateKey);
   return { id: keyId(publicKey), publicKey, sign: (bytes) => sign(null, bytes, privateKey) };
 }
@@ -42,7 +42,7 @@ export type PublicKeys = Map<string, KeyObject>;
 export function readPublicKeys(file: string): PublicKeys {
   const pem = readKeyFile(file, 'openssl pkey -in audit-key.pem -pubout writes the public key');
   const blocks = pem.match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g) ?? [''];
-  const keys = blocks.map((block) => parseKey(file, () => createPublicKey(block)));
+  const keys = blocks.map((block) => parseSigningKey(file, () => createPublicKey(block)));
   return new Map(keys.map((key) => [keyId(key), key]));
 }
 
@@ -78,7 +78,7 @@ function readKeyFile(file: string, advice: string): string {
   }
 }
 
-function parseKey(file: string, parse: () => KeyObject): KeyObject {
+function parseSigningKey(file: string, parse: () => KeyObject): KeyObject {
   let key: KeyObject | undefined;
   try {
     key = parse();

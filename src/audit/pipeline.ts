@@ -1,5 +1,5 @@
 import type { CommonQueryMethods } from 'slonik';
-import { inSnapshot, type Session } from './session.ts';
+import { inSnapshot, type AuditSession } from './session.ts';
 import type { Window } from './windows.ts';
 
 /**
@@ -7,7 +7,7 @@ import type { Window } from './windows.ts';
  * gets the results in the order of the windows, and no more results are kept than windows are running.
  */
 export async function throughWindows<R>(
-  sessions: Session[],
+  sessions: AuditSession[],
   windows: AsyncGenerator<Window>,
   work: (tx: CommonQueryMethods, window: Window) => Promise<R>,
   take: (result: R) => void,

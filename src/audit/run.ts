@@ -9,7 +9,7 @@ import type { PublicKeys, Signer } from './keys.ts';
 import { throughWindows } from './pipeline.ts';
 import { createProgress } from './progress.ts';
 import type { Report } from './report.ts';
-import { openSession, type Session } from './session.ts';
+import { openSession, type AuditSession } from './session.ts';
 import { allWindows, changedSince, listedWindows, within, type Window } from './windows.ts';
 
 /** How many windows are checked at a time. Each has its own connection; so have the heads and the list of windows. */
@@ -28,10 +28,13 @@ type WindowResult = { findings: Findings; covered: number; facts: WindowFacts | 
 /** Audits a database: the invariants window by window, and the heads. Throws when it cannot. */
 export async function runAudit(options: AuditOptions): Promise<Report> {
   const started = performance.now();
-  const sessions: Session[] = [];
+  const sessions: AuditSession[] = [];
   try {
     while (sessions.length < SESSIONS + 2) sessions.push(await openSession(options.databaseUrl));
-    const report = await audit(sessions as [Session, Session, ...Session[]], options);
+    const report = await audit(
+      sessions as [AuditSession, AuditSession, ...AuditSession[]],
+      options,
+    );
     return { ...report, seconds: (performance.now() - started) / 1000 };
   } finally {
     await Promise.allSettled(sessions.map((session) => session.end()));
@@ -39,7 +42,7 @@ export async function runAudit(options: AuditOptions): Promise<Report> {
 }
 
 async function audit(
-  [coordinator, forHeads, ...workers]: [Session, Session, ...Session[]],
+  [coordinator, forHeads, ...workers]: [AuditSession, AuditSession, ...AuditSession[]],
   { keys, since, evidence, windowOrders }: AuditOptions,
 ): Promise<Omit<Report, 'seconds'>> {
   const begun = await positionOf(coordinator);
@@ -94,7 +97,7 @@ function countEvents(tx: CommonQueryMethods, window: Window, to_xid: string): Pr
   `);
 }
 
-function estimateOrders(session: Session): Promise<number> {
+function estimateOrders(session: AuditSession): Promise<number> {
   return session.oneFirst(sql.type(z.object({ orders: z.number() }))`
     SELECT reltuples::float8 AS orders FROM pg_class WHERE oid = 'orders'::regclass
   `);

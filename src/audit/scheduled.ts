@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { Deps } from '../deps.ts';
 import { addFindings, checkWindow, noFindings, total, type Findings } from './check.ts';
 import { throughWindows } from './pipeline.ts';
-import { openSession, type Session } from './session.ts';
+import { openSession, type AuditSession } from './session.ts';
 import { listedWindows } from './windows.ts';
 
 /** The most orders of one invariant that a run lists and the next run watches. */
@@ -59,7 +59,7 @@ export async function runScheduledAudit({
   }
 }
 
-async function lastRun(session: Session): Promise<LastRun> {
+async function lastRun(session: AuditSession): Promise<LastRun> {
   const last = await session.maybeOne(sql.type(LastRun)`
     SELECT to_json(started_at) #>> '{}' AS started_at, to_xid::text, watched
     FROM audit_runs
@@ -74,7 +74,7 @@ async function lastRun(session: Session): Promise<LastRun> {
 }
 
 /** Every transaction below to_xid has ended, so the next run misses none when it starts from there. */
-function currentCursor(session: Session): Promise<Cursor> {
+function currentCursor(session: AuditSession): Promise<Cursor> {
   return session.one(sql.type(Cursor)`
     SELECT to_json(now()) #>> '{}' AS started_at, pg_snapshot_xmin(pg_current_snapshot())::text AS to_xid
   `);
@@ -114,7 +114,7 @@ async function openForLong(tx: CommonQueryMethods, ids: string[]): Promise<reado
 }
 
 async function storeRun(
-  session: Session,
+  session: AuditSession,
   { started_at, to_xid }: Cursor,
   { orders, counts, listed }: Findings,
   waiting: string[],

@@ -10,7 +10,7 @@ import { rowHandling } from '../db/pool.ts';
 import { ReadableError } from '../process.ts';
 
 /** One connection for an audit. It stays open, because a cursor of the session outlives its transaction. */
-export type Session = DatabasePool;
+export type AuditSession = DatabasePool;
 
 const STATEMENT_TIMEOUT_MS = 600_000;
 
@@ -34,7 +34,7 @@ const applySettings: Interceptor = {
 };
 
 /** Connects to the primary. A replica is refused: its data is older than the report says. */
-export async function openSession(databaseUrl: string): Promise<Session> {
+export async function openSession(databaseUrl: string): Promise<AuditSession> {
   const session = await createPool(databaseUrl, {
     ...rowHandling,
     interceptors: [...rowHandling.interceptors, applySettings],
@@ -61,7 +61,7 @@ export async function openSession(databaseUrl: string): Promise<Session> {
  * cannot remove rows that are deleted after its start.
  */
 export function inSnapshot<T>(
-  session: Session,
+  session: AuditSession,
   work: (tx: CommonQueryMethods) => Promise<T>,
 ): Promise<T> {
   return session.transaction(async (tx) => {
@@ -72,7 +72,7 @@ export function inSnapshot<T>(
 
 const State = z.object({ replica: z.boolean(), views: z.boolean() });
 
-async function requireAuditable(session: Session): Promise<void> {
+async function requireAuditable(session: AuditSession): Promise<void> {
   const { replica, views } = await session.one(sql.type(State)`
     SELECT pg_is_in_recovery() AS replica, to_regclass('audit.violations') IS NOT NULL AS views
   `);

@@ -1,6 +1,6 @@
 import { sql, type FragmentSqlToken } from 'slonik';
 import { z } from 'zod';
-import { inSnapshot, type Session } from './session.ts';
+import { inSnapshot, type AuditSession } from './session.ts';
 
 /** Orders per window: about a second of work, so that each snapshot is short. */
 const WINDOW_ORDERS = 20_000;
@@ -15,7 +15,10 @@ const Id = z.object({ id: z.guid() });
  * Yields ranges that together cover every possible id, with `size` orders in each. Ranges without orders are included,
  * because they may contain jobs.
  */
-export async function* allWindows(session: Session, size = WINDOW_ORDERS): AsyncGenerator<Window> {
+export async function* allWindows(
+  session: AuditSession,
+  size = WINDOW_ORDERS,
+): AsyncGenerator<Window> {
   let from = LOWEST_ID;
   for (;;) {
     const next = await session.maybeOneFirst(sql.type(Id)`
@@ -33,7 +36,7 @@ export async function* allWindows(session: Session, size = WINDOW_ORDERS): Async
  * grows with the number of ids.
  */
 export async function* listedWindows(
-  session: Session,
+  session: AuditSession,
   query: FragmentSqlToken,
 ): AsyncGenerator<Window> {
   await inSnapshot(session, (tx) =>

@@ -17,7 +17,7 @@ import {
   withDeps,
   withSettings,
   type Context,
-  type Reply,
+  type TestReply,
 } from '../../test/support/context.ts';
 import { databaseUrl, testConfig } from '../../test/support/template.ts';
 import { until } from '../../test/support/until.ts';
@@ -180,7 +180,7 @@ test.serial(
 );
 
 /** The first reply of /readyz that reports the database as ok. On a busy machine, earlier checks can time out. */
-function readinessOf(origin: string): Promise<Reply> {
+function readinessOf(origin: string): Promise<TestReply> {
   return until('the database to be ok', async () => {
     const reply = await send(origin, 'GET', '/readyz');
     return reply.body.database === 'ok' && reply;

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { ReadableError } from '../../src/process.ts';
-import { send, type Fetch, type Reply } from './http.ts';
+import { send, type Fetch, type TestReply } from './http.ts';
 
 export const PASSWORD = 'correct horse battery';
 
@@ -20,7 +20,7 @@ export function newEmail(): string {
 }
 
 /** Registers a customer. The members of `account` replace the defaults. */
-export function register({ origin, fetch }: Service, account: object = {}): Promise<Reply> {
+export function register({ origin, fetch }: Service, account: object = {}): Promise<TestReply> {
   const body = { name: 'Ada', email: newEmail(), password: PASSWORD, ...account };
   return send(origin, 'POST', '/auth/register', { fetch, body });
 }
@@ -30,7 +30,7 @@ export function logIn(
   { origin, fetch }: Service,
   email: string,
   password = PASSWORD,
-): Promise<Reply> {
+): Promise<TestReply> {
   return send(origin, 'POST', '/auth/login', { fetch, body: { email, password } });
 }
 
@@ -52,21 +52,21 @@ export async function startedSession(service: Service) {
 }
 
 /** The refresh token that a reply sets as cookie; empty when the reply removes the cookie. */
-export function refreshTokenOf({ headers }: Pick<Reply, 'headers'>): string {
+export function refreshTokenOf({ headers }: Pick<TestReply, 'headers'>): string {
   return /^refresh_token=([^;]*)/.exec(headers.getSetCookie()[0] ?? '')?.[1] ?? '';
 }
 
 /** Requests a new access token, with the refresh token in a cookie as a browser sends it. */
-export function refresh({ origin, fetch }: Service, refreshToken: string): Promise<Reply> {
+export function refresh({ origin, fetch }: Service, refreshToken: string): Promise<TestReply> {
   const headers = { cookie: `refresh_token=${refreshToken}` };
   return send(origin, 'POST', '/auth/refresh', { fetch, headers });
 }
 
-function authorizationOf({ body }: Reply): Authorization {
+function authorizationOf({ body }: TestReply): Authorization {
   return { authorization: `Bearer ${body.access_token}` };
 }
 
-function requireStatus({ status }: Reply, expected: number, url: string): void {
+function requireStatus({ status }: TestReply, expected: number, url: string): void {
   if (status !== expected)
     throw new ReadableError(`POST ${url} answered ${status}, not ${expected}`);
 }

@@ -23,7 +23,7 @@ import { send } from './http.ts';
 import { copyTemplate, onServer, testConfig } from './template.ts';
 import { runClaimedBatch } from './workers.ts';
 
-export { send, type Reply } from './http.ts'; // most tests need them too
+export { send, type TestReply } from './http.ts'; // most tests need them too
 
 /** The dependencies of an API and of a worker together. */
 export type TestDeps = AppDeps & WorkerDeps & Deps<Config>;

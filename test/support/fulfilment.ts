@@ -10,10 +10,10 @@ import { withSettings, type Context } from './context.ts';
 export const FULFILMENT_SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 
 type Call = { method: string | undefined; headers: IncomingHttpHeaders; body: string };
-type Answer = (response: ServerResponse, call: Call) => unknown;
+type CallHandler = (response: ServerResponse, call: Call) => unknown;
 
 /** Opens a server for the external step until the test ends. It records each call, and `answer` answers it. */
-export async function openFulfilment(t: ExecutionContext<Context>, answer: Answer) {
+export async function openFulfilment(t: ExecutionContext<Context>, answer: CallHandler) {
   const calls: Call[] = [];
   const server = createServer((request, response) => {
     void text(request).then((body) => {
@@ -42,6 +42,6 @@ export function status(
   code: number,
   headers: Record<string, string> = {},
   body = 'said so',
-): Answer {
+): CallHandler {
   return (response) => response.writeHead(code, headers).end(body);
 }

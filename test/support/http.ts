@@ -2,7 +2,7 @@
  * Sends HTTP requests and reads the replies. It does not import ava, so commands can use it too.
  */
 
-export type Reply = {
+export type TestReply = {
   status: number;
   type: string | null;
   headers: Headers;
@@ -24,7 +24,7 @@ export async function send(
   method: string,
   path: string,
   { body, headers = {}, fetch = globalThis.fetch }: Options = {},
-): Promise<Reply> {
+): Promise<TestReply> {
   const response = await fetch(`${origin}${path}`, {
     method,
     redirect: 'manual',
