@@ -10,7 +10,7 @@ import { NO_LIMITS } from '../test/support/template.ts';
 const JWT_SECRET = 'a-secret-for-measuring-and-nothing-else';
 
 /** A migrated database of the service, and the environment of its processes, which log in with their own roles. */
-export type Service = {
+type Service = {
   databaseUrl: string;
   env: (role: 'api' | 'worker') => Environment;
 };

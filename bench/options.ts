@@ -19,7 +19,7 @@ const flags = {
   only: { type: 'string' },
 } as const;
 
-export const USAGE = 'npm run bench -- [--quick] [--only SCENARIO] [--json FILE] [--smoke]';
+const USAGE = 'npm run bench -- [--quick] [--only SCENARIO] [--json FILE] [--smoke]';
 
 /** Parses the command line. Throws an error of one line for wrong options. */
 export function parseOptions(args: string[], scenarios: string[]): Options {

@@ -41,7 +41,7 @@ const SERVERS = [
 type Counters = { wal_bytes: number; commits: number; orders: number };
 
 /** A contestant, and the load that measures it. */
-export type Measured = {
+type Measured = {
   name: string;
   database: string;
   open: () => Promise<Api>;

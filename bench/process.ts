@@ -30,7 +30,7 @@ export type Process = {
 };
 
 /** How to start a process. */
-export type Command = {
+type Command = {
   name: string;
   /** From the top of the repository: 'bench/peers/bullmq-api.ts'. */
   module: string;

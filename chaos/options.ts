@@ -22,7 +22,7 @@ const flags = {
   'without-audit': { type: 'boolean' },
 } as const;
 
-export const USAGE =
+const USAGE =
   'npm run chaos -- [--seed N] [--seconds S] [--json FILE] [--logs FOLDER] [--without-audit]';
 
 /** Parses the command line. Without --seed it chooses a random seed. Throws an error of one line for wrong options. */

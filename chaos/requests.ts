@@ -6,7 +6,7 @@ const REQUEST_TIMEOUT_MS = 5000;
 const RETRY_DELAY_MS = 100;
 
 /** A reply of the API. */
-export type ChaosReply = {
+type ChaosReply = {
   status: number;
   body: { id?: string; type?: string; status?: string };
 };

@@ -8,11 +8,22 @@ const unused = (files: Record<string, string>) =>
     [],
   ).map(({ path, line, advice }) => `${path}:${line} ${advice}`);
 
-test('a name is exported when another file uses it', (t) => {
+test('another file imports each exported name', (t) => {
   const found = unused({
     'src/a.ts': 'export const one = 1;\nexport async function two() {}\nexport type Three = 3;\n',
-    'src/b.ts': "import { one, type Three } from './a.ts';\nuse<Three>(one); // not two\n",
+    'src/b/c.ts':
+      "import {\n  one as uno,\n  type Three,\n} from '../a.ts';\nuse<Three>(uno); // not two\n",
   });
 
-  t.deepEqual(found, ['src/a.ts:2 no other file uses two: do not export it']);
+  t.deepEqual(found, ['src/a.ts:2 no other file imports two: do not export it']);
+});
+
+test('an equal name in another file does not count as an import', (t) => {
+  const found = unused({
+    'src/a.ts': 'export type Result = string;\n',
+    'src/b.ts': "import type { Result } from './c.ts';\nuse<Result>();\n",
+    'src/c.ts': 'export type Result = number;\n',
+  });
+
+  t.deepEqual(found, ['src/a.ts:1 no other file imports Result: do not export it']);
 });

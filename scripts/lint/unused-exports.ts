@@ -1,30 +1,31 @@
+import { posix } from 'node:path';
 import { isTypeScript, lineAt, type Source, type TreeRule } from './rule.ts';
 
 const EXPORT =
   /^export\s+(?:declare\s+)?(?:async\s+)?(?:abstract\s+)?(?:function\*?|const|let|class|type|interface|enum)\s+(\w+)/gm;
+const IMPORT = /^(?:import|export)\s+(?:\w+,\s*)?(?:type\s+)?\{([^}]*)\}\s+from\s+'(\.[^']+)'/gm;
 
-/** A name that is exported appears in another file; otherwise it is private to its own. */
+/** Another file imports each exported name from its file; otherwise the name is private to its file. */
 export const unusedExports: TreeRule = {
   name: 'unused-export',
   find(sources) {
     const scripts = sources.filter(({ path }) => isTypeScript(path));
-    const filesOf = filesByWord(scripts);
+    const imported = new Set(scripts.flatMap(importsOf));
     return scripts.flatMap(({ path, code }) =>
       [...code.matchAll(EXPORT)].flatMap(({ index, 1: name = '' }) => {
-        if ((filesOf.get(name)?.size ?? 0) > 1) return [];
-        const advice = `no other file uses ${name}: do not export it`;
+        if (imported.has(`${path} ${name}`)) return [];
+        const advice = `no other file imports ${name}: do not export it`;
         return [{ path, line: lineAt(code, index), advice }];
       }),
     );
   },
 };
 
-function filesByWord(sources: Source[]): Map<string, Set<string>> {
-  const files = new Map<string, Set<string>>();
-  for (const { path, code } of sources) {
-    for (const word of new Set(code.match(/\w+/g))) {
-      files.set(word, (files.get(word) ?? new Set()).add(path));
-    }
-  }
-  return files;
+/** The names that a file imports from files of the tree: `PATH NAME`. */
+function importsOf({ path, text }: Source): string[] {
+  return [...text.matchAll(IMPORT)].flatMap(([, names = '', from = '']) => {
+    const file = posix.join(posix.dirname(path), from);
+    const words = names.split(',').map((name) => /^\s*(?:type\s+)?(\w+)/.exec(name)?.[1]);
+    return words.map((name) => `${file} ${name}`);
+  });
 }

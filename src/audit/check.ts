@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { within, type Window } from './windows.ts';
 
 /** The most violations of one invariant that are listed; all others are only counted. */
-export const LISTED_MAX = 100;
+const LISTED_MAX = 100;
 
 /** The invariants of audit.violations. */
 export const INVARIANTS = ['I1', 'I2', 'I3', 'I4', 'I5', 'I6', 'I7', 'I8', 'I9'];

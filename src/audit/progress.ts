@@ -2,7 +2,7 @@ const WIDTH = 30;
 const REDRAW_MS = 200;
 
 /** Shows the progress of a long run. */
-export type Progress = { advance: (orders: number) => void; end: () => void };
+type Progress = { advance: (orders: number) => void; end: () => void };
 
 /** Draws a bar on a terminal, and nothing when stderr is a file or a pipe. */
 export function createProgress(expected: number, stream = process.stderr): Progress {

@@ -9,7 +9,7 @@ import type { Context } from './context.ts';
 import { databaseUrl } from './template.ts';
 import { until } from './until.ts';
 
-export type Found = {
+type Found = {
   invariant: string;
   severity: string;
   order_id: string;

@@ -37,7 +37,7 @@ export type Context = { database: string; deps: TestDeps; server: Server; origin
 /** AVA's `test`. The importing test file gets a service of its own. */
 export const test = anyTest as TestFn<Context>;
 
-export const database = `oms_test_${randomBytes(6).toString('hex')}`;
+const database = `oms_test_${randomBytes(6).toString('hex')}`;
 
 test.before(async (t) => {
   await copyTemplate(database);

@@ -13,7 +13,7 @@ const PAUSE_MS = 5; // enough load to meet a fault; other tests still get the pr
 type User = Awaited<ReturnType<typeof signUp>>;
 
 /** The result of one request: its status, or 0 when the connection broke. */
-export type Outcome = { status: number; id: string | undefined; sentAt: number; tookMs: number };
+type Outcome = { status: number; id: string | undefined; sentAt: number; tookMs: number };
 
 /** Places orders until stopped. Each of the clients places one order after the other. */
 export function placeSteadily(t: ExecutionContext, users: User[], clients = 8) {

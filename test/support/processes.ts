@@ -20,7 +20,7 @@ type Program = 'api' | 'worker' | 'migrate' | 'start';
 type Settings = Record<string, string | undefined>;
 
 /** The exit of a process, and its output. */
-export type Ended = {
+type Ended = {
   code: number | null;
   signal: NodeJS.Signals | null;
   stdout: string;
