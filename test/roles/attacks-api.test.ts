@@ -7,7 +7,7 @@ import { contents, logIn } from '../support/logins.ts';
 // A stolen login of the API can act for every customer: it places and cancels orders in their names, as the API does.
 // It cannot act as a worker or a DBA, change the content of orders or records, or read secrets.
 
-testNothingElse('The API’s login', 'oms_api', {
+testNothingElse('the API’s login', 'oms_api', {
   calls: [
     'public.place_orders',
     'public.cancel_order',
@@ -126,9 +126,9 @@ const attacks: Attack[] = [
   ...commonAttacks('oms_api'),
 ];
 
-testAttacks('The API’s login', 'oms_api', attacks);
+testAttacks('the API’s login', 'oms_api', attacks);
 
-test.serial('Members that the API’s login adds to an order are not stored', async (t) => {
+test.serial('members that the API’s login adds to an order are not stored', async (t) => {
   const { admin, targets } = await prepare(t);
   const client = await logIn(t, 'oms_api');
   const id = randomUUIDv7();
@@ -169,7 +169,7 @@ test.serial('Members that the API’s login adds to an order are not stored', as
 // login until migrate removes the settings (role-settings.test.ts). None loses an order (durable-commits.test.ts).
 
 test.serial(
-  'The API’s login can change its own settings and password, which can stop the API',
+  'the API’s login can change its own settings and password, which can stop the API',
   async (t) => {
     const client = await logIn(t, 'oms_api');
     await client.query('BEGIN');
@@ -182,7 +182,7 @@ test.serial(
 );
 
 test.serial(
-  'While another login has the lock of a key, the key is in use, and its order is not placed',
+  'while another login has the lock of a key, the key is in use, and its order is not placed',
   async (t) => {
     const { admin, targets } = await prepare(t);
     const before = await contents(admin);

@@ -9,8 +9,8 @@ import { testConfig } from '../support/template.ts';
 // Without ops._alive: a login without USAGE on schema pgboss cannot name the type of its argument.
 const READS = ['ops._error_of', 'ops._live_bytes', 'ops._percentile', 'ops.explain_job'];
 
-testNothingElse('A read-only DBA', 'oms_dba_read', { calls: READS });
-testNothingElse('A DBA', 'oms_dba', {
+testNothingElse('a read-only DBA', 'oms_dba_read', { calls: READS });
+testNothingElse('a DBA', 'oms_dba', {
   calls: [
     ...READS,
     'public.place_order',
@@ -24,7 +24,7 @@ testNothingElse('A DBA', 'oms_dba', {
     ].map((action) => `ops.${action}`),
   ],
 });
-testNothingElse('An auditor', 'oms_auditor', {
+testNothingElse('an auditor', 'oms_auditor', {
   calls: [
     'public.order_content_hash_v1',
     'public.order_event_hash_v1',
@@ -46,19 +46,19 @@ const tables: Attack[] = [
   ['read e-mail addresses', 'SELECT email FROM users', DENIED],
 ];
 
-testAttacks('A read-only DBA', 'oms_dba_read', [
+testAttacks('a read-only DBA', 'oms_dba_read', [
   ...readers,
   ...tables,
   ...commonAttacks('oms_dba_read'),
 ]);
-testAttacks('An auditor', 'oms_auditor', [
+testAttacks('an auditor', 'oms_auditor', [
   ...readers,
   ['read e-mail addresses', 'SELECT email FROM users', DENIED],
   ['explain a job', (on) => `SELECT ops.explain_job('${on.order}')`, DENIED],
   ...commonAttacks('oms_auditor'),
 ]);
 
-testAttacks('A DBA', 'oms_dba', [
+testAttacks('a DBA', 'oms_dba', [
   ...tables,
   [
     'act without a record',
@@ -90,7 +90,7 @@ testAttacks('A DBA', 'oms_dba', [
 ]);
 
 test.serial(
-  'An action of a DBA is recorded under the login, also when the session names another actor',
+  'an action of a DBA is recorded under the login, also when the session names another actor',
   async (t) => {
     const { admin, targets } = await prepare(t);
     const client = await logIn(t, 'oms_dba');
@@ -126,7 +126,7 @@ test.serial('API and worker cannot keep a DBA from pausing a queue', async (t) =
   await dba.query('ROLLBACK');
 });
 
-test.serial('A read-only DBA sees the bloat of the job tables and of orders', async (t) => {
+test.serial('a read-only DBA sees the bloat of the job tables and of orders', async (t) => {
   const { admin } = await prepare(t);
   await admin.query('ANALYZE');
   const client = await logIn(t, 'oms_dba_read');
@@ -141,7 +141,7 @@ test.serial('A read-only DBA sees the bloat of the job tables and of orders', as
 });
 
 test.serial(
-  'No login can stop a migrate with an advisory lock, or by reading tables',
+  'no login can stop a migrate with an advisory lock, or by reading tables',
   async (t) => {
     await prepare(t);
     const { database } = t.context;

@@ -132,9 +132,9 @@ const stopping: Attack[] = [
   ['add a run with an infinite start', run('', `'infinity'`), BAD],
 ];
 
-testAttacks('The worker’s login', 'oms_worker', stopping);
+testAttacks('the worker’s login', 'oms_worker', stopping);
 
-test.serial('The worker’s login can write the same rows with correct values', async (t) => {
+test.serial('the worker’s login can write the same rows with correct values', async (t) => {
   await prepare(t);
   const id = await (await signUp(t.context)).place();
   const client = await logIn(t, 'oms_worker');
@@ -149,7 +149,7 @@ test.serial('The worker’s login can write the same rows with correct values', 
   await accepted(`${claimSql(rows[0]?.id)} ${failSql(rows[0]?.id)}`);
 });
 
-test.serial('An operator can retry an order whose job has infinite times', async (t) => {
+test.serial('an operator can retry an order whose job has infinite times', async (t) => {
   const { admin } = await prepare(t);
   const id = await (await signUp(t.context)).place();
   await admin.query(

@@ -84,13 +84,13 @@ const stranding: Attack[] = [
   ],
 ];
 
-testAttacks('The worker’s login', 'oms_worker', stranding);
+testAttacks('the worker’s login', 'oms_worker', stranding);
 
 for (const isolation of ['READ COMMITTED', 'REPEATABLE READ']) {
   for (const queue of ['process-order', 'fail-order']) {
     for (const ends of ['open', 'committed']) {
       test.serial(
-        `Two ${isolation} transactions cannot delete both job and dead letter of an order: ${queue} first, ${ends}`,
+        `two ${isolation} transactions cannot delete both job and dead letter of an order: ${queue} first, ${ends}`,
         async (t) => {
           const id = await withLetter(t);
           const [a, b] = [await logIn(t, 'oms_worker'), await logIn(t, 'oms_worker')];

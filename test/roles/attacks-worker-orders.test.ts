@@ -107,4 +107,4 @@ const attacks: Attack[] = [
   ],
 ];
 
-testAttacks('The worker’s login', 'oms_worker', attacks);
+testAttacks('the worker’s login', 'oms_worker', attacks);

@@ -10,7 +10,7 @@ import { claimSql } from '../support/queue-rows.ts';
 const ORDERS = 'pgboss.j926fb04c4ab3cbee69d4595a350e63c2f9d66f1b28f93ba48011350b';
 const NO_JOB = 'OM003';
 
-testNothingElse('The worker’s login', 'oms_worker', {
+testNothingElse('the worker’s login', 'oms_worker', {
   // The tables of pg-boss, and the worker's own records. pg-boss retries a job by a DELETE and an INSERT.
   writes: [
     'pgboss.job',
@@ -131,7 +131,7 @@ const definitions: Attack[] = [
   ['read the content of orders', 'SELECT product_name FROM orders', DENIED],
 ];
 
-testAttacks('The worker’s login', 'oms_worker', [
+testAttacks('the worker’s login', 'oms_worker', [
   ...jobs,
   ...deadLetters,
   ...definitions,

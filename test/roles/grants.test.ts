@@ -59,7 +59,7 @@ const NOT_LISTED = [
   'oms_queue: CREATE DATABASE',
 ];
 
-test('The rights in the database are exactly those on the list', async (t) => {
+test('the rights in the database are exactly those on the list', async (t) => {
   const admin = await asAdmin(t);
   const { rights } = await wantedRights(admin);
 
@@ -68,7 +68,7 @@ test('The rights in the database are exactly those on the list', async (t) => {
   t.deepEqual(actual, [...new Set([...rights, ...NOT_LISTED])].toSorted(byCodePoint));
 });
 
-test('Each right on the list has a reason', async (t) => {
+test('each right on the list has a reason', async (t) => {
   const { wanted } = await wantedRights(await asAdmin(t));
 
   t.true(wanted.length > 100);
@@ -78,7 +78,7 @@ test('Each right on the list has a reason', async (t) => {
   );
 });
 
-test('No login owns or creates objects, or is a member of an unlisted role', async (t) => {
+test('no login owns or creates objects, or is a member of an unlisted role', async (t) => {
   const admin = await asAdmin(t);
 
   const { rows } = await admin.query(
@@ -116,7 +116,7 @@ test('No login owns or creates objects, or is a member of an unlisted role', asy
   );
 });
 
-test('A function with the rights of its owner has a pinned search_path, and an owner with few rights', async (t) => {
+test('a function with the rights of its owner has a pinned search_path, and an owner with few rights', async (t) => {
   const admin = await asAdmin(t);
 
   const { rows } = await admin.query<{ name: string; owner: string; config: string | null }>(`
@@ -152,7 +152,7 @@ test('PUBLIC cannot call a function of the service or of the queue', async (t) =
   t.deepEqual(rows, []);
 });
 
-test('A migrate keeps the grants to other roles, and removes additional grants to roles of the service', async (t) => {
+test('a migrate keeps the grants to other roles, and removes additional grants to roles of the service', async (t) => {
   t.teardown(() => onServer('DROP ROLE IF EXISTS test_reporting')); // runs after its database is dropped
   const { database } = await migratedDatabase(t);
   const admin = await connect(t, databaseUrl(database));

@@ -9,7 +9,7 @@ import { claimSql, failOrderSql, sendSql } from '../support/queue-rows.ts';
 // The writes that the worker's login is allowed: failures, retention, and rows with extreme values.
 
 test.serial(
-  'A job that fails is tried again, then becomes a dead letter, then fails its order',
+  'a job that fails is tried again, then becomes a dead letter, then fails its order',
   async (t) => {
     const user = await signUp(t.context);
     const id = await user.place();
@@ -57,7 +57,7 @@ test.serial(
 );
 
 test.serial(
-  'The job of a completed order can be deleted, the dead letter of an open order cannot',
+  'the job of a completed order can be deleted, the dead letter of an open order cannot',
   async (t) => {
     const { admin, targets } = await prepare(t);
     await admin.query('BEGIN');
@@ -77,7 +77,7 @@ test.serial(
 );
 
 test.serial(
-  'No view fails on the most extreme values that the worker’s login can write',
+  'no view fails on the most extreme values that the worker’s login can write',
   async (t) => {
     const { admin } = await prepare(t);
     await admin.query('BEGIN');
