@@ -4,7 +4,8 @@ import { NO_LIMITS } from './support/template.ts';
 
 type Execution = {
   item: { name: string };
-  response: { code: number; json: () => any }; // eslint-disable-line -- tests read members of any reply
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests read members of any reply
+  response: { code: number; json: () => any };
 };
 type Summary = {
   run: {
@@ -54,7 +55,8 @@ test('the unchanged Postman collection of the replaced system runs against the d
   const { origin } = await withSettings(t, DEFAULT_LIMITS);
   const variables: Record<string, string> = { base_url: origin };
   const statuses: Record<string, number> = {};
-  const replies: Record<string, any> = {}; // eslint-disable-line -- tests read members of any reply
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests read members of any reply
+  const replies: Record<string, any> = {};
   const send = async (folder: string) => {
     const { executions } = await runCollection(SEED, variables, folder);
     for (const { item, response } of executions) {

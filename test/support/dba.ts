@@ -12,14 +12,16 @@ import { asWorker, type Context, type TestDeps as Deps } from './context.ts';
 import { jobOf, leaveOneTry } from './orders.ts';
 import { databaseUrl } from './template.ts';
 
-type Row = Record<string, any>; // eslint-disable-line -- tests read columns of any query
+// oxlint-disable-next-line typescript/no-explicit-any -- tests read columns of any query
+type Row = Record<string, any>;
 
 /** A psql session of a person. */
 export type Dba = {
   /** Runs a statement. Returns its rows. */
   rows: (text: string, values?: unknown[]) => Promise<Row[]>;
   /** Runs a statement. Returns the first value of its first row. */
-  value: (text: string, values?: unknown[]) => Promise<any>; // eslint-disable-line -- any type of column
+  // oxlint-disable-next-line typescript/no-explicit-any -- any type of column
+  value: (text: string, values?: unknown[]) => Promise<any>;
   /** Runs a statement that Postgres must refuse. Returns SQLSTATE and message of the error. */
   refusal: (
     text: string,

@@ -6,7 +6,8 @@ export type TestReply = {
   status: number;
   type: string | null;
   headers: Headers;
-  body: any; // eslint-disable-line -- tests read members of any reply
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests read members of any reply
+  body: any;
 };
 
 /** Replaces the global `fetch`, for instance to wait when a rate limit is reached. */
