@@ -122,7 +122,7 @@ $$;
 
 COMMENT ON FUNCTION ops._explain_waiting IS 'Part of ops.explain_job: a waiting job. Internal to schema ops.';
 
--- Says how a job ended, and how to try it again.
+-- Says how a job ended, and how to repeat it.
 CREATE OR REPLACE FUNCTION ops._explain_ended(job pgboss.job) RETURNS text LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT CASE job.state
