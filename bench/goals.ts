@@ -32,7 +32,7 @@ type Goal = {
   compared?: Comparison;
 };
 
-/** The throughput of `of` in a scenario, against that of `over`. */
+/** Compares the throughput of contestant `of` with that of contestant `over`. */
 type Comparison = { scenario: string; of: string; over: string };
 
 const at1 = createAt(1);

@@ -17,7 +17,7 @@ export type Watch = {
   seenAt(id: string): number | undefined;
   /** Resolves when all added orders are COMPLETED, or after the timeout. */
   untilAllSeen(timeoutMs: number): Promise<void>;
-  /** CPU time of its Postgres process so far. */
+  /** CPU time of the Postgres process that serves this connection so far. */
   serverCpuSeconds(): number;
   close(): Promise<void>;
 };

@@ -14,7 +14,7 @@ function run(args: string[]) {
   return spawnSync(process.execPath, all, { cwd, encoding: 'utf8' });
 }
 
-test('an armed process kills itself when it passes its crash point for the given time', (t) => {
+test('an armed process kills itself when it passes its crash point for the given number of times', (t) => {
   const { signal, stdout, stderr } = run([
     '--import',
     armed({ point: 'after-commit', pass: 2, delayMs: 0 }),

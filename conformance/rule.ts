@@ -45,7 +45,7 @@ export function expectNotReplayed(reply: ReceivedReply): void {
   expect(!isReplay(reply), 'the server sent the reply to another request');
 }
 
-/** Expects a reply to a request that has its effect now. Returns the reply. */
+/** Expects a first reply: with this status, and not marked as a replay. Returns the reply. */
 export function expectFirst(reply: ReceivedReply, status: number): ReceivedReply {
   expectStatus(reply, status);
   expectNotReplayed(reply);

@@ -26,7 +26,7 @@ export const queues = {
   'process-order': queue(OrderPayload, {
     partition: true, // busy, so it gets a table of its own
     retryLimit: 12, // about 25 minutes
-    retryDelay: 1, // seconds; it about doubles with each try
+    retryDelay: 1, // seconds; it about doubles with each attempt
     retryBackoff: true,
     retryDelayMax: 300,
     expireInSeconds: 60,

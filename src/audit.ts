@@ -4,7 +4,7 @@ import { toJson, toText } from './audit/report.ts';
 import { total } from './audit/check.ts';
 import { runAudit } from './audit/run.ts';
 import { verifyEvidence } from './audit/verify.ts';
-import { AuditConfig, loadConfig } from './config.ts';
+import { AuditConfig, ConfigError, loadConfig } from './config.ts';
 import { exitOnFailure, ReadableError } from './process.ts';
 
 const EXIT_CLEAN = 0;
@@ -25,7 +25,7 @@ async function main(args: string[]): Promise<number> {
 async function audit(config: AuditConfig, options: Options): Promise<number> {
   const databaseUrl = config.AUDIT_DATABASE_URL ?? config.DATABASE_URL;
   if (databaseUrl === undefined) {
-    throw new ReadableError('Configuration: AUDIT_DATABASE_URL or DATABASE_URL is required');
+    throw new ConfigError('AUDIT_DATABASE_URL or DATABASE_URL is required');
   }
   const evidence = options.evidence && {
     file: options.evidence,

@@ -3,7 +3,7 @@
  * a worker with one (`fulfiller`). `statement-sent`: a statement that changes orders is on its way to the database.
  */
 export const crashPoints = {
-  api: ['batch-taken', 'statement-sent', 'after-commit', 'after-publish', 'after-answer'],
+  api: ['batch-taken', 'statement-sent', 'after-commit', 'after-publish', 'after-reply'],
   worker: ['statement-sent', 'after-work-commit'],
   fulfiller: ['after-claim', 'after-take', 'after-call', 'statement-sent', 'after-work-commit'],
 } as const;

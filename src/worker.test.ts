@@ -46,7 +46,7 @@ test('an order that fails at its last attempt becomes FAILED, and another order 
   await untilOrderIs(deps, neighbour, 'COMPLETED');
 
   t.is((await jobOf(deps, poison)).state, 'failed');
-  t.regex((await eventsOf(deps, poison)).at(-1)?.reason ?? '', /1 try: .*this one is poison/);
+  t.regex((await eventsOf(deps, poison)).at(-1)?.reason ?? '', /1 attempt: .*this one is poison/);
 });
 
 test('a job with a malformed payload fails at once with the reason, and another order is completed', async (t) => {

@@ -13,7 +13,7 @@ const FROM_BATCH = `    FROM pgboss.queue AS q, jsonb_to_recordset(batch) AS o(i
     WHERE q.name = 'process-order';
 `;
 
-/** place_orders inserts jobs only when it gets no lock timeout. The API sends such a call after the commit. */
+/** A second call after the commit inserts the jobs. place_orders recognises that call by its missing lock timeout. */
 const jobsLater: Edit[] = [
   inFunction(
     'place_orders',

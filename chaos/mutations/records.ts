@@ -93,7 +93,7 @@ export const recordMutations: Mutation[] = [
       inFunction(
         'orders_refuse_delete',
         'refuse_change',
-        `  RAISE EXCEPTION 'orders are kept for good: % refused', TG_OP
+        `  RAISE EXCEPTION 'orders are never deleted: % refused', TG_OP
     USING ERRCODE = 'OM002', HINT = 'ops.cancel_order cancels an order.';`,
         '  RETURN NULL;',
       ),

@@ -21,8 +21,11 @@ BEGIN
 
   -- Check the key: lock it until COMMIT, and find the reply that it was used for.
   IF cancel_order.key IS NOT NULL THEN
-    IF cancel_order.method = 'POST' OR cancel_order.key_ttl_hours NOT BETWEEN 1 AND 8760 THEN
-      RAISE EXCEPTION 'a cancellation is not a POST, and its key is kept for 1 to 8760 hours' USING ERRCODE = 'OM008';
+    IF cancel_order.method = 'POST' THEN
+      RAISE EXCEPTION 'a cancellation cannot have the method POST' USING ERRCODE = 'OM008';
+    END IF;
+    IF cancel_order.key_ttl_hours NOT BETWEEN 1 AND 8760 THEN
+      RAISE EXCEPTION 'a key is kept for 1 to 8760 hours, not %', cancel_order.key_ttl_hours USING ERRCODE = 'OM008';
     END IF;
     IF NOT pg_try_advisory_xact_lock(idempotency_lock(
       cancel_order.user_id, cancel_order.method, cancel_order.path, cancel_order.key)) THEN

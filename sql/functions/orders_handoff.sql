@@ -9,9 +9,9 @@
 -- writers may write them in either order, so each of their orders is checked when the transaction commits.
 
 -- Whether an order has a job that a worker will take. For a new order, `placed_by` is the transaction that places it;
--- then the job must also be made by that transaction, and be due at once. The query reads the first job whose id is
--- equal or greater, in the order of the primary key. Otherwise the planner does not use the primary key while it
--- expects an empty queue, and the plan of a connection is made at such a time.
+-- then the job must also be made by that transaction, and be due at once. ORDER BY and LIMIT make the planner use the
+-- primary key. A plan is made once per connection, often while the queue is empty, when the planner prefers a scan of
+-- all jobs.
 CREATE OR REPLACE FUNCTION order_has_job(order_id uuid, placed_by xid8) RETURNS boolean LANGUAGE sql STABLE
 SET search_path = public, pg_temp SET enable_seqscan = off SET enable_sort = off AS $$
   SELECT EXISTS (

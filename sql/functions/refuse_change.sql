@@ -20,7 +20,7 @@ CREATE OR REPLACE TRIGGER order_events_10_refuse_change BEFORE UPDATE OR DELETE 
 CREATE OR REPLACE FUNCTION orders_refuse_delete() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  RAISE EXCEPTION 'orders are kept for good: % refused', TG_OP
+  RAISE EXCEPTION 'orders are never deleted: % refused', TG_OP
     USING ERRCODE = 'OM002', HINT = 'ops.cancel_order cancels an order.';
 END $$;
 

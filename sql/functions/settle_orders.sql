@@ -186,7 +186,8 @@ BEGIN
     JOIN order_jobs AS j ON j.name = 'process-order' AND j.id = c.order_id
     WHERE j.state < 'completed'
   ) THEN
-    RAISE EXCEPTION 'an order whose job is not finished has not used up its retries' USING ERRCODE = 'OM009';
+    RAISE EXCEPTION 'an order of the batch still has a job that a worker can take: its dead letter cannot fail it'
+      USING ERRCODE = 'OM009';
   END IF;
 
   -- End the open orders.

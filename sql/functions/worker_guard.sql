@@ -32,13 +32,13 @@ BEGIN
     OR OLD.state > 'active' AND NEW.state <> OLD.state
     OR NEW.blocked <> OLD.blocked OR NEW.pending_dependencies <> OLD.pending_dependencies
   THEN
-    RAISE EXCEPTION 'pg-boss never changes a job of queue % like this', NEW.name USING ERRCODE = 'OM008';
+    RAISE EXCEPTION 'job % of queue %: pg-boss never makes this update', NEW.id, NEW.name USING ERRCODE = 'OM008';
   END IF;
   RETURN NULL;
 END $$;
 
--- Checks a row of pgboss.queue, version or instance, column by column. It goes by the names of the columns at the time
--- of the call, because pg-boss could not change columns that a WHEN names when it upgrades its schema.
+-- Checks a row of pgboss.queue, version or instance, column by column. It reads the names of the columns when it runs.
+-- A WHEN that names columns would prevent pg-boss from changing them when it upgrades its schema.
 CREATE OR REPLACE FUNCTION worker_guard_row() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE

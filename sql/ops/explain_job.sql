@@ -47,7 +47,8 @@ DECLARE
   who        text;
   lost_at    timestamptz := CASE WHEN isfinite(job.heartbeat_on)
     THEN job.heartbeat_on + job.heartbeat_seconds * interval '1 second' END;
-  -- How often living workers search for jobs whose heartbeat is lost: superviseIntervalSeconds in src/queue/boss.ts.
+  -- How soon a living worker sees a lost heartbeat: WORKER_POLL_SECONDS, at most 1 s by default, and the rest after a
+  -- slow check, at most 1 s (src/queue/watcher.ts).
   supervised interval := interval '2 seconds';
 BEGIN
   SELECT r.worker_id, r.host, r.pid, r.alive, r.heartbeat_on INTO worker
@@ -121,7 +122,7 @@ $$;
 
 COMMENT ON FUNCTION ops._explain_waiting IS 'Part of ops.explain_job: a waiting job. Internal to schema ops.';
 
--- Says how a job ended, and how to try it again.
+-- Says how a job ended, and how to repeat it.
 CREATE OR REPLACE FUNCTION ops._explain_ended(job pgboss.job) RETURNS text LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT CASE job.state
@@ -131,7 +132,7 @@ SET search_path = pg_catalog, pg_temp AS $$
       FROM public.order_events AS e
       WHERE job.name = 'process-order' AND e.order_id = job.id AND e.to_status = 'CANCELLED'
     ), ''))
-    ELSE format('Failed for good at %s, after %s attempt(s): %s.', ops._at(job.completed_on), job.retry_count + 1,
+    ELSE format('Failed finally at %s, after %s attempt(s): %s.', ops._at(job.completed_on), job.retry_count + 1,
         coalesce(ops._error_of(job.output), 'no error given'))
       || coalesce((
         SELECT format(' Dead-lettered: job %s of queue %s, which is %s.', d.id, d.name, d.state)

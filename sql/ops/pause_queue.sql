@@ -1,5 +1,5 @@
--- Refuses a reason that is missing, blank, or longer than 1,000 characters (trail_reason), with OM008. Every action
--- needs a reason.
+-- Refuses a reason that is missing, blank, or longer than 1,000 characters (trail_reason), with OM008. Pausing,
+-- resuming, releasing and redriving have a default reason; every other action needs one.
 CREATE OR REPLACE FUNCTION ops._require_reason(reason text) RETURNS void LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -30,8 +30,8 @@ export function isRowError(error: unknown): boolean {
 }
 
 /**
- * How long the parts of a batch wait for a lock after the batch has timed out. With the full timeout, the other rows of
- * the batch would wait for it again at each halving until the locked row is found.
+ * How long the parts of a batch wait for a lock after the batch has timed out. Short, because one part after another
+ * waits for the same locked row.
  */
 export const LOCK_TIMEOUT_AGAIN_MS = 20;
 

@@ -64,7 +64,7 @@ test('the document marks exactly the operations that require an access token', a
   const { body } = await send(t.context.origin, 'GET', '/openapi.json');
 
   for (const { method, path, security = [] } of operationsOf(body)) {
-    if (path === '/auth/refresh' || path === '/auth/login') continue; // 401 there is not about an access token
+    if (path === '/auth/refresh' || path === '/auth/login') continue; // their 401 means wrong credentials
     const sample = path.replace('{id}', '01890000-0000-7000-8000-000000000000');
     const { status } = await send(t.context.origin, method, sample);
     t.is(status === 401, 'bearer' in (security[0] ?? {}), `${method} ${path}`);

@@ -62,7 +62,7 @@ test('a token that is signed like the refused ones, but has no mistake, is accep
   t.deepEqual([reply.status, reply.body.id], [200, user.id]);
 });
 
-test('an accepted token is refused when it has expired', async (t) => {
+test('a token that was accepted before is refused once it has expired', async (t) => {
   const user = await signUp(t.context);
   const statusOfMe = async (headers: Record<string, string>) =>
     (await send(t.context.origin, 'GET', '/auth/me', { headers })).status;

@@ -66,8 +66,8 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 const NEEDS_SCREENING = /[\d.]{16}|\d[eE]|__proto__|\\/;
 
 /**
- * Longer texts are always screened. Only they can be nested too deeply for the recursive functions that read the value
- * later. Screening is recursive too, so JSON.parse fails on such a text, and it is refused here.
+ * Longer texts are always screened: they can be nested so deeply that recursive code fails on them later. Screening is
+ * recursive too, so such a text is refused here.
  */
 const UNSCREENED_CHARACTERS_MAX = 4000;
 

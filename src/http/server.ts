@@ -16,13 +16,13 @@ export async function serve(app: Koa<AppState>, port: number, host: string): Pro
   const responses = new Set<ServerResponse>();
   const forget = function (this: ServerResponse) {
     responses.delete(this);
-    crashPoint('after-answer'); // other requests of the same batch may have no reply yet
+    crashPoint('after-reply'); // other requests of the same batch may have no reply yet
   };
   const server = createServer({ requireHostHeader: false }, (req, res) => {
     responses.add(res);
     res.on('close', forget);
     if (!server.listening) makeLast(res);
-    // Koa throws on a target that is no URL. Node's own refusal of a missing Host has no problem details.
+    // Both are refused here: Koa throws on a bad target, and Node refuses a missing Host without problem details.
     if (!isUrl(req.url ?? '') || req.headers.host === undefined) refuse(res, 400);
     else void handle(req, res); // Koa handles its errors
   });

@@ -47,7 +47,8 @@ export function createFulfilment(deps: WorkerDeps): Handler<'process-order', Ord
 
 /**
  * Sets the orders of a batch to PROCESSING. Returns the orders that are PROCESSING now, by id. `outcomes` has an entry
- * for each job, which counts when its order is not among them: it has ended, or cannot be set to PROCESSING.
+ * for each job. Use it only for a job whose order is missing from `orders`: the order has ended, or cannot be set to
+ * PROCESSING.
  */
 async function takeOrders(deps: WorkerDeps, jobs: OrderJob[]) {
   const orders = new Map<string, Order>();

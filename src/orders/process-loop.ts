@@ -12,13 +12,16 @@
  */
 import { isRowError } from '../db/errors.ts';
 import type { Deps } from '../deps.ts';
-import { REST_FACTOR } from '../queue/watcher.ts';
+import { restAfter } from '../rest.ts';
 import { processOrders } from './processing.ts';
 
 /** When a search of all jobs finds none, although one has been due for this long, that job is claimed. */
 const PASSED_OVER_MS = 5_000;
 
-/** Placing usually takes less. So a job that is committed later was rarely created so much earlier. */
+/**
+ * An order is usually committed within this time after its job was created. So a search that begins this much earlier
+ * misses few jobs.
+ */
 const PLACING_MS = 1_000;
 
 type LoopDeps = Pick<Deps, 'pool' | 'log' | 'metrics'>;
@@ -113,7 +116,7 @@ function createBatchProcessor(deps: LoopDeps, batchSize: number) {
     if (created_until) createdFrom = new Date(Date.parse(created_until) - PLACING_MS).toISOString();
     if (from === undefined) {
       const ended = performance.now();
-      restUntil = ended + (ended - started) * REST_FACTOR;
+      restUntil = ended + restAfter(ended - started);
     }
     return { processed: order_ids.length, searchedAll: from === undefined };
   };

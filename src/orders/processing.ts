@@ -102,7 +102,7 @@ export async function callDoor<J extends OrderJob>(
     else if (!isOrderError(part.error)) throw part.error;
     else {
       for (const { id } of part.items) {
-        log.error({ err: part.error, job_id: id }, 'order failed');
+        log.error({ err: part.error, job_id: id }, 'attempt failed');
         outcomes.push({ id, status: 'failed', output: part.error });
       }
     }
@@ -168,8 +168,8 @@ export function recordFinished(
 }
 
 function reasonOf({ sourceRetryCount, sourceOutput }: ExhaustedJob): string {
-  const tries = (sourceRetryCount ?? 0) + 1;
+  const attempts = (sourceRetryCount ?? 0) + 1;
   const message = sourceOutput && 'message' in sourceOutput ? sourceOutput.message : undefined;
   const lastError = typeof message === 'string' ? `: ${message.slice(0, 300).toWellFormed()}` : '';
-  return `Gave up after ${tries} ${tries === 1 ? 'try' : 'tries'}${lastError}`;
+  return `Gave up after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}${lastError}`;
 }

@@ -71,9 +71,12 @@ async function endOrders(deps: WorkerDeps, ended: Ended[], again: boolean): Prom
   crashPoint('after-work-commit');
   const changed = new Set(order_ids);
   for (const status of ['COMPLETED', 'FAILED'] as const) {
-    const orders = batch.filter((order) => order.status === status && changed.has(order.id));
-    const ids = orders.map(({ id }) => id);
-    recordFinished(deps, ids, status);
+    const jobs = batch.filter((job) => job.status === status && changed.has(job.id)); // its id is that of its order
+    recordFinished(
+      deps,
+      jobs.map(({ id }) => id),
+      status,
+    );
   }
   return batch.map(({ id }) => changed.has(id));
 }

@@ -25,7 +25,7 @@ test.serial(
       ['PENDING', 'PROCESSING', 'FAILED'],
     );
     t.regex(events.at(-1)?.actor ?? '', /^worker:/);
-    t.regex(events.at(-1)?.reason ?? '', /^Gave up after 1 try: .*this one is poison/);
+    t.regex(events.at(-1)?.reason ?? '', /^Gave up after 1 attempt: .*this one is poison/);
   },
 );
 

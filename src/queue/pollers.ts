@@ -14,7 +14,7 @@ import type { ClaimOptions } from './handler.ts';
 /** A poller also claims at this interval, in case a `wake` is missed. */
 const OWN_POLL_SECONDS = 300;
 
-/** No job has this priority. */
+/** No job has this priority, so pg-boss never finds a job for a worker with this minimum. */
 const PRIORITY_MAX = 2_147_483_647;
 
 type PollersDeps = Pick<WorkerDeps, 'boss' | 'log'>;

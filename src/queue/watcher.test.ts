@@ -115,7 +115,7 @@ function isRegisteredFor({ boss }: WorkerDeps): boolean {
   return boss.getWipData({ includeInternal: false }).some(({ name }) => name === 'process-order');
 }
 
-// A job of another queue is made after the order. When it has ended, the worker has had the time to process the order.
+// Makes a job of another queue. When it has ended, the worker would also have processed the order.
 async function otherQueueIsProcessed({ deps }: Context): Promise<void> {
   const id = crypto.randomUUID();
   await deps.boss.insert('audit', [{ id, data: {} }]);

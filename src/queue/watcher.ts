@@ -4,6 +4,7 @@ import { queues, type QueueName } from '../../jobs/queues.ts';
 import { MONITOR_INTERVAL_SECONDS } from './boss.ts';
 import type { Consumers } from './consumers.ts';
 import type { Deps, WorkerDeps } from '../deps.ts';
+import { restAfter } from '../rest.ts';
 
 /** After work, a queue is counted again at this delay, because pg-boss leaves out jobs that ended in the last 10 s. */
 const LAST_COUNT_MS = 12_000;
@@ -14,10 +15,7 @@ const LAST_COUNT_MS = 12_000;
  */
 const COUNTED_PER_SECOND = 20_000;
 
-/** After a slow query, wait nine times its duration, so that it uses at most 10 % of the time. */
-export const REST_FACTOR = 9;
-
-/** The longest pause between two checks. Capped, because documented latencies depend on it. */
+/** The longest rest after a slow check. Capped, because documented latencies depend on it. */
 const CHECK_REST_MS_MAX = 1_000;
 
 /** The state of a queue at one check. */
@@ -52,7 +50,7 @@ export async function watchQueues(
     const states = await readStates({ pool }, watched);
     for (const { queue, paused, due_ms } of states) {
       if (stopped) return;
-      if (paused === attached.has(queue)) await follow(queue, paused);
+      if (paused === attached.has(queue)) await attachOrDetach(queue, paused);
       if (due_ms !== null && !paused) consumers.wake(queue, due_ms);
     }
     const unsupervised = states.filter(
@@ -64,7 +62,7 @@ export async function watchQueues(
     if (!stopped) void supervision.start(unsupervised.map(({ queue }) => queue));
   }
 
-  async function follow(queue: QueueName, paused: boolean): Promise<void> {
+  async function attachOrDetach(queue: QueueName, paused: boolean): Promise<void> {
     if (paused) {
       attached.delete(queue);
       await consumers.detach(queue);
@@ -79,7 +77,7 @@ export async function watchQueues(
     const started = performance.now();
     await check().catch((err: unknown) => log.warn({ err }, 'queues not checked'));
     const took = performance.now() - started;
-    const rest = Math.min(took * REST_FACTOR, CHECK_REST_MS_MAX);
+    const rest = Math.min(restAfter(took), CHECK_REST_MS_MAX);
     if (!stopped) checkIn(Math.max(config.WORKER_POLL_SECONDS * 1000 - took, rest));
   }
 
@@ -101,9 +99,9 @@ function needsCounting(
   workedAt: number,
 ): boolean {
   const workedMsAgo = performance.now() - workedAt;
-  // Count once after the work, and once more when pg-boss includes all of it (LAST_COUNT_MS).
-  const wantedMsAgo = workedMsAgo > LAST_COUNT_MS ? workedMsAgo - LAST_COUNT_MS : workedMsAgo;
-  return counted_late && (due_ms !== null || busy || counted_ms_ago > wantedMsAgo);
+  // Count once right after the work, and again LAST_COUNT_MS later, when pg-boss's count includes the last jobs.
+  const countWantedMsAgo = workedMsAgo > LAST_COUNT_MS ? workedMsAgo - LAST_COUNT_MS : workedMsAgo;
+  return counted_late && (due_ms !== null || busy || counted_ms_ago > countWantedMsAgo);
 }
 
 /** Calls pg-boss's supervise for queues: it fails lost attempts, and counts jobs. */
@@ -127,12 +125,12 @@ class Supervision {
         .supervise(queue)
         .catch((err: unknown) => log.warn({ err, queue }, 'queue not supervised'));
       const ended = performance.now();
-      this.#restUntil.set(queue, ended + (ended - started) * REST_FACTOR);
+      this.#restUntil.set(queue, ended + restAfter(ended - started));
     }
     this.#busy = false;
   }
 
-  /** Whether the pause after the last call, nine times its duration, has not ended yet. */
+  /** Whether the rest after the last call has not ended yet. */
   isResting(queue: QueueName): boolean {
     return performance.now() < (this.#restUntil.get(queue) ?? 0);
   }

@@ -133,7 +133,7 @@ test('without a grace period, simultaneous uses of a refresh token end the sessi
   t.is((await refresh(service, refreshTokenOf(winner!))).status, 401);
 });
 
-test('a refresh token expires a fixed time after the login, exchanged or not', async (t) => {
+test('a refresh token expires a fixed time after the login, whether or not it was exchanged', async (t) => {
   const session = await startedSession(t.context);
   const successor = refreshTokenOf(await refresh(t.context, session.refreshToken));
   const expiries = await t.context.deps.pool.anyFirst(sql.type(Expiry)`

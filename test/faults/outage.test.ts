@@ -13,7 +13,7 @@ import { until } from '../support/until.ts';
 // Serial, because each test starts a Postgres, and measures how long the recovery takes.
 
 const RECOVERY_MS_MAX = 15_000;
-/** Longer than a request waits for a connection, because test machines are busy. */
+/** More than the limit of 5 s for a connection, because test machines are slow. */
 const ANSWER_MS_MAX = 15_000;
 
 const outages = [

@@ -162,7 +162,7 @@ test('for a job that has ended, ops.explain_job says when and how', async (t) =>
   );
 });
 
-test('for a job that has failed for good, ops.explain_job says why, and how to try it again', async (t) => {
+test('for a job that has failed finally, ops.explain_job says why, and how to try it again', async (t) => {
   const { service, user, explain } = await withWorker(t);
   const id = await user.place();
   const letter = await exhaustRetries(service.deps, id, 'out of stock');
@@ -173,7 +173,7 @@ test('for a job that has failed for good, ops.explain_job says why, and how to t
   t.regex(
     await explain(id),
     new RegExp(
-      `\\nFailed for good at .*, after 1 attempt\\(s\\): out of stock\\. Dead-lettered: job ${letter} of queue ` +
+      `\\nFailed finally at .*, after 1 attempt\\(s\\): out of stock\\. Dead-lettered: job ${letter} of queue ` +
         `fail-order, which is created\\. SELECT ops\\.retry_order\\('${id}', reason\\) tries it again\\.$`,
     ),
   );

@@ -20,7 +20,7 @@ const INSERT_JOB = `
   WHERE q.name = 'process-order'
 `;
 
-/** Changes that hide a job from the workers, or give it other settings than its queue. */
+/** Changes that hide a job from the workers, or give it other settings than its queue has. */
 const WRONG = [
   `start_after = '2100-01-01'`,
   `blocked = true`,

@@ -2,7 +2,7 @@
  * npm test [-- ARGUMENTS]: starts Postgres and Redis, runs the tests, stops both, and prints "N passed, N failed".
  *
  *   npm test                                     every test
- *   npm test -- test/ops/views.test.ts           the tests of a file; ava gets all arguments but --coverage
+ *   npm test -- test/ops/redrive.test.ts           the tests of a file; ava gets all arguments but --coverage
  *   npm test -- --match='*retry*'                the tests with such a title
  *   npm test -- --coverage                       also prints the coverage of src and jobs
  *
