@@ -27,6 +27,7 @@ export const exceptions: Exception[] = [
     path: 'bench/ops-at-scale.ts',
     reason: 'sizes of the bench, not settings of the service',
   },
+  { rule: 'columns', path: 'bench/README.md', reason: 'npm run bench report writes long lines' },
   { rule: 'plain-words', path: 'scripts/lint/words.ts', reason: 'lists the words' },
   { rule: 'plain-words', path: 'scripts/lint/words.test.ts', reason: 'samples' },
   { rule: 'unfinished', path: 'scripts/lint/hygiene.ts', reason: 'lists the words' },

@@ -30,6 +30,8 @@ for (const { path, line, rule, advice } of findings) {
   process.stdout.write(`${path}:${line} ${rule}: ${advice}\n`);
 }
 if (findings.length > 0) {
-  process.stdout.write(`Places that break a rule: ${findings.length}. Each rule is in scripts/lint.\n`);
+  process.stdout.write(
+    `Places that break a rule: ${findings.length}. Each rule is in scripts/lint.\n`,
+  );
   process.exitCode = 1;
 }

@@ -16,5 +16,12 @@ test('a file has 250 lines at most, tests and SQL included', (t) => {
 test('a line has 120 columns at most, comments included', (t) => {
   t.deepEqual(broken('src/a.ts', lines(1) + comment(120)), []);
   t.deepEqual(broken('src/a.ts', lines(1) + comment(121)), ['columns:2']);
-  t.deepEqual(broken('docs/a.md', comment(500)), []);
+});
+
+test('a line of a document has 120 columns at most, except in tables and URLs', (t) => {
+  const url = `https://example.com/${'a'.repeat(200)}`;
+
+  t.deepEqual(broken('docs/a.md', `${'a'.repeat(121)}\n`), ['columns:1']);
+  t.deepEqual(broken('docs/a.md', `| ${'a'.repeat(200)} |\n`), []);
+  t.deepEqual(broken('docs/a.md', `A document ([source](${url})) has it.\n`), []);
 });

@@ -19,11 +19,17 @@ export const sizes: Rule[] = [
   },
   {
     name: 'columns',
-    reads: (path) => isProgram(path) || /\.(yml|sh)$|^Dockerfile$|\/run$/.test(path),
-    find: ({ text }) =>
-      text.split('\n').flatMap(({ length }, index) => {
+    reads: (path) => isProgram(path) || /\.(md|yml|sh)$|^Dockerfile$|\/run$/.test(path),
+    find: ({ path, text }) =>
+      text.split('\n').flatMap((line, index) => {
+        const { length } = path.endsWith('.md') ? wrappable(line) : line;
         const advice = `${length} columns, more than ${COLUMNS_MAX}`;
         return length > COLUMNS_MAX ? [{ line: index + 1, advice }] : [];
       }),
   },
 ];
+
+/** The part of a line of Markdown that an author can wrap: no row of a table, and no URL. */
+function wrappable(line: string): string {
+  return line.startsWith('|') ? '' : line.replaceAll(/https?:\/\/[^\s)]+/g, '');
+}
