@@ -1,10 +1,10 @@
-// node scripts/install.mjs KIND: runs before every npm script, under the machine's Node. Installs the parts that this
-// kind of command needs and that are missing, and says so: packages, a Node that is new enough, the viewer of /docs.
+// node scripts/install.mjs KIND: runs before every npm script, with the machine's Node. Installs what this kind of
+// command needs and what is missing, and prints it: packages, a Node that is new enough, the viewer of /docs.
 import { installPackages, linkPostgresLibraries } from './packages.mjs';
 import { provideNode } from './node.mjs';
 import { provideViewer } from './viewer.mjs';
 
-/** What each kind of command needs besides the packages of the service itself. */
+/** The additional packages for each kind of command. All kinds need the packages of the service. */
 const KINDS = {
   service: {},
   tests: { forDevelopment: true },

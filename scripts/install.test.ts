@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { sandbox } from './sandbox.ts';
 
-test('the service is installed without what tests need, and only once', (t) => {
+test('the service is installed once, without the packages for tests', (t) => {
   const { install } = sandbox(t);
 
   const first = install('service');
@@ -14,7 +14,7 @@ test('the service is installed without what tests need, and only once', (t) => {
   t.deepEqual(second, { npm: [], status: 0, stderr: '' });
 });
 
-test('tests add what they need, and the service then leaves it in place', (t) => {
+test('tests add their packages, and a later start of the service keeps them', (t) => {
   const { install } = sandbox(t);
   install('service');
 
@@ -25,7 +25,7 @@ test('tests add what they need, and the service then leaves it in place', (t) =>
   t.deepEqual(service.npm, []);
 });
 
-test('after a change of the lockfile everything that was there is installed again', (t) => {
+test('after a change of the lockfile, all installed packages are installed again', (t) => {
   const { install, write } = sandbox(t);
   install('tests');
   write('package-lock.json', '{ "version": 2 }');
@@ -34,7 +34,7 @@ test('after a change of the lockfile everything that was there is installed agai
   t.deepEqual(install('tests').npm, []);
 });
 
-test('the bench has packages of its own', (t) => {
+test('the bench has its own packages', (t) => {
   const { install } = sandbox(t);
 
   t.deepEqual(install('bench').npm, [
@@ -44,14 +44,14 @@ test('the bench has packages of its own', (t) => {
   t.deepEqual(install('check').npm, ['. install --no-save --include=dev --include=optional']);
 });
 
-test('an installation that fails is begun again', (t) => {
+test('after an installation that failed, the next command installs again', (t) => {
   const { install } = sandbox(t);
 
   const failed = install('service', { npmFails: true });
   const again = install('service');
 
   t.is(failed.status, 1);
-  t.regex(failed.stderr, /npm ci failed; the lines above say why\.\n$/);
+  t.regex(failed.stderr, /npm ci failed; see the lines above\.\n$/);
   t.is(again.npm.length, 1);
 });
 

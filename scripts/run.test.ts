@@ -6,7 +6,7 @@ import { sandbox } from './sandbox.ts';
 const REPORT =
   'console.log(JSON.stringify([process.pid, process.execArgv, process.argv.slice(2)]));\n';
 
-test('a script becomes its command: the same process, its arguments and its exit code', async (t) => {
+test('a script becomes its command, with the same process, arguments and exit code', async (t) => {
   const { start, write, install } = sandbox(t);
   install('service');
   write('program.mjs', `${REPORT}process.exitCode = 7;\n`);
@@ -18,7 +18,7 @@ test('a script becomes its command: the same process, its arguments and its exit
   t.deepEqual(JSON.parse(output), [child.pid, ['--max-old-space-size=99'], ['a b', 'c']]);
 });
 
-test('only commands of the service get its memory limits', async (t) => {
+test('only commands of the service get the memory limits', async (t) => {
   const { start, write, install } = sandbox(t);
   install('tests');
   write('program.mjs', REPORT);
@@ -28,7 +28,7 @@ test('only commands of the service get its memory limits', async (t) => {
   t.deepEqual(JSON.parse(await text(child.stdout)), [child.pid, ['--no-warnings'], []]);
 });
 
-test('a signal reaches the command, which decides how to end', async (t) => {
+test('the command receives a signal, and ends with its own exit code', async (t) => {
   const { start, write, install } = sandbox(t);
   install('service');
   write(
@@ -43,7 +43,7 @@ test('a signal reaches the command, which decides how to end', async (t) => {
   t.deepEqual(await once(child, 'exit'), [3, null]);
 });
 
-test('nothing runs when the installation fails', async (t) => {
+test('the command does not run when the installation fails', async (t) => {
   const { start, write } = sandbox(t);
   write('program.mjs', REPORT);
 

@@ -13,7 +13,7 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
 
-/** Answers as npm does: an installation makes node_modules, with the viewer in it. Notes down how it was called. */
+/** A stand-in for npm. An installation makes node_modules with the viewer. Each call is recorded in NPM_CALLS. */
 const NPM = `#!/bin/sh
 echo "$PWD $*" >> "$NPM_CALLS"
 [ "$NPM_FAILS" = yes ] && exit 1
@@ -22,7 +22,7 @@ touch node_modules/.viewer/standalone.js
 cp "$VIEWER_HASH" node_modules/.viewer/standalone.js.from
 `;
 
-/** For tests: a project of its own with our scripts, where a stand-in for npm notes down how it was called. */
+/** For tests: a new project with our scripts and a stand-in for npm, which records its calls. */
 export function sandbox(t: ExecutionContext) {
   const root = mkdtempSync(join(tmpdir(), 'oms-scripts-'));
   t.teardown(() => rmSync(root, { recursive: true, force: true }));
@@ -51,7 +51,7 @@ export function sandbox(t: ExecutionContext) {
   return {
     folder,
     write,
-    /** Runs install.mjs, and returns the calls of npm that it made, with what it printed. */
+    /** Runs install.mjs. Returns its calls of npm, its exit code and its error output. */
     install: (kind: string, settings: { npmFails?: boolean } = {}) => {
       writeFileSync(calls, '');
       const { status, stderr } = spawnSync(process.execPath, ['scripts/install.mjs', kind], {

@@ -1,5 +1,5 @@
-// Takes one file out of a package of the npm registry, without the packages that it depends on. npm fetches the package
-// from the registry that it is configured for, through its cache.
+// Takes one file out of a package of the npm registry, without the dependencies of the package. npm fetches the package
+// from its configured registry, through its cache.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -17,21 +17,21 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-/** Whether the file is there, from exactly this package. */
+/** Whether the file exists and is from exactly this package. */
 export function isThere({ integrity, to }) {
   return (
     existsSync(to) && existsSync(`${to}.from`) && readFileSync(`${to}.from`, 'utf8') === integrity
   );
 }
 
-/** Puts the file where it belongs. Throws an error of one line when the package cannot be had or is another one. */
+/** Writes the file to `to`. Throws an error of one line when the package is not available, or is another one. */
 export function takeFile({ spec, integrity, file, to }) {
   const folder = mkdtempSync(join(tmpdir(), 'oms-package-'));
   try {
     const tarball = fetchPackage(spec, folder);
     const found = `sha512-${createHash('sha512').update(readFileSync(tarball)).digest('base64')}`;
     if (found !== integrity) {
-      throw new Error(`${spec} is not the package that it was: ${found} instead of ${integrity}`);
+      throw new Error(`${spec} has changed: its hash is ${found}, not ${integrity}`);
     }
     mkdirSync(dirname(to), { recursive: true });
     extract(tarball, `package/${file}`, `${to}.new`);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { isThere, takeFile } from './single-file.mjs';
 
-/** A package as npm would fetch it, with one file, and where to put that file. */
+/** A package with one file, as npm fetches it, and the path for that file. */
 function packageOf(t: ExecutionContext, content: string) {
   const folder = mkdtempSync(join(tmpdir(), 'oms-single-file-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
@@ -19,7 +19,7 @@ function packageOf(t: ExecutionContext, content: string) {
   return { spec, integrity, file: 'dist/viewer.js', to: join(folder, 'node_modules/.viewer/a.js') };
 }
 
-test('takes the file out of its package', (t) => {
+test('the file is taken out of its package', (t) => {
   const viewer = packageOf(t, 'content');
 
   takeFile(viewer);
@@ -29,16 +29,16 @@ test('takes the file out of its package', (t) => {
   t.false(isThere({ ...viewer, integrity: 'sha512-of-a-newer-version' }));
 });
 
-test('refuses a package that is not the pinned one', (t) => {
+test('a package that is not the pinned one is refused', (t) => {
   const viewer = { ...packageOf(t, 'content'), integrity: 'sha512-of-another' };
 
   t.throws(() => takeFile(viewer), {
-    message: /is not the package that it was: sha512-\S+ instead/,
+    message: /has changed: its hash is sha512-\S+, not sha512-of-another/,
   });
   t.false(existsSync(viewer.to));
 });
 
-test('says which file a package does not have', (t) => {
+test('the error names the file that a package does not have', (t) => {
   const viewer = { ...packageOf(t, 'content'), file: 'dist/other.js' };
 
   t.throws(() => takeFile(viewer), { message: /^tar cannot read package\/dist\/other\.js: / });

@@ -1,6 +1,6 @@
-// The viewer behind /docs is one self-contained file, from a package that depends on 260 others; only the file is
-// taken. `node scripts/viewer.mjs` does that in the image of Docker. To update: version and integrity, as in
-// `npm view @scalar/api-reference@VERSION dist.integrity`.
+// The viewer of /docs is one file without dependencies. Its package depends on 260 others, so only the file is taken.
+// The Dockerfile runs `node scripts/viewer.mjs` for that. To update, change the version and the integrity
+// (`npm view @scalar/api-reference@VERSION dist.integrity`).
 import { isThere, takeFile } from './single-file.mjs';
 
 const VIEWER = {
@@ -11,7 +11,7 @@ const VIEWER = {
   to: 'node_modules/.viewer/standalone.js', // src/docs/routes.ts serves it from there
 };
 
-/** Fetches the viewer, unless it is there. Throws an error of one line when it cannot. */
+/** Fetches the viewer if it is missing. Throws an error of one line when that fails. */
 export function provideViewer() {
   if (isThere(VIEWER)) return;
   console.error('Fetching the viewer of /docs …');

@@ -31,7 +31,7 @@ test('only functions in sql/ write orders, their events and their keys', (t) => 
   t.deepEqual(broken('test/sql/a.ts', 'sql`DELETE FROM orders`;\n'), []);
 });
 
-test('settings are read through src/config.ts alone', (t) => {
+test('only src/config.ts reads settings', (t) => {
   t.deepEqual(broken('src/a.ts', 'call(process.env.PORT);\n'), ['process-env:1']);
   t.deepEqual(broken('test/a.test.ts', 'const { PATH } = process.env;\n'), ['process-env:1']);
   t.deepEqual(broken('src/a.ts', '// not from process.env\ncall(config.PORT);\n'), []);

@@ -8,13 +8,17 @@ const ORDER_WRITE = new RegExp(
   'i',
 );
 
-/** Keeps each kind of write, and the reading of settings, in one place. */
+/** Each kind of write has one place, and settings are read in one place. */
 export const doors: Rule[] = [
   {
     name: 'enqueue',
     reads: isProduct,
     find: ({ code }) =>
-      matchingLines(code, ENQUEUE, 'a SQL function stores an order and its job in one statement'),
+      matchingLines(
+        code,
+        ENQUEUE,
+        'let a SQL function store the order and its job in one statement',
+      ),
   },
   {
     name: 'job-write',
@@ -29,7 +33,7 @@ export const doors: Rule[] = [
       matchingLines(
         strings,
         ORDER_WRITE,
-        'only functions in sql/ write orders and what hangs on them',
+        'only functions in sql/ write orders, their events and their keys',
       ),
   },
   {
@@ -41,6 +45,6 @@ export const doors: Rule[] = [
   {
     name: 'node-env',
     reads: isTypeScript,
-    find: ({ code }) => matchingLines(code, /\bNODE_ENV\b/, 'use a setting of its own'),
+    find: ({ code }) => matchingLines(code, /\bNODE_ENV\b/, 'add a setting for this instead'),
   },
 ];

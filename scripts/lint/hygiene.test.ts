@@ -3,13 +3,13 @@ import { broken } from './broken.ts';
 
 const climb = (steps: number) => `import { a } from '${'../'.repeat(steps)}b.ts';\n`;
 
-test('nothing is left unfinished in the tree', (t) => {
+test('TODO and FIXME are refused', (t) => {
   t.deepEqual(broken('src/a.ts', 'call(); // TODO: handle errors\n'), ['unfinished:1']);
   t.deepEqual(broken('docs/a.md', 'One.\n\nFIXME\n'), ['unfinished:3']);
   t.deepEqual(broken('src/a.ts', 'call(); // handles errors\n'), []);
 });
 
-test('an error is not swallowed without a word', (t) => {
+test('an empty catch needs a comment', (t) => {
   for (const swallowed of [
     'try { a(); } catch {}',
     'try { a(); } catch (error) {\n}',
@@ -20,14 +20,14 @@ test('an error is not swallowed without a word', (t) => {
   t.deepEqual(broken('src/a.ts', 'try { a(); } catch {\n  // it has ended\n}\n'), []);
 });
 
-test('a file is named after what it holds', (t) => {
+test('vague names of files and folders are refused', (t) => {
   for (const path of ['src/utils.ts', 'src/orders/helper.ts', 'src/lib/amount.ts']) {
     t.deepEqual(broken(path, 'call();\n'), ['vague-name:1']);
   }
   t.deepEqual(broken('src/orders/amount.ts', 'call();\n'), []);
 });
 
-test('nothing refers to a folder outside of the repository', (t) => {
+test('paths outside the repository are refused', (t) => {
   t.deepEqual(broken('src/orders/a.ts', climb(2)), []);
   t.deepEqual(broken('src/orders/a.ts', climb(3)), ['outside:1']);
   t.deepEqual(broken('README.md', `see ${climb(1)}`), ['outside:1']);

@@ -16,7 +16,7 @@ export const hygiene: Rule[] = [
     reads: isTypeScript,
     find: ({ text, code }) =>
       [...text.matchAll(EMPTY_CATCH)].flatMap(({ index }) => {
-        const advice = 'handle the error, or say in a comment why it may be ignored';
+        const advice = 'handle the error, or add a comment that says why it can be ignored';
         return code[index] === ' ' ? [] : [{ line: lineAt(text, index), advice }];
       }),
   },
@@ -25,14 +25,18 @@ export const hygiene: Rule[] = [
     reads: () => true,
     find: ({ path }) =>
       /(^|\/)(utils?|helpers?|common|misc|lib|shared)(\/|\.ts$)/.test(path)
-        ? [{ line: 1, advice: 'name it after what it holds' }]
+        ? [{ line: 1, advice: 'use a name that describes the content' }]
         : [],
   },
   {
     name: 'outside',
     reads: () => true,
     find: ({ path, text }) => [
-      ...matchingLines(text, ON_A_MACHINE, 'this folder exists on one machine only'),
+      ...matchingLines(
+        text,
+        ON_A_MACHINE,
+        'remove this path: the folder exists on one machine only',
+      ),
       ...climbsOut(path, text),
     ],
   },
@@ -43,7 +47,7 @@ function climbsOut(path: string, text: string): Place[] {
   const depth = path.split('/').length - 1;
   return [...text.matchAll(CLIMB)].flatMap(({ index, 0: climb }) =>
     climb.length / '../'.length > depth
-      ? [{ line: lineAt(text, index), advice: 'this leads out of the repository' }]
+      ? [{ line: lineAt(text, index), advice: 'remove this path: it is outside the repository' }]
       : [],
   );
 }

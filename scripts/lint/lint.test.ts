@@ -9,12 +9,12 @@ const found = (...paths: string[]) =>
     paths.map((path) => ({ rule: 'process-env', path, reason: 'for this test' })),
   ).map(({ rule, path }) => `${rule} ${path}`);
 
-test('an exception is for one rule in one file, or in one folder', (t) => {
+test('an exception covers one rule in one file, or in one folder', (t) => {
   t.deepEqual(found(), ['process-env src/a.ts', 'process-env test/b.ts']);
   t.deepEqual(found('src/a.ts'), ['process-env test/b.ts']);
   t.deepEqual(found('src/a.ts', 'test/'), []);
 });
 
-test('an exception that nothing needs is a finding', (t) => {
+test('an exception that is not used is a finding', (t) => {
   t.deepEqual(found('src/a.ts', 'test/', 'jobs/'), ['exception scripts/lint/exceptions.ts']);
 });

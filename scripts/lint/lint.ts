@@ -11,7 +11,7 @@ import { words } from './words.ts';
 const RULES: Rule[] = [...sizes, ...doors, ...sql, ...tests, ...hygiene, words];
 const TREE_RULES: TreeRule[] = [unusedExports];
 
-/** Finds the places that break a rule, without the exceptions. An exception that nothing needs is a finding too. */
+/** Finds the places that break a rule, without the exceptions. An exception that is not used is a finding too. */
 export function lint(sources: Source[], exceptions: Exception[]): Finding[] {
   const found = [
     ...RULES.flatMap(({ name: rule, reads, find }) =>
@@ -32,7 +32,7 @@ export function lint(sources: Source[], exceptions: Exception[]): Finding[] {
       rule: 'exception',
       path: 'scripts/lint/exceptions.ts',
       line: 1,
-      advice: `nothing in ${path} breaks the rule ${rule} any more: remove the exception`,
+      advice: `remove the exception: nothing in ${path} breaks the rule ${rule}`,
     })),
   ];
 }

@@ -1,6 +1,6 @@
 /*
- * Part of `npm run check`: the project's own rules, which types, oxlint and prettier do not know. Reads each file that
- * git tracks or would track, prints each place that breaks a rule, and ends with exit code 1 when there is one.
+ * Part of `npm run check`: the project's own rules, which tsc, oxlint and prettier do not check. Reads each file that
+ * git does not ignore, and prints each place that breaks a rule. The exit code is 1 when there is such a place.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { exceptions } from './exceptions.ts';
 import { lint } from './lint.ts';
 import { readSource } from './source.ts';
 
-/** Not written by hand, or kept byte for byte. */
+/** Files that are generated, or that must stay unchanged. */
 const NOT_OURS =
   /(^|\/)package-lock\.json$|^LICENSE$|\.svg$|postman_collection\.json$|^test\/support\/seed\//;
 

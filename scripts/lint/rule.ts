@@ -1,25 +1,26 @@
-/** A file of the tree, and the same text with parts of it blanked: positions stay as they are. */
+/** A file of the tree. In `code`, `strings` and `comments`, the other parts are blanks, so positions are the same. */
 export type Source = {
   path: string;
   text: string;
-  /** Without comments, and without what stands in strings. For SQL and other languages: the whole text. */
+  /** The text without comments and without the content of strings. For documents and other files: the whole text. */
   code: string;
-  /** What stands in strings, templates included. */
+  /** The content of strings and templates, and regular expressions. For documents and other files: empty. */
   strings: string;
+  /** For documents and other files: the whole text. */
   comments: string;
 };
 
-/** A place that breaks a rule, and what to do about it. */
+/** A line that breaks a rule, and how to fix it. */
 export type Place = { line: number; advice: string };
 
-/** A rule reads one file at a time. */
+/** A rule on one file at a time. `reads` selects the files. */
 export type Rule = {
   name: string;
   reads: (path: string) => boolean;
   find: (source: Source) => Place[];
 };
 
-/** A rule about how files fit together. */
+/** A rule on all files together. */
 export type TreeRule = {
   name: string;
   find: (sources: Source[]) => (Place & { path: string })[];
@@ -35,7 +36,7 @@ export function matchingLines(text: string, pattern: RegExp, advice: string): Pl
     .flatMap((line, index) => (pattern.test(line) ? [{ line: index + 1, advice }] : []));
 }
 
-/** The number of the line in which a position of a text lies. */
+/** The number of the line at a position of a text. */
 export function lineAt(text: string, position: number): number {
   return text.slice(0, position).split('\n').length;
 }

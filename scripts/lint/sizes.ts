@@ -5,7 +5,7 @@ const COLUMNS_MAX = 120;
 
 const isProgram = (path: string) => isTypeScript(path) || isSql(path) || path.endsWith('.mjs');
 
-/** The length of a function is checked by oxlint (max-lines-per-function), which knows where one ends. */
+/** Sizes of files and lines. oxlint checks the length of functions (max-lines-per-function). */
 export const sizes: Rule[] = [
   {
     name: 'file-length',
@@ -29,7 +29,7 @@ export const sizes: Rule[] = [
   },
 ];
 
-/** The part of a line of Markdown that an author can wrap: no row of a table, and no URL. */
+/** The part of a line of Markdown that can be wrapped: rows of tables and URLs cannot. */
 function wrappable(line: string): string {
   return line.startsWith('|') ? '' : line.replaceAll(/https?:\/\/[^\s)]+/g, '');
 }

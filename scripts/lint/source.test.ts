@@ -12,14 +12,14 @@ test('a script is sorted into code, strings and comments, line by line', (t) => 
   t.is(source.code.split('\n')[1]?.indexOf('call'), 11);
 });
 
-test('what a template inserts is code, in a template within it as well', (t) => {
+test('code in a template counts as code, also in a nested template', (t) => {
   const source = readSource('a.ts', 'f(`one ${g({ a: `two ${three} four` })} five`, six);\n');
 
   t.deepEqual(words(source.strings), ['one', 'two', 'four', 'five']);
   t.regex(source.code, /f\(`\s+\$\{g\(\{ a: `\s+\$\{three\}\s+` \}\)\}\s+`, six\);/);
 });
 
-test('a slash that divides begins no regular expression', (t) => {
+test('a division is not read as a regular expression', (t) => {
   const divided = readSource('a.ts', 'const a = b / c; const d = e / f; // g\n');
   const matched = readSource('a.ts', "if (/['/*]/.test(a)) b = 'c'; // d\n");
 
@@ -36,6 +36,6 @@ test('the body of a SQL function is code; its strings and comments are not', (t)
   t.deepEqual(words(source.comments), ['--', 'Says', 'why.', '--', 'more']);
 });
 
-test('the text of a document is prose', (t) => {
+test('all text of a document counts as comment', (t) => {
   t.is(readSource('a.md', 'Some words.').comments, 'Some words.');
 });

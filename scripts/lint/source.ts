@@ -8,11 +8,11 @@ const REGEXP = String.raw`\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\[\n])+\/[
 const SCRIPT_TOKEN = new RegExp(`${COMMENT}|${QUOTED}|${REGEXP}|[^]`, 'y');
 const SQL_TOKEN = /--[^\n]*|\/\*[^]*?\*\/|'[^']*'|[^]/y;
 const TEMPLATE_TEXT = /(?:\\[^]|\$(?!\{)|[^\\`$])*/y;
-/** A slash begins a regular expression after these; after a name, a number or a closing bracket it divides. */
+/** After these, a slash begins a regular expression. After a name, a number or a closing bracket, it divides. */
 const BEFORE_REGEXP = /(?:^|[-+*%&|^!~<>=?:;,([{}]|\b(?:return|typeof|case|in|of|await))\s*$/;
 const LOOK_BACK = 20;
 
-/** Sorts the text of a file into code, strings and comments. Text that is neither script nor SQL is all comment. */
+/** Sorts the text of a file into code, strings and comments. Of a file that is no script or SQL, all is comment. */
 export function readSource(path: string, text: string): Source {
   const kinds = /\.(ts|mjs)$/.test(path) ? scriptKinds(text) : isSql(path) ? sqlKinds(text) : null;
   if (!kinds) return { path, text, code: text, strings: '', comments: text };
@@ -41,10 +41,10 @@ function sqlKinds(text: string): Kind[] {
   return kinds;
 }
 
-/** The kind of each character of TypeScript. What stands in a template as `${…}` is code. */
+/** The kind of each character of TypeScript. `${…}` in a template is code. */
 function scriptKinds(text: string): Kind[] {
   const kinds: Kind[] = [];
-  const openBraces: number[] = []; // one entry for each template whose code we are in
+  const openBraces: number[] = []; // one entry for each open `${` of a template
   while (kinds.length < text.length) {
     const at = kinds.length;
     const token = tokenAt(SCRIPT_TOKEN, text, at);

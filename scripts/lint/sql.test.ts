@@ -5,7 +5,7 @@ const HEAD = '-- Does this.\n';
 const MIGRATION_HEAD = '-- Adds this.\n--\n-- Locks: creates new objects only.\n';
 const table = (rule: string) => `${MIGRATION_HEAD}CREATE TABLE orders (\n  ${rule}\n);\n`;
 
-test('columns are listed', (t) => {
+test('a star instead of a list of columns is refused', (t) => {
   t.deepEqual(broken('sql/ops/a.sql', `${HEAD}SELECT * FROM orders;\n`), ['select-star:2']);
   t.deepEqual(broken('src/a.ts', 'sql`DELETE FROM a RETURNING *`;\n'), ['select-star:1']);
   t.deepEqual(broken('sql/ops/a.sql', `${HEAD}SELECT count(*) FROM orders;\n`), []);
@@ -17,14 +17,14 @@ test('a SQL file begins with a comment', (t) => {
   t.deepEqual(broken('sql/ops/a.sql', `SELECT 1;\n${HEAD}`), ['sql-head:1']);
 });
 
-test('the head of a migration says what it locks', (t) => {
+test('the head comment of a migration lists its locks', (t) => {
   const statement = 'CREATE INDEX orders_user_ix ON orders (user_id);\n';
 
   t.deepEqual(broken('sql/migrations/0001_a.sql', MIGRATION_HEAD + statement), []);
   t.deepEqual(broken('sql/migrations/0001_a.sql', HEAD + statement), ['migration-locks:1']);
 });
 
-test('a constraint has a name that says of what kind it is', (t) => {
+test('a constraint has a name that ends in its kind', (t) => {
   const good = [
     'CONSTRAINT orders_pk PRIMARY KEY (id)',
     'CONSTRAINT orders_user_fk\n    FOREIGN KEY (user_id) REFERENCES users (id)',

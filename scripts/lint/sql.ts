@@ -11,7 +11,7 @@ import {
 
 const STAR = /\b(SELECT|RETURNING)\s+(DISTINCT\s+)?\*/i;
 const CONSTRAINT = /\b(PRIMARY\s+KEY|FOREIGN\s+KEY|UNIQUE|CHECK|REFERENCES|EXCLUDE)\b/gi;
-/** `<table>_<rule>` and what kind of rule it is. */
+/** `<table>_<rule>_` and the kind of the constraint. */
 const NAMED = /\bCONSTRAINT\s+[a-z0-9_]+_(pk|fk|uq|ck|ex)\s+$/;
 
 export const sql: Rule[] = [
@@ -27,7 +27,7 @@ export const sql: Rule[] = [
     find: ({ text }) =>
       text.startsWith('--')
         ? []
-        : [{ line: 1, advice: 'begin with a comment: what it is, and why' }],
+        : [{ line: 1, advice: 'begin with a comment: the purpose of the file, and why' }],
   },
   {
     name: 'migration-locks',
@@ -35,17 +35,22 @@ export const sql: Rule[] = [
     find: ({ text }) =>
       /^-- Locks: \S/m.test(head(text))
         ? []
-        : [{ line: 1, advice: 'the head comment says what it locks: "-- Locks: …"' }],
+        : [
+            {
+              line: 1,
+              advice: 'add a line to the head comment that lists the locks: "-- Locks: …"',
+            },
+          ],
   },
   { name: 'constraint-name', reads: isMigration, find: constraintsWithoutName },
 ];
 
-/** The comment that a file begins with. */
+/** The comment at the beginning of a file. */
 function head(text: string): string {
   return /^(--[^\n]*\n)*/.exec(text)?.[0] ?? '';
 }
 
-/** A foreign key's REFERENCES, an index's UNIQUE and a NOT NULL are no constraints that want a name of their own. */
+/** The REFERENCES of a foreign key, the UNIQUE of an index and NOT NULL need no name. */
 function constraintsWithoutName({ code }: Source): Place[] {
   const statements = code.replaceAll(/CREATE\s+UNIQUE\s+INDEX/gi, (found) =>
     ' '.repeat(found.length),
@@ -54,7 +59,7 @@ function constraintsWithoutName({ code }: Source): Place[] {
     const before = statements.slice(0, index);
     const isPartOfKey = /^REFERENCES$/i.test(word) && /FOREIGN\s+KEY\s*\([^)]*\)\s*$/i.test(before);
     if (isPartOfKey || NAMED.test(before)) return [];
-    const advice = `name the constraint, such as orders_amount_ck: its name is API`;
+    const advice = 'name the constraint, such as orders_amount_ck: its name is part of the API';
     return [{ line: lineAt(code, index), advice }];
   });
 }

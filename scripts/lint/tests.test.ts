@@ -11,17 +11,17 @@ test('each test asserts', (t) => {
   ]);
 });
 
-test('each test is looked at for itself, one in a loop or across lines as well', (t) => {
+test('each test of a file is checked, also one in a loop or over several lines', (t) => {
   const loop = `for (const a of all) {\n  test.serial(\n    \`\${a} (works)\`,\n    (t) => call(t, a),\n  );\n}\n`;
 
   t.deepEqual(broken('src/a.test.ts', aTest('t.true(a);') + loop), ['assertion:5']);
 });
 
-test('t.pass() proves nothing', (t) => {
+test('t.pass() is refused', (t) => {
   t.deepEqual(broken('src/a.test.ts', aTest('t.is(a, 1); t.pass();')), ['t-pass:2']);
 });
 
-test('no test is left out, and none runs alone', (t) => {
+test('a test that is skipped or runs alone is refused', (t) => {
   for (const way of ['skip', 'only', 'todo', 'failing', 'serial.only']) {
     const sample = `test.${way}('it works', (t) => t.is(a, 1));\n`;
 
@@ -30,7 +30,7 @@ test('no test is left out, and none runs alone', (t) => {
   t.deepEqual(broken('src/a.test.ts', "test.serial('it works', (t) => t.is(a, 1));\n"), []);
 });
 
-test('a test waits for an event, not for time to pass', (t) => {
+test('a test that sleeps is refused', (t) => {
   const timers = "import { setTimeout } from 'node:timers/promises';\n";
   const promise = 'await new Promise((resolve) => setTimeout(resolve, 100));\n';
 

@@ -9,7 +9,7 @@ const TEST = /(?<![.\w])test(\.serial)?(<[^>]*>)?\(/g;
 const LEFT_OUT = /(?<![.\w])(test|it|describe)(\.\w+)*\.(skip|only|todo|failing|fixme)\b/;
 const SLEEP = /timers\/promises|\bsleep\(|setTimeout\(\s*(resolve|done|r)\b/;
 
-/** What makes a test worth running. */
+/** Each test runs, and can fail. */
 export const tests: Rule[] = [
   { name: 'assertion', reads: isTest, find: testsThatCannotFail },
   {
@@ -20,7 +20,8 @@ export const tests: Rule[] = [
   {
     name: 'left-out-test',
     reads: isTest,
-    find: ({ code }) => matchingLines(code, LEFT_OUT, 'a test runs, or it does not exist'),
+    find: ({ code }) =>
+      matchingLines(code, LEFT_OUT, 'run this test with the others, or remove it'),
   },
   {
     name: 'sleep',
@@ -40,7 +41,7 @@ function testsThatCannotFail({ code }: Source): Place[] {
   });
 }
 
-/** Where the bracket that is open at a position closes. */
+/** The position after the closing bracket of a call. `from` is the position after its opening bracket. */
 function endOfCall(code: string, from: number): number {
   let open = 1;
   let at = from;

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { broken } from './broken.ts';
 
-test('prose is plain English, wherever it stands', (t) => {
+test('hard words are refused in comments, messages and documents', (t) => {
   const samples = {
     'src/a.ts': [
       '// Tells whoever asks.\n',
@@ -20,7 +20,7 @@ test('prose is plain English, wherever it stands', (t) => {
   }
 });
 
-test('a sentence begins with its subject, not with a clause', (t) => {
+test('a sentence whose subject is a clause is refused', (t) => {
   t.deepEqual(broken('src/a.ts', '// What is done with sooner is not kept.\n'), ['plain-words:1']);
   t.deepEqual(broken('src/a.ts', '/* One. Who has waited longest goes first. */\n'), [
     'plain-words:1',
@@ -29,6 +29,6 @@ test('a sentence begins with its subject, not with a clause', (t) => {
   t.deepEqual(broken('docs/a.md', '## What is compared?\n'), []);
 });
 
-test('the same words as names in code are no prose', (t) => {
+test('names in code may be any word', (t) => {
   t.deepEqual(broken('src/a.ts', 'const nobody = lane(whatever); // no user\n'), []);
 });

@@ -1,6 +1,6 @@
 import { matchingLines, type Rule } from './rule.ts';
 
-/** Words and turns of phrase that readers stumble over, and plain ones for them. */
+/** Words and phrases that are hard to read, and plain ones to use instead. */
 const INSTEAD: [RegExp, string][] = [
   [/\b(whoever|whomever|whosoever)\b/i, 'name the person or the process'],
   [/\bwhatever\b/i, 'any …, each …, "even if …"'],
@@ -30,13 +30,13 @@ const INSTEAD: [RegExp, string][] = [
 ];
 
 const VERBS = 'is|are|was|were|has|have|had|goes|comes|gets|must|may|can|could|does|did';
-/** A sentence that begins with a clause as its subject. */
+/** A sentence whose subject is a clause. */
 const CLAUSE_FIRST = new RegExp(
   String.raw`(?:^\s*|[.:;]\s+|(?:\/\*\*?|\/\/|--|\*)\s+)(?:(?:What|Who|Whose) (?:${VERBS})\b|That (?:it|they) )`,
 );
 const QUESTION = /\?/;
 
-/** Prose is plain English, in comments, messages, titles and documents. */
+/** Comments, messages, titles and documents are in plain English. */
 export const words: Rule = {
   name: 'plain-words',
   reads: () => true,
@@ -51,7 +51,7 @@ export const words: Rule = {
   },
 };
 
-/** Comments and strings in one text: each is blank where the other is not. */
+/** Comments and strings in one text. At each position, at least one of them is blank. */
 function merge(one: string, other: string): string {
   if (other === '') return one;
   return one.replaceAll(/ /g, (_, at: number) => other[at] ?? ' ');
