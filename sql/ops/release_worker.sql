@@ -52,9 +52,9 @@ BEGIN
   INSERT INTO public.operator_actions (action, worker_id, reason, before, after)
   VALUES ('release_worker', release_worker.worker_id, release_worker.reason,
     jsonb_build_object(
-      'host', worker.host, 'pid', worker.pid, 'heartbeat_at', worker.heartbeat_on, 'holds', given_back
+      'host', worker.host, 'pid', worker.pid, 'heartbeat_at', worker.heartbeat_on, 'claimed_jobs', given_back
     ),
-    jsonb_build_object('holds', '[]'::jsonb, 'released', jsonb_array_length(given_back)));
+    jsonb_build_object('claimed_jobs', '[]'::jsonb, 'released', jsonb_array_length(given_back)));
   RETURN format('%s job(s) given back; they can start now', jsonb_array_length(given_back));
 EXCEPTION WHEN lock_not_available THEN
   RAISE EXCEPTION 'jobs of worker % are locked by another transaction, which processes them or gives them back',

@@ -74,9 +74,9 @@ export function printRestarts(name: string, print: (line: string) => void): Rest
 
 /** A process that is restarted whenever it ends. */
 export type KeptChild = {
-  /** The process of now, or the last one while a restart waits. */
+  /** The current process. Between an end and its restart: the ended one. */
   current: () => ChildProcess;
-  /** Ends the process as `endChild` does, and restarts it no more. */
+  /** Ends the process as `endChild` does, and does not restart it. */
   end: (signal: NodeJS.Signals, timeoutMs: number) => Promise<void>;
 };
 

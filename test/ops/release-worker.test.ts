@@ -59,9 +59,9 @@ test('ops.release_worker gives the jobs of a killed worker back at once, and the
     who: 'oms_dba',
     action: 'release_worker',
     worker_id: worker.worker_id,
-    after: { holds: [], released: 1 },
+    after: { claimed_jobs: [], released: 1 },
   });
-  t.deepEqual(action?.before.holds, [{ queue: 'process-order', job_id: id, attempt: 1 }]);
+  t.deepEqual(action?.before.claimed_jobs, [{ queue: 'process-order', job_id: id, attempt: 1 }]);
 });
 
 test('ops.release_worker leaves the jobs that another worker has taken over', async (t) => {

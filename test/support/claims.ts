@@ -1,5 +1,5 @@
 /*
- * Claims on jobs, and the ways in which a worker loses one: it is silent for too long, or an operator intervenes.
+ * Claims on jobs, and the ways in which a worker loses one: it sends no heartbeat for too long, or an operator intervenes.
  */
 import type { ExecutionContext } from 'ava';
 import type { JobWithMetadata } from 'pg-boss';
@@ -39,7 +39,7 @@ export async function goSilent({ deps }: Service, queue: QueueName, id: string):
   `);
 }
 
-/** Lets pg-boss release the job of a silent worker. */
+/** Lets pg-boss release the job of a worker without a heartbeat. */
 export async function rescue(service: Service, queue: QueueName, id: string): Promise<void> {
   await goSilent(service, queue, id);
   await service.deps.boss.supervise(queue);
