@@ -81,7 +81,10 @@ test('the last error of an order is recorded also when it is cut within an emoji
 
   await failOrder(deps, id, `${'x'.repeat(299)}🎁`);
 
-  t.regex((await eventsOf(deps, id)).at(-1)?.reason ?? '', /^Gave up after 1 attempt: x{299}\ufffd$/);
+  t.regex(
+    (await eventsOf(deps, id)).at(-1)?.reason ?? '',
+    /^Gave up after 1 attempt: x{299}\ufffd$/,
+  );
 });
 
 for (const [what, call] of [

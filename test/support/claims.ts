@@ -1,5 +1,6 @@
 /*
- * Claims on jobs, and the ways in which a worker loses one: it sends no heartbeat for too long, or an operator intervenes.
+ * Claims on jobs, and the ways in which a worker loses one: it sends no heartbeat for too long, or an operator
+ * intervenes.
  */
 import type { ExecutionContext } from 'ava';
 import type { JobWithMetadata } from 'pg-boss';
