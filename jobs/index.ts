@@ -7,16 +7,17 @@ import { pruneHandler } from './prune.ts';
 import type { QueueName } from './queues.ts';
 import { signHeadHandler } from './sign-head.ts';
 
-/** The handler of each queue. A queue without one does not compile. */
-const handlers: { [Q in QueueName]: (deps: WorkerDeps) => Handler<Q, never> } = {
-  audit: auditHandler,
-  'fail-order': failOrderHandler,
-  'process-order': processOrderHandler,
-  prune: pruneHandler,
-  'sign-head': signHeadHandler,
-};
-
-/** Creates the handler of a queue for one worker. */
-export function createHandler(deps: WorkerDeps, queue: QueueName): Handler<never, never> {
-  return handlers[queue]({ ...deps, log: deps.log.child({ queue }) });
+/** Creates the handlers of a worker, once: a handler keeps the limits of the whole process, also during a pause. */
+export function createHandlers(deps: WorkerDeps): Handlers {
+  const inQueue = (queue: QueueName) => ({ ...deps, log: deps.log.child({ queue }) });
+  return {
+    audit: auditHandler(inQueue('audit')),
+    'fail-order': failOrderHandler(inQueue('fail-order')),
+    'process-order': processOrderHandler(inQueue('process-order')),
+    prune: pruneHandler(inQueue('prune')),
+    'sign-head': signHeadHandler(inQueue('sign-head')),
+  };
 }
+
+/** The handler of each queue. A queue without one does not compile. */
+type Handlers = { [Q in QueueName]: Handler<Q, never> };

@@ -1,5 +1,5 @@
 import { test } from '../test/support/context.ts';
-import { createHandler } from './index.ts';
+import { createHandlers } from './index.ts';
 import { queues, schedules, type QueueName } from './queues.ts';
 
 for (const name of Object.keys(queues) as QueueName[]) {
@@ -14,7 +14,7 @@ for (const name of Object.keys(queues) as QueueName[]) {
   });
 
   test(`a worker claims at most 1000 jobs of queue ${name} at once, with at most 50 pollers`, (t) => {
-    const { batchSize = 1, pollersMax = 1 } = createHandler(t.context.deps, name).options;
+    const { batchSize = 1, pollersMax = 1 } = createHandlers(t.context.deps)[name].options;
 
     t.true(batchSize >= 1 && batchSize <= 1000);
     t.true(pollersMax >= 1 && pollersMax <= 50);

@@ -1,4 +1,4 @@
-import { createHandler } from '../jobs/index.ts';
+import { createHandlers } from '../jobs/index.ts';
 import { queues, type QueueName } from '../jobs/queues.ts';
 import { createWorkerApp } from './app.ts';
 import { loadConfig, WorkerConfig } from './config.ts';
@@ -19,11 +19,12 @@ import { onWakeUp } from './redis/wake-ups.ts';
  */
 export async function startConsumers(deps: WorkerDeps): Promise<() => Promise<void>> {
   await prepareQueueStats(deps);
+  const handlers = createHandlers(deps);
   const runningBatches = await openRunningBatches(deps);
   const consumers = new Consumers(deps, (queue, onWork) => {
     const isWithoutClaims = queue === 'process-order' && !deps.config.FULFILMENT_URL;
     const open = isWithoutClaims ? openOrderConsumer : openClaimingConsumer;
-    return open({ deps, queue, handler: createHandler(deps, queue), runningBatches, onWork });
+    return open({ deps, queue, handler: handlers[queue], runningBatches, onWork });
   });
   const stopWatching = await watchQueues(deps, Object.keys(queues) as QueueName[], consumers);
   const unsubscribe = onWakeUp(deps.redis, deps.config, (queue) => consumers.wake(queue));

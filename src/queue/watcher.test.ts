@@ -1,6 +1,8 @@
+import type { ServerResponse } from 'node:http';
 import { sql } from 'slonik';
 import type { WorkerDeps } from '../deps.ts';
 import { lookUp, ownService, signUp, test, type Context } from '../../test/support/context.ts';
+import { FULFILMENT_SECRET, openFulfilment } from '../../test/support/fulfilment.ts';
 import { until } from '../../test/support/until.ts';
 import { untilOrderIs, startWorker } from '../../test/support/workers.ts';
 
@@ -35,6 +37,40 @@ test('a worker stops processing a queue that is paused while it runs, and goes o
 
   t.is(whilePaused.status, 'PENDING');
   t.is(await untilOrderIs(service.deps, id, 'COMPLETED'), 'COMPLETED');
+});
+
+test('FULFILMENT_CONCURRENCY also limits the calls when a queue is resumed while calls from before the pause run', async (t) => {
+  const open: ServerResponse[] = [];
+  let most = 0;
+  const { url } = await openFulfilment(t, (response) => {
+    open.push(response);
+    most = Math.max(most, open.length);
+  });
+  const service = await ownService(t, {
+    FULFILMENT_URL: url,
+    FULFILMENT_SECRET,
+    FULFILMENT_CONCURRENCY: '1',
+    FULFILMENT_TIMEOUT_MS: '30000',
+  });
+  const user = await signUp(service);
+  const worker = await startWorker(t, service);
+  const detached = detachedBy(worker);
+  const first = await user.place();
+  await until('the first call', () => open.length === 1);
+
+  await pause(service);
+  await until('the worker to detach', () => detached.includes('process-order'));
+  const second = await user.place();
+  await resume(service);
+  await untilOrderIs(service.deps, second, 'PROCESSING');
+  await otherQueueIsProcessed(service); // by then, a second call would have arrived
+  open.shift()?.end();
+  await untilOrderIs(service.deps, first, 'COMPLETED');
+  await until('the second call', () => open.length === 1);
+  open.shift()?.end();
+  await untilOrderIs(service.deps, second, 'COMPLETED');
+
+  t.is(most, 1);
 });
 
 test('a worker processes orders although rows of the queue have infinite times and impossible counts', async (t) => {
@@ -108,6 +144,17 @@ function countedBy({ boss }: WorkerDeps): unknown[] {
     counted.push(queue);
   };
   return counted;
+}
+
+/** The queues from which the worker has detached. Its batches may still be running. */
+function detachedBy({ boss }: WorkerDeps): string[] {
+  const detached: string[] = [];
+  const offWork = boss.offWork.bind(boss);
+  boss.offWork = async (queue, options) => {
+    await offWork(queue, options);
+    detached.push(queue);
+  };
+  return detached;
 }
 
 /** Whether the worker in this process is registered as a worker of the queue. */

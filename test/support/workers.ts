@@ -5,7 +5,7 @@ import type { ExecutionContext } from 'ava';
 import type { Job } from 'pg-boss';
 import { sql } from 'slonik';
 import { z } from 'zod';
-import { createHandler } from '../../jobs/index.ts';
+import { createHandlers } from '../../jobs/index.ts';
 import type { QueueName } from '../../jobs/queues.ts';
 import type { Config } from '../../src/config.ts';
 import { asRole } from '../../src/db/roles.ts';
@@ -41,7 +41,7 @@ export function runClaimedBatch(
   queue: QueueName,
   jobs: Job[],
 ): Promise<JobOutcome[]> {
-  return runBatch(deps, queue, createHandler(deps, queue), jobs);
+  return runBatch(deps, queue, createHandlers(deps)[queue], jobs);
 }
 
 /** Waits until an order has a status. Returns the status. */
