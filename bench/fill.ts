@@ -1,7 +1,8 @@
 /*
  * Fills a migrated database with as much data as months of traffic leave: orders with their events and valid hashes,
  * and the jobs of the newest orders in every state. All invariants hold. It is about a hundred times faster than
- * placing the orders, because triggers are off (session_replication_role), which only a superuser may do.
+ * placing the orders, because it switches triggers off. For this (session_replication_role) it must log in as a
+ * superuser.
  */
 import type { Client } from 'pg';
 

@@ -19,7 +19,10 @@ export async function placePaced(
   const result = await runInChild<PacedResult>('paced-process.ts', paced);
   const open = await countOpen(machine, database);
   if (open > 0 || !result.completed.every(Number.isFinite)) {
-    throw new ReadableError(`${open} of ${options.dueMs.length} orders are not COMPLETED in time`);
+    throw new ReadableError(
+      `Not all of the ${options.dueMs.length} orders were seen COMPLETED in time; ${open} orders of the database are ` +
+        'still not COMPLETED',
+    );
   }
   return result;
 }

@@ -4,7 +4,7 @@ import { prepareQueueStats } from '../src/queue/boss.ts';
 import type { Handler } from '../src/queue/handler.ts';
 import { pruneRefreshTokens } from '../src/users/sessions.ts';
 
-/** Deletes expired rows, and makes the partitions for the queue statistics of the next days, every night. */
+/** Every night, deletes expired rows and makes the partitions that the queue statistics need for the next days. */
 export function pruneHandler(deps: WorkerDeps): Handler<'prune'> {
   return {
     options: {},

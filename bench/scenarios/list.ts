@@ -48,8 +48,11 @@ async function fillOrders(machine: Machine, users: User[]): Promise<void> {
 async function requirePage({ origin }: Process, { orders, headers }: User): Promise<void> {
   const answer = await fetch(`${origin}/orders?limit=${PAGE}`, { headers });
   const page = (await answer.json()) as { orders: unknown[] };
-  if (page.orders.length !== Math.min(PAGE, orders)) {
-    throw new ReadableError(`The page of ${userWith(orders)} has ${page.orders.length} orders`);
+  const expected = Math.min(PAGE, orders);
+  if (page.orders.length !== expected) {
+    throw new ReadableError(
+      `The page of ${userWith(orders)} has ${page.orders.length} orders instead of ${expected}`,
+    );
   }
 }
 

@@ -116,6 +116,7 @@ async function cancelSomeOrder(user: User, key: string): Promise<[Target, Receiv
     if (reply.status !== 409) return [target, expectFirst(reply, 200)];
   }
   throw new ReadableError(
-    'No order could be cancelled before a worker processed it: stop the workers and run it again',
+    'Workers processed every order before it could be cancelled. Stop the workers, then run the ' +
+      'conformance check again.',
   );
 }

@@ -12,6 +12,8 @@ FROM (
   FROM pg_stat_activity AS a
   WHERE a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid()
     AND a.backend_type <> 'walsender' -- listed below as a standby
+    -- A VACUUM pins nothing: Postgres ignores its snapshot when it looks for the oldest one.
+    AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum AS v WHERE v.pid = a.pid)
     AND (a.datname IS NULL OR a.datname = current_database())
   UNION ALL
   SELECT

@@ -35,7 +35,7 @@ export function readSigner(file: string | undefined): Signer {
   return { id: keyId(publicKey), publicKey, sign: (bytes) => sign(null, bytes, privateKey) };
 }
 
-/** Public keys by their id: several when the key was replaced, because the old one has signed too. */
+/** Public keys by id. After the key is replaced, it holds the old one too, because that verifies older signatures. */
 export type PublicKeys = Map<string, KeyObject>;
 
 /** Reads the Ed25519 public keys of a file. A private key also works: it contains its public key. */

@@ -75,7 +75,7 @@ const malformed: Record<string, number> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-// Node reports bytes that are not valid HTTP here, with a bare socket.
+// Node calls this, with only the socket, when a request is not valid HTTP, has too large a header, or comes too slowly.
 function refuseMalformed(error: Error & { code?: string }, socket: Duplex): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();

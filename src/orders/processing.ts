@@ -39,7 +39,7 @@ const IDS_PER_LINE = 250;
 
 /**
  * Completes up to `batchSize` orders whose jobs are due, and the jobs, without claiming them. Searches only jobs that
- * were created at `createdFrom` or later. Throws when one of the orders cannot be completed; then none is.
+ * were created at `createdFrom` or later. When one of them cannot be completed, throws and completes none.
  */
 export async function processOrders(
   deps: Pick<Deps, 'pool' | 'log' | 'metrics'>,

@@ -39,7 +39,7 @@ test('a worker stops processing a queue that is paused while it runs, and goes o
   t.is(await untilOrderIs(service.deps, id, 'COMPLETED'), 'COMPLETED');
 });
 
-test('FULFILMENT_CONCURRENCY also limits the calls when a queue is resumed while calls from before the pause run', async (t) => {
+test('a resumed queue has no more than FULFILMENT_CONCURRENCY calls, with those from before the pause', async (t) => {
   const open: ServerResponse[] = [];
   let most = 0;
   const { url } = await openFulfilment(t, (response) => {

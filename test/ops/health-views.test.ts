@@ -15,6 +15,10 @@ test('ops.health and ops.cleanup_blockers name the session that keeps vacuum fro
   await report.rows('SELECT count(*) FROM orders /* a report that was left open */');
   for (let i = 0; i < 3; i += 1) await user.place();
   const dba = await connectDba(t, service, READER);
+  // A snapshot of the service or of autovacuum may be as old, but not for long.
+  await until('the report to be the oldest blocker', async () => {
+    return (await dba.value('SELECT pid FROM ops.cleanup_blockers LIMIT 1')) === pid;
+  });
 
   const [blocker] = await dba.rows('TABLE ops.cleanup_blockers');
   const health = await dba.rows('TABLE ops.health');
@@ -29,6 +33,32 @@ test('ops.health and ops.cleanup_blockers name the session that keeps vacuum fro
   }
   t.true(health.some(({ queue }) => queue === 'process-order'));
   t.true(health.every((row) => row.pinned_pid === pid && /left open/.test(row.pinned_query)));
+});
+
+test('ops.cleanup_blockers does not list a VACUUM, because it keeps no dead row from being removed', async (t) => {
+  const service = await ownService(t);
+  const user = await signUp(service);
+  await user.place();
+  const admin = await connectDba(t, service, 'postgres');
+  const pid = await admin.value('SELECT pg_backend_pid()');
+  await admin.rows('SET vacuum_cost_delay = 100');
+  await admin.rows('SET vacuum_cost_limit = 1');
+  const dba = await connectDba(t, service, READER);
+
+  const vacuum = admin.rows('VACUUM orders, order_events, pgboss.job_common');
+  const endsEarly = t.throwsAsync(vacuum);
+  await until('the VACUUM to run with a snapshot', async () => {
+    return (
+      (await dba.value(`SELECT count(*) FROM pg_stat_progress_vacuum AS v JOIN pg_stat_activity AS a USING (pid)
+      WHERE v.pid = ${pid} AND a.backend_xmin IS NOT NULL`)) === '1'
+    );
+  });
+  const blockers = await dba.rows('TABLE ops.cleanup_blockers');
+  const other = await connectDba(t, service, 'postgres');
+  await other.rows(`SELECT pg_cancel_backend(${pid})`);
+  await endsEarly;
+
+  t.false(blockers.some((blocker) => blocker.pid === pid));
 });
 
 test('ops.health estimates the bloat of a table', async (t) => {

@@ -4,7 +4,7 @@ import { RECORDED, type DatabaseObject } from './objects.ts';
 import { ROLES } from './roles.ts';
 
 /**
- * Drops an object. Before it, drops the dependent objects that migrate has made and that `mayDrop` accepts. Throws a
+ * Drops an object. First drops the objects that depend on it, if migrate made them and `mayDrop` accepts them. Throws a
  * ReadableError when any other object depends on it. `because` says why the object is dropped, for the message.
  */
 export async function dropObject(

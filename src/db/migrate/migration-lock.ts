@@ -52,8 +52,8 @@ export async function withMigrationLock(
       const waited = describeWait(error, observer.lastWait());
       if (Date.now() + pauseMs > deadline) {
         throw new ReadableError(
-          `Migrating gave up after ${Math.round(timeoutMs / 1000)} s, and changed nothing. It waits for ` +
-            `${waited}. End that transaction, then migrate again.`,
+          `Migrating gave up after ${Math.round(timeoutMs / 1000)} s, and changed nothing. It was waiting ` +
+            `for ${waited}. End that transaction, then migrate again.`,
           { cause: error },
         );
       }
