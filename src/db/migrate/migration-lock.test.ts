@@ -96,7 +96,7 @@ test('migrate gives up after its timeout, names who holds the lock, and changes 
 
   t.regex(
     error.message,
-    /gave up after 1 s, and changed nothing\. It was waiting for AccessExclusiveLock on public\.users, held by pid \d+ \(/,
+    /gave up after 1 s, and changed nothing\. It was waiting for AccessExclusiveLock on public\.users, held by pid \d/,
   );
   t.notRegex(error.message, /secret/);
   t.deepEqual(await column(client, `SELECT to_regclass('more')::text`), [null as never]);
