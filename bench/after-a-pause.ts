@@ -45,9 +45,9 @@ async function measure(name: string, call: () => Promise<unknown>): Promise<void
 }
 
 /**
- * npm run bench pause: measures each part of an order twice: how long a call takes directly after another call, and how
- * long after a pause of 100 to 200 ms. After a pause the caches of the CPU are cold, so a lone order takes several times
- * as long as under load.
+ * npm run bench pause: measures each part of an order twice: how long a call takes directly after another call, and
+ * how long after a pause of 100 to 200 ms. After a pause the caches of the CPU are cold, so a lone order takes several
+ * times as long as under load.
  */
 export function measurePauses(): Promise<void> {
   return withMachine(async (machine) => {
