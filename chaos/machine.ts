@@ -52,7 +52,7 @@ export async function openMachine(
     const dataDir = takeDataDir(dir);
     const postgres = await startRestartablePostgres(dataDir, DATABASE);
     stops.push(postgres.stop);
-    const proxy = await openPostgresProxy(Number(new URL(postgres.url).port));
+    const proxy = await openPostgresProxy(postgres.url);
     stops.push(proxy.close);
     const redis = await openRedis(dataDir);
     stops.push(redis.stop);

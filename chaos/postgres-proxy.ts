@@ -1,51 +1,29 @@
-import { createConnection, createServer, type Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
-import { listen } from '../src/http/server.ts';
+import { openDatabaseProxy } from '../test/support/database-proxy.ts';
 
 /** A TCP proxy between the processes and Postgres. */
 export type PostgresProxy = {
   port: number;
-  /** Forwards statements for this time, but drops their results. Then breaks the open connections. */
+  /** For this time, forwards the statements of the open connections but drops the results. Then breaks them. */
   dropResults: (ms: number) => Promise<void>;
   close: () => Promise<void>;
 };
 
-/** Opens a port on loopback that forwards to the port of Postgres. */
-export async function openPostgresProxy(postgresPort: number): Promise<PostgresProxy> {
-  const open = new Set<{ client: Socket; postgres: Socket }>();
-  const server = createServer({ noDelay: true }, (client) => {
-    const postgres = createConnection({ host: '127.0.0.1', port: postgresPort, noDelay: true });
-    const pair = { client, postgres };
-    open.add(pair);
-    for (const socket of [client, postgres]) {
-      socket.on('error', () => socket.destroy());
-      socket.once('close', () => {
-        client.destroy();
-        postgres.destroy();
-        open.delete(pair);
-      });
-    }
-    client.pipe(postgres);
-    postgres.pipe(client);
+/** Opens a port on loopback that forwards to Postgres. */
+export async function openPostgresProxy(postgresUrl: string): Promise<PostgresProxy> {
+  let opened = 0;
+  let droppedUpTo = 0; // the number of the last connection whose results are dropped
+  const { port, breakConnections, close } = await openDatabaseProxy(postgresUrl, () => {
+    opened += 1;
+    const connection = opened;
+    return { fromDatabase: () => connection > droppedUpTo };
   });
-  const port = await listen(server, 0, '127.0.0.1');
 
   async function dropResults(ms: number): Promise<void> {
-    const pairs = [...open];
-    for (const { client, postgres } of pairs) {
-      postgres.unpipe(client);
-      postgres.resume();
-    }
+    droppedUpTo = opened;
     await setTimeout(ms);
-    for (const { client } of pairs) client.destroy();
+    breakConnections();
   }
 
-  return {
-    port,
-    dropResults,
-    async close() {
-      for (const { client } of open) client.destroy();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  return { port, dropResults, close };
 }

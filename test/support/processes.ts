@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { inheritedEnvironment } from '../../src/config.ts';
 import { asRole, type ServiceRole } from '../../src/db/roles.ts';
+import { isRunning } from '../../src/local/child-process.ts';
 import { startRedis, type EmbeddedRedis } from '../../src/local/redis.ts';
 import { freePort } from '../../src/local/free-port.ts';
 import { requireRedis } from './servers.ts';
@@ -65,7 +66,7 @@ export function startProgram(t: ExecutionContext, program: Program, settings: Se
     stderr: () => stderr,
     logged: (message) => logLines(stdout).filter(({ msg }) => msg === message),
     send: (signal) => void child.kill(signal),
-    isRunning: () => child.exitCode === null && child.signalCode === null,
+    isRunning: () => isRunning(child),
     ended,
     descendants: () => {
       const found = descendantsOf(pid);
@@ -124,9 +125,10 @@ function inRole(settings: Settings, role: ServiceRole): Settings {
   return DATABASE_URL ? { ...settings, DATABASE_URL: asRole(DATABASE_URL, role) } : settings;
 }
 
-async function untilStarted({ isRunning, stderr }: Running, isReady: () => boolean): Promise<void> {
-  await until('a program to start', () => isReady() || !isRunning(), READY_TIMEOUT_MS);
-  if (!isReady()) throw new Error(`a program did not start: ${stderr()}`);
+async function untilStarted(program: Running, isReady: () => boolean): Promise<void> {
+  const hasEnded = () => !program.isRunning();
+  await until('a program to start', () => isReady() || hasEnded(), READY_TIMEOUT_MS);
+  if (!isReady()) throw new Error(`a program did not start: ${program.stderr()}`);
 }
 
 /** Starts a Redis for one test, which may kill and freeze it. */

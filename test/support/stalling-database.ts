@@ -2,9 +2,8 @@
  * A proxy to Postgres that stalls the statement that places orders, or its answer. So a test can kill a process
  * just before or just after the commit, which is part of the statement.
  */
-import { connect, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
-import { listen } from '../../src/http/server.ts';
+import { openDatabaseProxy } from './database-proxy.ts';
 
 /** The message that the proxy stops. */
 type Step = 'statement' | 'answer';
@@ -17,34 +16,26 @@ const PLACES_ORDERS = /place[-_]orders/;
  * other messages pass unchanged.
  */
 export async function stallingDatabase(t: ExecutionContext, databaseUrl: string) {
-  const url = new URL(databaseUrl);
-  const { hostname, port } = url;
-  const sockets = new Set<Socket>();
   let stallAt: Step | null = null;
   let stalled = 0;
 
-  const server = createServer((client) => {
-    const database = connect(Number(port), hostname);
+  const { port, close } = await openDatabaseProxy(databaseUrl, () => {
     let stalledAt: Step | null = null;
-    const pass = (from: Socket, to: Socket, step: Step) => {
-      from.on('data', (chunk) => {
-        if (step === 'statement' && PLACES_ORDERS.test(chunk.toString('latin1')))
-          stalledAt ??= stallAt;
-        if (stalledAt === step) stalled += 1;
-        else to.write(chunk);
-      });
-      from.on('error', () => to.destroy());
-      from.on('close', () => to.destroy());
-      sockets.add(from);
+    const pass = (step: Step) => {
+      if (stalledAt === step) stalled += 1;
+      return stalledAt !== step;
     };
-    pass(client, database, 'statement');
-    pass(database, client, 'answer');
+    return {
+      fromClient(chunk) {
+        if (PLACES_ORDERS.test(chunk.toString('latin1'))) stalledAt ??= stallAt;
+        return pass('statement');
+      },
+      fromDatabase: () => pass('answer'),
+    };
   });
-  url.host = `127.0.0.1:${await listen(server, 0, '127.0.0.1')}`;
-  t.teardown(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
+  t.teardown(close);
+  const url = new URL(databaseUrl);
+  url.host = `127.0.0.1:${port}`;
   return {
     url: url.href,
     stall: (step: Step) => (stallAt = step),

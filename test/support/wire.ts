@@ -1,9 +1,8 @@
 /*
  * Counts the messages between a client and Postgres, so a test can say how many round trips a step takes.
  */
-import { connect, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
-import { listen } from '../../src/http/server.ts';
+import { openDatabaseProxy } from './database-proxy.ts';
 
 /** Counts of messages to Postgres: round trips, parsed statements and bound statements. */
 type Traffic = { trips: number; parses: number; binds: number };
@@ -21,30 +20,18 @@ const COUNTED: Record<string, keyof Traffic> = { Q: 'trips', S: 'trips', P: 'par
 /** Opens a proxy to Postgres that counts messages, until the test ends. */
 export async function openWire(t: ExecutionContext, databaseUrl: string): Promise<Wire> {
   const url = new URL(databaseUrl);
-  const { hostname, port } = url;
-  const sockets = new Set<Socket>();
   const total: Traffic = { trips: 0, parses: 0, binds: 0 };
-
-  const server = createServer((client) => {
-    const database = connect(Number(port), hostname);
+  const { port, close } = await openDatabaseProxy(databaseUrl, () => {
     const count = createCounter(total);
-    client.on('data', (chunk: Buffer) => {
-      count(chunk);
-      database.write(chunk);
-    });
-    database.pipe(client);
-    for (const socket of [client, database]) {
-      sockets.add(socket);
-      socket.on('error', () => socket.destroy());
-    }
-    client.on('close', () => database.destroy());
-    database.on('close', () => client.destroy());
+    return {
+      fromClient(chunk) {
+        count(chunk);
+        return true;
+      },
+    };
   });
-  url.host = `127.0.0.1:${await listen(server, 0, '127.0.0.1')}`;
-  t.teardown(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
+  t.teardown(close);
+  url.host = `127.0.0.1:${port}`;
   return {
     url: url.href,
     async during(step) {

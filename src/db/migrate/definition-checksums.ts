@@ -4,9 +4,7 @@
  */
 import type { Client } from 'pg';
 import { checksum, readRecords, writeRecords, type Records } from './records.ts';
-import type { Statement } from './statements.ts';
-
-const VIEW = /^CREATE\s+OR\s+REPLACE\s+(?:RECURSIVE\s+)?VIEW\s+([\w.]+)/i;
+import { nameOf, type Statement } from './statements.ts';
 
 /** The kind and the name of the record for the text of all definitions. */
 const FILES = 'files';
@@ -17,7 +15,7 @@ export async function areCurrent(client: Client, statements: Statement[]): Promi
   const files = await readRecords(client, FILES);
   if (files.get(ALL) !== checksumOfAll(statements)) return false;
   const unchanged = await unchangedViews(client, statements);
-  const views = statements.flatMap((statement) => viewOf(statement) ?? []);
+  const views = statements.flatMap((statement) => nameOf('VIEW', statement) ?? []);
   if (!views.every((view) => unchanged.has(view))) return false;
   const recorded = await readRecords(client, 'function');
   const current = await currentFunctions(client, [...recorded.keys()]);
@@ -45,12 +43,6 @@ export async function recordDefinitions(
   await writeRecords(client, FILES, new Map([[ALL, checksumOfAll(statements)]]));
 }
 
-/** The name of the view that a statement makes, with its schema. Undefined for any other statement. */
-export function viewOf({ code }: Statement): string | undefined {
-  const name = VIEW.exec(code)?.[1];
-  return name === undefined || name.includes('.') ? name : `public.${name}`;
-}
-
 function checksumOfAll(statements: Statement[]): string {
   return checksum(
     statements.map(({ text }) => text),
@@ -68,7 +60,7 @@ async function currentFunctions(client: Client, names: string[]): Promise<Record
 }
 
 async function currentViews(client: Client, statements: Statement[]): Promise<Records> {
-  const texts = new Map(statements.map((statement) => [viewOf(statement), statement.text]));
+  const texts = new Map(statements.map((statement) => [nameOf('VIEW', statement), statement.text]));
   const { rows } = await client.query<{ name: string; definition: string }>(`
     SELECT format('%I.%I', schemaname, viewname) AS name,
       concat_ws(' ', viewowner, reloptions::text, definition) AS definition

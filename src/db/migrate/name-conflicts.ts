@@ -2,9 +2,8 @@ import type { Client } from 'pg';
 import { ReadableError } from '../../process.ts';
 import { OWNER_ROLES } from './roles.ts';
 import { sqlFiles, readSql, type Sources } from './sources.ts';
-import { splitStatements, type Statement } from './statements.ts';
+import { nameOf, splitStatements, type Statement } from './statements.ts';
 
-const IN_DEFINITION = /^CREATE\s+OR\s+REPLACE\s+(?:RECURSIVE\s+)?(VIEW|FUNCTION)\s+([\w.]+)/i;
 const IN_MIGRATION = /\b(?:TABLE|INDEX|TYPE|SEQUENCE|DOMAIN|CONSTRAINT)\s+(?:public\.)?(\w+)/gi;
 const LISTED_MAX = 10;
 
@@ -30,12 +29,8 @@ export async function refuseNameConflicts(
   const found = await findNames(client, statements, await namesInMigrations(sources));
   if (found.length === 0) return;
   const recorded = found.some(({ empty }) => empty) ? new Set<string>() : await readNames(client);
-  // An early version did not record functions. In its databases, functions of the owner roles count as made by migrate.
-  const knowsFunctions =
-    recorded.size === 0 || [...recorded].some((name) => name.startsWith('function '));
   const isConflict = ({ kind, name, owned }: Found) => {
     if (!owned || kind === 'schema') return !owned;
-    if (kind === 'function' && !knowsFunctions) return false;
     return !recorded.has(`${kind} ${name}`);
   };
   const conflicts = found.filter(isConflict).map(({ kind, name }) => `${kind} ${name}`);
@@ -47,12 +42,14 @@ export async function refuseNameConflicts(
   );
 }
 
-// One statement, so that it reads one snapshot: another run may commit the first migrate at the same time.
+// One query, so that it reads one snapshot: another run may commit the first migrate at the same time.
 async function findNames(
   client: Client,
   statements: Statement[],
   inMigrations: string[],
 ): Promise<Found[]> {
+  const views = statements.flatMap((statement) => nameOf('VIEW', statement) ?? []);
+  const functions = statements.flatMap((statement) => nameOf('FUNCTION', statement) ?? []);
   const { rows } = await client.query<Found>(
     `WITH state AS (
        SELECT NOT EXISTS (
@@ -78,7 +75,7 @@ async function findNames(
      ) AS o
      CROSS JOIN LATERAL pg_identify_object(o.classid, o.oid, 0) AS id
      ORDER BY o.classid, id.identity`,
-    [namesOf('VIEW', statements), namesOf('FUNCTION', statements), inMigrations, OWNER_ROLES],
+    [views, functions, inMigrations, OWNER_ROLES],
   );
   return rows;
 }
@@ -87,14 +84,6 @@ async function findNames(
 async function readNames(client: Client): Promise<Set<string>> {
   const { rows } = await client.query<{ name: string }>('SELECT name FROM public.definitions');
   return new Set(rows.map(({ name }) => name));
-}
-
-function namesOf(kind: 'VIEW' | 'FUNCTION', statements: Statement[]): string[] {
-  return statements.flatMap(({ code }) => {
-    const [, found = '', name = ''] = IN_DEFINITION.exec(code) ?? [];
-    if (found.toUpperCase() !== kind) return [];
-    return name.includes('.') ? name : `public.${name}`;
-  });
 }
 
 /** The names of the objects that migrations create, and of the tables with the records of migrate. */

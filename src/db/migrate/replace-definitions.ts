@@ -1,6 +1,6 @@
 import { DatabaseError, type Client } from 'pg';
 import { ReadableError } from '../../process.ts';
-import { unchangedViews, viewOf } from './definition-checksums.ts';
+import { unchangedViews } from './definition-checksums.ts';
 import { dropObject, hasDependents, refuseForeignRights } from './drop-object.ts';
 import {
   findObject,
@@ -9,7 +9,7 @@ import {
   type DatabaseObject,
   type OwnedObject,
 } from './objects.ts';
-import type { Statement } from './statements.ts';
+import { nameOf, type Statement } from './statements.ts';
 
 /** The server's error proposes this command to drop the function. It is the same in every language of the server. */
 const DROP_FIRST = /DROP (?:FUNCTION|PROCEDURE) (.+?\))/;
@@ -54,7 +54,9 @@ async function replaceAll(
   for (let dropped = 0; dropped <= statements.length; dropped += 1) {
     await client.query('SAVEPOINT definitions');
     const before = await listOwned(client);
-    const changed = statements.filter((statement) => !unchanged.has(viewOf(statement) ?? ''));
+    const changed = statements.filter(
+      (statement) => !unchanged.has(nameOf('VIEW', statement) ?? ''),
+    );
     const failure = await runAll(client, changed);
     if (!failure) {
       await client.query('RELEASE SAVEPOINT definitions');
@@ -93,7 +95,7 @@ async function runAll(client: Client, statements: Statement[]): Promise<Failure 
 
 /** Drops the object because of which a statement fails. Throws the error of the statement when it has another cause. */
 async function dropObstacle(client: Client, { statement, error }: Failure): Promise<void> {
-  const view = viewOf(statement);
+  const view = nameOf('VIEW', statement);
   const because = view ? 'whose columns change' : 'whose result or parameters change';
   const object = await findObstacle(client, view, error);
   if (!object) throw withFileName(statement, error);

@@ -15,6 +15,7 @@ const TOKENS = new RegExp(
   ].join('|'),
   'gim',
 );
+const DEFINITION = /^CREATE\s+OR\s+REPLACE\s+(?:RECURSIVE\s+)?(VIEW|FUNCTION)\s+([\w.]+)/i;
 const LEADING_COMMENTS = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)+/;
 
 /**
@@ -29,4 +30,11 @@ export function splitStatements(file: string, sql: string): Statement[] {
     .map((end, i) => sql.slice(cuts[i], end).trim())
     .map((text) => ({ file, text, code: text.replace(LEADING_COMMENTS, '') }))
     .filter(({ code }) => code !== '' && code !== ';');
+}
+
+/** The name of the view or function that a statement makes, with its schema. Undefined for any other statement. */
+export function nameOf(kind: 'VIEW' | 'FUNCTION', { code }: Statement): string | undefined {
+  const [, found, name = ''] = DEFINITION.exec(code) ?? [];
+  if (found?.toUpperCase() !== kind) return undefined;
+  return name.includes('.') ? name : `public.${name}`;
 }
