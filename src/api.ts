@@ -2,7 +2,7 @@ import type { Server } from 'node:http';
 import { createApp, type AppDeps } from './app.ts';
 import { ApiConfig, loadConfig } from './config.ts';
 import { closeDeps, openDeps, type ApiDeps } from './deps.ts';
-import { closeServer, portOf, serve } from './http/server.ts';
+import { closeServer, drainServer, portOf, serve } from './http/server.ts';
 import { createIntake } from './orders/placement.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 import { createPasswordHasher } from './users/passwords.ts';
@@ -25,10 +25,12 @@ if (import.meta.main) {
     const server = await startApi(deps);
     stopOnSignal(async () => {
       deps.log.info('api stopping');
+      deps.stopping.abort(); // /readyz answers 503
+      await drainServer(server, config.DRAIN_SECONDS);
       await closeServer(server, config.SHUTDOWN_TIMEOUT_SECONDS);
       await closeDeps(deps);
       deps.log.info('api stopped');
-    }, config.SHUTDOWN_TIMEOUT_SECONDS);
+    }, config.DRAIN_SECONDS + config.SHUTDOWN_TIMEOUT_SECONDS);
     deps.log.info({ port: portOf(server), host: config.HOST }, 'api listening');
     reportReady();
   });

@@ -24,6 +24,10 @@ const shared = {
   SHUTDOWN_TIMEOUT_SECONDS: integer(1, 600).default(20),
 };
 
+const drain = {
+  DRAIN_SECONDS: integer(0, 600).default(0),
+};
+
 const auth = {
   JWT_SECRET: z.string().min(32, 'must have at least 32 characters'),
   ACCESS_TOKEN_TTL_SECONDS: integer(1, 86_400).default(900),
@@ -89,6 +93,7 @@ const audit = {
 export const ApiConfig = z.object({
   ...shared,
   PORT: integer(0, 65_535).default(8000),
+  ...drain,
   ...auth,
   ...limits,
   ...intake,

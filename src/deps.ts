@@ -18,6 +18,8 @@ export type Deps<C = SharedConfig> = {
   redis: Redis | null;
   wakeUps: WakeUps;
   metrics: Metrics;
+  /** Aborted when the process begins to stop: it is not ready any more. */
+  stopping: AbortController;
 };
 
 /** An API process has no client of the queue: place_orders makes the jobs. */
@@ -41,6 +43,7 @@ export async function openDeps<C extends SharedConfig>(
     redis,
     wakeUps: createWakeUps(redis, config),
     metrics: createMetrics(),
+    stopping: new AbortController(),
   };
   try {
     await requireSchema(pool);

@@ -49,6 +49,7 @@ if (import.meta.main) {
       WORKER_PORT === undefined ? null : await serve(createWorkerApp(deps), WORKER_PORT, HOST);
     stopOnSignal(async () => {
       deps.log.info('worker stopping');
+      deps.stopping.abort(); // /readyz answers 503
       await stop();
       await queue.close(SHUTDOWN_TIMEOUT_SECONDS); // claimed jobs end, or are returned to the queue at the timeout
       await closeDeps(deps);

@@ -14,11 +14,14 @@ import {
 } from '../src/config.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const DOCUMENTS = globSync(['*.md', '{docs,bench,chaos,conformance}/*.md', '.github/**/*.md'], {
-  cwd: ROOT,
-}).sort();
+const DOCUMENTS = globSync(
+  ['*.md', '{docs,bench,chaos,conformance,drills}/*.md', '.github/**/*.md'],
+  {
+    cwd: ROOT,
+  },
+).sort();
 
-const FOLDERS = /^(?:src|jobs|sql|test|conformance|chaos|bench|docs|scripts)\//;
+const FOLDERS = /^(?:src|jobs|sql|test|conformance|chaos|drills|bench|docs|scripts)\//;
 const FILE_TYPES = /\.(?:ts|mjs|sql|md|json|ya?ml|svg)$/;
 
 function read(path: string): string {

@@ -21,7 +21,7 @@ export const healthPaths: ZodOpenApiPathsObject = {
         'Check that the process can serve requests. Without Redis it is degraded, and still ready',
       responses: {
         200: json(Readiness, 'Ready, or degraded'),
-        503: json(Readiness, 'The database is unreachable or not migrated'),
+        503: json(Readiness, 'The database is unreachable or not migrated, or the process stops'),
       },
     },
   },

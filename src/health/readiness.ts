@@ -7,7 +7,7 @@ const CHECK_TIMEOUT_MS = 2000;
 /** The state of a process, for load balancers and operators. Only the database decides whether it is ready. */
 export const Readiness = z
   .object({
-    status: z.enum(['ok', 'degraded', 'unavailable']),
+    status: z.enum(['ok', 'degraded', 'stopping', 'unavailable']),
     database: z.enum(['ok', 'away']),
     schema: z.string().meta({
       description:
@@ -19,7 +19,13 @@ export const Readiness = z
 export type Readiness = z.infer<typeof Readiness>;
 
 /** Checks the database and the connection to Redis. Returns within two seconds. */
-export async function checkReadiness({ pool, redis }: Deps): Promise<Readiness> {
+export async function checkReadiness(deps: Deps): Promise<Readiness> {
+  const readiness = await checkServers(deps);
+  const isStopping = deps.stopping.signal.aborted && readiness.status !== 'unavailable';
+  return isStopping ? { ...readiness, status: 'stopping' } : readiness;
+}
+
+async function checkServers({ pool, redis }: Deps): Promise<Readiness> {
   const redisState = redis === null ? 'off' : redis.status === 'ready' ? 'ok' : 'away';
   const schema = await Promise.race([schemaState(pool), afterTimeout()]).catch(() => null);
   if (schema === null) {

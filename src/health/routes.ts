@@ -31,7 +31,7 @@ export function healthRoutes(deps: Deps, waiting = () => 0) {
 
   router.get('/readyz', async (ctx) => {
     const readiness = await checkReadiness(deps);
-    ctx.status = readiness.status === 'unavailable' ? 503 : 200;
+    ctx.status = ['stopping', 'unavailable'].includes(readiness.status) ? 503 : 200;
     ctx.body = readiness;
   });
 

@@ -1,19 +1,22 @@
-import { createServer, STATUS_CODES, type Server, type ServerResponse } from 'node:http';
+import { createServer, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 import type Koa from 'koa';
 import { crashPoint } from '../crash-point.ts';
 import type { AppState } from './state.ts';
 
 const PROBLEM_TYPE = 'application/problem+json';
 
-/** The responses of each server that are not finished. */
-const openResponses = new WeakMap<Server, Set<ServerResponse>>();
+/** The responses of each server that are not finished, and whether further ones end their connections. */
+const states = new WeakMap<Server, { responses: Set<ServerResponse>; isStopping: boolean }>();
 
 /** Starts an HTTP server for an application. Rejects when the port is in use. */
 export async function serve(app: Koa<AppState>, port: number, host: string): Promise<Server> {
   const handle = app.callback();
   const responses = new Set<ServerResponse>();
+  const state = { responses, isStopping: false };
   const forget = function (this: ServerResponse) {
     responses.delete(this);
     crashPoint('after-reply'); // other requests of the same batch may have no reply yet
@@ -21,16 +24,21 @@ export async function serve(app: Koa<AppState>, port: number, host: string): Pro
   const server = createServer({ requireHostHeader: false }, (req, res) => {
     responses.add(res);
     res.on('close', forget);
-    if (!server.listening) makeLast(res);
+    if (state.isStopping) makeLast(res);
     // Both are refused here: Koa throws on a bad target, and Node refuses a missing Host without problem details.
-    if (!isUrl(req.url ?? '') || req.headers.host === undefined) refuse(res, 400);
+    if (!isUrl(req.url ?? '') || !hasHost(req)) refuse(res, 400);
     else void handle(req, res); // Koa handles its errors
   });
   server.on('checkExpectation', (_req, res: ServerResponse) => refuse(res, 417));
-  openResponses.set(server, responses);
+  states.set(server, state);
   server.on('clientError', refuseMalformed);
   await listen(server, port, host);
   return server;
+}
+
+/** HTTP/1.0 does not require a Host: the checks of HAProxy have none. */
+function hasHost({ headers, httpVersionMinor }: IncomingMessage): boolean {
+  return headers.host !== undefined || httpVersionMinor === 0;
 }
 
 /** Tests for a plain path first: nearly every target is one, and the test costs less than parsing. */
@@ -53,15 +61,32 @@ export function portOf(server: NetServer): number {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
+/**
+ * Goes on serving for some time, and ends each connection with its next reply. Meanwhile, load balancers notice that the
+ * process is not ready, and clients move to other processes.
+ */
+export async function drainServer(server: Server, seconds: number): Promise<void> {
+  endConnections(server);
+  if (seconds > 0) await setTimeout(seconds * 1000);
+}
+
 /** Accepts no more connections, waits for the requests in progress, and at the timeout closes all connections. */
 export async function closeServer(server: Server, timeoutSeconds: number): Promise<void> {
-  const timer = setTimeout(() => server.closeAllConnections(), timeoutSeconds * 1000);
+  const timer = globalThis.setTimeout(() => server.closeAllConnections(), timeoutSeconds * 1000);
   await new Promise<void>((resolve) => {
     server.close(() => resolve());
-    for (const response of openResponses.get(server) ?? []) makeLast(response);
+    endConnections(server);
     server.closeIdleConnections();
   });
   clearTimeout(timer);
+}
+
+/** Makes the open responses, and all later ones, the last ones of their connections. */
+function endConnections(server: Server): void {
+  const state = states.get(server);
+  if (!state) return;
+  state.isStopping = true;
+  for (const response of state.responses) makeLast(response);
 }
 
 // Without this, a client that sends one request after another on its connection would delay the close until the

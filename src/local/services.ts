@@ -14,7 +14,7 @@ import type { StartedParts } from './started-parts.ts';
 import { createProcessKeeper } from './process-keeper.ts';
 
 const READY_TIMEOUT_MS = 60_000;
-/** The time that a process gets beyond its own SHUTDOWN_TIMEOUT_SECONDS. */
+/** The time that a process gets beyond its own DRAIN_SECONDS and SHUTDOWN_TIMEOUT_SECONDS. */
 const STOP_MARGIN_MS = 5_000;
 
 const services = [
@@ -38,7 +38,7 @@ export async function startServices(
   const log = process.stdout.isTTY ? pretty({ ignore: 'hostname,pid' }) : process.stdout;
   const keeper = createProcessKeeper(log, print, {
     readyMs: READY_TIMEOUT_MS,
-    stopMs: config.SHUTDOWN_TIMEOUT_SECONDS * 1000 + STOP_MARGIN_MS,
+    stopMs: (config.DRAIN_SECONDS + config.SHUTDOWN_TIMEOUT_SECONDS) * 1000 + STOP_MARGIN_MS,
   });
   parts.add(keeper.stop);
   print('Starting API and worker …');

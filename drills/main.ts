@@ -1,0 +1,37 @@
+/*
+ * npm run drill -- NAME: does to the service what operators do, with the real programs, and prints figures. Exit code
+ * 0: everything was as promised; 1: something was not; 2: the drill could not run.
+ */
+import { exitOnFailure, ReadableError } from '../src/process.ts';
+import type { Drill } from './drill.ts';
+import { rolling } from './rolling/rolling.ts';
+
+const EXIT_BROKEN_PROMISE = 1;
+const EXIT_NOT_RUN = 2;
+
+/** Every drill, by its name on the command line. */
+const drills: Record<string, Drill> = { rolling };
+
+function usage(): string {
+  const lines = Object.entries(drills).map(([name, { what }]) => `  ${name.padEnd(12)}${what}`);
+  return ['Usage: npm run drill -- NAME', ...lines].join('\n');
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+await exitOnFailure(async () => {
+  const [name = '', ...rest] = process.argv.slice(2);
+  const drill = Object.hasOwn(drills, name) ? drills[name] : undefined;
+  if (!drill || rest.length > 0) throw new ReadableError(usage());
+  const interrupt = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => interrupt.abort(new ReadableError(`Interrupted by ${signal}`)));
+  }
+  const isKept = await drill.run(say, interrupt.signal).catch((error: unknown) => {
+    throw interrupt.signal.aborted ? interrupt.signal.reason : error;
+  });
+  say(isKept ? 'KEPT' : 'BROKEN');
+  process.exit(isKept ? 0 : EXIT_BROKEN_PROMISE);
+}, EXIT_NOT_RUN);
