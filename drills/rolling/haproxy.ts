@@ -18,7 +18,7 @@ const POLL_MS = 50;
 export type ProxyCounts = { retried: number; redispatched: number };
 
 /** A running HAProxy in front of API processes. */
-export type Proxy = {
+type Proxy = {
   origin: string;
   counts: () => Promise<ProxyCounts>;
   /** Resolves when HAProxy sends requests to this many processes. */

@@ -16,7 +16,7 @@ const READY_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 60_000;
 
 /** A migrated Postgres and API processes, in a temporary folder. */
-export type Service = {
+type Service = {
   dir: string;
   ports: number[];
   /** Ends each process by SIGTERM, one after the other, and starts a new one on its port. */

@@ -62,8 +62,8 @@ export function portOf(server: NetServer): number {
 }
 
 /**
- * Goes on serving for some time, and ends each connection with its next reply. Meanwhile, load balancers notice that the
- * process is not ready, and clients move to other processes.
+ * Goes on serving for some time, and ends each connection with its next reply. Meanwhile, load balancers notice that
+ * the process is not ready, and clients move to other processes.
  */
 export async function drainServer(server: Server, seconds: number): Promise<void> {
   endConnections(server);
