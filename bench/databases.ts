@@ -17,7 +17,7 @@ type Service = {
 
 /** The databases of a machine. */
 export type Databases = {
-  /** The URL of a database for the superuser. Creates the database when it does not exist. */
+  /** Returns the URL with which the superuser connects to a database. Creates the database when it does not exist. */
   databaseUrl: (name: string) => Promise<string>;
   /** A database of the service, by default 'orders'. Creates and migrates it the first time. */
   service: (name?: string) => Promise<Service>;

@@ -73,7 +73,7 @@ export function expectProblem(reply: ReceivedReply, status: number): void {
   expect(parse(reply.text).status === status, 'the problem names another status');
 }
 
-/** Expects this number of orders with this body. No other request has the same body. */
+/** Expects that the user has this number of orders with the product name of the body, which `newOrder` makes unique. */
 export async function expectOrders(user: User, body: { product_name: string }, count: number) {
   const { orders } = parse((await user.send(['GET', '/orders?limit=100'])).text);
   if (!Array.isArray(orders)) throw new RuleBroken('GET /orders did not list orders');

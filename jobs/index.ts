@@ -19,5 +19,5 @@ export function createHandlers(deps: WorkerDeps): Handlers {
   };
 }
 
-/** The handler of each queue. A queue without one does not compile. */
+/** The handler of each queue. The compiler reports a queue that has no handler. */
 type Handlers = { [Q in QueueName]: Handler<Q, never> };

@@ -1,4 +1,4 @@
--- Ends a session. The caller proves that it owns the session with the hash of its refresh token.
+-- Ends a session. To prove that it owns the session, the caller passes the hash of the session's refresh token.
 CREATE OR REPLACE FUNCTION end_session(token_hash bytea) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE

@@ -44,7 +44,8 @@ BEGIN
   ) THEN
     RETURN NULL;
   END IF;
-  RAISE EXCEPTION 'order % has no job in queue process-order that is due, so no worker would ever process it', NEW.id
+  RAISE EXCEPTION 'order % has no valid job in queue process-order: it is missing, ended, blocked or has wrong values',
+      NEW.id
     USING ERRCODE = 'OM003',
       HINT = CASE TG_OP
         WHEN 'INSERT' THEN 'SELECT place_order(user_id, product_name, amount) stores both.'

@@ -1,4 +1,5 @@
--- The nightly prune of refresh tokens. The worker can delete expired tokens, and no others. Returns their number.
+-- Deletes the expired refresh tokens, for the nightly prune. The worker cannot delete any other token. Returns the
+-- number of deleted tokens.
 CREATE OR REPLACE FUNCTION prune_refresh_tokens() RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE

@@ -1,6 +1,7 @@
 -- pg-boss keeps its statistics in a table with a partition per day, and expects workers to create and drop partitions.
--- No worker may create or own a table: a row policy or a trigger on it would run with the rights of the role that reads
--- the views of schema ops. So this function creates and drops the partitions, and pg-boss finds those that it needs.
+-- For that, a worker would have to own the table. No worker may create or own a table: its owner could add a row
+-- policy, which would run with the rights of the role that reads the views of schema ops. So this function creates and
+-- drops the partitions, and pg-boss finds those that it needs.
 CREATE OR REPLACE FUNCTION prepare_queue_stats() RETURNS void LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

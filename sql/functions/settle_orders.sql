@@ -168,8 +168,8 @@ BEGIN
   PERFORM set_config('lock_timeout', lock_timeout_ms::text, true);
   PERFORM refuse_repeated_jobs(batch);
 
-  -- Complete the dead letters, which locks them. Refuse the call when a claim is lost, or when an order has a job that
-  -- a worker can still take.
+  -- Complete the dead letters, which locks them. Refuse the call when a claim is lost, or when an order has an
+  -- unfinished job.
   UPDATE pgboss.job AS j
   SET state = 'completed', completed_on = pgboss.job_now(), output = NULL
   FROM claimed(batch) AS c
@@ -186,7 +186,7 @@ BEGIN
     JOIN order_jobs AS j ON j.name = 'process-order' AND j.id = c.order_id
     WHERE j.state < 'completed'
   ) THEN
-    RAISE EXCEPTION 'an order of the batch still has a job that a worker can take: its dead letter cannot fail it'
+    RAISE EXCEPTION 'an order of the batch still has an unfinished job, so its dead letter must not set it FAILED'
       USING ERRCODE = 'OM009';
   END IF;
 

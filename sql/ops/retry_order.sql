@@ -66,8 +66,8 @@ END $$;
 
 COMMENT ON FUNCTION ops._cancel_dead_letters IS 'Cancels the open dead letters of an order. Internal to schema ops.';
 
--- Refuses to put back an order that has ended (OM006), that a living worker processes (OM007), or whose job is due
--- already (OM006).
+-- Refuses to put back an order that is COMPLETED or CANCELLED (OM006), an order that a living worker processes (OM007),
+-- and a PENDING order whose job is due already (OM006).
 CREATE OR REPLACE FUNCTION ops._refuse_to_put_back(placed public.orders, job pgboss.job) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -88,7 +88,7 @@ BEGIN
       AND job.started_on + job.expire_seconds * interval '1 second' > now(), false) THEN
       RAISE EXCEPTION 'a living worker% is running job %',
           CASE WHEN worker.host IS NULL THEN '' ELSE format(' (%s:%s)', worker.host, worker.pid) END, job.id
-        USING ERRCODE = 'OM007', HINT = 'Nothing was changed. SELECT ops.explain_job(job_id) shows since when.';
+        USING ERRCODE = 'OM007', HINT = 'Nothing was changed. SELECT ops.explain_job(job_id) shows when it started.';
     END IF;
   END IF;
 
@@ -99,7 +99,7 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION ops._refuse_to_put_back IS
-  'Refuses to put back an order that has ended, is being processed or is due. Internal to schema ops.';
+  'Refuses to put back an order that is completed, cancelled, processed by a worker or due. Internal to schema ops.';
 
 -- Puts an order back to PENDING with a job that is due now. ops.retry_order and ops.redrive share this function.
 --
@@ -166,14 +166,14 @@ COMMENT ON FUNCTION ops._put_back IS 'Puts an order back with a job that is due 
 -- Tries an order again now: FAILED or PROCESSING → PENDING, with a job that is due and has all its retries.
 --   psql: SELECT ops.retry_order('…', 'ticket 4711: warehouse API is back');
 -- A PENDING order whose job has failed, waits for its back-off or is missing gets its job in the same way. Refuses an
--- order that has ended (OM006), and one that a living worker processes (OM007).
+-- order that is COMPLETED or CANCELLED (OM006), and one that a living worker processes (OM007).
 CREATE OR REPLACE FUNCTION ops.retry_order(order_id uuid, reason text) RETURNS text LANGUAGE sql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT ops._put_back(retry_order.order_id, 'retry_order', retry_order.reason)
 $$;
 
 COMMENT ON FUNCTION ops.retry_order IS
-  'Tries a FAILED or hung order again now. Refuses: OM005 unknown, OM006 ended or due already, OM007 claimed or '
-  'locked, OM008 no reason.';
+  'Tries a FAILED or hung order again now. Refuses: OM005 unknown, OM006 completed, cancelled or due already, '
+  'OM007 claimed or locked, OM008 no reason.';
 
 ALTER FUNCTION ops.retry_order OWNER TO oms_door;

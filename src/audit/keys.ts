@@ -35,7 +35,7 @@ export function readSigner(file: string | undefined): Signer {
   return { id: keyId(publicKey), publicKey, sign: (bytes) => sign(null, bytes, privateKey) };
 }
 
-/** Public keys by id. After the key is replaced, it holds the old one too, because that verifies older signatures. */
+/** Public keys by id. After a change of the signing key, the old public key stays: it verifies older signatures. */
 export type PublicKeys = Map<string, KeyObject>;
 
 /** Reads the Ed25519 public keys of a file. A private key also works: it contains its public key. */

@@ -35,7 +35,7 @@ export function isRowError(error: unknown): boolean {
  */
 export const LOCK_TIMEOUT_AGAIN_MS = 20;
 
-/** Whether the database is unreachable, or became so during a query. */
+/** Whether the error means that the database is away: unreachable, shutting down, missing, full or read-only. */
 export function isDatabaseAway(error: unknown): boolean {
   for (let e = error; e instanceof Error; e = e.cause) {
     const { code } = e as { code?: unknown };

@@ -12,8 +12,8 @@ import {
 } from '../../test/support/intake.ts';
 import type { Deps } from '../deps.ts';
 
-// Orders that arrive while a batch is in flight share the next one. The tests are serial, because a batch that waits
-// for a lock fails after 9 s.
+// Orders that arrive while a batch is in flight share the next one. The blocked batch waits for its lock for 9 s, and
+// then fails. The tests are serial, so that each releases the lock in time on a slow machine too.
 
 for (const inFlightMax of [1, 2]) {
   test.serial(

@@ -16,7 +16,8 @@ import { testEnvironment } from '../../test/support/template.ts';
 import { until } from '../../test/support/until.ts';
 import type { Deps } from '../deps.ts';
 
-// Orders that wait for the next batch. The tests are serial, because a batch that waits for a lock fails after 9 s.
+// Orders that wait for the next batch. The blocked batch waits for its lock for 9 s, and then fails. The tests are
+// serial, so that each releases the lock in time on a slow machine too.
 
 test.serial(
   'when as many orders wait as allowed, the next one is refused, and the others are placed',

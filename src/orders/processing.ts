@@ -88,8 +88,9 @@ export function failExhaustedOrders(deps: Deps, jobs: ExhaustedJob[]): Promise<J
 }
 
 /**
- * Calls a door for all jobs of a batch at once. When one order can have made the call fail, calls it for each half, and
- * so on (`inHalves`): that order alone fails. Throws any other error: the whole batch fails, and pg-boss retries it.
+ * Calls a door for all jobs of a batch at once. When it fails with an error that a single order can cause, calls it for
+ * each half, and so on (`inHalves`), so that only such orders fail. Throws any other error: then pg-boss retries the
+ * jobs that are not settled yet.
  */
 export async function callDoor<J extends OrderJob>(
   { log }: Pick<Deps, 'log'>,

@@ -15,7 +15,7 @@ export async function register({ pool, passwords }: AccountDeps, input: NewUser)
   return user;
 }
 
-/** Finds the account of an access token. Throws `invalid-token` when it does not exist any more. */
+/** Finds the account of an access token. Throws `invalid-token` when the account does not exist any more. */
 export async function findUser({ pool }: ApiDeps, id: string): Promise<User> {
   const user = await pool.maybeOne(sql.prepared('find-user', User)`
     SELECT id, name, email FROM find_user(${id})

@@ -29,7 +29,7 @@ test('three runs of migrate on an empty database at the same time all succeed', 
 test('a service that holds advisory locks does not block migrate', async (t) => {
   const { client, config, migrate } = await migratedDatabase(t);
   const service = await connect(t, serviceUrl(config.DATABASE_URL, 'oms_api'));
-  // The keys that pg-boss and earlier versions of migrate have used, and two more.
+  // The keys of the advisory locks of pg-boss, two keys that migrate could choose, and the keys 0 and 1.
   await service.query(`
     SELECT pg_advisory_lock(key) FROM (
       SELECT ('x' || encode(sha224((current_database() || '.pgboss.pgboss' || suffix)::bytea), 'hex'))::bit(64)::bigint

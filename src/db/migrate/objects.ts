@@ -4,7 +4,10 @@ import { OWNER_ROLES } from './roles.ts';
 /** A view or function: its name with its schema, and the version of its row in the catalog of Postgres. */
 export type DatabaseObject = { kind: string; name: string; oid: number; version: string };
 
-/** A view or function of an owner role. One that is not recorded was made by a person with SET ROLE to that role. */
+/**
+ * A view or function of an owner role. One that is not recorded was made by the running migrate, or by a person who
+ * used such a role (SET ROLE).
+ */
 export type OwnedObject = DatabaseObject & { recorded: boolean };
 
 /** Selects the views and functions of the owner roles in the schemas of the service, without those of extensions. */
