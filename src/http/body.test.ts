@@ -77,7 +77,7 @@ test('a number that cannot be stored exactly is refused, not rounded', async (t)
     const body = `{"product_name":"Kettle","amount":${amount}}`;
     const reply = await user.request('POST', '/orders', body);
     t.is(reply.status, 422, amount);
-    t.is(reply.body.errors[0].pointer, '/amount', amount);
+    t.is(reply.body.errors[0].pointer, '#/amount', amount);
   }
   const { body } = await user.request('GET', '/orders');
   t.deepEqual(body.orders, []);
@@ -105,7 +105,7 @@ test('a request without its body is refused with a pointer to each required fiel
   for (const { status, body } of [nothing, empty]) {
     t.is(status, 422);
     const pointers = body.errors.map(({ pointer }: { pointer: string }) => pointer).sort();
-    t.deepEqual(pointers, ['/amount', '/product_name']);
+    t.deepEqual(pointers, ['#/amount', '#/product_name']);
   }
 });
 

@@ -11,6 +11,7 @@
 import type { Middleware } from 'koa';
 import { canonicalJson, sha256 } from '../canonical.ts';
 import type { Authenticated } from './auth.ts';
+import type { Mistake } from './mistakes.ts';
 import { Problem } from './problem.ts';
 
 const KEY_CHARACTERS_MAX = 255;
@@ -83,7 +84,8 @@ function unquote(value: string): string {
 }
 
 function malformed(detail: string): Problem {
-  return new Problem('invalid-idempotency-key', detail);
+  const errors: Mistake[] = [{ detail, header: 'Idempotency-Key' }];
+  return new Problem('invalid-idempotency-key', detail, { errors });
 }
 
 /** The SHA-256 of a body in canonical form, in hex. A missing body and an empty one differ. */

@@ -1,8 +1,9 @@
 import { STATUS_CODES } from 'node:http';
-import type { Middleware } from 'koa';
+import type { Context, Middleware } from 'koa';
 import { IntegrityConstraintViolationError } from 'slonik';
 import { z } from 'zod';
 import { isDatabaseAway, sqlStateOf } from '../db/errors.ts';
+import { inBody, inParameter, Mistake, mistakesIn, type PlaceOf } from './mistakes.ts';
 
 /** Every problem that the API replies with. The slug becomes `type`. Slugs are part of the API and never change. */
 export const problems = {
@@ -42,7 +43,7 @@ export const ProblemDetails = z
     detail: z.string().optional(),
     instance: z.string().optional(),
     request_id: z.string().optional(),
-    errors: z.array(z.object({ pointer: z.string(), message: z.string() })).optional(),
+    errors: z.array(Mistake).optional(),
   })
   .meta({ id: 'Problem' });
 
@@ -81,28 +82,24 @@ export class Problem extends Error {
 }
 
 /**
- * Parses input of a client. Throws `invalid-request` (422) with a pointer to each mistake. A schema error anywhere else
- * is a bug of the service, and gets 500.
+ * Parses the body of a request. Throws `invalid-request` (422) with a pointer to each mistake. A schema error anywhere
+ * else is a bug of the service, and gets 500.
  */
-export function parse<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
+export function parse<S extends z.ZodType>(schema: S, body: unknown): z.output<S> {
+  return parseInput(schema, body, inBody);
+}
+
+/** Parses the parameters of a request, of its path or its query. Throws `invalid-request` (422) like `parse`. */
+export function parseParameters<S extends z.ZodType>(schema: S, parameters: unknown): z.output<S> {
+  return parseInput(schema, parameters, inParameter);
+}
+
+function parseInput<S extends z.ZodType>(schema: S, input: unknown, placeOf: PlaceOf): z.output<S> {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
-  const errors = result.error.issues.flatMap(mistakesIn);
-  throw new Problem('invalid-request', undefined, { errors });
-}
-
-// zod reports an unknown field at its object. The pointer leads to the field itself.
-function mistakesIn(issue: z.core.$ZodIssue) {
-  const paths =
-    issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => [...issue.path, key])
-      : [issue.path];
-  const message = issue.code === 'unrecognized_keys' ? 'is not a known field' : issue.message;
-  return paths.map((path) => ({ pointer: jsonPointer(path), message }));
-}
-
-function jsonPointer(path: PropertyKey[]): string {
-  return path.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  throw new Problem('invalid-request', undefined, {
+    errors: mistakesIn(result.error.issues, placeOf),
+  });
 }
 
 /** Turns every error of the middleware below into an `application/problem+json` reply. */
@@ -116,13 +113,21 @@ export function problemDetails(): Middleware {
       const body = problem?.toJSON() ?? fromHttp(error);
       if (isServerError(body.status)) ctx.app.emit('error', error, ctx); // to the log, not to the client
       ctx.status = body.status;
-      if (body.status === 401) ctx.set('WWW-Authenticate', 'Bearer realm="oms"');
+      if (body.status === 401) ctx.set('WWW-Authenticate', challenge(ctx, problem));
       if (body.status === 503 || problem?.slug === 'idempotency-key-in-use')
         ctx.set('Retry-After', String(RETRY_AFTER_SECONDS));
       ctx.body = { ...body, instance: ctx.path, request_id: ctx.state.about.request_id };
       ctx.type = 'application/problem+json'; // after the body, because setting an object as body sets the type
     }
   };
+}
+
+/** RFC 6750, 3: only a request that has sent an access token is told that the token is not valid. */
+function challenge(ctx: Context, problem: Problem | undefined): string {
+  const hasToken = /^Bearer +\S/i.test(ctx.get('Authorization'));
+  if (problem?.slug !== 'invalid-token' || !hasToken) return 'Bearer realm="oms"';
+  const description = 'The access token has expired, or is not valid';
+  return `Bearer realm="oms", error="invalid_token", error_description="${description}"`;
 }
 
 // 501 is the status for an unknown method, which is a mistake of the client.

@@ -2,7 +2,7 @@ import { Router, type RouterContext } from '@koa/router';
 import type { ApiDeps } from '../deps.ts';
 import { authenticate, type Authenticated } from '../http/auth.ts';
 import { idempotencyKey, type KeyedState } from '../http/idempotency.ts';
-import { parse } from '../http/problem.ts';
+import { parse, parseParameters } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
 import { sendReply } from '../http/reply.ts';
 import { cancelOrder } from './cancellation.ts';
@@ -37,7 +37,7 @@ export function orderRoutes(deps: ApiDeps & { intake: Intake }) {
   });
 
   router.get('/', authenticated, listLimit, async (ctx) => {
-    const filter = parse(OrderFilter, ctx.query);
+    const filter = parseParameters(OrderFilter, ctx.query);
     const orders = await listOrders(deps, ctx.state.userId, filter);
     const next_cursor = nextCursor(orders, filter.limit);
     linkToNext(ctx, next_cursor);
@@ -45,7 +45,7 @@ export function orderRoutes(deps: ApiDeps & { intake: Intake }) {
   });
 
   router.get('/my-orders', authenticated, listLimit, async (ctx) => {
-    const filter = parse(MyOrdersFilter, ctx.query);
+    const filter = parseParameters(MyOrdersFilter, ctx.query);
     const orders = await listOrders(deps, ctx.state.userId, filter);
     linkToNext(ctx, nextCursor(orders, filter.limit));
     ctx.body = orders;
@@ -74,7 +74,7 @@ function byUser(ctx: { state: Authenticated }): string {
 }
 
 function orderId(ctx: RouterContext<KeyedState>): string {
-  const { id } = parse(OrderId, ctx.params);
+  const { id } = parseParameters(OrderId, ctx.params);
   ctx.state.about.order_id = id;
   return id;
 }

@@ -80,21 +80,21 @@ test('an unknown address costs one password hash, as a wrong password does', asy
 
 test('a registration that is not valid is refused with a pointer to each mistake', async (t) => {
   const cases: [object, string[]][] = [
-    [{ password: 'five5' }, ['/password']],
-    [{ password: 'x'.repeat(201) }, ['/password']],
-    [{ password: undefined }, ['/password']],
-    [{ password: 12_345_678 }, ['/password']],
-    [{ password: 'with\0nul and more' }, ['/password']],
-    [{ name: 'A\0da' }, ['/name']],
-    [{ name: '' }, ['/name']],
-    [{ name: '   ' }, ['/name']],
-    [{ name: 'x'.repeat(201) }, ['/name']],
-    [{ name: '\ud800' }, ['/name']],
-    [{ email: 'ada' }, ['/email']],
-    [{ email: 'ada\0@example.test' }, ['/email']],
-    [{ email: `${'x'.repeat(250)}@example.test` }, ['/email']],
-    [{ role: 'admin', 'is/root~': true }, ['/is~1root~0', '/role']],
-    [{ name: '', email: '', password: '' }, ['/email', '/name', '/password']],
+    [{ password: 'five5' }, ['#/password']],
+    [{ password: 'x'.repeat(201) }, ['#/password']],
+    [{ password: undefined }, ['#/password']],
+    [{ password: 12_345_678 }, ['#/password']],
+    [{ password: 'with\0nul and more' }, ['#/password']],
+    [{ name: 'A\0da' }, ['#/name']],
+    [{ name: '' }, ['#/name']],
+    [{ name: '   ' }, ['#/name']],
+    [{ name: 'x'.repeat(201) }, ['#/name']],
+    [{ name: '\ud800' }, ['#/name']],
+    [{ email: 'ada' }, ['#/email']],
+    [{ email: 'ada\0@example.test' }, ['#/email']],
+    [{ email: `${'x'.repeat(250)}@example.test` }, ['#/email']],
+    [{ role: 'admin', 'is/root~': true }, ['#/is~1root~0', '#/role']],
+    [{ name: '', email: '', password: '' }, ['#/email', '#/name', '#/password']],
   ];
 
   for (const [account, pointers] of cases) {
