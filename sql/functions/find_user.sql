@@ -6,7 +6,7 @@ BEGIN
     RAISE EXCEPTION 'find_user needs the id of a user' USING ERRCODE = 'OM020';
   END IF;
 
-  RETURN QUERY SELECT u.id, u.name, u.email FROM users AS u WHERE u.id = find_user.user_id;
+  RETURN QUERY SELECT u.id, u.name, u.email::text FROM users AS u WHERE u.id = find_user.user_id;
 END $$;
 
 ALTER FUNCTION find_user OWNER TO oms_accounts;

@@ -29,7 +29,7 @@ BEGIN
   -- that holds it. The nonce keeps the duration of the comparison from revealing anything about the hash.
   SELECT u.id INTO user_id
   FROM users AS u
-  WHERE lower(u.email) = lower(log_in.email)
+  WHERE u.email = log_in.email
     AND sha256(nonce || convert_to(u.password_hash, 'UTF8')) = sha256(nonce || convert_to(computed_hash, 'UTF8'));
   IF NOT FOUND THEN
     RETURN;

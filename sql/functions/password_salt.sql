@@ -12,7 +12,7 @@ BEGIN
     SELECT substring(u.password_hash FROM
       '^([$]argon2id[$]v=19[$]m=[0-9]+,t=[0-9]+,p=[0-9]+[$][A-Za-z0-9+/]+)[$][A-Za-z0-9+/]+$')
     FROM users AS u
-    WHERE lower(u.email) = lower(password_salt.email)
+    WHERE u.email = password_salt.email
   );
 END $$;
 

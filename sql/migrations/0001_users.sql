@@ -2,20 +2,26 @@
 --
 -- Locks: creates new objects only; safe to run while other processes are serving traffic.
 
+-- An address has one form, so that equal addresses are equal bytes in a database of any locale. The API makes this
+-- form (src/users/email.ts). The domain refuses every other one that a fixed rule can tell.
+CREATE DOMAIN email_address AS text COLLATE "C"
+  CONSTRAINT email_address_length_ck CHECK (octet_length(VALUE) BETWEEN 3 AND 254)
+  CONSTRAINT email_address_form_ck   CHECK (
+    VALUE ~ '^[^@[:space:][:cntrl:]]+@([a-z0-9]([a-z0-9-]*[a-z0-9])?[.])+[a-z]([a-z0-9-]*[a-z0-9])?$'
+  )
+  CONSTRAINT email_address_case_ck   CHECK (VALUE = lower(VALUE) AND VALUE IS NFC NORMALIZED);
+
 CREATE TABLE users (
-  id            uuid        NOT NULL,
-  name          text        NOT NULL,
-  email         text        NOT NULL,
-  password_hash text        NOT NULL,
-  created_at    timestamptz NOT NULL DEFAULT now(),
+  id            uuid          NOT NULL,
+  name          text          NOT NULL,
+  email         email_address NOT NULL,
+  password_hash text          NOT NULL,
+  created_at    timestamptz   NOT NULL DEFAULT now(),
 
   CONSTRAINT users_pk       PRIMARY KEY (id),
-  CONSTRAINT users_name_ck  CHECK (length(name) BETWEEN 1 AND 200),
-  CONSTRAINT users_email_ck CHECK (length(email) BETWEEN 3 AND 254)
+  CONSTRAINT users_email_uq UNIQUE (email), -- also serves login
+  CONSTRAINT users_name_ck  CHECK (length(name) BETWEEN 1 AND 200)
 );
-
--- Serves login. An address is stored as typed and compared in lower case: D1@… and d1@… are the same account.
-CREATE UNIQUE INDEX users_email_uq ON users (lower(email));
 
 CREATE TABLE refresh_tokens (
   id         uuid        NOT NULL,
@@ -44,6 +50,8 @@ CREATE INDEX refresh_tokens_family_ix ON refresh_tokens (family_id);
 CREATE INDEX refresh_tokens_expires_ix ON refresh_tokens (expires_at);
 
 COMMENT ON TABLE  users                     IS 'One row per account.';
+COMMENT ON DOMAIN email_address             IS
+  'An address in its one form: lower case, NFC, and the domain in ASCII (xn--…). Compared byte by byte.';
 COMMENT ON COLUMN users.password_hash       IS 'argon2id, in PHC string format.';
 COMMENT ON TABLE  refresh_tokens            IS 'One row per refresh token, until the nightly prune after it expires.';
 COMMENT ON COLUMN refresh_tokens.family_id  IS 'The id of the first token of the login: all its successors have it.';

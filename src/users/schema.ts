@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { Text } from '../http/text.ts';
+import { canonicalEmail } from './email.ts';
+import { guessable, opaqueString } from './password-rules.ts';
 
 const PASSWORD_LENGTH_MAX = 200;
 
@@ -9,25 +11,45 @@ export const User = z
   .meta({ id: 'User' });
 export type User = z.infer<typeof User>;
 
-const Email = z.email().max(254).meta({ example: 'ada@example.com' });
+/** An email address in any spelling, parsed into its one canonical form. */
+const Email = z
+  .string()
+  .max(254)
+  .meta({ format: 'idn-email', example: 'ada@example.com' })
+  .transform((address, ctx) => {
+    const email = canonicalEmail(address);
+    if (email === null) ctx.addIssue('is not a valid email address');
+    return email ?? z.NEVER;
+  });
+
+/** A password in the form that is hashed. Its length is that of this form. */
+const Password = Text.overwrite(opaqueString).max(PASSWORD_LENGTH_MAX);
 
 /** The body of a registration. The minimum length of a password is a setting. */
-export function newUser({ PASSWORD_MIN_LENGTH }: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
+export function newUser(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
   return z
     .strictObject({
       name: Text.min(1)
         .max(200)
         .refine((name) => name.trim() !== '', 'must not be blank'),
       email: Email,
-      password: Text.min(PASSWORD_MIN_LENGTH).max(PASSWORD_LENGTH_MAX),
+      password: newPassword(config),
+    })
+    .superRefine(({ name, email, password }, ctx) => {
+      const mistake = guessable(password, [name, email, email.slice(0, email.lastIndexOf('@'))]);
+      if (mistake) ctx.addIssue({ code: 'custom', path: ['password'], message: mistake });
     })
     .meta({ id: 'NewUser' });
+}
+
+function newPassword({ PASSWORD_MIN_LENGTH }: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
+  return Password.min(PASSWORD_MIN_LENGTH);
 }
 export type NewUser = z.infer<ReturnType<typeof newUser>>;
 
 /** The body of a login. It has no minimum length: a password that is too short is just wrong. */
 export const Credentials = z
-  .strictObject({ email: Email, password: Text.min(1).max(PASSWORD_LENGTH_MAX) })
+  .strictObject({ email: Email, password: Password.min(1) })
   .meta({ id: 'Credentials' });
 export type Credentials = z.infer<typeof Credentials>;
 
