@@ -1,18 +1,72 @@
-import type { IncomingMessage } from 'node:http';
-import type { Middleware } from 'koa';
-import proxyaddr from 'proxy-addr';
-
-/**
- * Sets `ctx.ip` to the address of the client. This is the address of the connection, or, if that is a trusted proxy,
- * the last address in X-Forwarded-For that is not a trusted proxy. From other peers the header is ignored: any client
- * can send it.
+/*
+ * The one notion of who a client is, before it has a user: limits, the log and the queue of password hashing use it.
+ *
+ * The address is that of the connection. If that is a trusted proxy, X-Forwarded-For is read from right to left, past
+ * the trusted proxies. An entry that is not an address ends the walk at the last proxy: a client can have written
+ * it and everything before it. The Forwarded header (RFC 7239) is never read: most proxies pass it on unchanged, so any
+ * client could choose its address with it.
  */
-export function clientAddress(trustedProxies: string[]): Middleware {
-  const isTrusted = proxyaddr.compile(trustedProxies);
-  const addressOf = (req: IncomingMessage) =>
-    trustedProxies.length === 0 ? req.socket.remoteAddress : proxyaddr(req, isTrusted);
+import { BlockList } from 'node:net';
+import { LRUCache } from 'lru-cache';
+import type { Middleware } from 'koa';
+import { canonicalAddress, networkOf, type Address } from './ip-address.ts';
+import type { AppState } from './state.ts';
+
+/** `address` identifies a client in the log. `network` is the unit that limits count. */
+type Client = { address: string; network: string };
+
+/** The count of a client whose connection has closed, so that its address cannot be read any more. */
+const UNKNOWN: Client = { address: '', network: 'unknown' };
+
+/** How many headers a process keeps parsed, and how long they may be: at most 2 MB. */
+const PARSED_MAX = 10_000;
+const PARSED_CHARACTERS_MAX = 100;
+
+/** Sets the address of the client (`ctx.ip`) and its network (`ctx.state.network`). */
+export function clientAddress(trustedProxies: string[]): Middleware<AppState> {
+  const clientOf = clientReader(trustedProxies);
+  const parsed = new LRUCache<string, Client>({ max: PARSED_MAX });
   return (ctx, next) => {
-    ctx.request.ip = (addressOf(ctx.req) ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+    const peer = ctx.req.socket.remoteAddress ?? '';
+    const forwarded = trustedProxies.length > 0 && ctx.req.headers['x-forwarded-for'];
+    const text = forwarded ? `${peer},${String(forwarded)}` : peer;
+    let client = parsed.get(text);
+    if (!client) {
+      client = clientOf(peer, forwarded ? String(forwarded) : '');
+      if (text.length <= PARSED_CHARACTERS_MAX) parsed.set(text, client);
+    }
+    ctx.request.ip = client.address;
+    ctx.state.network = client.network;
     return next();
   };
+}
+
+/** Returns a function that finds the client from the address of a connection and its X-Forwarded-For. */
+export function clientReader(trustedProxies: string[]) {
+  const isTrusted = proxyTest(trustedProxies);
+  return (peer: string, forwardedFor: string): Client => {
+    let client = canonicalAddress(peer);
+    if (!client) return UNKNOWN;
+    const hops = forwardedFor.split(',');
+    while (hops.length > 0 && isTrusted(client)) {
+      const hop = canonicalAddress(hops.pop() ?? '');
+      if (!hop) break;
+      client = hop;
+    }
+    return { address: client.text, network: networkOf(client) };
+  };
+}
+
+/** Tests whether an address is one of these addresses or in one of these ranges. */
+function proxyTest(proxies: string[]): (address: Address) => boolean {
+  const trusted = new BlockList();
+  for (const proxy of proxies) {
+    const [text = '', bits] = proxy.split('/');
+    const address = canonicalAddress(text);
+    if (!address) continue; // the setting accepts only addresses and ranges
+    const mappedBits = address.isMapped ? 96 : 0; // ::ffff:10.0.0.0/104 is 10.0.0.0/8
+    if (bits === undefined) trusted.addAddress(address.text, address.family);
+    else trusted.addSubnet(address.text, Math.max(Number(bits) - mappedBits, 0), address.family);
+  }
+  return ({ text, family }) => trusted.check(text, family);
 }

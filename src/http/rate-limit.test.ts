@@ -145,6 +145,33 @@ test('behind a trusted proxy, only the last address that is not trusted counts',
   t.deepEqual(statuses, [401, 429, 429]);
 });
 
+test('behind a trusted proxy, all spellings of a client and all of an IPv6 /64 share one limit', async (t) => {
+  const settings = { RATE_LIMIT_LOGIN: '1', TRUSTED_PROXIES: '127.0.0.1' };
+  const networks = [
+    ['203.0.113.7', '203.0.113.7:567', '::ffff:203.0.113.7', '::FFFF:cb00:7107', '203.000.113.7'],
+    ['2001:db8::1', '2001:DB8:0:0::2', '[2001:db8::3]:443', '2001:db8:0:0:ffff::1'],
+    ['not an address', '203.0.113.9, junk', '', '_x', '[', '127.0.0.1, 256.0.0.1'],
+  ];
+  const service = await withLimits(t, settings);
+
+  for (const network of networks) {
+    const statuses = [];
+    for (const spelling of network) statuses.push(await logInFrom(service, spelling));
+    t.deepEqual(statuses, [401, ...network.slice(1).map(() => 429)], network[0]);
+  }
+});
+
+test('a Forwarded header changes no count, even from a trusted proxy', async (t) => {
+  const service = await withLimits(t, { RATE_LIMIT_LOGIN: '1', TRUSTED_PROXIES: '127.0.0.1' });
+  const body = { email: newEmail(), password: 'not the password' };
+  const statusOf = async (address: string) => {
+    const headers = { forwarded: `for=${address}`, 'x-forwarded-for': '203.0.113.1' };
+    return (await send(service.origin, 'POST', '/auth/login', { body, headers })).status;
+  };
+
+  t.deepEqual([await statusOf('198.51.100.1'), await statusOf('198.51.100.2')], [401, 429]);
+});
+
 test('a limit of 0 switches the limit off', async (t) => {
   const service = await withLimits(t, { RATE_LIMIT_LIST: '0' });
   const user = await signUp(service);

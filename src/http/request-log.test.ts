@@ -50,6 +50,19 @@ test('the log has the ids of requests, users and orders, but no password or toke
   for (const secret of secrets) t.false(everything.includes(secret));
 });
 
+test('the log has the canonical address of the client', async (t) => {
+  const log = captureLog();
+  const config = { ...t.context.deps.config, TRUSTED_PROXIES: ['127.0.0.1'] };
+  const { origin } = await withDeps(t, { log: log.logger, config });
+  const spellings = ['[2001:DB8::1]:443', '::ffff:203.0.113.7', '203.0.113.8:80', 'junk'];
+
+  for (const spelling of spellings)
+    await send(origin, 'GET', '/livez', { headers: { 'x-forwarded-for': spelling } });
+
+  const ips = (await log.lines()).flatMap(({ ip }) => (ip === undefined ? [] : [ip]));
+  t.deepEqual(ips, ['2001:db8::1', '203.0.113.7', '203.0.113.8', '127.0.0.1']);
+});
+
 test('an internal error is hidden from the client, and the log has its cause and stack', async (t) => {
   const user = await signUp(t.context);
   const log = captureLog();

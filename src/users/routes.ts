@@ -15,7 +15,7 @@ const COOKIE = 'refresh_token';
 
 type Ctx = ParameterizedContext<AppState>;
 
-/** Accounts and sessions. The limits count by address, because these requests have no user yet. */
+/** Accounts and sessions. The limits count by network, because these requests have no user yet. */
 export function userRoutes(deps: AccountDeps) {
   const { config } = deps;
   const router = new Router<AppState>({ prefix: '/auth' });
@@ -24,7 +24,7 @@ export function userRoutes(deps: AccountDeps) {
 
   router.post(
     '/register',
-    rateLimit(deps, 'register', config.RATE_LIMIT_REGISTER, byAddress),
+    rateLimit(deps, 'register', config.RATE_LIMIT_REGISTER, byNetwork),
     async (ctx) => {
       const user = await register(deps, parse(NewUser, ctx.state.body));
       deps.log.info({ ...ctx.state.about, user_id: user.id }, 'user registered');
@@ -35,7 +35,7 @@ export function userRoutes(deps: AccountDeps) {
 
   router.post(
     '/login',
-    rateLimit(deps, 'login', config.RATE_LIMIT_LOGIN, byAddress),
+    rateLimit(deps, 'login', config.RATE_LIMIT_LOGIN, byNetwork),
     async (ctx) => {
       const session = await logIn(deps, parse(Credentials, ctx.state.body));
       deps.log.info({ ...ctx.state.about, user_id: session.user_id }, 'user logged in');
@@ -45,7 +45,7 @@ export function userRoutes(deps: AccountDeps) {
 
   router.post(
     '/refresh',
-    rateLimit(deps, 'refresh', config.RATE_LIMIT_REFRESH, byAddress),
+    rateLimit(deps, 'refresh', config.RATE_LIMIT_REFRESH, byNetwork),
     async (ctx) => {
       const { token, from } = sentRefreshToken(ctx);
       if (!token)
@@ -74,8 +74,8 @@ export function userRoutes(deps: AccountDeps) {
   return router;
 }
 
-function byAddress(ctx: { ip: string }): string {
-  return ctx.ip;
+function byNetwork(ctx: { state: AppState }): string {
+  return ctx.state.network;
 }
 
 /** A client that sent its refresh token in the body has no cookies, so it gets the successor in the body too. */
