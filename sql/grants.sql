@@ -69,6 +69,7 @@ INSERT INTO wanted VALUES
     'FUNCTION public.worker_actor, public.refuse_repeated_jobs, public.claimed, public.holds_claim',
     'part of the doors of the worker'),
   ('oms_door', 'EXECUTE', 'FUNCTION ops._alive', 'part of ops.release_worker'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._printable', 'part of every action, and of ops.explain_job'),
   ('oms_door', 'EXECUTE',
     'FUNCTION ops._alive_workers, ops._at, ops._error_of, ops._explain_order, ops._explain_active, '
     'ops._explain_waiting, ops._explain_ended, ops._explain_missing',
@@ -95,8 +96,8 @@ INSERT INTO wanted VALUES
     'TABLE public.orders (id, status, version, user_id, product_name, amount, currency, metadata, created_at, '
     'updated_at)',
     'GET /orders; without the actor of the newest change'),
-  ('oms_api', 'SELECT', 'TABLE public.order_events (order_id, version, from_status, to_status, actor, reason, at)',
-    'GET /orders/{id}/events'),
+  ('oms_api', 'SELECT', 'TABLE public.customer_events', 'GET /orders/{id}/events; without the texts for operators'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.reason_code', 'part of customer_events'),
   ('oms_api', 'USAGE', 'SCHEMA pgboss', '/readyz'),
   ('oms_api', 'SELECT', 'TABLE public.migrations, pgboss.version', '/readyz'),
   ('oms_api', 'USAGE', 'SCHEMA ops, audit', '/metrics'),
@@ -166,7 +167,8 @@ INSERT INTO wanted VALUES
 -- Operators read views and call functions, and have no rights on the tables.
 INSERT INTO wanted VALUES
   ('oms_dba_read', 'USAGE', 'SCHEMA ops', 'the views'),
-  ('oms_dba_read', 'EXECUTE', 'FUNCTION ops._percentile, ops._error_of, ops._alive, ops._live_bytes',
+  ('oms_dba_read', 'EXECUTE',
+    'FUNCTION ops._printable, ops._percentile, ops._error_of, ops._alive, ops._live_bytes, public.reason_code',
     'a view calls its functions with the rights of its reader'),
   ('oms_dba_read', 'EXECUTE', 'FUNCTION ops.explain_job', 'only reads'),
   ('oms_dba', 'USAGE', 'SCHEMA public', 'place_order is there'),

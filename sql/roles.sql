@@ -61,7 +61,7 @@ BEGIN
     END IF;
   END LOOP;
 
-  -- Any login may change most settings of its own role (ALTER ROLE … SET). Settings that a thief made would stay after
+  -- Any login may change most settings of its own role (ALTER ROLE). Settings that a thief made would stay after
   -- a change of the password, so they are removed. Settings that only a superuser can make stay.
   FOR found IN
     SELECT r.rolname, d.datname, split_part(c.setting, '=', 1) AS name

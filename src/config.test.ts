@@ -95,21 +95,6 @@ test('no message contains a value, because it may be a secret', (t) => {
   t.is(error.message.split('\n').length, 4);
 });
 
-test('FULFILMENT_URL requires a valid FULFILMENT_SECRET', (t) => {
-  const FULFILMENT_URL = 'https://fulfilment.example/orders';
-
-  t.deepEqual(mistakesIn({ ...REQUIRED, FULFILMENT_URL }), {
-    FULFILMENT_SECRET: 'is required when FULFILMENT_URL is set',
-  });
-  t.deepEqual(mistakesIn({ ...REQUIRED, FULFILMENT_URL, FULFILMENT_SECRET: 'not base64!' }), {
-    FULFILMENT_SECRET: 'must be base64, with or without the prefix whsec_',
-  });
-  for (const FULFILMENT_SECRET of ['whsec_c2VjcmV0', 'c2VjcmV0']) {
-    const config = loadConfig(Config, { ...REQUIRED, FULFILMENT_URL, FULFILMENT_SECRET });
-    t.is(config.FULFILMENT_SECRET, FULFILMENT_SECRET);
-  }
-});
-
 test('an empty variable counts as not set', (t) => {
   const config = loadConfig(Config, { ...REQUIRED, PORT: '', REDIS_URL: '', TRUSTED_PROXIES: '' });
 

@@ -8,6 +8,11 @@ const integer = (min: number, max: number) =>
   z.coerce.number().multipleOf(1, 'must be a whole number').min(min).max(max);
 const perMinute = integer(0, 1_000_000); // 0 switches the limit off
 
+/** No secrets: fetch refuses a URL with a user or a password, and the text of its error contains the URL. */
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
+  .refine(hasNoCredentials, 'must not contain a user or a password');
+
 /** The settings of API and workers. */
 const shared = {
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
@@ -65,7 +70,7 @@ const work = {
 };
 
 const fulfilment = {
-  FULFILMENT_URL: z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' }).optional(),
+  FULFILMENT_URL: httpUrl.optional(),
   FULFILMENT_SECRET: z
     .string()
     .refine(isWebhookSecret, 'must be base64, with or without the prefix whsec_')
@@ -197,6 +202,11 @@ export function loadConfig<S extends Settings>(
 /** Removes empty variables. */
 export function withoutEmpty(env: Environment): Environment {
   return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+}
+
+function hasNoCredentials(url: string): boolean {
+  const { username, password } = URL.parse(url) ?? { username: '', password: '' };
+  return username === '' && password === '';
 }
 
 function isWebhookSecret(secret: string): boolean {

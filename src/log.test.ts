@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import test from 'ava';
 
 test('a process ends even if its log has no reader any more', async (t) => {
@@ -21,4 +22,21 @@ test('a process ends even if its log has no reader any more', async (t) => {
   child.stdin.end();
 
   t.deepEqual(await once(child, 'exit'), [7, null]);
+});
+
+test('the log of a process has no other members of an error than loggedError keeps', async (t) => {
+  const script = `
+    import { createLogger } from './src/log.ts';
+    const err = Object.assign(new Error('refused'), { command: { args: ['geheim'] } });
+    createLogger({ LOG_LEVEL: 'info' }, 'test').child({ queue: 'a' }).error({ err }, 'failed');
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+
+  const line = await text(child.stdout);
+
+  t.regex(line, /"message":"refused"/);
+  t.notRegex(line, /geheim/);
 });

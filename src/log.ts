@@ -1,11 +1,13 @@
 import { pino, type Logger } from 'pino';
 import type { Config } from './config.ts';
+import { loggedError } from './logged-error.ts';
 
 /** Creates the log of a process: JSON lines on stdout. Writing never fails. Without a reader, lines are dropped. */
 export function createLogger({ LOG_LEVEL }: Pick<Config, 'LOG_LEVEL'>, name: string): Logger {
   const options = {
     name,
     level: LOG_LEVEL,
+    serializers: { err: (error: unknown) => loggedError(error) },
     // The last line of defence: no code passes any of these to the log on purpose.
     redact: ['password', '*.password', 'refresh_token', '*.refresh_token', '*.authorization'],
   };

@@ -1,5 +1,6 @@
 import { ConfigError } from './config.ts';
 import { sqlStateOf } from './db/errors.ts';
+import { causeOf, innermostMessage } from './error-cause.ts';
 
 /** EX_CONFIG of sysexits.h: the settings are wrong, so a restart does not help. */
 const EXIT_CONFIG = 78;
@@ -81,15 +82,4 @@ function codeOf(error: unknown): string | undefined {
     if (typeof code === 'string' && code in hints) return code;
   }
   return undefined;
-}
-
-function innermostMessage(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const cause = causeOf(error);
-  return cause instanceof Error ? innermostMessage(cause) : error.message || error.name;
-}
-
-/** Node throws an AggregateError when a connection fails over IPv6 and IPv4. Its first error counts as the cause. */
-function causeOf(error: Error): unknown {
-  return error instanceof AggregateError ? error.errors[0] : error.cause;
 }

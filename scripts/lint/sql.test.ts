@@ -17,6 +17,12 @@ test('a SQL file begins with a comment', (t) => {
   t.deepEqual(broken('sql/ops/a.sql', `SELECT 1;\n${HEAD}`), ['sql-head:1']);
 });
 
+test('what the database keeps of a SQL file is ASCII', (t) => {
+  t.deepEqual(broken('sql/ops/a.sql', `-- A → B.\nSELECT 1;\n`), []);
+  t.deepEqual(broken('sql/ops/a.sql', `${HEAD}SELECT 'A → B';\n`), ['sql-ascii:2']);
+  t.deepEqual(broken('sql/ops/a.sql', `${HEAD}SELECT $$\n  -- A → B\n$$;\n`), ['sql-ascii:3']);
+});
+
 test('the head comment of a migration lists its locks', (t) => {
   const statement = 'CREATE INDEX orders_user_ix ON orders (user_id);\n';
 

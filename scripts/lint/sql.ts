@@ -42,6 +42,16 @@ export const sql: Rule[] = [
             },
           ],
   },
+  {
+    name: 'sql-ascii',
+    reads: isSql,
+    find: ({ text }) =>
+      matchingLines(
+        text,
+        /^(?!--).*[^ -~]/,
+        'write ASCII outside of head comments: a psql with another encoding cannot read the rest',
+      ),
+  },
   { name: 'constraint-name', reads: isMigration, find: constraintsWithoutName },
 ];
 

@@ -17,7 +17,7 @@
 CREATE OR REPLACE FUNCTION worker_actor(worker text) RETURNS text LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  -- NULL would be recorded as the user of the order. The pattern has no bounds: {1,253} alone takes 55 µs.
+  -- NULL would be recorded as the user of the order. The pattern has no bounds: {1,253} alone takes 55 us.
   IF worker IS NULL OR length(worker) > 264 OR worker !~ '^[A-Za-z0-9._-]+:[0-9]+$' THEN
     RAISE EXCEPTION 'a worker is named <host>:<pid>, not %', coalesce(left(worker, 300), 'NULL')
       USING ERRCODE = 'OM008';

@@ -51,7 +51,7 @@ CREATE INDEX refresh_tokens_expires_ix ON refresh_tokens (expires_at);
 
 COMMENT ON TABLE  users                     IS 'One row per account.';
 COMMENT ON DOMAIN email_address             IS
-  'An address in its one form: lower case, NFC, and the domain in ASCII (xn--…). Compared byte by byte.';
+  'An address in its one form: lower case, NFC, and the domain in ASCII (xn--...). Compared byte by byte.';
 COMMENT ON COLUMN users.password_hash       IS 'argon2id, in PHC string format.';
 COMMENT ON TABLE  refresh_tokens            IS 'One row per refresh token, until the nightly prune after it expires.';
 COMMENT ON COLUMN refresh_tokens.family_id  IS 'The id of the first token of the login: all its successors have it.';

@@ -2,7 +2,9 @@
 -- they pin xmin. The oldest comes first.   psql: TABLE ops.cleanup_blockers;
 -- A row that was deleted less than `xact_age` transactions ago cannot be removed before the blocker ends.
 CREATE OR REPLACE VIEW ops.cleanup_blockers AS
-SELECT kind, name, pid, user_name, application, xact_age, open_for, state, query, remedy
+SELECT kind, ops._printable(name) AS name, pid, ops._printable(user_name) AS user_name,
+  ops._printable(application) AS application, xact_age, open_for, state, ops._printable(query) AS query,
+  ops._printable(remedy) AS remedy
 FROM (
   SELECT
     'session' AS kind, a.pid::text AS name, a.pid, a.usename::text AS user_name,

@@ -85,7 +85,8 @@ SET search_path = pg_catalog, pg_temp AS $$
     FROM public.orders AS o
     WHERE job.name = 'process-order' AND o.id = job.id AND o.status NOT IN ('PENDING', 'PROCESSING')
     UNION ALL
-    SELECT 2, format('Paused: %s paused the queue at %s: %s', p.paused_by, ops._at(p.paused_at), p.reason)
+    SELECT 2, format('Paused: %s paused the queue at %s: %s', ops._printable(p.paused_by),
+      ops._at(p.paused_at), ops._printable(p.reason))
     FROM public.paused_queues AS p
     WHERE p.queue = job.name
     UNION ALL
@@ -128,7 +129,8 @@ SET search_path = pg_catalog, pg_temp AS $$
   SELECT CASE job.state
     WHEN 'completed' THEN format('Completed at %s, by attempt %s.', ops._at(job.completed_on), job.retry_count + 1)
     WHEN 'cancelled' THEN format('Cancelled at %s%s.', ops._at(job.completed_on), coalesce((
-      SELECT format(': %s cancelled the order%s', e.actor, ' (' || e.reason || ')')
+      SELECT format(': %s cancelled the order%s', ops._printable(e.actor),
+        ' (' || ops._printable(e.reason) || ')')
       FROM public.order_events AS e
       WHERE job.name = 'process-order' AND e.order_id = job.id AND e.to_status = 'CANCELLED'
     ), ''))

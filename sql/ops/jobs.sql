@@ -1,9 +1,9 @@
 -- Returns the error message in the output of a job, whether this service or pg-boss wrote it.
 CREATE OR REPLACE FUNCTION ops._error_of(output jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT left(coalesce(output ->> 'message', output -> 'value' ->> 'message', output ->> 'value'), 300)
+  SELECT ops._printable(left(coalesce(output ->> 'message', output -> 'value' ->> 'message', output ->> 'value'), 300))
 $$;
 
-COMMENT ON FUNCTION ops._error_of IS 'The error message in the output of a job. Internal to schema ops.';
+COMMENT ON FUNCTION ops._error_of IS 'The error message in the output of a job, printable. Internal to schema ops.';
 
 -- Every job, with its order and the worker that runs it.
 --   psql: SELECT * FROM ops.jobs WHERE order_id = '…';

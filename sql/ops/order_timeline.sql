@@ -1,12 +1,14 @@
--- The steps of an order, oldest first.   psql: SELECT at, step, actor FROM ops.order_timeline WHERE order_id = '…';
+-- The steps of an order, oldest first. `reason_code` is what its customer sees of the reason.
+--  psql: SELECT at, step, actor FROM ops.order_timeline WHERE order_id = '…';
 CREATE OR REPLACE VIEW ops.order_timeline AS
 SELECT
   e.order_id,
   e.version,
   e.at,
-  concat_ws(' → ', e.from_status, e.to_status) AS step,
-  e.actor,
-  e.reason,
+  concat_ws(' -> ', e.from_status, e.to_status) AS step,
+  ops._printable(e.actor)  AS actor,
+  ops._printable(e.reason) AS reason,
+  public.reason_code(e)    AS reason_code,
   e.at - lag(e.at) OVER (PARTITION BY e.order_id ORDER BY e.version) AS after,
   e.job_id,
   e.attempt,

@@ -51,7 +51,8 @@ BEGIN
   SELECT p.* INTO paused FROM public.paused_queues AS p WHERE p.queue = pause_queue.queue;
   IF FOUND THEN
     RAISE EXCEPTION 'queue % was already paused by % at %: %',
-        paused.queue, paused.paused_by, date_trunc('second', paused.paused_at), paused.reason
+        paused.queue, ops._printable(paused.paused_by), date_trunc('second', paused.paused_at),
+        ops._printable(paused.reason)
       USING ERRCODE = 'OM006';
   END IF;
 

@@ -21,7 +21,7 @@ SELECT
   b.worker_id,
   b.poller,
   b.since,
-  i.host,
+  ops._printable(i.host) AS host,
   i.pid,
   i.heartbeat_on,
   i.stopped_on,
@@ -37,7 +37,7 @@ COMMENT ON VIEW ops._running_jobs IS 'running_batches, one row per job, with the
 CREATE OR REPLACE VIEW ops.workers AS
 SELECT
   w.worker_id,
-  w.host,
+  ops._printable(w.host) AS host,
   w.pid,
   w.state,
   w.started_at,

@@ -4,6 +4,8 @@
  */
 import { Webhook } from 'standardwebhooks';
 import type { WorkerDeps } from '../deps.ts';
+import { innermostMessage } from '../error-cause.ts';
+import { printable } from '../printable.ts';
 import type { Order } from './schema.ts';
 
 /** The 4xx answers after which the call is repeated later. Any other 4xx refuses the order. */
@@ -42,7 +44,8 @@ export async function requestFulfilment(
     });
     return await readAnswer(response);
   } catch (error) {
-    return { outcome: 'retry', reason: `fulfilment did not answer: ${describe(error)}` };
+    const why = printable(innermostMessage(error), REASON_LENGTH_MAX);
+    return { outcome: 'retry', reason: `fulfilment did not answer: ${why}` };
   }
 }
 
@@ -65,8 +68,7 @@ async function beginningOf(response: Response): Promise<string> {
   if (!reader) return '';
   const { value } = await reader.read();
   await reader.cancel();
-  const text = new TextDecoder().decode(value).replaceAll('\0', '');
-  return text.replace(/\s+/g, ' ').slice(0, REASON_LENGTH_MAX).toWellFormed();
+  return printable(new TextDecoder().decode(value), REASON_LENGTH_MAX);
 }
 
 /** Converts a Retry-After (RFC 9110, 10.2.3), seconds or a date, to seconds from now. Undefined if it is not valid. */
@@ -76,9 +78,4 @@ export function parseRetryAfter(value: string | null, now = Date.now()): number 
   if (!isDate && !/^\d+$/.test(value)) return undefined;
   const seconds = isDate ? (Date.parse(value) - now) / 1000 : Number(value);
   return Math.min(Math.max(Math.ceil(seconds), 0), RETRY_AFTER_SECONDS_MAX);
-}
-
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? error.cause.message : error.message;
 }

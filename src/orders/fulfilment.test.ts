@@ -95,7 +95,10 @@ for (const code of [400, 401, 404, 410, 422, 451]) {
       await drain(deps, 'process-order');
 
       t.deepEqual(await lookUp(deps, id), { status: 'FAILED', version: 3, job: 'completed' });
-      t.is((await eventsOf(deps, id)).at(-1)?.reason, `fulfilment answered ${code} out of stock`);
+      t.is(
+        (await eventsOf(deps, id)).at(-1)?.reason,
+        `fulfilment answered ${code} out of stock\\u0000`,
+      );
       t.is(calls.length, 1);
     },
   );

@@ -10,15 +10,8 @@ import {
   problemResponses,
 } from '../docs/describe.ts';
 import { problems } from '../http/problem.ts';
-import {
-  MyOrdersFilter,
-  NewOrder,
-  Order,
-  OrderEvents,
-  OrderFilter,
-  OrderId,
-  OrderPage,
-} from './schema.ts';
+import { OrderEvents } from './events.ts';
+import { MyOrdersFilter, NewOrder, Order, OrderFilter, OrderId, OrderPage } from './schema.ts';
 
 const common = { tags: ['orders'], security: [{ bearer: [] }] };
 

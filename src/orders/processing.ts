@@ -11,6 +11,7 @@ import { crashPoint } from '../crash-point.ts';
 import { isRowError, LOCK_TIMEOUT_AGAIN_MS, sqlStateOf } from '../db/errors.ts';
 import { inHalves, type Step } from '../db/halving.ts';
 import type { Deps } from '../deps.ts';
+import { printable } from '../printable.ts';
 import { ClaimLost, type JobOutcome } from '../queue/boss.ts';
 
 /** A claimed job of process-order. Its data is part of the fence: it names the transaction that made the job. */
@@ -171,6 +172,6 @@ export function recordFinished(
 function reasonOf({ sourceRetryCount, sourceOutput }: ExhaustedJob): string {
   const attempts = (sourceRetryCount ?? 0) + 1;
   const message = sourceOutput && 'message' in sourceOutput ? sourceOutput.message : undefined;
-  const lastError = typeof message === 'string' ? `: ${message.slice(0, 300).toWellFormed()}` : '';
+  const lastError = typeof message === 'string' ? `: ${printable(message, 300)}` : '';
   return `Gave up after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}${lastError}`;
 }

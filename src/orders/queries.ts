@@ -1,7 +1,8 @@
 import { sql } from 'slonik';
 import type { Deps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
-import { Order, OrderEvent, type OrderFilter } from './schema.ts';
+import { CustomerEvent, withReason, type OrderEvent } from './events.ts';
+import { Order, type OrderFilter } from './schema.ts';
 
 const columns = sql.fragment`
   id, status, version, user_id, product_name, amount, currency, metadata, created_at, updated_at
@@ -40,12 +41,17 @@ export async function findOrder(
 }
 
 /** All events of an order of the user, oldest first. */
-export async function listEvents(deps: Pick<Deps, 'pool'>, userId: string, id: string) {
+export async function listEvents(
+  deps: Pick<Deps, 'pool'>,
+  userId: string,
+  id: string,
+): Promise<OrderEvent[]> {
   await findOrder(deps, userId, id);
-  return deps.pool.any(sql.type(OrderEvent)`
-    SELECT version, from_status, to_status, actor, reason, at
-    FROM order_events
+  const events = await deps.pool.any(sql.type(CustomerEvent)`
+    SELECT version, from_status, to_status, actor, reason_code, at
+    FROM customer_events
     WHERE order_id = ${id}
     ORDER BY version
   `);
+  return events.map(withReason);
 }

@@ -94,19 +94,6 @@ export const OrderPage = z
   .object({ orders: z.array(Order), next_cursor: z.string().nullable() })
   .meta({ id: 'OrderPage' });
 
-export const OrderEvent = z
-  .object({
-    version: z.int(),
-    from_status: OrderStatus.nullable(),
-    to_status: OrderStatus,
-    actor: z.string(),
-    reason: z.string().nullable(),
-    at: z.iso.datetime(),
-  })
-  .meta({ id: 'OrderEvent' });
-
-export const OrderEvents = z.object({ events: z.array(OrderEvent) }).meta({ id: 'OrderEvents' });
-
 function metadataBytes(metadata: object): number {
   return Buffer.byteLength(JSON.stringify(metadata));
 }

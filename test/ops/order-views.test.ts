@@ -45,8 +45,8 @@ test('ops.order_timeline shows each step with its job, attempt and transaction',
     steps.map(({ step, job_id, attempt }) => [step, job_id, attempt]),
     [
       ['PENDING', null, null],
-      ['PENDING → PROCESSING', id, 1],
-      ['PROCESSING → COMPLETED', id, 1],
+      ['PENDING -> PROCESSING', id, 1],
+      ['PROCESSING -> COMPLETED', id, 1],
     ],
   );
   t.is(steps[1]?.xact_id, steps[2]?.xact_id);

@@ -10,6 +10,7 @@ import { contents, logIn } from '../support/logins.ts';
 testNothingElse('the API’s login', 'oms_api', {
   calls: [
     'public.place_orders',
+    'public.reason_code',
     'public.cancel_order',
     'public.register_user',
     'public.password_salt',

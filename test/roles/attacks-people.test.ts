@@ -7,7 +7,14 @@ import { logIn, LOGINS } from '../support/logins.ts';
 import { testConfig } from '../support/template.ts';
 
 // Without ops._alive: a login without USAGE on schema pgboss cannot name the type of its argument.
-const READS = ['ops._error_of', 'ops._live_bytes', 'ops._percentile', 'ops.explain_job'];
+const READS = [
+  'ops._error_of',
+  'ops._live_bytes',
+  'ops._percentile',
+  'ops._printable',
+  'ops.explain_job',
+  'public.reason_code',
+];
 
 testNothingElse('a read-only DBA', 'oms_dba_read', { calls: READS });
 testNothingElse('a DBA', 'oms_dba', {
