@@ -25,7 +25,9 @@ INSERT INTO wanted VALUES
     'register_user, log_in, password_salt, find_user; an account never changes'),
   ('oms_accounts', 'SELECT, DELETE', 'TABLE public.refresh_tokens',
     'refresh_session and end_session find the family; prunes expired tokens'),
-  ('oms_accounts', 'INSERT', 'TABLE public.refresh_tokens (id, user_id, family_id, token_hash, expires_at)',
+  ('oms_accounts', 'UPDATE', 'TABLE public.users (password_hash)', 'log_in locks the account'),
+  ('oms_accounts', 'INSERT',
+    'TABLE public.refresh_tokens (id, user_id, family_id, token_hash, expires_at, network, user_agent)',
     'log_in, refresh_session'),
   ('oms_accounts', 'UPDATE', 'TABLE public.refresh_tokens (used_at, revoked_at)',
     'rotation, revocation, and the lock of a family');
@@ -92,6 +94,8 @@ INSERT INTO wanted VALUES
   ('oms_api', 'EXECUTE', 'FUNCTION public.end_session', 'POST /auth/logout'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.end_all_sessions', 'POST /auth/logout-everywhere'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.find_user', 'GET /auth/me'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.live_sessions', 'accepts access tokens only while their sessions live'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.list_sessions, public.end_own_session', '/auth/sessions'),
   ('oms_api', 'SELECT',
     'TABLE public.orders (id, status, version, user_id, product_name, amount, currency, metadata, created_at, '
     'updated_at)',

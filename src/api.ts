@@ -5,11 +5,17 @@ import { closeDeps, openDeps, type ApiDeps } from './deps.ts';
 import { closeServer, drainServer, portOf, serve } from './http/server.ts';
 import { createIntake } from './orders/placement.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
+import { createLiveSessions } from './users/live-sessions.ts';
 import { createPasswordHasher } from './users/passwords.ts';
 
 /** Adds the dependencies that only the HTTP API has. */
 export function withAppParts(deps: ApiDeps): AppDeps {
-  return { ...deps, intake: createIntake(deps), passwords: createPasswordHasher() };
+  return {
+    ...deps,
+    intake: createIntake(deps),
+    passwords: createPasswordHasher(),
+    liveSessions: createLiveSessions(deps),
+  };
 }
 
 /** Starts the HTTP API. */

@@ -11,11 +11,16 @@ import { requestLog } from './http/request-log.ts';
 import type { AppState } from './http/state.ts';
 import type { Intake } from './orders/placement.ts';
 import { orderRoutes } from './orders/routes.ts';
+import type { LiveSessions } from './users/live-sessions.ts';
 import type { PasswordHasher } from './users/passwords.ts';
 import { userRoutes } from './users/routes.ts';
 
-/** The dependencies of the HTTP API: also the intake of new orders and the hashing of passwords. */
-export type AppDeps = ApiDeps & { intake: Intake; passwords: PasswordHasher };
+/** The dependencies of the HTTP API: also the intake of new orders, the hashing of passwords, and known sessions. */
+export type AppDeps = ApiDeps & {
+  intake: Intake;
+  passwords: PasswordHasher;
+  liveSessions: LiveSessions;
+};
 
 /** Creates the HTTP application of an API process. A request passes the middleware in this order. */
 export function createApp(deps: AppDeps): Koa<AppState> {

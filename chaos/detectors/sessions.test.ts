@@ -26,9 +26,17 @@ test('a refresh token that is used twice ends its session', async (t) => {
 
 test('a session that has ended cannot be refreshed', async (t) => {
   const { refreshToken } = await startedSession(t.context);
-  const headers = { cookie: `refresh_token=${refreshToken}` };
+  const headers = { cookie: `__Host-refresh_token=${refreshToken}` };
 
   await send(t.context.origin, 'POST', '/auth/logout', { headers });
 
   t.is((await refresh(t.context, refreshToken)).status, 401);
+});
+
+test('an access token of a session that has ended is refused', async (t) => {
+  const other = await withSettings(t, {}); // a process that knows nothing yet
+  const { access } = await startedSession(t.context);
+  await send(t.context.origin, 'POST', '/auth/logout-everywhere', { headers: access });
+
+  t.is((await send(other.origin, 'GET', '/auth/me', { headers: access })).status, 401);
 });

@@ -10,8 +10,8 @@ export const sessionMutations: Mutation[] = [
       inFunction(
         'log_in',
         'log_in',
-        ` = sha256(nonce || convert_to(computed_hash, 'UTF8'));`,
-        ' IS NOT NULL;',
+        ` = sha256(nonce || convert_to(computed_hash, 'UTF8'))\n`,
+        ' IS NOT NULL\n',
       ),
     ],
     detector: detectedBy('sessions', 'a wrong password opens no session'),
@@ -63,5 +63,17 @@ export const sessionMutations: Mutation[] = [
       ),
     ],
     detector: detectedBy('sessions', 'a session that has ended cannot be refreshed'),
+  },
+  {
+    name: 'live_sessions lists a session that has ended',
+    edits: [
+      inFunction(
+        'live_sessions',
+        'live_sessions',
+        'AND f.revoked_at IS NULL AND f.expires_at',
+        'AND f.expires_at',
+      ),
+    ],
+    detector: detectedBy('sessions', 'an access token of a session that has ended is refused'),
   },
 ];

@@ -5,7 +5,9 @@ CREATE OR REPLACE FUNCTION log_in(
   computed_hash   text,
   family_id       uuid,
   token_hash      bytea,
-  session_seconds integer
+  session_seconds integer,
+  client_address  inet DEFAULT NULL,
+  user_agent      text DEFAULT NULL
 ) RETURNS TABLE (user_id uuid, expires_at timestamptz)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -26,18 +28,22 @@ BEGIN
   END IF;
 
   -- The stored hash stays inside this statement: debug_print_plan, which any caller may set, would print a variable
-  -- that holds it. The nonce keeps the duration of the comparison from revealing anything about the hash.
+  -- that holds it. The nonce keeps the duration of the comparison from revealing anything about the hash. The lock
+  -- makes a login wait for a change of the password that is in progress. Then the old password does not match any more.
   SELECT u.id INTO user_id
   FROM users AS u
   WHERE u.email = log_in.email
-    AND sha256(nonce || convert_to(u.password_hash, 'UTF8')) = sha256(nonce || convert_to(computed_hash, 'UTF8'));
+    AND sha256(nonce || convert_to(u.password_hash, 'UTF8')) = sha256(nonce || convert_to(computed_hash, 'UTF8'))
+  FOR SHARE;
   IF NOT FOUND THEN
     RETURN;
   END IF;
 
   expires_at := now() + make_interval(secs => session_seconds);
-  INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at)
-  VALUES (log_in.family_id, log_in.user_id, log_in.family_id, log_in.token_hash, log_in.expires_at);
+  INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, network, user_agent)
+  VALUES (log_in.family_id, log_in.user_id, log_in.family_id, log_in.token_hash, log_in.expires_at,
+    network(set_masklen(client_address, CASE family(client_address) WHEN 4 THEN 24 ELSE 64 END)),
+    left(log_in.user_agent, 200));
   RETURN NEXT;
 END $$;
 

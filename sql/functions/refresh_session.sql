@@ -5,6 +5,8 @@ CREATE OR REPLACE FUNCTION refresh_session(
   successor_id   uuid,
   successor_hash bytea,
   grace_seconds  integer,
+  client_address inet DEFAULT NULL,
+  user_agent     text DEFAULT NULL,
   OUT outcome    text,
   OUT user_id    uuid,
   OUT family_id  uuid,
@@ -47,8 +49,10 @@ BEGIN
 
   IF NOT token.used THEN
     UPDATE refresh_tokens AS t SET used_at = now() WHERE t.token_hash = refresh_session.token_hash;
-    INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at)
-    VALUES (successor_id, token.user_id, token.family_id, successor_hash, token.expires_at);
+    INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at, network, user_agent)
+    VALUES (successor_id, token.user_id, token.family_id, successor_hash, token.expires_at,
+      network(set_masklen(client_address, CASE family(client_address) WHEN 4 THEN 24 ELSE 64 END)),
+      left(refresh_session.user_agent, 200));
     outcome := 'rotated';
     RETURN;
   END IF;

@@ -32,15 +32,19 @@ CREATE TABLE refresh_tokens (
   expires_at timestamptz NOT NULL,
   used_at    timestamptz,            -- NULL until it is exchanged for its successor
   revoked_at timestamptz,            -- NULL until its family is revoked
+  network    cidr,                   -- NULL when the address of the client is unknown; the next likewise
+  user_agent text,
 
   CONSTRAINT refresh_tokens_pk            PRIMARY KEY (id),
   CONSTRAINT refresh_tokens_user_fk
     FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE,
   CONSTRAINT refresh_tokens_token_hash_uq UNIQUE (token_hash),
-  CONSTRAINT refresh_tokens_token_hash_ck CHECK (octet_length(token_hash) = 32)
+  CONSTRAINT refresh_tokens_token_hash_ck CHECK (octet_length(token_hash) = 32),
+  CONSTRAINT refresh_tokens_network_ck    CHECK (masklen(network) <= CASE family(network) WHEN 4 THEN 24 ELSE 64 END),
+  CONSTRAINT refresh_tokens_user_agent_ck CHECK (length(user_agent) BETWEEN 1 AND 200)
 );
 
--- Serves logout everywhere, and the foreign key.
+-- Serves the list of sessions, logout everywhere, and the foreign key.
 CREATE INDEX refresh_tokens_user_ix ON refresh_tokens (user_id);
 
 -- Serves the revocation of a family.
@@ -56,6 +60,8 @@ COMMENT ON COLUMN users.password_hash       IS 'argon2id, in PHC string format.'
 COMMENT ON TABLE  refresh_tokens            IS 'One row per refresh token, until the nightly prune after it expires.';
 COMMENT ON COLUMN refresh_tokens.family_id  IS 'The id of the first token of the login: all its successors have it.';
 COMMENT ON COLUMN refresh_tokens.token_hash IS 'sha256 of the token. The token itself is not stored.';
+COMMENT ON COLUMN refresh_tokens.network    IS
+  'The /24 or /64 from which the token was requested: enough for its owner to recognise it.';
 COMMENT ON COLUMN refresh_tokens.expires_at IS 'Set at login for the whole family. A rotation does not change it.';
 COMMENT ON COLUMN refresh_tokens.used_at    IS
   'When it was exchanged for its successor. refresh_session decides whether a later use is a theft.';

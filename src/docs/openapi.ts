@@ -22,7 +22,7 @@ export function createOpenApi(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
-        refresh_cookie: { type: 'apiKey', in: 'cookie', name: 'refresh_token' },
+        refresh_cookie: { type: 'apiKey', in: 'cookie', name: '__Host-refresh_token' },
       },
     },
     paths,

@@ -13,6 +13,7 @@ const INVALID = `${REALM}, ${BAD}`;
 test('a request without a valid access token gets 401, and WWW-Authenticate says why', async (t) => {
   const user = await signUp(t.context);
   const { refreshToken } = await startedSession(t.context);
+  const strangers = { session_id: (await signUp(t.context)).session_id };
   const key = t.context.deps.config.JWT_SECRET;
   const [header, payload, signature = ''] = user.token.split('.');
   const headers: [string, string | undefined][] = [
@@ -26,23 +27,29 @@ test('a request without a valid access token gets 401, and WWW-Authenticate says
     ['a refresh token', `Bearer ${refreshToken}`],
     ['no signature', `Bearer ${header}.${payload}.`],
     ['a changed signature', `Bearer ${header}.${payload}.${flipFirst(signature)}`],
-    ['another payload', `Bearer ${header}.${encode(claims(randomUUID()))}.${signature}`],
-    ['alg none', `Bearer ${encode({ alg: 'none', typ: 'at+jwt' })}.${encode(claims(user.id))}.`],
-    ['another key', `Bearer ${sign(claims(user.id), `${key}x`)}`],
-    ['HS512', `Bearer ${sign(claims(user.id), key, { alg: 'HS512' })}`],
-    ['no typ', `Bearer ${signWithoutTyp(claims(user.id), key)}`],
-    ['typ JWT', `Bearer ${sign(claims(user.id), key, { typ: 'JWT' })}`],
-    ['typ refresh', `Bearer ${sign(claims(user.id), key, { typ: 'refresh' })}`],
-    ['expired', `Bearer ${sign({ ...claims(user.id), exp: now() - 1 }, key)}`],
-    ['no expiry', `Bearer ${sign({ ...claims(user.id), exp: undefined }, key)}`],
-    ['not yet valid', `Bearer ${sign({ ...claims(user.id), nbf: now() + HOUR_SECONDS }, key)}`],
-    ['another issuer', `Bearer ${sign({ ...claims(user.id), iss: 'elsewhere' }, key)}`],
-    ['no issuer', `Bearer ${sign({ ...claims(user.id), iss: undefined }, key)}`],
-    ['another audience', `Bearer ${sign({ ...claims(user.id), aud: 'elsewhere' }, key)}`],
-    ['no audience', `Bearer ${sign({ ...claims(user.id), aud: undefined }, key)}`],
-    ['no token id', `Bearer ${sign({ ...claims(user.id), jti: undefined }, key)}`],
-    ['no subject', `Bearer ${sign({ ...claims(user.id), sub: undefined }, key)}`],
-    ['a subject that is no uuid', `Bearer ${sign(claims("1' OR true --"), key)}`],
+    [
+      'another payload',
+      `Bearer ${header}.${encode(claims({ ...user, id: randomUUID() }))}.${signature}`,
+    ],
+    ['alg none', `Bearer ${encode({ alg: 'none', typ: 'at+jwt' })}.${encode(claims(user))}.`],
+    ['another key', `Bearer ${sign(claims(user), `${key}x`)}`],
+    ['HS512', `Bearer ${sign(claims(user), key, { alg: 'HS512' })}`],
+    ['no typ', `Bearer ${signWithoutTyp(claims(user), key)}`],
+    ['typ JWT', `Bearer ${sign(claims(user), key, { typ: 'JWT' })}`],
+    ['typ refresh', `Bearer ${sign(claims(user), key, { typ: 'refresh' })}`],
+    ['expired', `Bearer ${sign({ ...claims(user), exp: now() - 1 }, key)}`],
+    ['no expiry', `Bearer ${sign({ ...claims(user), exp: undefined }, key)}`],
+    ['not yet valid', `Bearer ${sign({ ...claims(user), nbf: now() + HOUR_SECONDS }, key)}`],
+    ['another issuer', `Bearer ${sign({ ...claims(user), iss: 'elsewhere' }, key)}`],
+    ['no issuer', `Bearer ${sign({ ...claims(user), iss: undefined }, key)}`],
+    ['another audience', `Bearer ${sign({ ...claims(user), aud: 'elsewhere' }, key)}`],
+    ['no audience', `Bearer ${sign({ ...claims(user), aud: undefined }, key)}`],
+    ['no token id', `Bearer ${sign({ ...claims(user), jti: undefined }, key)}`],
+    ['no subject', `Bearer ${sign({ ...claims(user), sub: undefined }, key)}`],
+    ['no session', `Bearer ${sign({ ...claims(user), sid: undefined }, key)}`],
+    ['an unknown session', `Bearer ${sign({ ...claims(user), sid: randomUUID() }, key)}`],
+    ['a session of another user', `Bearer ${sign(claims({ ...user, ...strangers }), key)}`],
+    ['a subject that is no uuid', `Bearer ${sign(claims({ ...user, id: "1' OR true --" }), key)}`],
   ];
 
   for (const [what, authorization] of headers) {
@@ -62,7 +69,7 @@ function hasToken(authorization = ''): boolean {
 
 test('a token that is signed like the refused ones, but has no mistake, is accepted', async (t) => {
   const user = await signUp(t.context);
-  const token = sign(claims(user.id), t.context.deps.config.JWT_SECRET);
+  const token = sign(claims(user), t.context.deps.config.JWT_SECRET);
 
   const headers = { authorization: `Bearer ${token}` };
   const reply = await send(t.context.origin, 'GET', '/auth/me', { headers });
@@ -77,7 +84,7 @@ test('a token that was accepted before is refused once it has expired', async (t
 
   // A token is valid for 1 to 2 s. If a busy machine needs longer to use it, the test makes another one.
   const { exp, headers } = await until('a token to be accepted', async () => {
-    const token = { ...claims(user.id), exp: now() + 2 };
+    const token = { ...claims(user), exp: now() + 2 };
     const authorization = `Bearer ${sign(token, t.context.deps.config.JWT_SECRET)}`;
     const isAccepted = (await statusOfMe({ authorization })) === 200;
     return isAccepted && { exp: token.exp, headers: { authorization } };
@@ -92,6 +99,8 @@ test('every endpoint for orders and for the account requires an access token', a
   const endpoints = [
     'GET /auth/me',
     'POST /auth/logout-everywhere',
+    'GET /auth/sessions',
+    `DELETE /auth/sessions/${id}`,
     'POST /orders',
     'POST /orders/create',
     'GET /orders',
@@ -113,9 +122,10 @@ function now(): number {
   return Math.floor(Date.now() / 1000);
 }
 
-function claims(sub: string): Record<string, unknown> {
+function claims({ id, session_id }: { id: string; session_id: string }): Record<string, unknown> {
   const exp = now() + HOUR_SECONDS;
-  return { iss: 'oms', aud: 'oms-api', sub, iat: now(), exp, jti: randomUUID() };
+  const times = { iat: now(), exp };
+  return { iss: 'oms', aud: 'oms-api', sub: id, sid: session_id, ...times, jti: randomUUID() };
 }
 
 function sign(

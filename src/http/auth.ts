@@ -1,4 +1,4 @@
-import type { Middleware, ParameterizedContext } from 'koa';
+import type { Middleware, Next, ParameterizedContext } from 'koa';
 import compose from 'koa-compose';
 import jwt from 'koa-jwt';
 import type { Jwt } from 'jsonwebtoken';
@@ -6,25 +6,30 @@ import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { ACCESS_TOKEN_TYPE, AUDIENCE, ISSUER } from '../users/access-token.ts';
+import type { LiveSessions } from '../users/live-sessions.ts';
 import { Problem } from './problem.ts';
 import type { AppState } from './state.ts';
 
+/** What authentication needs: the keys, and the memory of which sessions live. */
+export type AuthDeps = { config: Pick<Config, 'JWT_SECRET'>; liveSessions: LiveSessions };
+
 /** The state of a request after `authenticate`. */
-export type Authenticated = AppState & { userId: string };
+export type Authenticated = AppState & { userId: string; sessionId: string };
 
 type Context = ParameterizedContext<Authenticated & { jwt?: Jwt }>;
 
-const Claims = z.object({ sub: z.guid(), jti: z.string(), exp: z.number() });
+const Claims = z.object({ sub: z.guid(), sid: z.guid(), jti: z.string(), exp: z.number() });
 type Claims = z.infer<typeof Claims>;
 
 /** The most verified tokens that a process keeps: about 5 MB. */
 const VERIFIED_TOKENS_MAX = 10_000;
 
 /**
- * Sets the user of a request with a valid access token, and refuses any other request with 401. A process verifies a
- * token once and keeps it. When the token comes again, only its expiry is checked, because nothing else can change.
+ * Sets the user and the session of a request with a valid access token whose session lives, and refuses any other
+ * request with 401. A process verifies a token once and keeps it. When the token comes again, only its expiry and its
+ * session are checked, because nothing else can change. Replies to authenticated requests are not stored by caches.
  */
-export function authenticate(config: Pick<Config, 'JWT_SECRET'>): Middleware<Authenticated> {
+export function authenticate({ config, liveSessions }: AuthDeps): Middleware<Authenticated> {
   const options: jwt.Options & { complete: true } = {
     secret: config.JWT_SECRET,
     algorithms: ['HS256'],
@@ -34,21 +39,29 @@ export function authenticate(config: Pick<Config, 'JWT_SECRET'>): Middleware<Aut
     key: 'jwt',
   };
   const verified = new LRUCache<string, Claims>({ max: VERIFIED_TOKENS_MAX });
+  const admit = (ctx: Context, claims: Claims, next: Next) => {
+    identify(ctx, claims);
+    const isLive = liveSessions.isLive({ session_id: claims.sid, user_id: claims.sub });
+    return isLive === true ? next() : nextIf(isLive, next);
+  };
   const verify = compose<Context>([
     jwt(options),
     (ctx, next) => {
       const claims = claimsOf(ctx.state.jwt);
       verified.set(ctx.get('Authorization'), claims);
-      identify(ctx, claims);
-      return next();
+      return admit(ctx, claims, next);
     },
   ]);
   return (ctx, next) => {
     const claims = verified.get(ctx.get('Authorization'));
     if (!claims || claims.exp * 1000 <= Date.now()) return verify(ctx, next);
-    identify(ctx, claims);
-    return next();
+    return admit(ctx, claims, next);
   };
+}
+
+async function nextIf(isLive: boolean | Promise<boolean>, next: Next): Promise<unknown> {
+  if (!(await isLive)) throw new Problem('invalid-token');
+  return next();
 }
 
 function claimsOf(token: Jwt | undefined): Claims {
@@ -59,7 +72,9 @@ function claimsOf(token: Jwt | undefined): Claims {
   return claims.data;
 }
 
-function identify({ state }: Context, { sub }: Claims): void {
+function identify({ state }: Context, { sub, sid }: Claims): void {
   state.userId = sub;
+  state.sessionId = sid;
   state.about.user_id = sub;
+  state.headers.push('Cache-Control', 'no-store');
 }

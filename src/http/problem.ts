@@ -11,6 +11,7 @@ export const problems = {
   'invalid-credentials': { status: 401, title: 'Email or password is wrong' },
   'invalid-token': { status: 401, title: 'The token is missing, has expired, or is not valid' },
   'email-taken': { status: 409, title: 'The email address is already registered' },
+  'session-not-found': { status: 404, title: 'The session was not found' },
   'order-not-found': { status: 404, title: 'The order was not found' },
   'order-not-cancellable': { status: 409, title: 'The order can no longer be cancelled' },
   'illegal-transition': { status: 409, title: 'The order cannot change to this status' },

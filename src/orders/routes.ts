@@ -1,6 +1,6 @@
 import { Router, type RouterContext } from '@koa/router';
 import type { ApiDeps } from '../deps.ts';
-import { authenticate, type Authenticated } from '../http/auth.ts';
+import { authenticate, type AuthDeps, type Authenticated } from '../http/auth.ts';
 import { idempotencyKey, type KeyedState } from '../http/idempotency.ts';
 import { parse, parseParameters } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
@@ -18,10 +18,10 @@ import {
 } from './schema.ts';
 
 /** The routes of the user's own orders. An alias from the original API shares the rate limit of its route. */
-export function orderRoutes(deps: ApiDeps & { intake: Intake }) {
+export function orderRoutes(deps: ApiDeps & AuthDeps & { intake: Intake }) {
   const { config } = deps;
   const router = new Router<KeyedState>({ prefix: '/orders' });
-  const authenticated = authenticate(config);
+  const authenticated = authenticate(deps);
   const createLimit = rateLimit(deps, 'create', config.RATE_LIMIT_CREATE, byUser);
   const listLimit = rateLimit(deps, 'list', config.RATE_LIMIT_LIST, byUser);
   const cancelLimit = rateLimit(deps, 'cancel', config.RATE_LIMIT_CANCEL, byUser);

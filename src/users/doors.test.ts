@@ -80,8 +80,11 @@ test('each door function can be called only by the service that needs it', async
     doors.map(({ door, callers }) => [door].concat(callers)),
     [
       ['end_all_sessions', 'oms_api'],
+      ['end_own_session', 'oms_api'],
       ['end_session', 'oms_api'],
       ['find_user', 'oms_api'],
+      ['list_sessions', 'oms_api'],
+      ['live_sessions', 'oms_api'],
       ['log_in', 'oms_api'],
       ['password_salt', 'oms_api'],
       ['prune_refresh_tokens', 'oms_worker'],
@@ -148,6 +151,11 @@ const badCalls = [
   `end_session(NULL)`,
   `end_session('short')`,
   `end_all_sessions(NULL)`,
+  `end_own_session(NULL, gen_random_uuid())`,
+  `end_own_session(gen_random_uuid(), NULL)`,
+  `list_sessions(NULL)`,
+  `live_sessions(NULL, NULL)`,
+  `live_sessions(ARRAY[gen_random_uuid()], '{}')`,
 ];
 
 for (const call of badCalls) {

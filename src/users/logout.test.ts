@@ -4,14 +4,17 @@ import { send, test } from '../../test/support/context.ts';
 test('logging out ends the session and removes the cookie, and can be repeated', async (t) => {
   const session = await startedSession(t.context);
   const successor = refreshTokenOf(await refresh(t.context, session.refreshToken));
-  const headers = { cookie: `refresh_token=${successor}` };
+  const headers = { cookie: `__Host-refresh_token=${successor}` };
 
   const first = await send(t.context.origin, 'POST', '/auth/logout', { headers });
   const second = await send(t.context.origin, 'POST', '/auth/logout', { headers });
   const without = await send(t.context.origin, 'POST', '/auth/logout');
 
   t.deepEqual([first.status, second.status, without.status], [204, 204, 204]);
-  t.regex(first.headers.getSetCookie()[0] ?? '', /^refresh_token=;.*expires=Thu, 01 Jan 1970/i);
+  t.regex(
+    first.headers.getSetCookie()[0] ?? '',
+    /^__Host-refresh_token=;.*expires=Thu, 01 Jan 1970/i,
+  );
   t.is((await refresh(t.context, successor)).status, 401);
   t.is((await refresh(t.context, session.refreshToken)).status, 401);
 });

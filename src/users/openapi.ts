@@ -1,7 +1,15 @@
 import type { ZodOpenApiPathsObject } from 'zod-openapi';
 import type { Config } from '../config.ts';
 import { bodyProblems, json, jsonRequest, problemResponses } from '../docs/describe.ts';
-import { AccessToken, Credentials, newUser, RefreshRequest, User } from './schema.ts';
+import {
+  AccessToken,
+  Credentials,
+  newUser,
+  RefreshRequest,
+  SessionId,
+  SessionList,
+  User,
+} from './schema.ts';
 
 const tags = ['auth'];
 const bearer = [{ bearer: [] }];
@@ -89,6 +97,26 @@ const sessionPaths: ZodOpenApiPathsObject = {
       responses: {
         204: { description: 'Every session has ended' },
         ...problemResponses('invalid-token'),
+      },
+    },
+  },
+  '/auth/sessions': {
+    get: {
+      tags,
+      summary: 'List the sessions of the user, the newest first; at most 100',
+      security: bearer,
+      responses: { 200: json(SessionList, 'The sessions'), ...problemResponses('invalid-token') },
+    },
+  },
+  '/auth/sessions/{id}': {
+    delete: {
+      tags,
+      summary: 'End one session of the user, and its access tokens',
+      security: bearer,
+      requestParams: { path: SessionId },
+      responses: {
+        204: { description: 'The session has ended' },
+        ...problemResponses('invalid-token', 'session-not-found', 'invalid-request'),
       },
     },
   },

@@ -58,6 +58,30 @@ export const RefreshRequest = z
   .strictObject({ refresh_token: z.string().min(1).max(200).optional() })
   .meta({ id: 'RefreshRequest' });
 
+/** A session as its user sees it. The schema of a row before `current` is known. */
+export const ListedSession = z.object({
+  id: z.guid(),
+  created_at: z.iso.datetime(),
+  last_used_at: z.iso.datetime().meta({ description: 'The login or the newest refresh' }),
+  expires_at: z.iso.datetime(),
+  network: z
+    .string()
+    .nullable()
+    .meta({ description: 'Where it was last used', example: '203.0.113.0/24' }),
+  user_agent: z.string().nullable(),
+});
+export type ListedSession = z.infer<typeof ListedSession>;
+
+export const SessionList = z
+  .object({
+    sessions: z.array(
+      ListedSession.extend({ current: z.boolean().meta({ description: 'Made this request' }) }),
+    ),
+  })
+  .meta({ id: 'SessionList' });
+
+export const SessionId = z.object({ id: z.guid() });
+
 export const AccessToken = z
   .object({
     access_token: z.string(),

@@ -10,18 +10,31 @@ test('the refresh token is a cookie that scripts cannot read and other sites can
   const { headers } = await refresh(t.context, session.refreshToken);
 
   const [cookie = '', ...more] = headers.getSetCookie();
-  const [value, ...attributes] = cookie.toLowerCase().split('; ');
+  const [value, ...attributes] = cookie.split('; ');
   t.is(more.length, 0);
-  t.regex(value ?? '', /^refresh_token=[\w-]{43}$/);
-  t.deepEqual(attributes.filter((attribute) => !attribute.startsWith('expires=')).sort(), [
-    'httponly',
-    'path=/auth',
-    'samesite=strict',
-    'secure',
-  ]);
+  t.regex(value ?? '', /^__Host-refresh_token=[\w-]{43}$/);
+  t.deepEqual(
+    attributes
+      .map((one) => one.toLowerCase())
+      .filter((one) => !one.startsWith('expires='))
+      .sort(),
+    ['httponly', 'path=/', 'samesite=strict', 'secure'],
+  );
   const expires = Date.parse(/expires=([^;]*)/i.exec(cookie)?.[1] ?? '');
   t.true(Math.abs(expires - Date.now() - 7 * 86_400_000) < 60_000);
   t.is(headers.get('cache-control'), 'no-store');
+});
+
+test('the cookie of the original system is still accepted, and exchanged for the new one', async (t) => {
+  const { refreshToken } = await startedSession(t.context);
+  const headers = { cookie: `refresh_token=${refreshToken}` };
+
+  const reply = await send(t.context.origin, 'POST', '/auth/refresh', { headers });
+  const both = await send(t.context.origin, 'POST', '/auth/refresh', {
+    headers: { cookie: `refresh_token=old; __Host-refresh_token=${refreshTokenOf(reply)}` },
+  });
+
+  t.deepEqual([reply.status, both.status], [200, 200]);
 });
 
 test('a browser exchanges its cookie for a new cookie and a new access token', async (t) => {

@@ -15,17 +15,22 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import type { ApiDeps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
+import type { ClientDescription } from './client.ts';
+import type { LiveSessions } from './live-sessions.ts';
 import type { AccountDeps } from './passwords.ts';
-import type { Credentials } from './schema.ts';
+import { ListedSession, type Credentials } from './schema.ts';
+
+/** The dependencies of functions that end sessions. */
+export type SessionDeps = ApiDeps & { liveSessions: LiveSessions };
 
 const Salt = z.object({ salt: z.string().nullable() });
 const Started = z.object({ user_id: z.guid(), expires_at: z.iso.datetime() });
 
 /** A session after a login or a refresh. */
-export type Session = z.infer<typeof Started> & { refresh_token: string };
+export type Session = z.infer<typeof Started> & { session_id: string; refresh_token: string };
 
 const Refreshed = z.discriminatedUnion('outcome', [
-  Started.extend({ outcome: z.enum(['rotated', 'repeated']) }),
+  Started.extend({ outcome: z.enum(['rotated', 'repeated']), family_id: z.guid() }),
   z.object({ outcome: z.literal('reused'), user_id: z.guid(), family_id: z.guid() }),
   z.object({ outcome: z.literal('refused') }),
 ]);
@@ -34,26 +39,35 @@ const Refreshed = z.discriminatedUnion('outcome', [
  * Starts a session. A user may have any number of sessions. An unknown address and a wrong password get the same reply
  * after the same time: both cost two calls and one argon2 hash.
  */
-export async function logIn(deps: AccountDeps, { email, password }: Credentials): Promise<Session> {
+export async function logIn(
+  deps: AccountDeps,
+  { email, password }: Credentials,
+  client: ClientDescription,
+): Promise<Session> {
   const { pool, passwords, config } = deps;
   const salt = await pool.oneFirst(sql.prepared('password-salt', Salt)`
     SELECT password_salt(${email}) AS salt
   `);
   const computedHash = await passwords.salted(password, salt);
   const refreshToken = randomBytes(32).toString('base64url');
+  const session_id = randomUUIDv7();
   const session = await pool.maybeOne(sql.prepared('log-in', Started)`
     SELECT user_id, expires_at
     FROM log_in(
-      ${email}, ${computedHash}, ${randomUUIDv7()}, ${hashOf(refreshToken)},
-      ${config.REFRESH_TOKEN_TTL_SECONDS}
+      ${email}, ${computedHash}, ${session_id}, ${hashOf(refreshToken)},
+      ${config.REFRESH_TOKEN_TTL_SECONDS}, ${client.address}, ${client.user_agent}
     )
   `);
   if (!session) throw new Problem('invalid-credentials');
-  return { ...session, refresh_token: refreshToken };
+  return { ...session, session_id, refresh_token: refreshToken };
 }
 
 /** Exchanges a refresh token for its successor. Throws `invalid-token` for a token that is not valid any more. */
-export async function refreshSession(deps: ApiDeps, refreshToken: string): Promise<Session> {
+export async function refreshSession(
+  deps: SessionDeps,
+  refreshToken: string,
+  client: ClientDescription,
+): Promise<Session> {
   const { JWT_SECRET, REFRESH_GRACE_SECONDS } = deps.config;
   const successor = createHmac('sha256', JWT_SECRET)
     .update(`refresh ${refreshToken}`)
@@ -61,28 +75,61 @@ export async function refreshSession(deps: ApiDeps, refreshToken: string): Promi
   const session = await deps.pool.one(sql.prepared('refresh-session', Refreshed)`
     SELECT outcome, user_id, family_id, expires_at
     FROM refresh_session(
-      ${hashOf(refreshToken)}, ${randomUUIDv7()}, ${hashOf(successor)}, ${REFRESH_GRACE_SECONDS}
+      ${hashOf(refreshToken)}, ${randomUUIDv7()}, ${hashOf(successor)}, ${REFRESH_GRACE_SECONDS},
+      ${client.address}, ${client.user_agent}
     )
   `);
   if (session.outcome === 'rotated' || session.outcome === 'repeated') {
-    const { user_id, expires_at } = session;
-    return { user_id, refresh_token: successor, expires_at };
+    const { user_id, family_id, expires_at } = session;
+    return { user_id, session_id: family_id, refresh_token: successor, expires_at };
   }
   if (session.outcome === 'reused') {
     const { user_id, family_id } = session;
+    deps.liveSessions.forgetUser(user_id);
     deps.log.warn({ user_id, family_id }, 'refresh token reused');
   }
   throw new Problem('invalid-token', 'The refresh token is not valid.');
 }
 
 /** Ends the session of a refresh token. Does nothing when the session has ended or never existed. */
-export async function endSession({ pool }: ApiDeps, refreshToken: string): Promise<void> {
-  await pool.query(sql.unsafe`SELECT end_session(${hashOf(refreshToken)})`);
+export async function endSession(deps: SessionDeps, refreshToken: string): Promise<void> {
+  const userId = await deps.pool.oneFirst(sql.type(z.object({ user_id: z.guid().nullable() }))`
+    SELECT end_session(${hashOf(refreshToken)}) AS user_id
+  `);
+  if (userId) deps.liveSessions.forgetUser(userId);
 }
 
-/** Ends every session of a user, including one that is being refreshed at the same time. */
-export async function endAllSessions({ pool }: ApiDeps, userId: string): Promise<void> {
+/**
+ * Ends every session of a user, including one that is being refreshed at the same time. Their access tokens are refused
+ * at once by this process, and by others after a few seconds.
+ */
+export async function endAllSessions(
+  { pool, liveSessions }: SessionDeps,
+  userId: string,
+): Promise<void> {
   await pool.query(sql.unsafe`SELECT end_all_sessions(${userId})`);
+  liveSessions.forgetUser(userId);
+}
+
+/** The sessions of a user that live, the newest first; at most 100. */
+export function listSessions({ pool }: ApiDeps, userId: string): Promise<readonly ListedSession[]> {
+  return pool.any(sql.prepared('list-sessions', ListedSession)`
+    SELECT id, created_at, last_used_at, expires_at, network, user_agent
+    FROM list_sessions(${userId})
+  `);
+}
+
+/** Ends one session of a user, and its access tokens. Throws `session-not-found` when the user has no such session. */
+export async function endOwnSession(
+  { pool, liveSessions }: SessionDeps,
+  userId: string,
+  sessionId: string,
+): Promise<void> {
+  const hasEnded = await pool.oneFirst(sql.type(z.object({ has_ended: z.boolean() }))`
+    SELECT end_own_session(${userId}, ${sessionId}) AS has_ended
+  `);
+  liveSessions.forgetUser(userId);
+  if (!hasEnded) throw new Problem('session-not-found');
 }
 
 /** Deletes expired tokens. Returns their number. */

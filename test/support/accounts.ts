@@ -53,12 +53,12 @@ export async function startedSession(service: Service) {
 
 /** The refresh token that a reply sets as cookie; empty when the reply removes the cookie. */
 export function refreshTokenOf({ headers }: Pick<TestReply, 'headers'>): string {
-  return /^refresh_token=([^;]*)/.exec(headers.getSetCookie()[0] ?? '')?.[1] ?? '';
+  return /^__Host-refresh_token=([^;]*)/.exec(headers.getSetCookie()[0] ?? '')?.[1] ?? '';
 }
 
 /** Requests a new access token, with the refresh token in a cookie as a browser sends it. */
 export function refresh({ origin, fetch }: Service, refreshToken: string): Promise<TestReply> {
-  const headers = { cookie: `refresh_token=${refreshToken}` };
+  const headers = { cookie: `__Host-refresh_token=${refreshToken}` };
   return send(origin, 'POST', '/auth/refresh', { fetch, headers });
 }
 

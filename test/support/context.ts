@@ -137,10 +137,15 @@ export async function signUp({
 }: Pick<Context, 'origin'> & { deps: Pick<TestDeps, 'pool' | 'config'> }) {
   const id = randomUUIDv7();
   const email = `${randomBytes(6).toString('hex')}@example.test`;
+  const session_id = randomUUIDv7();
   await deps.pool.query(sql.unsafe`
-    INSERT INTO users (id, name, email, password_hash) VALUES (${id}, 'Ada', ${email}, 'none')
+    WITH account AS (
+      INSERT INTO users (id, name, email, password_hash) VALUES (${id}, 'Ada', ${email}, 'none')
+    )
+    INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at)
+    VALUES (${session_id}, ${id}, ${session_id}, sha256(uuid_send(${session_id})), now() + interval '1 day')
   `);
-  const token = signAccessToken(deps.config, id);
+  const token = signAccessToken(deps.config, { user_id: id, session_id }, 900);
   const request = (
     method: string,
     path: string,
@@ -151,7 +156,7 @@ export async function signUp({
   const place = async (
     order: object = { product_name: 'Kettle', amount: '34.90' },
   ): Promise<string> => (await request('POST', '/orders', order)).body.id;
-  return { id, email, token, request, place };
+  return { id, email, token, session_id, request, place };
 }
 
 /**

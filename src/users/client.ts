@@ -1,0 +1,19 @@
+import { isIP } from 'node:net';
+
+/** What a session remembers of the client that uses it, so that its owner recognises it. */
+export type ClientDescription = { address: string | null; user_agent: string | null };
+
+const USER_AGENT_LENGTH_MAX = 200;
+
+/** Describes the client of a request. The database keeps only the network of the address. */
+export function describeClient(ctx: { ip: string; get: (name: string) => string }) {
+  const [address = ''] = ctx.ip.split('%'); // without the zone of a link-local address
+  const userAgent = ctx
+    .get('User-Agent')
+    .replaceAll(/[^\x20-\x7e]/g, '?')
+    .trim();
+  return {
+    address: isIP(address) ? address : null,
+    user_agent: userAgent.slice(0, USER_AGENT_LENGTH_MAX) || null,
+  } satisfies ClientDescription;
+}

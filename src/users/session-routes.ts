@@ -1,0 +1,110 @@
+import type { Router } from '@koa/router';
+import type { ParameterizedContext } from 'koa';
+import { authenticate, type Authenticated } from '../http/auth.ts';
+import { parse, Problem } from '../http/problem.ts';
+import { rateLimit } from '../http/rate-limit.ts';
+import type { AppState } from '../http/state.ts';
+import { signAccessToken } from './access-token.ts';
+import { describeClient } from './client.ts';
+import type { AccountDeps } from './passwords.ts';
+import { removeRefreshCookie, sentRefreshToken, setRefreshCookie } from './refresh-cookie.ts';
+import { Credentials, SessionId, type AccessToken } from './schema.ts';
+import {
+  endAllSessions,
+  endOwnSession,
+  endSession,
+  listSessions,
+  logIn,
+  refreshSession,
+  type Session,
+  type SessionDeps,
+} from './sessions.ts';
+
+type Deps = AccountDeps & SessionDeps;
+
+/** Adds the routes that begin, continue, list and end sessions. */
+export function addSessionRoutes(router: Router<AppState>, deps: Deps): void {
+  addTokenRoutes(router, deps);
+  const authenticated = authenticate(deps);
+
+  router.post<Authenticated>('/logout-everywhere', authenticated, async (ctx) => {
+    await endAllSessions(deps, ctx.state.userId);
+    removeRefreshCookie(ctx);
+    ctx.status = 204;
+  });
+
+  router.get<Authenticated>('/sessions', authenticated, async (ctx) => {
+    const { userId, sessionId } = ctx.state;
+    const sessions = await listSessions(deps, userId);
+    ctx.body = {
+      sessions: sessions.map((one) => Object.assign({}, one, { current: one.id === sessionId })),
+    };
+  });
+
+  router.delete<Authenticated>('/sessions/:id', authenticated, async (ctx) => {
+    await endOwnSession(deps, ctx.state.userId, parse(SessionId, ctx.params).id);
+    ctx.status = 204;
+  });
+}
+
+function addTokenRoutes(router: Router<AppState>, deps: Deps): void {
+  const { config } = deps;
+
+  router.post(
+    '/login',
+    rateLimit(deps, 'login', config.RATE_LIMIT_LOGIN, byNetwork),
+    async (ctx) => {
+      const credentials = parse(Credentials, ctx.state.body);
+      const session = await logIn(deps, credentials, describeClient(ctx));
+      deps.log.info({ ...ctx.state.about, user_id: session.user_id }, 'user logged in');
+      replyWithTokens(deps, ctx, session, 'cookie');
+    },
+  );
+
+  router.post(
+    '/refresh',
+    rateLimit(deps, 'refresh', config.RATE_LIMIT_REFRESH, byNetwork),
+    async (ctx) => {
+      const { token, from } = sentRefreshToken(ctx);
+      if (!token)
+        throw new Problem('invalid-token', 'Send the refresh token as a cookie or in the body.');
+      const session = await refreshSession(deps, token, describeClient(ctx));
+      replyWithTokens(deps, ctx, session, from);
+    },
+  );
+
+  router.post('/logout', async (ctx) => {
+    const { token } = sentRefreshToken(ctx);
+    if (token) await endSession(deps, token);
+    removeRefreshCookie(ctx);
+    ctx.status = 204;
+  });
+}
+
+/**
+ * Replies with an access token, which does not outlive its session. A client that sent its refresh token in the body
+ * has no cookies, so it gets the successor in the body too.
+ */
+function replyWithTokens(
+  { config }: Deps,
+  ctx: ParameterizedContext<AppState>,
+  session: Session,
+  from: 'cookie' | 'body',
+): void {
+  const expires = new Date(session.expires_at);
+  const leftSeconds = Math.max(Math.floor((expires.getTime() - Date.now()) / 1000), 0);
+  const expires_in = Math.min(config.ACCESS_TOKEN_TTL_SECONDS, leftSeconds);
+  setRefreshCookie(ctx, session.refresh_token, expires);
+  ctx.state.headers.push('Cache-Control', 'no-store');
+  ctx.body = {
+    access_token: signAccessToken(config, session, expires_in),
+    token_type: 'bearer',
+    expires_in,
+    ...(from === 'body' && { refresh_token: session.refresh_token }),
+  } satisfies AccessToken;
+}
+
+/** The key of limits on requests that have no user yet. */
+export function byNetwork(ctx: { state: AppState }): string {
+  return ctx.state.network;
+}
