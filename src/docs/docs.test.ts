@@ -61,6 +61,34 @@ test('every operation has a summary, a tag, a successful reply, and its path par
   }
 });
 
+test('every operation has an id of its own, and says whether it needs a token', async (t) => {
+  const { body } = await send(t.context.origin, 'GET', '/openapi.json');
+  const operations = operationsOf(body);
+
+  const ids = operations.map(({ operationId }) => operationId);
+  t.is(new Set(ids).size, operations.length);
+  for (const { operationId = '', security } of operations) {
+    t.regex(operationId, /^[a-z][A-Za-z]+$/);
+    t.true(Array.isArray(security), operationId);
+  }
+});
+
+test('exactly the operations of the original API are marked as deprecated, and their replies say so', async (t) => {
+  const { body } = await send(t.context.origin, 'GET', '/openapi.json');
+  const user = await signUp(t.context);
+  const id = await user.place();
+
+  for (const { method, path, deprecated = false } of operationsOf(body)) {
+    const sample = path.replace('{id}', id);
+    const known = await user.request(method, sample);
+    const stranger = await send(t.context.origin, method, sample);
+    for (const { headers } of [known, stranger]) {
+      t.is(headers.has('deprecation'), deprecated, `${method} ${path}`);
+      t.is(headers.has('sunset'), false);
+    }
+  }
+});
+
 test('the document marks exactly the operations that require an access token', async (t) => {
   const { body } = await send(t.context.origin, 'GET', '/openapi.json');
 
@@ -154,6 +182,8 @@ test('replies about health and problems are as described', async (t) => {
 type Operation = {
   method: string;
   path: string;
+  operationId?: string;
+  deprecated?: boolean;
   summary?: string;
   tags: string[];
   security?: Record<string, string[]>[];

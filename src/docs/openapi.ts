@@ -18,7 +18,11 @@ export function createOpenApi(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
-    tags: [{ name: 'orders' }, { name: 'auth' }, { name: 'operation' }],
+    tags: [
+      { name: 'orders', description: 'Your orders' },
+      { name: 'auth', description: 'Accounts and sessions' },
+      { name: 'operation', description: 'For those who run the service' },
+    ],
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },

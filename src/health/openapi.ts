@@ -3,20 +3,22 @@ import type { ZodOpenApiPathsObject } from 'zod-openapi';
 import { json } from '../docs/describe.ts';
 import { Readiness } from './readiness.ts';
 
-const tags = ['operation'];
+const open = { tags: ['operation'], security: [] };
 
 /** The health and metrics paths of the OpenAPI document. */
 export const healthPaths: ZodOpenApiPathsObject = {
   '/livez': {
     get: {
-      tags,
+      operationId: 'checkLiveness',
+      ...open,
       summary: 'Check that the process runs',
       responses: { 200: json(z.object({ status: z.literal('ok') }), 'The process runs') },
     },
   },
   '/readyz': {
     get: {
-      tags,
+      operationId: 'checkReadiness',
+      ...open,
       summary:
         'Check that the process can serve requests. Without Redis it is degraded, and still ready',
       responses: {
@@ -27,7 +29,8 @@ export const healthPaths: ZodOpenApiPathsObject = {
   },
   '/metrics': {
     get: {
-      tags,
+      operationId: 'readMetrics',
+      ...open,
       summary: 'Read metrics in the text format of Prometheus',
       responses: { 200: { description: 'Metrics', content: { 'text/plain': {} } } },
     },

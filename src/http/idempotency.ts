@@ -1,5 +1,5 @@
 /*
- * Safe retries (draft-ietf-httpapi-idempotency-key-header-07): a client sends a request with a key of its choice, and
+ * Safe retries (draft-ietf-httpapi-idempotency-key-header-08): a client sends a request with a key of its choice, and
  * may repeat the request with this key until it gets a reply. The request takes effect once. Each repeat gets the same
  * reply, even when the order has changed since. This file reads the header. place_orders and cancel_order store the
  * reply in the transaction of the effect (src/orders/idempotency.ts).

@@ -26,7 +26,10 @@ const SECURITY_HEADERS = securityHeaders();
 export function setHeaders({ res, state }: Context): void {
   const headers = [...SECURITY_HEADERS, ...state.headers];
   for (let at = 0; at < headers.length; at += 2) {
-    res.setHeader(headers[at] ?? '', headers[at + 1] ?? '');
+    const [name = '', value = ''] = headers.slice(at, at + 2);
+    if (name === 'Link')
+      res.appendHeader(name, value); // a reply can have several
+    else res.setHeader(name, value);
   }
 }
 

@@ -23,7 +23,7 @@ test('a user without orders has an empty list', async (t) => {
 
   t.deepEqual(page.body, { orders: [], next_cursor: null });
   t.deepEqual(array.body, []);
-  t.is(array.headers.get('link'), null);
+  t.is(linkOf(array.headers), undefined);
 });
 
 test('a user sees only their own orders', async (t) => {
@@ -164,5 +164,5 @@ function idsOf(orders: { id: string }[]): string[] {
 }
 
 function linkOf(headers: Headers): string | undefined {
-  return /^<([^>]+)>; rel="next"$/.exec(headers.get('link') ?? '')?.[1];
+  return /<([^>]+)>; rel="next"/.exec(headers.get('link') ?? '')?.[1];
 }

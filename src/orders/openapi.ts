@@ -17,6 +17,7 @@ const common = { tags: ['orders'], security: [{ bearer: [] }] };
 
 const place: ZodOpenApiOperationObject = {
   ...common,
+  operationId: 'placeOrder',
   summary: 'Place an order. The reply is sent after the commit of the order and its job',
   requestParams: { header: idempotencyKey },
   requestBody: jsonRequest(NewOrder),
@@ -40,6 +41,7 @@ const place: ZodOpenApiOperationObject = {
 
 const cancel: ZodOpenApiOperationObject = {
   ...common,
+  operationId: 'cancelOrder',
   summary: 'Cancel an order that is PENDING, and its job',
   requestParams: { path: OrderId, header: idempotencyKey },
   responses: {
@@ -57,12 +59,21 @@ const cancel: ZodOpenApiOperationObject = {
   },
 };
 
+function alias(
+  operation: ZodOpenApiOperationObject,
+  operationId: string,
+  summary: string,
+): ZodOpenApiOperationObject {
+  return { ...operation, operationId, summary, deprecated: true };
+}
+
 /** The /orders paths of the OpenAPI document. */
 export const orderPaths: ZodOpenApiPathsObject = {
   '/orders': {
     post: place,
     get: {
       ...common,
+      operationId: 'listOrders',
       summary: 'List your orders, newest first',
       requestParams: { query: OrderFilter },
       responses: {
@@ -74,6 +85,7 @@ export const orderPaths: ZodOpenApiPathsObject = {
   '/orders/{id}': {
     get: {
       ...common,
+      operationId: 'getOrder',
       summary: 'Show one of your orders',
       requestParams: { path: OrderId },
       responses: {
@@ -86,6 +98,7 @@ export const orderPaths: ZodOpenApiPathsObject = {
   '/orders/{id}/events': {
     get: {
       ...common,
+      operationId: 'listOrderEvents',
       summary: 'List the events of an order, oldest first',
       requestParams: { path: OrderId },
       responses: {
@@ -94,10 +107,11 @@ export const orderPaths: ZodOpenApiPathsObject = {
       },
     },
   },
-  '/orders/create': { post: { ...place, summary: 'Alias of POST /orders', deprecated: true } },
+  '/orders/create': { post: alias(place, 'createOrder', 'Alias of POST /orders') },
   '/orders/my-orders': {
     get: {
       ...common,
+      operationId: 'listMyOrders',
       summary:
         'List your newest 100 orders as a plain array. The Link header leads to the next page',
       deprecated: true,
@@ -109,6 +123,6 @@ export const orderPaths: ZodOpenApiPathsObject = {
     },
   },
   '/orders/{id}/cancel': {
-    patch: { ...cancel, summary: 'Alias of PUT /orders/{id}/cancellation', deprecated: true },
+    patch: alias(cancel, 'patchOrderCancelled', 'Alias of PUT /orders/{id}/cancellation'),
   },
 };

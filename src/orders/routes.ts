@@ -1,6 +1,7 @@
 import { Router, type RouterContext } from '@koa/router';
 import type { ApiDeps } from '../deps.ts';
 import { authenticate, type AuthDeps, type Authenticated } from '../http/auth.ts';
+import { deprecated } from '../http/deprecation.ts';
 import { idempotencyKey, type KeyedState } from '../http/idempotency.ts';
 import { parse, parseParameters } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
@@ -27,14 +28,16 @@ export function orderRoutes(deps: ApiDeps & AuthDeps & { intake: Intake }) {
   const cancelLimit = rateLimit(deps, 'cancel', config.RATE_LIMIT_CANCEL, byUser);
   const retryable = idempotencyKey();
 
-  router.post(['/', '/create'], authenticated, createLimit, retryable, async (ctx) => {
+  const place = async (ctx: RouterContext<KeyedState>) => {
     const { userId, body, keyed } = ctx.state;
     const order = parse(NewOrder, body ?? {});
     const reply = await placeOrder(deps, userId, order, keyed, ctx.res);
     ctx.state.about.order_id = reply.order_id;
     ctx.state.about.job_id = reply.order_id;
     sendReply(ctx, reply);
-  });
+  };
+  router.post('/', authenticated, createLimit, retryable, place);
+  router.post('/create', deprecated(toOrders), authenticated, createLimit, retryable, place);
 
   router.get('/', authenticated, listLimit, async (ctx) => {
     const filter = parseParameters(OrderFilter, ctx.query);
@@ -44,7 +47,7 @@ export function orderRoutes(deps: ApiDeps & AuthDeps & { intake: Intake }) {
     ctx.body = { orders, next_cursor };
   });
 
-  router.get('/my-orders', authenticated, listLimit, async (ctx) => {
+  router.get('/my-orders', deprecated(toOrders), authenticated, listLimit, async (ctx) => {
     const filter = parseParameters(MyOrdersFilter, ctx.query);
     const orders = await listOrders(deps, ctx.state.userId, filter);
     linkToNext(ctx, nextCursor(orders, filter.limit));
@@ -64,9 +67,24 @@ export function orderRoutes(deps: ApiDeps & AuthDeps & { intake: Intake }) {
     sendReply(ctx, await cancelOrder(deps, ctx.state.userId, orderId(ctx), ctx.state.keyed));
   };
   router.put('/:id/cancellation', authenticated, cancelLimit, retryable, cancel);
-  router.patch('/:id/cancel', authenticated, cancelLimit, retryable, cancel);
+  router.patch(
+    '/:id/cancel',
+    deprecated(toCancellation),
+    authenticated,
+    cancelLimit,
+    retryable,
+    cancel,
+  );
 
   return router;
+}
+
+function toOrders(): string {
+  return '/orders';
+}
+
+function toCancellation({ params }: RouterContext<KeyedState>): string {
+  return `/orders/${encodeURIComponent(params.id ?? '')}/cancellation`;
 }
 
 function byUser(ctx: { state: Authenticated }): string {
@@ -90,5 +108,5 @@ function linkToNext(ctx: RouterContext<KeyedState>, cursor: string | null): void
   if (!cursor) return;
   const query = new URLSearchParams(ctx.querystring);
   query.set('cursor', cursor);
-  ctx.set('Link', `<${ctx.path}?${query.toString()}>; rel="next"`);
+  ctx.state.headers.push('Link', `<${ctx.path}?${query.toString()}>; rel="next"`);
 }

@@ -23,8 +23,10 @@ function accountPaths(NewUser: ReturnType<typeof newUser>): ZodOpenApiPathsObjec
   return {
     '/auth/register': {
       post: {
+        operationId: 'register',
         tags,
         summary: 'Create an account',
+        security: [],
         requestBody: jsonRequest(NewUser),
         responses: {
           ...bodyProblems,
@@ -35,6 +37,7 @@ function accountPaths(NewUser: ReturnType<typeof newUser>): ZodOpenApiPathsObjec
     },
     '/auth/me': {
       get: {
+        operationId: 'getAccount',
         tags,
         summary: 'Show the account of the access token',
         security: bearer,
@@ -47,8 +50,10 @@ function accountPaths(NewUser: ReturnType<typeof newUser>): ZodOpenApiPathsObjec
 const sessionPaths: ZodOpenApiPathsObject = {
   '/auth/login': {
     post: {
+      operationId: 'logIn',
       tags,
       summary: 'Log in. The reply sets the refresh token as an HttpOnly cookie',
+      security: [],
       requestBody: jsonRequest(Credentials),
       responses: {
         ...bodyProblems,
@@ -64,6 +69,7 @@ const sessionPaths: ZodOpenApiPathsObject = {
   },
   '/auth/refresh': {
     post: {
+      operationId: 'refreshSession',
       tags,
       summary:
         'Exchange the refresh token (cookie or body) for its successor and a new access token',
@@ -78,6 +84,7 @@ const sessionPaths: ZodOpenApiPathsObject = {
   },
   '/auth/logout': {
     post: {
+      operationId: 'logOut',
       tags,
       summary: 'End the session of the refresh token (cookie or body)',
       security: [{ refresh_cookie: [] }, {}],
@@ -91,6 +98,7 @@ const sessionPaths: ZodOpenApiPathsObject = {
   },
   '/auth/logout-everywhere': {
     post: {
+      operationId: 'logOutEverywhere',
       tags,
       summary: 'End every session of the user',
       security: bearer,
@@ -102,6 +110,7 @@ const sessionPaths: ZodOpenApiPathsObject = {
   },
   '/auth/sessions': {
     get: {
+      operationId: 'listSessions',
       tags,
       summary: 'List the sessions of the user, the newest first; at most 100',
       security: bearer,
@@ -110,6 +119,7 @@ const sessionPaths: ZodOpenApiPathsObject = {
   },
   '/auth/sessions/{id}': {
     delete: {
+      operationId: 'endSession',
       tags,
       summary: 'End one session of the user, and its access tokens',
       security: bearer,

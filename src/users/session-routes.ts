@@ -1,7 +1,7 @@
 import type { Router } from '@koa/router';
 import type { ParameterizedContext } from 'koa';
 import { authenticate, type Authenticated } from '../http/auth.ts';
-import { parse, Problem } from '../http/problem.ts';
+import { parse, parseParameters, Problem } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
 import type { AppState } from '../http/state.ts';
 import { signAccessToken } from './access-token.ts';
@@ -42,7 +42,7 @@ export function addSessionRoutes(router: Router<AppState>, deps: Deps): void {
   });
 
   router.delete<Authenticated>('/sessions/:id', authenticated, async (ctx) => {
-    await endOwnSession(deps, ctx.state.userId, parse(SessionId, ctx.params).id);
+    await endOwnSession(deps, ctx.state.userId, parseParameters(SessionId, ctx.params).id);
     ctx.status = 204;
   });
 }
