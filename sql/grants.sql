@@ -22,10 +22,17 @@ INSERT INTO wanted VALUES
 INSERT INTO wanted VALUES
   ('oms_accounts', 'USAGE', 'SCHEMA public', 'its functions use our tables'),
   ('oms_accounts', 'SELECT, INSERT', 'TABLE public.users (id, name, email, password_hash)',
-    'register_user, log_in, password_salt, find_user; an account never changes'),
+    'register_user, log_in, password_salt, find_user'),
   ('oms_accounts', 'SELECT, DELETE', 'TABLE public.refresh_tokens',
     'refresh_session and end_session find the family; prunes expired tokens'),
-  ('oms_accounts', 'UPDATE', 'TABLE public.users (password_hash)', 'log_in locks the account'),
+  ('oms_accounts', 'SELECT, UPDATE', 'TABLE public.users (reset_hash, reset_until)',
+    'ops.reset_password, use_password_reset'),
+  ('oms_accounts', 'UPDATE', 'TABLE public.users (password_hash)', 'change_password; log_in locks the account'),
+  ('oms_accounts', 'EXECUTE', 'FUNCTION public.require_password_hash', 'part of the functions that store a hash'),
+  ('oms_accounts', 'USAGE', 'SCHEMA ops', 'ops.reset_password is there'),
+  ('oms_accounts', 'EXECUTE', 'FUNCTION ops._require_reason', 'part of every action'),
+  ('oms_accounts', 'INSERT', 'TABLE public.operator_actions (action, user_id, reason, before, after)',
+    'ops.reset_password'),
   ('oms_accounts', 'INSERT',
     'TABLE public.refresh_tokens (id, user_id, family_id, token_hash, expires_at, network, user_agent)',
     'log_in, refresh_session'),
@@ -94,6 +101,8 @@ INSERT INTO wanted VALUES
   ('oms_api', 'EXECUTE', 'FUNCTION public.end_session', 'POST /auth/logout'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.end_all_sessions', 'POST /auth/logout-everywhere'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.find_user', 'GET /auth/me'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.change_password', 'POST /auth/password'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.use_password_reset', 'POST /auth/password-reset'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.live_sessions', 'accepts access tokens only while their sessions live'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.list_sessions, public.end_own_session', '/auth/sessions'),
   ('oms_api', 'SELECT',
@@ -178,7 +187,8 @@ INSERT INTO wanted VALUES
   ('oms_dba', 'USAGE', 'SCHEMA public', 'place_order is there'),
   ('oms_dba', 'EXECUTE', 'FUNCTION public.place_order', 'places an order for a customer'),
   ('oms_dba', 'EXECUTE',
-    'FUNCTION ops.retry_order, ops.cancel_order, ops.redrive, ops.pause_queue, ops.resume_queue, ops.release_worker',
+    'FUNCTION ops.retry_order, ops.cancel_order, ops.redrive, ops.pause_queue, ops.resume_queue, ops.release_worker, '
+    'ops.reset_password',
     'the actions of operators: each leaves a row in ops.actions');
 INSERT INTO wanted
   SELECT 'oms_dba_read', 'SELECT', format('TABLE %s', oid::regclass), 'every view of ours in schema ops'

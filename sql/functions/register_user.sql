@@ -1,19 +1,23 @@
+-- Refuses a text that is not the hash of a password. Part of the functions that store one.
+CREATE OR REPLACE FUNCTION require_password_hash(password_hash text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  -- The stored parameters set the cost of each login, so they are bounded: 97 MiB, 9 passes, parallelism 9.
+  IF password_hash IS NULL OR password_hash !~
+    '^[$]argon2id[$]v=19[$]m=[1-9][0-9]{3,4},t=[1-9],p=[1-9][$][A-Za-z0-9+/]{22,64}[$][A-Za-z0-9+/]{43}$'
+  THEN
+    RAISE EXCEPTION 'the password hash must be argon2id in PHC format' USING ERRCODE = 'OM020';
+  END IF;
+END $$;
+
 -- Creates an account. The API has no right on the table: it can add an account, but cannot list or change accounts.
 CREATE OR REPLACE FUNCTION register_user(id uuid, name text, email email_address, password_hash text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-  -- The stored parameters set the cost of each login, so they are bounded: 97 MiB, 9 passes, parallelism 9.
-  IF id IS NULL OR password_hash IS NULL OR password_hash !~
-    '^[$]argon2id[$]v=19[$]m=[1-9][0-9]{3,4},t=[1-9],p=[1-9][$][A-Za-z0-9+/]{22,64}[$][A-Za-z0-9+/]{43}$'
-  THEN
-    RAISE EXCEPTION 'register_user needs an id, and a password hash that is argon2id in PHC format'
-      USING ERRCODE = 'OM020';
-  END IF;
+  PERFORM require_password_hash(password_hash);
   -- Checked here, because the error of a table constraint shows the whole row, including the hash.
-  IF name IS NULL OR length(name) NOT BETWEEN 1 AND 200
-    OR email IS NULL
-  THEN
-    RAISE EXCEPTION 'register_user needs a name of 1 to 200 characters and an email address'
+  IF id IS NULL OR name IS NULL OR length(name) NOT BETWEEN 1 AND 200 OR email IS NULL THEN
+    RAISE EXCEPTION 'register_user needs an id, a name of 1 to 200 characters and an email address'
       USING ERRCODE = 'OM020';
   END IF;
 
@@ -23,5 +27,7 @@ END $$;
 
 ALTER FUNCTION register_user OWNER TO oms_accounts;
 
+COMMENT ON FUNCTION require_password_hash IS
+  'Refuses a text that is not an argon2id hash. Part of register_user and others.';
 COMMENT ON FUNCTION register_user IS
   'Creates an account. An address that is taken violates users_email_uq.';

@@ -16,11 +16,16 @@ CREATE TABLE users (
   name          text          NOT NULL,
   email         email_address NOT NULL,
   password_hash text          NOT NULL,
+  reset_hash    bytea,                        -- NULL unless a token to reset the password is out; the next likewise
+  reset_until   timestamptz,
   created_at    timestamptz   NOT NULL DEFAULT now(),
 
   CONSTRAINT users_pk       PRIMARY KEY (id),
   CONSTRAINT users_email_uq UNIQUE (email), -- also serves login
-  CONSTRAINT users_name_ck  CHECK (length(name) BETWEEN 1 AND 200)
+  CONSTRAINT users_reset_uq UNIQUE (reset_hash), -- also serves the use of a token
+  CONSTRAINT users_name_ck  CHECK (length(name) BETWEEN 1 AND 200),
+  CONSTRAINT users_reset_ck CHECK (octet_length(reset_hash) = 32 AND reset_until IS NOT NULL
+    OR reset_hash IS NULL AND reset_until IS NULL)
 );
 
 CREATE TABLE refresh_tokens (
@@ -57,6 +62,8 @@ COMMENT ON TABLE  users                     IS 'One row per account.';
 COMMENT ON DOMAIN email_address             IS
   'An address in its one form: lower case, NFC, and the domain in ASCII (xn--...). Compared byte by byte.';
 COMMENT ON COLUMN users.password_hash       IS 'argon2id, in PHC string format.';
+COMMENT ON COLUMN users.reset_hash          IS
+  'sha256 of the token with which the user can set a new password once. The token itself is not stored.';
 COMMENT ON TABLE  refresh_tokens            IS 'One row per refresh token, until the nightly prune after it expires.';
 COMMENT ON COLUMN refresh_tokens.family_id  IS 'The id of the first token of the login: all its successors have it.';
 COMMENT ON COLUMN refresh_tokens.token_hash IS 'sha256 of the token. The token itself is not stored.';

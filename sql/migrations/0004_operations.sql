@@ -9,17 +9,18 @@ CREATE TABLE operator_actions (
   at        timestamptz  NOT NULL DEFAULT clock_timestamp(),
   who       text         NOT NULL DEFAULT session_user,
   action    text         NOT NULL,
-  order_id  uuid,                     -- NULL when the action was not about an order; the next two likewise
+  order_id  uuid,                     -- NULL when the action was not about an order; the next three likewise
   queue     text,
   worker_id uuid,
+  user_id   uuid,
   reason    trail_reason NOT NULL,
   before    jsonb        NOT NULL,
   after     jsonb        NOT NULL,
 
   CONSTRAINT operator_actions_pk         PRIMARY KEY (id),
   CONSTRAINT operator_actions_action_ck  CHECK (action IN
-    ('retry_order', 'cancel_order', 'redrive', 'pause_queue', 'resume_queue', 'release_worker')),
-  CONSTRAINT operator_actions_subject_ck CHECK (num_nonnulls(order_id, queue, worker_id) >= 1),
+    ('retry_order', 'cancel_order', 'redrive', 'pause_queue', 'resume_queue', 'release_worker', 'reset_password')),
+  CONSTRAINT operator_actions_subject_ck CHECK (num_nonnulls(order_id, queue, worker_id, user_id) >= 1),
   CONSTRAINT operator_actions_reason_ck  CHECK (btrim(reason, E' \t\n\v\f\r') <> '')
 );
 
@@ -54,8 +55,8 @@ CREATE UNLOGGED TABLE running_batches (
 COMMENT ON TABLE  operator_actions         IS
   'The actions of operators, through the functions of schema ops. Append-only; shown as ops.actions.';
 COMMENT ON COLUMN operator_actions.who     IS 'The database role that was logged in (session_user).';
-COMMENT ON COLUMN operator_actions.before  IS 'The order, queue or worker before the action.';
-COMMENT ON COLUMN operator_actions.after   IS 'The order, queue or worker after the action.';
+COMMENT ON COLUMN operator_actions.before  IS 'The order, queue, worker or account before the action.';
+COMMENT ON COLUMN operator_actions.after   IS 'The order, queue, worker or account after the action.';
 COMMENT ON TABLE  paused_queues            IS
   'Queues that no worker takes jobs from: ops.pause_queue, ops.resume_queue.';
 COMMENT ON TABLE  running_batches          IS

@@ -10,6 +10,11 @@ export const problems = {
   'invalid-request': { status: 422, title: 'The request is not valid' },
   'invalid-credentials': { status: 401, title: 'Email or password is wrong' },
   'invalid-token': { status: 401, title: 'The token is missing, has expired, or is not valid' },
+  'wrong-password': { status: 403, title: 'The current password is wrong' },
+  'invalid-reset-token': {
+    status: 422,
+    title: 'The token to reset the password is not valid, was used, or has expired',
+  },
   'email-taken': { status: 409, title: 'The email address is already registered' },
   'session-not-found': { status: 404, title: 'The session was not found' },
   'order-not-found': { status: 404, title: 'The order was not found' },

@@ -5,6 +5,8 @@ import {
   AccessToken,
   Credentials,
   newUser,
+  passwordChange,
+  passwordReset,
   RefreshRequest,
   SessionId,
   SessionList,
@@ -16,7 +18,7 @@ const bearer = [{ bearer: [] }];
 
 /** The /auth paths of the OpenAPI document. */
 export function userPaths(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>): ZodOpenApiPathsObject {
-  return { ...accountPaths(newUser(config)), ...sessionPaths };
+  return { ...accountPaths(newUser(config)), ...sessionPaths, ...passwordPaths(config) };
 }
 
 function accountPaths(NewUser: ReturnType<typeof newUser>): ZodOpenApiPathsObject {
@@ -42,6 +44,50 @@ function accountPaths(NewUser: ReturnType<typeof newUser>): ZodOpenApiPathsObjec
         summary: 'Show the account of the access token',
         security: bearer,
         responses: { 200: json(User, 'The account'), ...problemResponses('invalid-token') },
+      },
+    },
+  };
+}
+
+function passwordPaths(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>): ZodOpenApiPathsObject {
+  return {
+    '/auth/password': {
+      post: {
+        operationId: 'changePassword',
+        tags,
+        summary: 'Change the password, and end all other sessions of the user',
+        security: bearer,
+        requestBody: jsonRequest(passwordChange(config)),
+        responses: {
+          ...bodyProblems,
+          204: { description: 'The password has changed' },
+          ...problemResponses(
+            'invalid-token',
+            'wrong-password',
+            'invalid-request',
+            'quota-exceeded',
+            'overloaded',
+          ),
+        },
+      },
+    },
+    '/auth/password-reset': {
+      post: {
+        operationId: 'resetPassword',
+        tags,
+        summary: 'Set a new password with a token that staff gave you, and end all sessions',
+        security: [],
+        requestBody: jsonRequest(passwordReset(config)),
+        responses: {
+          ...bodyProblems,
+          204: { description: 'The password has changed' },
+          ...problemResponses(
+            'invalid-reset-token',
+            'invalid-request',
+            'quota-exceeded',
+            'overloaded',
+          ),
+        },
       },
     },
   };

@@ -3,6 +3,7 @@ import { authenticate, type Authenticated } from '../http/auth.ts';
 import { parse } from '../http/problem.ts';
 import { rateLimit } from '../http/rate-limit.ts';
 import type { AppState } from '../http/state.ts';
+import { addPasswordRoutes } from './password-routes.ts';
 import type { AccountDeps } from './passwords.ts';
 import { newUser } from './schema.ts';
 import { addSessionRoutes, byNetwork } from './session-routes.ts';
@@ -31,5 +32,6 @@ export function userRoutes(deps: AccountDeps & SessionDeps) {
   });
 
   addSessionRoutes(router, deps);
+  addPasswordRoutes(router, deps);
   return router;
 }

@@ -36,10 +36,47 @@ export function newUser(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
       password: newPassword(config),
     })
     .superRefine(({ name, email, password }, ctx) => {
-      const mistake = guessable(password, [name, email, email.slice(0, email.lastIndexOf('@'))]);
+      const mistake = guessable(password, knownOf({ name, email }));
       if (mistake) ctx.addIssue({ code: 'custom', path: ['password'], message: mistake });
     })
     .meta({ id: 'NewUser' });
+}
+
+/** What strangers can know of an account. */
+export function knownOf({ name, email }: Pick<User, 'name' | 'email'>): string[] {
+  return [name, email, email.slice(0, email.lastIndexOf('@'))];
+}
+
+/** The body of a change of the password. `known` is what strangers can know of the account. */
+export function passwordChange(
+  config: Pick<Config, 'PASSWORD_MIN_LENGTH'>,
+  known: readonly string[] = [],
+) {
+  return z
+    .strictObject({
+      current_password: Password.min(1),
+      new_password: unguessable(config, known),
+    })
+    .meta({ id: 'PasswordChange' });
+}
+export type PasswordChange = z.infer<ReturnType<typeof passwordChange>>;
+
+/** The body of a reset of the password. */
+export function passwordReset(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
+  return z
+    .strictObject({
+      token: z.string().min(1).max(200).meta({ description: 'The token that staff gave you' }),
+      new_password: unguessable(config, []),
+    })
+    .meta({ id: 'PasswordReset' });
+}
+export type PasswordReset = z.infer<ReturnType<typeof passwordReset>>;
+
+function unguessable(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>, known: readonly string[]) {
+  return newPassword(config).superRefine((password, ctx) => {
+    const mistake = guessable(password, known);
+    if (mistake) ctx.addIssue({ code: 'custom', message: mistake });
+  });
 }
 
 function newPassword({ PASSWORD_MIN_LENGTH }: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {

@@ -55,8 +55,7 @@ function addTokenRoutes(router: Router<AppState>, deps: Deps): void {
     rateLimit(deps, 'login', config.RATE_LIMIT_LOGIN, byNetwork),
     async (ctx) => {
       const credentials = parse(Credentials, ctx.state.body);
-      const session = await logIn(deps, credentials, describeClient(ctx));
-      deps.log.info({ ...ctx.state.about, user_id: session.user_id }, 'user logged in');
+      const session = await logIn(deps, credentials, describeClient(ctx), ctx.state.about);
       replyWithTokens(deps, ctx, session, 'cookie');
     },
   );

@@ -15,6 +15,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import type { ApiDeps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
+import type { AppState } from '../http/state.ts';
 import type { ClientDescription } from './client.ts';
 import type { LiveSessions } from './live-sessions.ts';
 import type { AccountDeps } from './passwords.ts';
@@ -43,11 +44,10 @@ export async function logIn(
   deps: AccountDeps,
   { email, password }: Credentials,
   client: ClientDescription,
+  about: AppState['about'],
 ): Promise<Session> {
-  const { pool, passwords, config } = deps;
-  const salt = await pool.oneFirst(sql.prepared('password-salt', Salt)`
-    SELECT password_salt(${email}) AS salt
-  `);
+  const { pool, passwords, config, log } = deps;
+  const salt = await passwordSalt(deps, email);
   const computedHash = await passwords.salted(password, salt);
   const refreshToken = randomBytes(32).toString('base64url');
   const session_id = randomUUIDv7();
@@ -58,8 +58,21 @@ export async function logIn(
       ${config.REFRESH_TOKEN_TTL_SECONDS}, ${client.address}, ${client.user_agent}
     )
   `);
-  if (!session) throw new Problem('invalid-credentials');
+  const account = accountTag(email);
+  if (!session) {
+    const reason = salt === null ? 'unknown-account' : 'wrong-password';
+    log.warn({ ...about, account, reason }, 'login failed');
+    throw new Problem('invalid-credentials');
+  }
+  log.info({ ...about, account, user_id: session.user_id }, 'user logged in');
   return { ...session, session_id, refresh_token: refreshToken };
+}
+
+/** The parameters and the salt of a password hash, without the hash. Null for an unknown address. */
+export function passwordSalt({ pool }: ApiDeps, email: string): Promise<string | null> {
+  return pool.oneFirst(sql.prepared('password-salt', Salt)`
+    SELECT password_salt(${email}) AS salt
+  `);
 }
 
 /** Exchanges a refresh token for its successor. Throws `invalid-token` for a token that is not valid any more. */
@@ -139,6 +152,12 @@ export function pruneRefreshTokens({ pool }: Pick<ApiDeps, 'pool'>): Promise<num
   `);
 }
 
-function hashOf(token: string) {
+/** Names an account in the log, also one that does not exist, without its address. */
+function accountTag(email: string): string {
+  return createHash('sha256').update(email).digest('hex').slice(0, 16);
+}
+
+/** The hash under which a token is stored. */
+export function hashOf(token: string) {
   return sql.binary(createHash('sha256').update(token).digest());
 }

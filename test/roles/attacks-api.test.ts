@@ -17,6 +17,8 @@ testNothingElse('the API’s login', 'oms_api', {
     'public.log_in',
     'public.refresh_session',
     'public.end_session',
+    'public.change_password',
+    'public.use_password_reset',
     'public.end_all_sessions',
     'public.end_own_session',
     'public.list_sessions',

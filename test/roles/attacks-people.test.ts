@@ -28,6 +28,7 @@ testNothingElse('a DBA', 'oms_dba', {
       'pause_queue',
       'resume_queue',
       'release_worker',
+      'reset_password',
     ].map((action) => `ops.${action}`),
   ],
 });

@@ -1,0 +1,56 @@
+import { sql } from 'slonik';
+import { z } from 'zod';
+import type { Authenticated } from '../http/auth.ts';
+import { Problem } from '../http/problem.ts';
+import type { AppState } from '../http/state.ts';
+import type { AccountDeps } from './passwords.ts';
+import type { PasswordChange, PasswordReset, User } from './schema.ts';
+import { hashOf, passwordSalt, type SessionDeps } from './sessions.ts';
+
+type Deps = AccountDeps & SessionDeps;
+
+/**
+ * Changes the password of a user, and ends all sessions but that of the request. Throws `wrong-password` when the
+ * current password is not right.
+ */
+export async function changePassword(
+  deps: Deps,
+  user: User,
+  { current_password, new_password }: PasswordChange,
+  { sessionId, about }: Pick<Authenticated, 'sessionId' | 'about'>,
+): Promise<void> {
+  const { pool, passwords, liveSessions, log } = deps;
+  const salt = await passwordSalt(deps, user.email);
+  const computedHash = await passwords.salted(current_password, salt);
+  const passwordHash = await passwords.hash(new_password);
+  const hasChanged = await pool.oneFirst(sql.type(z.object({ has_changed: z.boolean() }))`
+    SELECT change_password(${user.id}, ${computedHash}, ${passwordHash}, ${sessionId}) AS has_changed
+  `);
+  if (!hasChanged) {
+    log.warn({ ...about, reason: 'wrong-password' }, 'password change failed');
+    throw new Problem('wrong-password');
+  }
+  log.info(about, 'password changed');
+  liveSessions.forgetUser(user.id);
+}
+
+/**
+ * Sets a new password with a token of `ops.reset_password`, and ends all sessions of the user. Throws
+ * `invalid-reset-token` when the token is unknown, was used, or has expired.
+ */
+export async function resetPassword(
+  { pool, passwords, liveSessions, log }: Deps,
+  { token, new_password }: PasswordReset,
+  about: AppState['about'],
+): Promise<void> {
+  const passwordHash = await passwords.hash(new_password);
+  const userId = await pool.oneFirst(sql.type(z.object({ user_id: z.guid().nullable() }))`
+    SELECT use_password_reset(${hashOf(token)}, ${passwordHash}) AS user_id
+  `);
+  if (!userId) {
+    log.warn({ ...about, reason: 'invalid-reset-token' }, 'password reset failed');
+    throw new Problem('invalid-reset-token');
+  }
+  log.info({ ...about, user_id: userId }, 'password reset');
+  liveSessions.forgetUser(userId);
+}
