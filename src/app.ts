@@ -6,6 +6,7 @@ import { healthRoutes } from './health/routes.ts';
 import { jsonBody } from './http/body.ts';
 import { clientAddress } from './http/client-address.ts';
 import { exactRoutes } from './http/exact-routes.ts';
+import { createLimits } from './http/limits.ts';
 import { Problem, problemDetails } from './http/problem.ts';
 import { requestLog } from './http/request-log.ts';
 import type { AppState } from './http/state.ts';
@@ -27,13 +28,15 @@ export function createApp(deps: AppDeps): Koa<AppState> {
   const app = createBareApp(deps);
   app.use(jsonBody());
 
+  const limits = createLimits(deps);
   const router = new Router();
-  router.use(docsRoutes(deps).routes());
   router.use(healthRoutes(deps, () => deps.intake.waiting()).routes());
-  router.use(userRoutes(deps).routes());
-  router.use(orderRoutes(deps).routes());
+  router.use(userRoutes(deps, limits).routes());
+  router.use(orderRoutes(deps, limits).routes());
   app.use(exactRoutes(router));
   app.use(router.routes());
+  app.use(limits.public); // the documents, and requests that no route handles
+  app.use(docsRoutes(deps).routes());
   app.use(router.allowedMethods()); // 405 and 501, with Allow
   return app;
 }

@@ -40,6 +40,8 @@ test('a setting that is not set has its documented default', (t) => {
     RATE_LIMIT_CREATE: 20,
     RATE_LIMIT_LIST: 30,
     RATE_LIMIT_CANCEL: 10,
+    RATE_LIMIT_READ: 600,
+    RATE_LIMIT_PUBLIC: 600,
     FULFILMENT_URL: undefined,
     SHUTDOWN_TIMEOUT_SECONDS: 20,
   });

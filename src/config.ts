@@ -48,6 +48,8 @@ const limits = {
   RATE_LIMIT_CREATE: perMinute.default(20),
   RATE_LIMIT_LIST: perMinute.default(30),
   RATE_LIMIT_CANCEL: perMinute.default(10),
+  RATE_LIMIT_READ: perMinute.default(600),
+  RATE_LIMIT_PUBLIC: perMinute.default(600),
 };
 
 const intake = {

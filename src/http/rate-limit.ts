@@ -1,67 +1,71 @@
-import type { Middleware } from 'koa';
-import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
+import type { Middleware, ParameterizedContext } from 'koa';
+import { RateLimiterRedis } from 'rate-limiter-flexible';
 import type { Deps } from '../deps.ts';
-import { Problem } from './problem.ts';
+import { reportCount, WINDOW_SECONDS, type Count } from './limit-report.ts';
+import { OwnCounts } from './own-counts.ts';
 import type { AppState } from './state.ts';
 
-const WINDOW_SECONDS = 60;
+/** A limit on requests: each process counts them, and all share their counts through Redis. */
+export type RateLimit = {
+  /** Counts a request of a key. Throws 429 when the limit is exceeded. */
+  count(ctx: ParameterizedContext<AppState>, key: string): Promise<void>;
+};
+
+const COUNTED_MAX = 1e9; // this module compares, so that the limiter never rejects because of a count
 
 /**
- * Allows `points` requests per minute for one key, and refuses further requests with 429 and Retry-After. All processes
- * share a count in Redis. While Redis is unavailable, each process counts by itself. 0 switches the limit off.
+ * Allows `points` requests per minute for one key. All processes share a count in Redis. Each also counts by itself, so
+ * a limit holds while Redis is unavailable and after it was emptied, and a key over its limit costs no call to Redis. 0
+ * switches the limit off.
  */
-export function rateLimit<State extends AppState>(
+export function createRateLimit(
   { redis, config }: Pick<Deps, 'redis' | 'config'>,
   name: string,
   points: number,
-  keyOf: (ctx: Parameters<Middleware<State>>[0]) => string,
-): Middleware<State> {
-  if (points === 0) return (_ctx, next) => next();
-  const policy = `"${name}";q=${points};w=${WINDOW_SECONDS}`;
-  const options = {
-    points,
-    duration: WINDOW_SECONDS,
-    keyPrefix: `${config.REDIS_PREFIX}:limit:${name}`,
-  };
-  const ownLimiter = new RateLimiterMemory(options);
-  const limiter = redis
-    ? new RateLimiterRedis({
-        ...options,
-        storeClient: redis,
-        insuranceLimiter: ownLimiter,
-        rejectIfRedisNotReady: true,
-      })
-    : ownLimiter;
+): RateLimit | null {
+  if (points === 0) return null;
+  const own = new OwnCounts(WINDOW_SECONDS);
+  const shared =
+    redis &&
+    new RateLimiterRedis({
+      points: COUNTED_MAX,
+      duration: WINDOW_SECONDS,
+      keyPrefix: `${config.REDIS_PREFIX}:limit:${name}`,
+      storeClient: redis,
+      rejectIfRedisNotReady: true,
+    });
 
+  async function countOf(key: string): Promise<Count> {
+    const { used, endsAt } = own.add(key);
+    const now = performance.now();
+    const alone = countUntil(used, endsAt - now);
+    if (!shared || used > points) return alone;
+    const all = await shared.consume(key).catch(() => null); // Redis is away: the log has it
+    if (!all || all.consumedPoints < used) return alone; // it was emptied
+    own.raise(key, all.consumedPoints, now + all.msBeforeNext);
+    return countUntil(all.consumedPoints, all.msBeforeNext);
+  }
+
+  const countUntil = (used: number, ms: number): Count => ({
+    used,
+    seconds: Math.ceil(ms / 1000),
+    refused: used > points,
+  });
+  return {
+    async count(ctx, key) {
+      reportCount(ctx, name, points, await countOf(key));
+    },
+  };
+}
+
+/** The middleware of a limit: counts each request for the key that `keyOf` returns. */
+export function rateLimit<State extends AppState>(
+  limit: RateLimit | null,
+  keyOf: (state: State) => string,
+): Middleware<State> {
+  if (!limit) return (_ctx, next) => next();
   return async (ctx, next) => {
-    const key = keyOf(ctx);
-    const result = await limiter.consume(key).catch(refusal);
-    if (redis) await copyCount(ownLimiter, key, result);
-    const resetSeconds = Math.max(Math.ceil(result.msBeforeNext / 1000), 1);
-    const left = `"${name}";r=${result.remainingPoints};t=${resetSeconds}`;
-    ctx.state.headers.push('RateLimit-Policy', policy, 'RateLimit', left);
-    if (result.consumedPoints > points) {
-      ctx.set('Retry-After', String(resetSeconds));
-      const detail = `At most ${points} of these requests are allowed per minute.`;
-      throw new Problem('quota-exceeded', detail, { 'violated-policies': [name] });
-    }
+    await limit.count(ctx, keyOf(ctx.state));
     await next();
   };
-}
-
-/** The limiter rejects with its result when the limit is exceeded, and with an Error when it fails. */
-function refusal(reason: unknown): RateLimiterRes {
-  if (reason instanceof RateLimiterRes) return reason;
-  throw reason;
-}
-
-/** Copies a count from Redis to the limiter of this process, which continues from it when Redis fails. */
-async function copyCount(
-  ownLimiter: RateLimiterMemory,
-  key: string,
-  { consumedPoints, msBeforeNext }: RateLimiterRes,
-): Promise<void> {
-  const known = await ownLimiter.get(key);
-  if (known && known.consumedPoints >= consumedPoints) return; // it has counted this request itself
-  await ownLimiter.set(key, consumedPoints, Math.max(msBeforeNext, 1) / 1000); // 0 would mean no expiry
 }

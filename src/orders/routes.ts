@@ -1,10 +1,9 @@
 import { Router, type RouterContext } from '@koa/router';
 import type { ApiDeps } from '../deps.ts';
-import { authenticate, type AuthDeps, type Authenticated } from '../http/auth.ts';
 import { deprecated } from '../http/deprecation.ts';
 import { idempotencyKey, type KeyedState } from '../http/idempotency.ts';
 import { parse, parseParameters } from '../http/problem.ts';
-import { rateLimit } from '../http/rate-limit.ts';
+import type { Limits } from '../http/limits.ts';
 import { sendReply } from '../http/reply.ts';
 import { cancelOrder } from './cancellation.ts';
 import { placeOrder, type Intake } from './placement.ts';
@@ -19,13 +18,9 @@ import {
 } from './schema.ts';
 
 /** The routes of the user's own orders. An alias from the original API shares the rate limit of its route. */
-export function orderRoutes(deps: ApiDeps & AuthDeps & { intake: Intake }) {
-  const { config } = deps;
+export function orderRoutes(deps: ApiDeps & { intake: Intake }, limits: Limits) {
   const router = new Router<KeyedState>({ prefix: '/orders' });
-  const authenticated = authenticate(deps);
-  const createLimit = rateLimit(deps, 'create', config.RATE_LIMIT_CREATE, byUser);
-  const listLimit = rateLimit(deps, 'list', config.RATE_LIMIT_LIST, byUser);
-  const cancelLimit = rateLimit(deps, 'cancel', config.RATE_LIMIT_CANCEL, byUser);
+  const { authenticated } = limits;
   const retryable = idempotencyKey();
 
   const place = async (ctx: RouterContext<KeyedState>) => {
@@ -36,10 +31,10 @@ export function orderRoutes(deps: ApiDeps & AuthDeps & { intake: Intake }) {
     ctx.state.about.job_id = reply.order_id;
     sendReply(ctx, reply);
   };
-  router.post('/', authenticated, createLimit, retryable, place);
-  router.post('/create', deprecated(toOrders), authenticated, createLimit, retryable, place);
+  router.post('/', authenticated, limits.create, retryable, place);
+  router.post('/create', deprecated(toOrders), authenticated, limits.create, retryable, place);
 
-  router.get('/', authenticated, listLimit, async (ctx) => {
+  router.get('/', authenticated, limits.list, async (ctx) => {
     const filter = parseParameters(OrderFilter, ctx.query);
     const orders = await listOrders(deps, ctx.state.userId, filter);
     const next_cursor = nextCursor(orders, filter.limit);
@@ -47,18 +42,18 @@ export function orderRoutes(deps: ApiDeps & AuthDeps & { intake: Intake }) {
     ctx.body = { orders, next_cursor };
   });
 
-  router.get('/my-orders', deprecated(toOrders), authenticated, listLimit, async (ctx) => {
+  router.get('/my-orders', deprecated(toOrders), authenticated, limits.list, async (ctx) => {
     const filter = parseParameters(MyOrdersFilter, ctx.query);
     const orders = await listOrders(deps, ctx.state.userId, filter);
     linkToNext(ctx, nextCursor(orders, filter.limit));
     ctx.body = orders;
   });
 
-  router.get('/:id', authenticated, async (ctx) => {
+  router.get('/:id', authenticated, limits.read, async (ctx) => {
     ctx.body = await findOrder(deps, ctx.state.userId, orderId(ctx));
   });
 
-  router.get('/:id/events', authenticated, async (ctx) => {
+  router.get('/:id/events', authenticated, limits.read, async (ctx) => {
     ctx.body = { events: await listEvents(deps, ctx.state.userId, orderId(ctx)) };
   });
 
@@ -66,12 +61,12 @@ export function orderRoutes(deps: ApiDeps & AuthDeps & { intake: Intake }) {
   const cancel = async (ctx: RouterContext<KeyedState>) => {
     sendReply(ctx, await cancelOrder(deps, ctx.state.userId, orderId(ctx), ctx.state.keyed));
   };
-  router.put('/:id/cancellation', authenticated, cancelLimit, retryable, cancel);
+  router.put('/:id/cancellation', authenticated, limits.cancel, retryable, cancel);
   router.patch(
     '/:id/cancel',
     deprecated(toCancellation),
     authenticated,
-    cancelLimit,
+    limits.cancel,
     retryable,
     cancel,
   );
@@ -85,10 +80,6 @@ function toOrders(): string {
 
 function toCancellation({ params }: RouterContext<KeyedState>): string {
   return `/orders/${encodeURIComponent(params.id ?? '')}/cancellation`;
-}
-
-function byUser(ctx: { state: Authenticated }): string {
-  return ctx.state.userId;
 }
 
 function orderId(ctx: RouterContext<KeyedState>): string {

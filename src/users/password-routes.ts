@@ -1,38 +1,32 @@
 import type { Router } from '@koa/router';
-import { authenticate, type Authenticated } from '../http/auth.ts';
+import type { Authenticated } from '../http/auth.ts';
+import type { Limits } from '../http/limits.ts';
 import { parse } from '../http/problem.ts';
-import { rateLimit } from '../http/rate-limit.ts';
 import type { AppState } from '../http/state.ts';
 import { changePassword, resetPassword } from './password-change.ts';
 import type { AccountDeps } from './passwords.ts';
 import { knownOf, passwordChange, passwordReset } from './schema.ts';
-import { byNetwork } from './session-routes.ts';
 import type { SessionDeps } from './sessions.ts';
 import { findUser } from './users.ts';
 
 /** Adds the routes that change a password. Their limits are those of a login, because they check a secret too. */
-export function addPasswordRoutes(router: Router<AppState>, deps: AccountDeps & SessionDeps): void {
+export function addPasswordRoutes(
+  router: Router<AppState>,
+  deps: AccountDeps & SessionDeps,
+  limits: Limits,
+): void {
   const { config } = deps;
   const PasswordReset = passwordReset(config);
 
-  router.post<Authenticated>(
-    '/password',
-    authenticate(deps),
-    rateLimit(deps, 'password', config.RATE_LIMIT_LOGIN, (ctx) => ctx.state.userId),
-    async (ctx) => {
-      const user = await findUser(deps, ctx.state.userId);
-      const change = parse(passwordChange(config, knownOf(user)), ctx.state.body);
-      await changePassword(deps, user, change, ctx.state);
-      ctx.status = 204;
-    },
-  );
+  router.post<Authenticated>('/password', limits.authenticated, limits.password, async (ctx) => {
+    const user = await findUser(deps, ctx.state.userId);
+    const change = parse(passwordChange(config, knownOf(user)), ctx.state.body);
+    await changePassword(deps, user, change, ctx.state);
+    ctx.status = 204;
+  });
 
-  router.post(
-    '/password-reset',
-    rateLimit(deps, 'password-reset', config.RATE_LIMIT_LOGIN, byNetwork),
-    async (ctx) => {
-      await resetPassword(deps, parse(PasswordReset, ctx.state.body), ctx.state.about);
-      ctx.status = 204;
-    },
-  );
+  router.post('/password-reset', limits.public, limits.passwordReset, async (ctx) => {
+    await resetPassword(deps, parse(PasswordReset, ctx.state.body), ctx.state.about);
+    ctx.status = 204;
+  });
 }

@@ -1,37 +1,32 @@
 import { Router } from '@koa/router';
-import { authenticate, type Authenticated } from '../http/auth.ts';
+import type { Authenticated } from '../http/auth.ts';
+import type { Limits } from '../http/limits.ts';
 import { parse } from '../http/problem.ts';
-import { rateLimit } from '../http/rate-limit.ts';
 import type { AppState } from '../http/state.ts';
 import { addPasswordRoutes } from './password-routes.ts';
 import type { AccountDeps } from './passwords.ts';
 import { newUser } from './schema.ts';
-import { addSessionRoutes, byNetwork } from './session-routes.ts';
+import { addSessionRoutes } from './session-routes.ts';
 import type { SessionDeps } from './sessions.ts';
 import { findUser, register } from './users.ts';
 
 /** Accounts and sessions. The limits count by network, because these requests have no user yet. */
-export function userRoutes(deps: AccountDeps & SessionDeps) {
-  const { config } = deps;
+export function userRoutes(deps: AccountDeps & SessionDeps, limits: Limits) {
   const router = new Router<AppState>({ prefix: '/auth' });
-  const NewUser = newUser(config);
+  const NewUser = newUser(deps.config);
 
-  router.post(
-    '/register',
-    rateLimit(deps, 'register', config.RATE_LIMIT_REGISTER, byNetwork),
-    async (ctx) => {
-      const user = await register(deps, parse(NewUser, ctx.state.body));
-      deps.log.info({ ...ctx.state.about, user_id: user.id }, 'user registered');
-      ctx.status = 201;
-      ctx.body = user;
-    },
-  );
+  router.post('/register', limits.public, limits.register, async (ctx) => {
+    const user = await register(deps, parse(NewUser, ctx.state.body));
+    deps.log.info({ ...ctx.state.about, user_id: user.id }, 'user registered');
+    ctx.status = 201;
+    ctx.body = user;
+  });
 
-  router.get<Authenticated>('/me', authenticate(deps), async (ctx) => {
+  router.get<Authenticated>('/me', limits.authenticated, limits.read, async (ctx) => {
     ctx.body = await findUser(deps, ctx.state.userId);
   });
 
-  addSessionRoutes(router, deps);
-  addPasswordRoutes(router, deps);
+  addSessionRoutes(router, deps, limits);
+  addPasswordRoutes(router, deps, limits);
   return router;
 }

@@ -1,8 +1,8 @@
 import type { Router } from '@koa/router';
 import type { ParameterizedContext } from 'koa';
-import { authenticate, type Authenticated } from '../http/auth.ts';
+import type { Authenticated } from '../http/auth.ts';
+import type { Limits } from '../http/limits.ts';
 import { parse, parseParameters, Problem } from '../http/problem.ts';
-import { rateLimit } from '../http/rate-limit.ts';
 import type { AppState } from '../http/state.ts';
 import { signAccessToken } from './access-token.ts';
 import { describeClient } from './client.ts';
@@ -23,17 +23,17 @@ import {
 type Deps = AccountDeps & SessionDeps;
 
 /** Adds the routes that begin, continue, list and end sessions. */
-export function addSessionRoutes(router: Router<AppState>, deps: Deps): void {
-  addTokenRoutes(router, deps);
-  const authenticated = authenticate(deps);
+export function addSessionRoutes(router: Router<AppState>, deps: Deps, limits: Limits): void {
+  addTokenRoutes(router, deps, limits);
+  const { authenticated, read } = limits;
 
-  router.post<Authenticated>('/logout-everywhere', authenticated, async (ctx) => {
+  router.post<Authenticated>('/logout-everywhere', authenticated, read, async (ctx) => {
     await endAllSessions(deps, ctx.state.userId);
     removeRefreshCookie(ctx);
     ctx.status = 204;
   });
 
-  router.get<Authenticated>('/sessions', authenticated, async (ctx) => {
+  router.get<Authenticated>('/sessions', authenticated, read, async (ctx) => {
     const { userId, sessionId } = ctx.state;
     const sessions = await listSessions(deps, userId);
     ctx.body = {
@@ -41,38 +41,28 @@ export function addSessionRoutes(router: Router<AppState>, deps: Deps): void {
     };
   });
 
-  router.delete<Authenticated>('/sessions/:id', authenticated, async (ctx) => {
+  router.delete<Authenticated>('/sessions/:id', authenticated, read, async (ctx) => {
     await endOwnSession(deps, ctx.state.userId, parseParameters(SessionId, ctx.params).id);
     ctx.status = 204;
   });
 }
 
-function addTokenRoutes(router: Router<AppState>, deps: Deps): void {
-  const { config } = deps;
+function addTokenRoutes(router: Router<AppState>, deps: Deps, limits: Limits): void {
+  router.post('/login', limits.public, limits.login, async (ctx) => {
+    const credentials = parse(Credentials, ctx.state.body);
+    const session = await logIn(deps, credentials, describeClient(ctx), ctx.state.about);
+    replyWithTokens(deps, ctx, session, 'cookie');
+  });
 
-  router.post(
-    '/login',
-    rateLimit(deps, 'login', config.RATE_LIMIT_LOGIN, byNetwork),
-    async (ctx) => {
-      const credentials = parse(Credentials, ctx.state.body);
-      const session = await logIn(deps, credentials, describeClient(ctx), ctx.state.about);
-      replyWithTokens(deps, ctx, session, 'cookie');
-    },
-  );
+  router.post('/refresh', limits.public, limits.refresh, async (ctx) => {
+    const { token, from } = sentRefreshToken(ctx);
+    if (!token)
+      throw new Problem('invalid-token', 'Send the refresh token as a cookie or in the body.');
+    const session = await refreshSession(deps, token, describeClient(ctx));
+    replyWithTokens(deps, ctx, session, from);
+  });
 
-  router.post(
-    '/refresh',
-    rateLimit(deps, 'refresh', config.RATE_LIMIT_REFRESH, byNetwork),
-    async (ctx) => {
-      const { token, from } = sentRefreshToken(ctx);
-      if (!token)
-        throw new Problem('invalid-token', 'Send the refresh token as a cookie or in the body.');
-      const session = await refreshSession(deps, token, describeClient(ctx));
-      replyWithTokens(deps, ctx, session, from);
-    },
-  );
-
-  router.post('/logout', async (ctx) => {
+  router.post('/logout', limits.public, async (ctx) => {
     const { token } = sentRefreshToken(ctx);
     if (token) await endSession(deps, token);
     removeRefreshCookie(ctx);
@@ -101,9 +91,4 @@ function replyWithTokens(
     expires_in,
     ...(from === 'body' && { refresh_token: session.refresh_token }),
   } satisfies AccessToken;
-}
-
-/** The key of limits on requests that have no user yet. */
-export function byNetwork(ctx: { state: AppState }): string {
-  return ctx.state.network;
 }

@@ -50,10 +50,10 @@ const JWT_SECRET = 'a-secret-that-only-the-tests-know';
 
 /** Every rate limit switched off. */
 export const NO_LIMITS: Record<string, string> = Object.fromEntries(
-  ['REGISTER', 'LOGIN', 'REFRESH', 'CREATE', 'LIST', 'CANCEL'].map((name) => [
-    `RATE_LIMIT_${name}`,
-    '0',
-  ]),
+  [
+    ['REGISTER', 'LOGIN', 'REFRESH'],
+    ['CREATE', 'LIST', 'CANCEL', 'READ', 'PUBLIC'],
+  ].flatMap((names) => names.map((name) => [`RATE_LIMIT_${name}`, '0'])),
 );
 
 type Settings = Record<string, string>;
