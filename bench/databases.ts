@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 import { pino } from 'pino';
-import { loadConfig, MigrateConfig, type Environment } from '../src/config.ts';
+import { MigrateConfig } from '../src/config.ts';
+import { loadConfig, type Environment } from '../src/config/load.ts';
 import type { RolePasswords } from '../src/db/role-passwords.ts';
 import { serviceUrl } from '../src/db/roles.ts';
 import { ensureDatabase, type EmbeddedPostgres } from '../src/local/postgres.ts';

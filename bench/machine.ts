@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import type { Environment } from '../src/config.ts';
+import type { Environment } from '../src/config/load.ts';
 import { takeDataDir, type DataDir } from '../src/local/data-dir.ts';
 import { servicePasswords, startPostgresIn } from '../src/local/postgres.ts';
 import { startRedis } from '../src/local/redis.ts';

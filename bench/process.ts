@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import packageJson from '../package.json' with { type: 'json' };
-import type { Environment } from '../src/config.ts';
+import type { Environment } from '../src/config/load.ts';
 import { endChild, isRunning, whenReady } from '../src/local/child-process.ts';
 import { freePort } from '../src/local/free-port.ts';
 import { explain, ReadableError } from '../src/process.ts';

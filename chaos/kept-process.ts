@@ -6,7 +6,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Environment } from '../src/config.ts';
+import type { Environment } from '../src/config/load.ts';
 import { describeEnd, endChild, isRunning, keepRunning } from '../src/local/child-process.ts';
 import { ReadableError } from '../src/process.ts';
 import { armed, CRASHED, type Crash } from './arm.ts';

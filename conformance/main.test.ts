@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { ExecutionContext } from 'ava';
-import { inheritedEnvironment } from '../src/config.ts';
+import { inheritedEnvironment } from '../src/config/load.ts';
 import { listen } from '../src/http/server.ts';
 import { freePort } from '../src/local/free-port.ts';
 import { test } from '../test/support/context.ts';

@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import { createApp, type AppDeps } from './app.ts';
-import { ApiConfig, loadConfig } from './config.ts';
+import { ApiConfig } from './config.ts';
+import { loadConfig } from './config/load.ts';
 import { closeDeps, openDeps, type ApiDeps } from './deps.ts';
 import { closeServer, drainServer, portOf, serve } from './http/server.ts';
 import { createIntake } from './orders/placement.ts';

@@ -4,7 +4,8 @@ import { toJson, toText } from './audit/report.ts';
 import { total } from './audit/check.ts';
 import { runAudit } from './audit/run.ts';
 import { verifyEvidence } from './audit/verify.ts';
-import { AuditConfig, ConfigError, loadConfig } from './config.ts';
+import { AuditConfig } from './config.ts';
+import { ConfigError, loadConfig } from './config/load.ts';
 import { exitOnFailure, ReadableError } from './process.ts';
 
 const EXIT_CLEAN = 0;

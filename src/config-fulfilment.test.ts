@@ -1,5 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
-import { loadConfig, WorkerConfig, type Environment } from './config.ts';
+import { WorkerConfig } from './config.ts';
+import { loadConfig, type Environment } from './config/load.ts';
 
 const DATABASE_URL = 'postgres://localhost/orders';
 

@@ -1,21 +1,16 @@
-import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
-import type { ExecutionContext } from 'ava';
+import { readFile } from 'node:fs/promises';
 import {
   ApiConfig,
   AuditConfig,
   Config,
-  ConfigError,
-  loadConfig,
   MigrateConfig,
   StartConfig,
   WorkerConfig,
 } from './config.ts';
+import { ConfigError, loadConfig } from './config/load.ts';
 import { test } from '../test/support/context.ts';
+import { runEntryPoint } from '../test/support/entry-points.ts';
+import { temporaryFolder } from '../test/support/processes.ts';
 
 const REQUIRED = {
   DATABASE_URL: 'postgres://localhost/orders',
@@ -119,14 +114,14 @@ test('trusted proxies are a list of addresses and ranges', (t) => {
 });
 
 test('a process without its required settings names them in one line, and exits with code 78', async (t) => {
-  const cwd = await temporaryDirectory(t);
+  const cwd = temporaryFolder(t);
 
   for (const [entry, missing] of [
     ['api.ts', 'DATABASE_URL is required; JWT_SECRET is required'],
     ['worker.ts', 'DATABASE_URL is required'],
     ['migrate.ts', 'DATABASE_URL is required'],
   ] as const) {
-    const { code, stdout, stderr } = await run(entry, cwd, {});
+    const { code, stdout, stderr } = await runEntryPoint(entry, cwd, {});
     t.is(code, 78, entry);
     t.is(stderr, `Configuration: ${missing}\n`, entry);
     t.is(stdout, '', entry);
@@ -160,36 +155,6 @@ test('no process has a setting that only another process needs', (t) => {
   ]);
 });
 
-test('a process reads only its own settings from the file .env', async (t) => {
-  const cwd = await temporaryDirectory(t);
-  const lines = [`JWT_SECRET=${REQUIRED.JWT_SECRET}`, 'FULFILMENT_SECRET=c2VjcmV0', 'OTHER=x'];
-  await writeFile(join(cwd, '.env'), lines.join('\n'));
-  const config = fileURLToPath(new URL('config.ts', import.meta.url));
-  const script = `
-    import { ApiConfig, readEnvironment, WorkerConfig } from ${JSON.stringify(config)};
-    const names = [ApiConfig, WorkerConfig].map((schema) => Object.keys(readEnvironment(schema)));
-    console.log(JSON.stringify([...names, Object.keys(process.env)]));
-  `;
-
-  const { stdout, stderr } = await runNode(['--input-type=module-typescript', '-e', script], cwd, {
-    PORT: '0',
-  });
-
-  t.is(stderr, '');
-  t.deepEqual(JSON.parse(stdout), [['PORT', 'JWT_SECRET'], ['FULFILMENT_SECRET'], ['PORT']]);
-});
-
-test('the environment takes precedence over the file .env in the working directory', async (t) => {
-  const cwd = await temporaryDirectory(t);
-  await writeFile(join(cwd, '.env'), `JWT_SECRET=${REQUIRED.JWT_SECRET}\nPORT=nonsense\nHOST=\n`);
-
-  const fromFile = await run('api.ts', cwd, {});
-  const overruled = await run('api.ts', cwd, { PORT: '0' });
-
-  t.regex(fromFile.stderr, /^Configuration: DATABASE_URL is required; PORT [^;]*\n$/);
-  t.is(overruled.stderr, 'Configuration: DATABASE_URL is required\n');
-});
-
 test('.env.example names every setting once, with its default, and nothing else', async (t) => {
   const example = await readFile(new URL('../.env.example', import.meta.url), 'utf8');
 
@@ -216,22 +181,4 @@ function mistakesIn(env: Record<string, string>): Record<string, string> {
     const lines = error.message.split('\n').map((line) => line.split(/ (.*)/));
     return Object.fromEntries(lines.map(([name = '', message = '']) => [name, message]));
   }
-}
-
-async function temporaryDirectory(t: Pick<ExecutionContext, 'teardown'>): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'oms-config-'));
-  t.teardown(() => rm(dir, { recursive: true }));
-  return dir;
-}
-
-/** Starts an entry point in a folder that has no `.env` of the project. */
-async function run(entry: string, cwd: string, env: Record<string, string>) {
-  return runNode([fileURLToPath(new URL(entry, import.meta.url))], cwd, env);
-}
-
-async function runNode(args: string[], cwd: string, env: Record<string, string>) {
-  const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
-  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  return { code: await exited, stdout, stderr };
 }

@@ -1,7 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { parseEnv } from 'node:util';
 import { Webhook } from 'standardwebhooks';
 import { z } from 'zod';
+import { databaseUrl } from './config/database-url.ts';
 
 // Not int(): after it fails, zod skips the rules between settings, so their mistakes would not be reported.
 const integer = (min: number, max: number) =>
@@ -15,7 +14,7 @@ const httpUrl = z
 
 /** The settings of API and workers. */
 const shared = {
-  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
+  DATABASE_URL: databaseUrl,
   POOL_SIZE_MAX: integer(2, 200).default(10),
   REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// URL' }).optional(),
   REDIS_PREFIX: z.string().min(1).max(50).default('oms'),
@@ -147,64 +146,12 @@ export type Config = z.infer<typeof Config>;
 /** The folder where `npm start` keeps its Postgres data, its secrets and its lock. */
 export const StartConfig = z.object({ DATA_DIR: z.string().min(1).default('.data') });
 
-/** Settings that are missing or wrong. The message names each mistake on a line of its own. */
-export class ConfigError extends Error {
-  override name = 'ConfigError';
-}
-
-export type Environment = Record<string, string | undefined>;
-
-/** A schema whose keys are names of settings. */
-type Settings = z.ZodObject;
-
-/**
- * Reads the settings of a schema from the environment, and those missing there from the file `.env` in the working
- * directory. Keeps nothing else of the file, because the rest may be secrets of other processes.
- */
-export function readEnvironment(schema: Settings): Environment {
-  const file: Environment = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {};
-  return settingsOf(schema, { ...file, ...process.env });
-}
-
-/** Returns the part of an environment that a schema names. */
-export function settingsOf(schema: Settings, env: Environment): Environment {
-  const names = Object.keys(schema.shape).filter((name) => env[name] !== undefined);
-  return Object.fromEntries(names.map((name) => [name, env[name]]));
-}
-
-/** The variables that a child process inherits. It inherits no others, because they may be secrets. */
-const INHERITED = [
-  ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'LC_ALL', 'LD_LIBRARY_PATH'],
-  ['SSL_CERT_FILE', 'SSL_CERT_DIR', 'NODE_EXTRA_CA_CERTS'],
-  ['NODE_OPTIONS', 'NODE_COMPILE_CACHE', 'NODE_V8_COVERAGE'],
-].flat();
-
-/** Returns the environment of a child process, without its settings. */
-export function inheritedEnvironment(): Environment {
-  const names = INHERITED.filter((name) => process.env[name] !== undefined);
-  return Object.fromEntries(names.map((name) => [name, process.env[name]]));
-}
-
-/** Parses the settings in an environment. An empty variable counts as not set. Throws ConfigError. */
-export function loadConfig<S extends Settings>(
-  schema: S,
-  env: Environment = readEnvironment(schema),
-): z.output<S> {
-  const given = withoutEmpty(env);
-  const result = schema.safeParse(given);
-  if (result.success) return result.data;
-  const mistakes = result.error.issues.map(({ path, message, ...issue }) => {
-    const name = String(path[0] ?? 'environment');
-    const missing = issue.code === 'invalid_type' && given[name] === undefined;
-    return `${name} ${missing ? 'is required' : message}`;
-  });
-  throw new ConfigError([...new Set(mistakes)].join('\n'));
-}
-
-/** Removes empty variables. */
-export function withoutEmpty(env: Environment): Environment {
-  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-}
+/** The names of all settings. */
+export const SETTINGS: readonly string[] = Object.keys({
+  ...Config.shape,
+  ...AuditConfig.shape,
+  ...StartConfig.shape,
+});
 
 function hasNoCredentials(url: string): boolean {
   const { username, password } = URL.parse(url) ?? { username: '', password: '' };

@@ -34,7 +34,7 @@ export async function openDeps<C extends SharedConfig>(
   name: 'api' | 'worker',
 ): Promise<Deps<C>> {
   const log = createLogger(config, name);
-  const pool = await openPool(config, log);
+  const pool = await openPool(config, log, `oms-${name}`);
   const redis = openRedis(config, log);
   const deps = {
     config,

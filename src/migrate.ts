@@ -1,6 +1,8 @@
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { pino, type Logger } from 'pino';
-import { loadConfig, MigrateConfig } from './config.ts';
+import { MigrateConfig } from './config.ts';
+import { loadConfig } from './config/load.ts';
+import { createClient } from './db/connection/client.ts';
 import { readDefinitions, updateDefinitions } from './db/migrate/definitions.ts';
 import { withMigrationLock } from './db/migrate/migration-lock.ts';
 import { applyMigrations, missingMigrations } from './db/migrate/migrations.ts';
@@ -13,6 +15,13 @@ import { prepareRoles } from './db/migrate/roles.ts';
 import { OWN_SOURCES, readSql, type Sources } from './db/migrate/sources.ts';
 import { givenPasswords, type RolePasswords } from './db/role-passwords.ts';
 import { exitOnFailure } from './process.ts';
+
+const KIND = {
+  name: 'oms-migrate',
+  direct: true,
+  statementTimeoutMs: 0,
+  idleInTransactionTimeoutMs: 0,
+};
 
 /** Options for tests: another folder of SQL, and a shorter wait for locks. */
 export type MigrateOptions = { sources?: Sources; timeoutMs?: number };
@@ -30,7 +39,7 @@ export async function migrate(
   { sources = OWN_SOURCES, ...lockOptions }: MigrateOptions = {},
 ): Promise<void> {
   const databaseUrl = config.DATABASE_URL;
-  const client = new Client({ connectionString: databaseUrl, application_name: 'oms-migrate' });
+  const client = createClient(databaseUrl, KIND);
   client.on('error', (err) => log.error({ err }, 'database connection failed'));
   client.on('notice', ({ message }) => log.warn(message)); // only WARNINGs: the transaction hides NOTICEs
   await client.connect();

@@ -1,4 +1,4 @@
-import { ConfigError } from './config.ts';
+import { ConfigError } from './config/load.ts';
 import { sqlStateOf } from './db/errors.ts';
 import { causeOf, innermostMessage } from './error-cause.ts';
 

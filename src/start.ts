@@ -4,8 +4,9 @@
  */
 import { pino } from 'pino';
 import { newSigningKey } from './audit/keys.ts';
-import { Config, loadConfig, readEnvironment, StartConfig, withoutEmpty } from './config.ts';
-import type { Environment } from './config.ts';
+import { Config, StartConfig } from './config.ts';
+import { loadConfig, readEnvironment, withoutEmpty, withoutPgVariables } from './config/load.ts';
+import type { Environment } from './config/load.ts';
 import { givenPasswords, passwordsToSet } from './db/role-passwords.ts';
 import { loginUrl } from './db/roles.ts';
 import { takeDataDir, type DataDir } from './local/data-dir.ts';
@@ -26,8 +27,9 @@ function print(line: string): void {
 
 /** Starts everything in order. An interrupt ends it between two steps, so each step is either complete or not begun. */
 async function start(parts: StartedParts, interrupted: AbortSignal): Promise<void> {
-  const { DATA_DIR } = loadConfig(StartConfig);
-  const given = readEnvironment(Config);
+  const read = readEnvironment(Config.safeExtend(StartConfig.shape));
+  const { DATA_DIR } = loadConfig(StartConfig, read);
+  const given = read.DATABASE_URL ? read : withoutPgVariables(read);
   const dataDir = takeDataDir(DATA_DIR);
   parts.add(dataDir.release);
   refuseMistakes(given);

@@ -1,7 +1,8 @@
 import { createHandlers } from '../jobs/index.ts';
 import { queues, type QueueName } from '../jobs/queues.ts';
 import { createWorkerApp } from './app.ts';
-import { loadConfig, WorkerConfig } from './config.ts';
+import { WorkerConfig } from './config.ts';
+import { loadConfig } from './config/load.ts';
 import { closeDeps, openDeps, type WorkerDeps } from './deps.ts';
 import { closeServer, serve } from './http/server.ts';
 import { openOrderConsumer } from './orders/order-consumer.ts';

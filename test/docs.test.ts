@@ -7,11 +7,11 @@ import {
   ApiConfig,
   AuditConfig,
   Config,
-  loadConfig,
   MigrateConfig,
   StartConfig,
   WorkerConfig,
 } from '../src/config.ts';
+import { loadConfig } from '../src/config/load.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DOCUMENTS = globSync(

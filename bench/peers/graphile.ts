@@ -1,4 +1,4 @@
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/load.ts';
 import type { QueueContestant } from '../contestant.ts';
 import type { Machine } from '../machine.ts';
 import { TASK } from './graphile-settings.ts';

@@ -4,7 +4,8 @@
  * time of an order.
  */
 import { startApi, withAppParts } from '../../src/api.ts';
-import { ApiConfig, loadConfig } from '../../src/config.ts';
+import { ApiConfig } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { closeDeps, openDeps } from '../../src/deps.ts';
 import type { Intake } from '../../src/orders/placement.ts';
 import { runPeer } from './serving.ts';

@@ -5,7 +5,7 @@
 import jsonwebtoken from 'jsonwebtoken';
 import type { Client } from 'pg';
 import { randomUUIDv7 } from 'node:crypto';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/load.ts';
 import { ORDER_BODY, type Api } from '../contestant.ts';
 import { connect } from '../databases.ts';
 import type { Machine } from '../machine.ts';

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import type { Environment } from '../../src/config.ts';
+import type { Environment } from '../../src/config/load.ts';
 import { wakeUpChannel } from '../../src/redis/wake-ups.ts';
 import { registerAndLogIn } from '../../test/support/accounts.ts';
 import { connect } from '../databases.ts';

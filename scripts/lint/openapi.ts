@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Config, inheritedEnvironment, loadConfig } from '../../src/config.ts';
+import { Config } from '../../src/config.ts';
+import { inheritedEnvironment, loadConfig } from '../../src/config/load.ts';
 import { createOpenApi } from '../../src/docs/openapi.ts';
 
 const config = loadConfig(Config, {

@@ -80,15 +80,13 @@ function currentCursor(session: AuditSession): Promise<Cursor> {
   `);
 }
 
-/** The ids of the orders to check. Values are literals, because a cursor takes no parameters. */
+/** The ids of the orders to check. */
 function changedOrders(last: LastRun, now: Cursor): FragmentSqlToken {
-  const since = sql.fragment`${sql.literalValue(last.started_at)}::timestamptz`;
-  const until = sql.fragment`${sql.literalValue(now.started_at)}::timestamptz`;
-  const toXid = sql.literalValue(last.to_xid);
-  const watched = sql.literalValue(`{${last.watched.join(',')}}`);
+  const since = sql.fragment`${last.started_at}::timestamptz`;
+  const until = sql.fragment`${now.started_at}::timestamptz`;
   return sql.fragment`
     SELECT order_id AS id FROM order_events
-    WHERE at >= ${since} - ${MARGIN} AND coalesce(xact_id, '0') >= ${toXid}
+    WHERE at >= ${since} - ${MARGIN} AND coalesce(xact_id, '0') >= ${last.to_xid}::xid8
     UNION
     SELECT order_id FROM order_events
     WHERE at >= ${since} - audit.bound_on_progress() - ${MARGIN}
@@ -97,8 +95,7 @@ function changedOrders(last: LastRun, now: Cursor): FragmentSqlToken {
     SELECT id FROM pgboss.job
     WHERE name = 'process-order' AND created_on >= ${since} - ${MARGIN}
     UNION
-    SELECT unnest(${watched}::uuid[])
-    ORDER BY id
+    SELECT unnest(${sql.array(last.watched, 'uuid')})
   `;
 }
 

@@ -1,50 +1,46 @@
-import {
-  createPool,
-  sql,
-  type CommonQueryMethods,
-  type DatabasePool,
-  type Interceptor,
-} from 'slonik';
+import { createPool, sql, type CommonQueryMethods, type DatabasePool } from 'slonik';
 import { z } from 'zod';
-import { rowHandling } from '../db/pool.ts';
+import { createConnector } from '../db/connection/client.ts';
+import { createDatabaseDriver } from '../db/connection/driver.ts';
+import { OWN_DRIVER, rowHandling, typeParsers } from '../db/pool.ts';
 import { ReadableError } from '../process.ts';
 
-/** One connection for an audit. It stays open, because a cursor of the session outlives its transaction. */
+/**
+ * One connection for an audit. Nothing in it outlives a transaction, neither a setting nor a cursor, so it also works
+ * through PgBouncer.
+ */
 export type AuditSession = DatabasePool;
 
-const STATEMENT_TIMEOUT_MS = 600_000;
+const TIMEOUT_MS = 600_000;
+const KIND = {
+  name: 'oms-audit',
+  statementTimeoutMs: TIMEOUT_MS,
+  idleInTransactionTimeoutMs: TIMEOUT_MS,
+};
 
 /** Longer than any audit. */
 const AUDIT_MS_MAX = 7 * 86_400_000;
 
-const SETTINGS = [
-  sql.unsafe`SET lock_timeout = '30s'`, // a running migrate locks the views
-  sql.unsafe`SET work_mem = '64MB'`, // a window sorts in memory
-  sql.unsafe`SET jit = off`, // compiling takes longer than a window
-  sql.unsafe`SET max_parallel_workers_per_gather = 0`,
-  sql.unsafe`SET TimeZone = 'UTC'`,
-];
-
-const applySettings: Interceptor = {
-  name: 'audit-settings',
-  async afterPoolConnection(_context, connection) {
-    for (const setting of SETTINGS) await connection.query(setting);
-    return null;
-  },
+const SETTINGS = {
+  statement_timeout: `${TIMEOUT_MS}ms`,
+  idle_in_transaction_session_timeout: `${TIMEOUT_MS}ms`,
+  lock_timeout: '30s', // a running migrate locks the views
+  work_mem: '64MB', // a window sorts in memory
+  jit: 'off', // compiling takes longer than a window
+  max_parallel_workers_per_gather: '0',
 };
 
 /** Connects to the primary. A replica is refused: its data is older than the report says. */
 export async function openSession(databaseUrl: string): Promise<AuditSession> {
-  const session = await createPool(databaseUrl, {
+  const connector = createConnector(databaseUrl, KIND);
+  const session = await createPool(OWN_DRIVER, {
     ...rowHandling,
-    interceptors: [...rowHandling.interceptors, applySettings],
+    driverFactory: createDatabaseDriver(connector, typeParsers),
     maxPoolSize: 1,
     connectionRetryLimit: 0,
     transactionRetryLimit: 0,
     idleTimeout: AUDIT_MS_MAX,
     maximumConnectionAge: AUDIT_MS_MAX,
-    idleInTransactionSessionTimeout: 'DISABLE_TIMEOUT',
-    statementTimeout: STATEMENT_TIMEOUT_MS,
   });
   session.on('error', () => undefined); // the running statement fails with the same error
   try {
@@ -66,6 +62,10 @@ export function inSnapshot<T>(
 ): Promise<T> {
   return session.transaction(async (tx) => {
     await tx.query(sql.unsafe`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`);
+    await tx.query(sql.unsafe`
+      SELECT set_config(name, setting, true)
+      FROM jsonb_each_text(${JSON.stringify(SETTINGS)}::jsonb) AS local (name, setting)
+    `);
     return work(tx);
   });
 }

@@ -4,6 +4,10 @@ import { inSnapshot, type AuditSession } from './session.ts';
 
 /** Orders per window: about a second of work, so that each snapshot is short. */
 const WINDOW_ORDERS = 20_000;
+/** Ids that a list reads at a time: a few megabytes. Each page runs the query again, so pages are long. */
+const PAGE_IDS = 100_000;
+/** Ids of a list that are checked at a time. */
+const WINDOW_IDS = 5000;
 const LOWEST_ID = '00000000-0000-0000-0000-000000000000';
 
 /** The orders of a window: a range of ids, open at the end when `to` is null, or a list of ids. */
@@ -31,33 +35,45 @@ export async function* allWindows(
 }
 
 /**
- * Yields the ids that a query returns, in order, list by list. The query has no parameters, because a cursor takes
- * none. The server keeps the cursor without a transaction (WITH HOLD), so neither memory nor the age of a snapshot
- * grows with the number of ids.
+ * Yields the ids that a query returns, in order, list by list. It reads them page by page, each in a snapshot of its
+ * own, so neither memory nor the age of a snapshot grows with the number of ids. It ends at the last id that there was
+ * at the beginning, so it ends however many orders arrive meanwhile.
  */
 export async function* listedWindows(
   session: AuditSession,
   query: FragmentSqlToken,
+  pageIds = PAGE_IDS,
 ): AsyncGenerator<Window> {
-  await inSnapshot(session, (tx) =>
-    tx.query(sql.unsafe`DECLARE audited_orders NO SCROLL CURSOR WITH HOLD FOR ${query}`),
+  const last = await inSnapshot(session, (tx) =>
+    tx.maybeOneFirst(sql.type(Id)`SELECT id FROM (${query}) AS listed ORDER BY id DESC LIMIT 1`),
   );
-  for (;;) {
-    const ids = await session.anyFirst(sql.type(Id)`FETCH 5000 FROM audited_orders`);
-    if (ids.length === 0) break;
-    yield { ids: [...ids] };
+  if (last === null) return;
+  for (let after: string | null = null; ;) {
+    const from: FragmentSqlToken =
+      after === null ? sql.fragment`true` : sql.fragment`id > ${after}`;
+    const ids: readonly string[] = await inSnapshot(session, (tx) =>
+      tx.anyFirst(sql.type(Id)`
+        SELECT id FROM (${query}) AS listed
+        WHERE ${from} AND id <= ${last}
+        ORDER BY id
+        LIMIT ${pageIds}
+      `),
+    );
+    for (let at = 0; at < ids.length; at += WINDOW_IDS) {
+      yield { ids: ids.slice(at, at + WINDOW_IDS) };
+    }
+    after = ids.at(-1) ?? null;
+    if (ids.length < pageIds) return;
   }
-  await session.query(sql.unsafe`CLOSE audited_orders`);
 }
 
 /** A query of the orders that have an event or a job since then. */
 export function changedSince(since: Date): FragmentSqlToken {
-  const at = sql.fragment`${sql.literalValue(since.toISOString())}::timestamptz`;
+  const at = sql.fragment`${since.toISOString()}::timestamptz`;
   return sql.fragment`
     SELECT order_id AS id FROM order_events WHERE at >= ${at}
     UNION
     SELECT id FROM pgboss.job WHERE name = 'process-order' AND created_on >= ${at}
-    ORDER BY id
   `;
 }
 

@@ -1,26 +1,34 @@
+import { types } from 'pg';
 import { createPool, SchemaValidationError } from 'slonik';
-import type { DatabasePool, DriverTypeParser, Interceptor, QueryResultRow } from 'slonik';
+import type { DatabasePool, Interceptor, QueryResultRow } from 'slonik';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
+import { createConnector } from './connection/client.ts';
+import { createDatabaseDriver, type TypeParsers } from './connection/driver.ts';
 import { isDatabaseAway } from './errors.ts';
 import { limitWaiting } from './waiting.ts';
 
-/** The limit for connecting, and for a request that waits while all connections are in use: it then gets 503. */
+/** How long a request waits for a connection, while it is made or all are in use: it then gets 503. */
 const CONNECTION_TIMEOUT_MS = 5_000;
 
-/** Opens the pool for all SQL except pg-boss's. Rejects when the database is unreachable; survives later outages. */
+const LIMITS = { statementTimeoutMs: 10_000, idleInTransactionTimeoutMs: 10_000 };
+
+/**
+ * Opens the pool for all SQL except pg-boss's. Rejects when the database is unreachable; survives later outages.
+ * `name` is the beginning of its application_name.
+ */
 export async function openPool(
   config: Pick<Config, 'DATABASE_URL' | 'POOL_SIZE_MAX'>,
   log: Logger,
+  name = 'oms',
 ): Promise<DatabasePool> {
-  const pool = await createPool(config.DATABASE_URL, {
+  const connector = createConnector(config.DATABASE_URL, { name, ...LIMITS });
+  const pool = await createPool(OWN_DRIVER, {
+    ...rowHandling,
+    driverFactory: createDatabaseDriver(connector, typeParsers),
     maxPoolSize: config.POOL_SIZE_MAX,
-    connectionTimeout: CONNECTION_TIMEOUT_MS,
     connectionRetryLimit: 1,
     idleTimeout: 60_000,
-    statementTimeout: 10_000,
-    idleInTransactionSessionTimeout: 10_000,
-    ...rowHandling,
   });
   // slonik also emits an error for each refused statement here. The caller of the statement handles that one.
   pool.on('error', (err) => {
@@ -43,17 +51,19 @@ const validateRows: Interceptor = {
 
 // Replaces slonik's preset, which turns a timestamptz into epoch milliseconds, an int8 into a
 // BigInt (JSON.stringify throws on one) and a numeric into a lossy float.
-const typeParsers: readonly DriverTypeParser[] = [
-  { name: 'timestamptz', parse: (value) => new Date(value).toISOString() },
-  { name: 'int8', parse: Number },
-  { name: 'numeric', parse: String },
-];
+export const typeParsers: TypeParsers = {
+  [types.builtins.TIMESTAMPTZ]: (value) => new Date(value).toISOString(),
+  [types.builtins.INT8]: Number,
+  [types.builtins.NUMERIC]: String,
+};
 
-/** Options of every slonik pool of the service: how to parse and validate rows. */
+/** The URL that slonik asks for. Its driver reads it, and ours has read DATABASE_URL already. */
+export const OWN_DRIVER = 'postgres://';
+
+/** Options of every slonik pool of the service: how to validate rows. */
 export const rowHandling = {
   captureStackTrace: false,
   interceptors: [validateRows],
-  typeParsers,
   // Replaces slonik's DISCARD ALL, a round trip after each use. Not needed: a pool keeps settings only for a
   // transaction (openPool), or the same ones for all uses (the audit).
   resetConnection: async () => undefined,

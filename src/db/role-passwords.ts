@@ -1,12 +1,17 @@
-import { Client } from 'pg';
 import type { MigrateConfig } from '../config.ts';
 import { ReadableError } from '../process.ts';
+import { createClient } from './connection/client.ts';
 import { sqlStateOf } from './errors.ts';
 import { loginUrl, type LoginRole } from './roles.ts';
 
 /** SQLSTATEs of a login that is refused: the password is wrong, or the role may not log in. */
 const REFUSED_LOGIN = new Set(['28P01', '28000']);
-const CONNECT_TIMEOUT_MS = 5_000;
+const KIND = {
+  name: 'oms-start',
+  direct: true,
+  statementTimeoutMs: 10_000,
+  idleInTransactionTimeoutMs: 10_000,
+};
 
 /** The passwords of roles that log in. */
 export type RolePasswords = Partial<Record<LoginRole, string>>;
@@ -53,10 +58,7 @@ export async function passwordsToSet(
 }
 
 async function canLogIn(url: string): Promise<boolean> {
-  const client = new Client({
-    connectionString: url,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-  });
+  const client = createClient(url, KIND);
   client.on('error', () => undefined);
   try {
     await client.connect();
@@ -70,10 +72,7 @@ async function canLogIn(url: string): Promise<boolean> {
 }
 
 async function hasLogin(databaseUrl: string, role: LoginRole): Promise<boolean> {
-  const client = new Client({
-    connectionString: databaseUrl,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-  });
+  const client = createClient(databaseUrl, KIND);
   await client.connect();
   try {
     const { rows } = await client.query(

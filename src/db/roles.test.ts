@@ -82,7 +82,7 @@ test('a service with a password logs in as its role, and a service without one u
   t.is(serviceUrl(url, 'oms_api', 'p@ss'), 'postgres://oms_api:p%40ss@db:5432/orders');
   t.is(
     serviceUrl(url, 'oms_api'),
-    'postgres://postgres:secret@db:5432/orders?options=-c+role%3Doms_api',
+    'postgres://postgres:secret@db:5432/orders?options=-c%20role%3Doms_api',
   );
 });
 

@@ -1,14 +1,16 @@
+import { formatUrl, parseUrl } from './connection/url.ts';
+
 /** The roles of processes. sql/grants.sql lists the rights of each. */
 export type ServiceRole = 'oms_owner' | 'oms_queue' | 'oms_api' | 'oms_worker';
 
 /** The roles that can have a password: those of processes, and the role of DBAs. */
 export type LoginRole = ServiceRole | 'oms_dba';
 
-/** The URL with SET ROLE to a role. The user of the URL must be a member of the role. */
+/** The URL with SET ROLE to a role, after its own options. The user of the URL must be a member of the role. */
 export function asRole(databaseUrl: string, role: ServiceRole): string {
-  const url = new URL(databaseUrl);
-  url.searchParams.set('options', `-c role=${role}`);
-  return url.href;
+  const parameters = parseUrl(databaseUrl);
+  const options = [parameters.options, `-c role=${role}`].filter(Boolean).join(' ');
+  return formatUrl({ ...parameters, options });
 }
 
 /** The URL for a service: with the login of its role, or with SET ROLE when there is no password. */
@@ -18,8 +20,5 @@ export function serviceUrl(databaseUrl: string, role: ServiceRole, password?: st
 
 /** The URL with the login of a role. */
 export function loginUrl(databaseUrl: string, role: LoginRole, password: string): string {
-  const url = new URL(databaseUrl);
-  url.username = role;
-  url.password = encodeURIComponent(password);
-  return url.href;
+  return formatUrl({ ...parseUrl(databaseUrl), user: role, password });
 }

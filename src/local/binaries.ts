@@ -13,7 +13,7 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { inheritedEnvironment } from '../config.ts';
+import { inheritedEnvironment } from '../config/load.ts';
 import { ReadableError } from '../process.ts';
 import { launchAs, type Account } from './account.ts';
 

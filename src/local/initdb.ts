@@ -9,7 +9,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { chown, mkdir, rename, rm } from 'node:fs/promises';
-import { inheritedEnvironment } from '../config.ts';
+import { inheritedEnvironment } from '../config/load.ts';
 import { ReadableError } from '../process.ts';
 import { launchAs, type Account } from './account.ts';
 

@@ -2,7 +2,7 @@
  * The process keeper starts child processes and keeps them running. pg-boss's supervise (src/queue) is something else.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import type { Environment } from '../config.ts';
+import type { Environment } from '../config/load.ts';
 import { keepRunning, printRestarts, whenReady, type KeptChild } from './child-process.ts';
 
 /** How long a child may take to report ready, and to end after SIGTERM, before it is killed. */

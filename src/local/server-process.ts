@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { inheritedEnvironment } from '../config.ts';
+import { inheritedEnvironment } from '../config/load.ts';
 import { endChild } from './child-process.ts';
 
 /** How long a server may take to stop before it is killed. */

@@ -1,12 +1,6 @@
 import pretty from 'pino-pretty';
-import {
-  ApiConfig,
-  inheritedEnvironment,
-  settingsOf,
-  WorkerConfig,
-  type Config,
-  type Environment,
-} from '../config.ts';
+import { ApiConfig, WorkerConfig, type Config } from '../config.ts';
+import { inheritedEnvironment, settingsOf, type Environment } from '../config/load.ts';
 import type { RolePasswords } from '../db/role-passwords.ts';
 import { loginUrl } from '../db/roles.ts';
 import type { Print } from './own-servers.ts';

@@ -2,12 +2,13 @@
  * The client of the queue, for workers. pg-boss claims, retries, dead-letters, supervises and schedules jobs.
  * place_orders makes the jobs of orders; the door functions in sql/functions settle them.
  */
-import { Pool } from 'pg';
+import { Pool, type PoolConfig } from 'pg';
 import { PgBoss, type CommandResponse, type Db, type JobAttempt, type JobResult } from 'pg-boss';
 import type { Logger } from 'pino';
 import { sql, type DatabasePool } from 'slonik';
 import { queues, type QueueName } from '../../jobs/queues.ts';
 import type { Config } from '../config.ts';
+import { createConnector, DatabaseClient, type ClientOptions } from '../db/connection/client.ts';
 
 /** Workers supervise the queues at least this often. watcher.ts supervises a queue at once when it needs that. */
 const SUPERVISE_INTERVAL_SECONDS = 120;
@@ -23,6 +24,9 @@ const INSTANCE_HEARTBEAT_SECONDS = 3;
 
 /** Longer than the 7 days after which prepare_queue_stats() drops partitions, so pg-boss finds none to drop. */
 const QUEUE_STATS_RETENTION_DAYS = 30;
+
+/** Supervising a long queue takes longer than a statement of a request. */
+const LIMITS = { statementTimeoutMs: 60_000, idleInTransactionTimeoutMs: 60_000 };
 
 /** A prepared claim is planned once per connection. This bounds the age of the plan, as the queue grows and shrinks. */
 const CONNECTION_LIFETIME_SECONDS = 600;
@@ -41,10 +45,8 @@ export function createQueue(
   { supervise = true } = {},
 ): QueueClient {
   const pool = new Pool({
-    connectionString: config.DATABASE_URL,
-    application_name: 'oms-worker-queue',
+    ...connections(config),
     max: config.QUEUE_POOL_SIZE_MAX,
-    connectionTimeoutMillis: 5_000,
     maxLifetimeSeconds: CONNECTION_LIFETIME_SECONDS,
   });
   pool.on('error', (err) => log.error({ err }, 'queue connection failed'));
@@ -74,6 +76,16 @@ export function createQueue(
       await pool.end();
     },
   };
+}
+
+/** Options of pg's pool, which passes all of them on to the client that it creates. */
+function connections({ DATABASE_URL }: Pick<Config, 'DATABASE_URL'>): PoolConfig {
+  const connector = createConnector(DATABASE_URL, { name: 'oms-worker-queue', ...LIMITS });
+  const options: ClientOptions & { Client: typeof DatabaseClient } = {
+    connector,
+    Client: DatabaseClient,
+  };
+  return options as unknown as PoolConfig;
 }
 
 /** Wraps a pool for pg-boss, and adapts statements to the rights of a worker. */

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
-import { Config, loadConfig } from '../../src/config.ts';
+import { Config } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { takeDataDir } from '../../src/local/data-dir.ts';
 import { migrate } from '../../src/migrate.ts';
 import { closeService, openService, signUp, test } from '../support/context.ts';

@@ -30,6 +30,11 @@ const writes = {
       return `SELECT register_user('${randomUUIDv7()}', 'Ada', '${email}', '${hash}')`;
     },
   ],
+  'a head is stored': [
+    'oms_worker',
+    () =>
+      `INSERT INTO audit_heads (number, from_xid, to_xid, events, digest) VALUES (1, '0', '9', 0, sha256(''))`,
+  ],
   'sessions are ended': ['oms_api', (user: string) => `SELECT end_all_sessions('${user}')`],
 } as const;
 
@@ -37,7 +42,9 @@ const settings = [
   ['weaker for the role', 'ROLE', 'off', 'on'],
   ['local for the role', 'ROLE', 'local', 'on'],
   ['stronger for the role', 'ROLE', 'remote_apply', 'remote_apply'],
-  ['off for the database, which is the decision of its owner', 'DATABASE', 'off', 'off'],
+  ['off for the database', 'DATABASE', 'off', 'on'],
+  ['local for the database', 'DATABASE', 'local', 'on'],
+  ['stronger for the database', 'DATABASE', 'remote_apply', 'remote_apply'],
 ] as const;
 
 for (const [what, target, value, expected] of settings) {

@@ -4,7 +4,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Client } from 'pg';
+import type { Client } from 'pg';
+import { createClient } from '../../src/db/connection/client.ts';
 import type { Context } from './context.ts';
 import { databaseUrl } from './template.ts';
 import { until } from './until.ts';
@@ -56,7 +57,8 @@ export async function violations(
 }
 
 async function withSuperuser<T>(database: string, work: (client: Client) => Promise<T>) {
-  const client = new Client(databaseUrl(database));
+  const kind = { name: 'test', statementTimeoutMs: 0, idleInTransactionTimeoutMs: 0 };
+  const client = createClient(databaseUrl(database), kind);
   await client.connect();
   try {
     return await work(client);

@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { inheritedEnvironment } from '../../src/config.ts';
+import { inheritedEnvironment } from '../../src/config/load.ts';
 import { asRole, type ServiceRole } from '../../src/db/roles.ts';
 import { isRunning } from '../../src/local/child-process.ts';
 import { startRedis, type EmbeddedRedis } from '../../src/local/redis.ts';

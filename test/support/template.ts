@@ -4,7 +4,8 @@
  */
 import { Client } from 'pg';
 import { pino } from 'pino';
-import { Config, loadConfig } from '../../src/config.ts';
+import { Config } from '../../src/config.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { asRole, type ServiceRole } from '../../src/db/roles.ts';
 import { migrate } from '../../src/migrate.ts';
 import { templateName, testDatabaseUrl, testRedisUrl } from './environment.ts';

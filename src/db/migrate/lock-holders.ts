@@ -1,8 +1,14 @@
 import { setTimeout } from 'node:timers/promises';
-import { Client } from 'pg';
+import type { Client } from 'pg';
+import { createClient } from '../connection/client.ts';
 
 const POLL_MS = 150;
-const CONNECT_TIMEOUT_MS = 5000;
+const KIND = {
+  name: 'oms-migrate-watch',
+  direct: true,
+  statementTimeoutMs: 5_000,
+  idleInTransactionTimeoutMs: 5_000,
+};
 
 /**
  * A lock that migrate waits for, and descriptions of the sessions that hold it. A description contains the beginning of
@@ -22,11 +28,7 @@ type LockObserver = {
  * undefined.
  */
 export async function observeLocks(databaseUrl: string, pid: number): Promise<LockObserver> {
-  const client = new Client({
-    connectionString: databaseUrl,
-    application_name: 'oms-migrate-watch',
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-  });
+  const client = createClient(databaseUrl, KIND);
   client.on('error', () => undefined);
   const stopped = new AbortController();
   let latest: Wait | undefined;

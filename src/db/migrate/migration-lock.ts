@@ -101,7 +101,8 @@ function isLockError(error: unknown): boolean {
   if (error.code === '55P03' || error.code === '40P01') return true;
   // Roles belong to the whole server: another run migrates another database of it at the same time.
   if (error.code === '23505') return error.schema === 'pg_catalog';
-  return error.code === 'XX000' && error.message.startsWith('tuple concurrently');
+  // `tuple concurrently updated`, whose text depends on lc_messages.
+  return error.code === 'XX000' && /^simple_heap_(update|delete)$/.test(error.routine ?? '');
 }
 
 /** Whether the error says that an object exists already. */

@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import { PG_VARIABLES } from '../db/connection/keywords.ts';
+import { completeUrl, readTarget } from '../db/connection/target.ts';
+import { DatabaseUrlError } from '../db/connection/url.ts';
+
+/** A URL of Postgres, as libpq reads it. */
+export const databaseUrl = z.string().superRefine((url, ctx) => {
+  const mistake = mistakeOf(() => readTarget(url));
+  if (mistake !== undefined) ctx.addIssue({ code: 'custom', message: mistake });
+});
+
+type Environment = Record<string, string | undefined>;
+
+const URL_SETTINGS = ['DATABASE_URL', 'AUDIT_DATABASE_URL'];
+
+/** The variables of libpq, for a process that has a URL of Postgres. Their names count as settings. */
+export function pgVariables(settings: string[]): string[] {
+  return settings.includes('DATABASE_URL') ? Object.keys(PG_VARIABLES) : [];
+}
+
+/**
+ * Completes the URLs of Postgres with the variables of libpq, such as PGSSLROOTCERT, so nothing else has to read them.
+ * Returns the mistakes that only the variables make.
+ */
+export function completeDatabaseUrls(given: Environment): {
+  completed: Environment;
+  mistakes: string[];
+} {
+  const completed = { ...given };
+  const mistakes: string[] = [];
+  for (const name of URL_SETTINGS) {
+    const url = given[name];
+    if (url === undefined || mistakeOf(() => readTarget(url)) !== undefined) continue;
+    const mistake = mistakeOf(() => {
+      completed[name] = completeUrl(url, given);
+    });
+    if (mistake !== undefined)
+      mistakes.push(`${name}, with the variables PG… of libpq, ${mistake}`);
+  }
+  return { completed, mistakes };
+}
+
+function mistakeOf(read: () => unknown): string | undefined {
+  try {
+    read();
+    return undefined;
+  } catch (error) {
+    if (error instanceof DatabaseUrlError) return error.message;
+    throw error;
+  }
+}

@@ -1,0 +1,93 @@
+/*
+ * Reads the file `.env`, and reports each line that may mean something else to its author: without FULFILMENT_URL, for
+ * example, orders are completed without the external step.
+ */
+import { parseEnv } from 'node:util';
+import { nearMiss } from './near-miss.ts';
+
+type DotEnv = {
+  values: Record<string, string>;
+  /** Sentences that repeat no value, because it may be a secret. */
+  mistakes: string[];
+  warnings: string[];
+};
+
+/** Names that other programs read from the same file: Compose, Postgres, npm, Node. */
+const OF_OTHERS = /^(COMPOSE|DOCKER|BUILDKIT|POSTGRES|NODE|NPM|TEST|PG)_?/i;
+
+/** Reads a file `.env`, whose bytes these are. `known` are the names of all settings. */
+export function readDotEnv(bytes: Uint8Array, known: readonly string[]): DotEnv {
+  const text = decodeUtf8(bytes);
+  if (text === undefined) {
+    const mistakes = ['.env is not UTF-8 text: save it as UTF-8'];
+    return { values: {}, mistakes, warnings: [] };
+  }
+  const values = parseEnv(text) as Record<string, string>;
+  const lines = splitLines(text);
+  const mistakes = lines.flatMap((line) => mistakeInLine(line) ?? []);
+  const warnings: string[] = [];
+  for (const name of Object.keys(values)) {
+    if (known.includes(name)) continue;
+    const meant = nearMiss(name, known);
+    if (meant !== undefined) mistakes.push(`${name} in .env is not a setting: write ${meant}`);
+    else if (!OF_OTHERS.test(name))
+      warnings.push(`${name} in .env is not a setting of the service`);
+  }
+  const names = lines.flatMap(({ name }) => name ?? []);
+  const repeated = names.filter((name, at) => names.indexOf(name) !== at);
+  for (const name of new Set(repeated)) {
+    warnings.push(`${name} is set twice in .env: the last one counts`);
+  }
+  return { values, mistakes, warnings };
+}
+
+/** The text without its byte order mark, which Windows writes. Undefined when it is in another encoding. */
+function decodeUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return text.includes('\0') ? undefined : text;
+  } catch {
+    return undefined;
+  }
+}
+
+type Line = { number: number; text: string; name?: string; value?: string };
+
+const ASSIGNMENT = /^(?:export\s+)?([^\s=]+)\s*=\s*(.*)$/;
+
+/** The lines, each with the name and the value that it sets. The lines of a quoted value count as one. */
+function splitLines(text: string): Line[] {
+  const found: Line[] = [];
+  const lines = text.split(/\r?\n/);
+  for (let at = 0; at < lines.length; at += 1) {
+    const number = at + 1;
+    const line = (lines[at] ?? '').trim();
+    if (line === '' || line.startsWith('#')) continue;
+    const [, name, value = ''] = ASSIGNMENT.exec(line) ?? [];
+    if (name === undefined) {
+      found.push({ number, text: line });
+      continue;
+    }
+    const quote = /^["'`]/.exec(value)?.[0];
+    const isOpen = quote !== undefined && !value.slice(1).includes(quote);
+    const end = isOpen ? lines.findIndex((other, i) => i > at && other.includes(quote)) : at;
+    found.push({ number, text: line, name, value: end < 0 ? `${value} (open)` : value });
+    if (end > at) at = end;
+  }
+  return found;
+}
+
+function mistakeInLine({ number, name, value = '' }: Line): string | undefined {
+  if (name === undefined) return `line ${number} of .env is not of the form NAME=value`;
+  if (/^["'`].* \(open\)$/s.test(value)) {
+    return `${name} in line ${number} of .env begins with a quote that no other one closes`;
+  }
+  if (/^[“”‘’„«]/.test(value)) {
+    return `${name} in line ${number} of .env begins with a typographic quote: write " or '`;
+  }
+  // Compose reads it as a part of the value, and Node as the beginning of a comment.
+  if (!/^["'`]/.test(value) && /^[^\s#]+#/.test(value)) {
+    return `${name} in line ${number} of .env contains a #: put the value in quotes`;
+  }
+  return undefined;
+}

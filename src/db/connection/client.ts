@@ -1,0 +1,209 @@
+/*
+ * Every connection of the service to Postgres is a DatabaseClient: those of the pool, of the queue, of migrate and of
+ * the audit. So all of them read DATABASE_URL in the same way, and have the same settings.
+ */
+import { callbackify } from 'node:util';
+import { Client, type ClientConfig } from 'pg';
+import { ReadableError } from '../../process.ts';
+import { sqlStateOf } from '../errors.ts';
+import { findRoute, type Route } from './route.ts';
+import { applicationName } from './application-name.ts';
+import { passwordFor } from './passfile.ts';
+import {
+  readFacts,
+  sessionProblem,
+  settleSession,
+  startupSettings,
+  type Limits,
+} from './session.ts';
+import { readTarget, type Target } from './target.ts';
+import { tlsOptions } from './tls.ts';
+
+/**
+ * The kind of a connection. Its name is what `pg_stat_activity` shows. `direct`: it needs a session of its own, so a
+ * connection pooler is refused.
+ */
+type ConnectionKind = Limits & { name: string; direct?: boolean };
+
+/** How connections are made: for a pool, all of them share one. It remembers the way that has worked last. */
+export type Connector = {
+  target: Target;
+  kind: ConnectionKind;
+  route?: Promise<Route> | undefined;
+};
+
+export function createConnector(databaseUrl: string, kind: ConnectionKind): Connector {
+  return { target: readTarget(databaseUrl), kind };
+}
+
+/** Finds a way to the database, unless there is one already. Throws when there is none. */
+export async function findWay(connector: Connector): Promise<Route> {
+  const route = (connector.route ??= findRoute(connector.target, (attempt) =>
+    tryRoute(connector, attempt),
+  ));
+  try {
+    return await route;
+  } catch (error) {
+    forget(connector, route);
+    throw error;
+  }
+}
+
+function forget(connector: Connector, route: Connector['route']): void {
+  if (connector.route === route) connector.route = undefined;
+}
+
+/** Creates a client for a single connection. */
+export function createClient(databaseUrl: string, kind: ConnectionKind): DatabaseClient {
+  return new DatabaseClient({ connector: createConnector(databaseUrl, kind) });
+}
+
+/** The options of a client. `types` replaces the parsers of pg. */
+export type ClientOptions = Pick<ClientConfig, 'types'> & { connector: Connector };
+
+const NEEDS_DIRECT_CONNECTION =
+  'DATABASE_URL leads through a connection pooler, such as PgBouncer: migrate needs a connection to Postgres itself.';
+
+/** What pg's types leave out. */
+type Internals = {
+  password: () => string;
+  host: string;
+  port: number;
+  ssl: unknown;
+  sslNegotiation: string;
+  processID: number | null;
+  connection: { ssl: unknown; sslNegotiation: string };
+};
+
+/** A client of pg that follows a Connector. */
+export class DatabaseClient extends Client {
+  readonly #connector: Connector;
+  #route: Route | undefined;
+
+  constructor({ connector, types }: ClientOptions) {
+    super(clientConfig(connector, types));
+    this.#connector = connector;
+    const internals = this as unknown as Internals;
+    internals.password = () => passwordFor(connector.target, this.#route ?? { host: '', port: 0 });
+  }
+
+  /** Whether a connection pooler stands between the client and Postgres, so that a session is not the client's own. */
+  get isPooled(): boolean {
+    return this.#route?.pooled ?? false;
+  }
+
+  override connect(): Promise<this>;
+  override connect(callback: (error: Error) => void): void;
+  override connect(callback?: (error: Error) => void): Promise<this> | void {
+    const connected = this.#open();
+    if (callback === undefined) return connected;
+    callbackify(() => connected)(callback);
+  }
+
+  async #open(): Promise<this> {
+    const found = await findWay(this.#connector);
+    const { route } = this.#connector;
+    try {
+      await this.follow(found);
+      return this;
+    } catch (error) {
+      // The next connection looks for a way again: the server may have changed its place or its part.
+      forget(this.#connector, route);
+      throw error;
+    }
+  }
+
+  /** Connects in one way. */
+  async follow(route: Route): Promise<void> {
+    const { target, kind } = this.#connector;
+    this.#route = route;
+    const internals = this as unknown as Internals;
+    internals.host = route.address ?? route.host;
+    internals.port = route.port;
+    internals.ssl = internals.connection.ssl = route.tls ? tlsOptions(target, route) : false;
+    internals.sslNegotiation = internals.connection.sslNegotiation = target.sslNegotiation;
+    await super.connect().catch((error: unknown) => {
+      throw explained(error);
+    });
+    try {
+      const { rows } = await super.query(settleSession(internals.processID));
+      const facts = readFacts(rows[0]);
+      if (facts.pid !== internals.processID) this.#route = { ...route, pooled: true };
+      if (this.isPooled && kind.direct) throw new ReadableError(NEEDS_DIRECT_CONNECTION);
+      if (target.mustWrite && (facts.is_standby || facts.is_read_only)) throw readOnlyError(facts);
+      const problem = sessionProblem(facts, kind, this.isPooled);
+      if (problem !== undefined) throw new ReadableError(problem);
+    } catch (error) {
+      await super.end().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** The parameters of the startup message. An override of pg's own method, which its types leave out. */
+  getStartupConf(): Record<string, string> {
+    const { target, kind } = this.#connector;
+    return {
+      user: target.user,
+      database: target.database,
+      application_name: target.applicationName ?? applicationName(kind.name),
+      ...(target.options !== undefined && { options: target.options }),
+      ...startupSettings(kind, this.#route?.pooled ?? false),
+    };
+  }
+
+  /** Through a pooler, statements have no names: the next one may go to a server that has not prepared it. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- pg has eight overloads
+  override query(config: any, ...rest: any[]): any {
+    if (this.isPooled && typeof config === 'object' && config !== null && 'name' in config) {
+      const { name: _name, ...unnamed } = config;
+      return super.query(unnamed, ...(rest as []));
+    }
+    return super.query(config, ...(rest as []));
+  }
+}
+
+/** Connects only to find out whether a way works, and whether it leads through a pooler. */
+async function tryRoute(connector: Connector, route: Route): Promise<Route> {
+  const client = new DatabaseClient({ connector });
+  client.on('error', () => undefined);
+  await client.follow(route);
+  const { isPooled } = client;
+  await client.end();
+  return { ...route, pooled: isPooled };
+}
+
+/** Names everything that pg would otherwise take from the variables PG… of the process. */
+function clientConfig({ target }: Connector, types: ClientOptions['types']): ClientConfig {
+  const [first] = target.hosts;
+  return {
+    user: target.user,
+    database: target.database,
+    host: first?.host,
+    port: first?.port,
+    ssl: false,
+    sslnegotiation: 'postgres',
+    connectionTimeoutMillis: target.connectTimeoutMs,
+    keepAlive: true,
+    ...(types && { types }),
+  };
+}
+
+function explained(error: unknown): unknown {
+  // pg gives the error of its timeout no code.
+  if (error instanceof Error && error.message === 'timeout expired') {
+    return Object.assign(new Error('the server does not answer', { cause: error }), {
+      code: 'ETIMEDOUT',
+    });
+  }
+  // A setting that Postgres 15 knows.
+  if (sqlStateOf(error) === '42704' && String(error).includes('idle_session_timeout')) {
+    return new ReadableError('This server is older than Postgres 15', { cause: error });
+  }
+  return error;
+}
+
+/** The SQLSTATE is that of a write on such a server. */
+function readOnlyError({ is_standby }: { is_standby: boolean }): Error {
+  const message = is_standby ? 'is a standby, which is read-only' : 'is read-only';
+  return Object.assign(new Error(message), { code: '25006' });
+}

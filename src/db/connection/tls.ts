@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions, SecureVersion } from 'node:tls';
+import { ReadableError } from '../../process.ts';
+import type { Host, Target } from './target.ts';
+
+/** The ways to try, in this order: with TLS or without, as libpq's sslmode says. A socket has no TLS. */
+export function tlsAttempts({ sslMode }: Target, { host }: Host): boolean[] {
+  if (host.startsWith('/') || sslMode === 'disable') return [false];
+  if (sslMode === 'allow') return [false, true];
+  return sslMode === 'prefer' ? [true, false] : [true];
+}
+
+/**
+ * The options of TLS for a host, as libpq's sslmode says: `require` checks the server only when there is a file of
+ * CAs, `verify-ca` checks that a CA of that file has signed its certificate, `verify-full` also the name of the host.
+ * Reads the files each time, so that renewed certificates are used. Throws a ReadableError without a needed file.
+ */
+export function tlsOptions(target: Target, { host }: Host): ConnectionOptions {
+  const { sslMode, tlsFiles, tlsPassword, tlsVersions } = target;
+  const ca = readCertificates(target);
+  const verifies = sslMode.startsWith('verify') || (sslMode === 'require' && ca !== null);
+  return {
+    // pg sends a name of its own, except for an address.
+    servername: /^[\d.]+$|:/.test(host) ? '' : host,
+    host,
+    rejectUnauthorized: verifies,
+    ...(ca !== null && { ca }),
+    ...(sslMode !== 'verify-full' && { checkServerIdentity: () => undefined }),
+    ...(tlsFiles.cert && { cert: readFile(tlsFiles.cert, 'sslcert') }),
+    ...(tlsFiles.cert && tlsFiles.key && { key: readFile(tlsFiles.key, 'sslkey') }),
+    ...(tlsPassword !== undefined && { passphrase: tlsPassword }),
+    ...(tlsVersions.min && { minVersion: versionOf(tlsVersions.min) }),
+    ...(tlsVersions.max && { maxVersion: versionOf(tlsVersions.max) }),
+  };
+}
+
+/** The CAs to trust. Null for those of Node, or for a server that is not checked. */
+function readCertificates({ sslMode, tlsFiles: { ca } }: Target): string | null {
+  if (ca === 'system') return null;
+  if (sslMode.startsWith('verify')) return readFile(ca, 'sslrootcert');
+  if (sslMode !== 'require') return null;
+  try {
+    return readFileSync(ca, 'utf8');
+  } catch {
+    return null; // as libpq: without the file, the server is not checked
+  }
+}
+
+function readFile(path: string, keyword: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const { code } = cause as { code?: string };
+    throw new ReadableError(
+      `The file of ${keyword} in DATABASE_URL cannot be read: ${path} (${code})`,
+      { cause },
+    );
+  }
+}
+
+function versionOf(version: string): SecureVersion {
+  return (version === 'TLSv1' ? 'TLSv1' : version) as SecureVersion;
+}
