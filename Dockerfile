@@ -16,6 +16,7 @@ COPY sql sql
 COPY jobs jobs
 COPY src src
 ENV HOST=0.0.0.0 \
+    METRICS_HOST=0.0.0.0 \
     NODE_OPTIONS="--max-old-space-size=384 --max-semi-space-size=32"
 USER node
 EXPOSE 8000

@@ -68,6 +68,8 @@ INSERT INTO wanted VALUES
   ('oms_door', 'SELECT, INSERT, DELETE', 'TABLE public.paused_queues', 'pauses and resumes queues'),
   ('oms_door', 'SELECT, UPDATE, DELETE', 'TABLE public.running_batches', 'gives back the jobs of a dead worker'),
   ('oms_door', 'SELECT', 'TABLE ops._running_jobs', 'finds the worker that runs a job'),
+  ('oms_door', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE public.process_marks',
+    'the marks by which processes notice a loss'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_content_hash_v1, public.order_event_hash_v1, public.order_steps',
     'part of the trail'),
   ('oms_door', 'EXECUTE', 'FUNCTION public.order_has_job', 'part of the check at COMMIT'),
@@ -77,7 +79,7 @@ INSERT INTO wanted VALUES
   ('oms_door', 'EXECUTE',
     'FUNCTION public.worker_actor, public.refuse_repeated_jobs, public.claimed, public.holds_claim',
     'part of the doors of the worker'),
-  ('oms_door', 'EXECUTE', 'FUNCTION ops._alive', 'part of ops.release_worker'),
+  ('oms_door', 'EXECUTE', 'FUNCTION ops._alive', 'part of ops.release_worker and ops.backlog'),
   ('oms_door', 'EXECUTE', 'FUNCTION ops._printable', 'part of every action, and of ops.explain_job'),
   ('oms_door', 'EXECUTE',
     'FUNCTION ops._alive_workers, ops._at, ops._error_of, ops._explain_order, ops._explain_active, '
@@ -114,8 +116,10 @@ INSERT INTO wanted VALUES
   ('oms_api', 'USAGE', 'SCHEMA pgboss', '/readyz'),
   ('oms_api', 'SELECT', 'TABLE public.migrations, pgboss.version', '/readyz'),
   ('oms_api', 'USAGE', 'SCHEMA ops, audit', '/metrics'),
-  ('oms_api', 'SELECT', 'TABLE ops.queues, audit.runs', '/metrics'),
-  ('oms_api', 'EXECUTE', 'FUNCTION ops._percentile', 'a view calls its functions with the rights of its reader');
+  ('oms_api', 'SELECT', 'TABLE ops.durability', '/readyz'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.leave_mark', '/readyz'),
+  ('oms_api', 'SELECT', 'TABLE audit.runs', '/metrics'),
+  ('oms_api', 'EXECUTE', 'FUNCTION ops.backlog', '/metrics');
 
 -- oms_worker is the login of the worker. It writes orders only through doors. In the queue it writes the rows that
 -- pg-boss's fetch, fail and supervise write. It owns and creates nothing. It may not write the SQL that pg-boss
@@ -161,8 +165,10 @@ INSERT INTO wanted VALUES
   ('oms_worker', 'UPDATE', 'TABLE pgboss.queue_stats (created_delta, completed_delta, failed_delta)',
     'adds the jobs that were committed after the count'),
   ('oms_worker', 'USAGE', 'SCHEMA ops', '/metrics'),
-  ('oms_worker', 'SELECT', 'TABLE ops.queues, audit.runs', '/metrics'),
-  ('oms_worker', 'EXECUTE', 'FUNCTION ops._percentile', 'a view calls its functions with the rights of its reader'),
+  ('oms_worker', 'SELECT', 'TABLE ops.durability', '/readyz'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.leave_mark', '/readyz'),
+  ('oms_worker', 'SELECT', 'TABLE audit.runs', '/metrics'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION ops.backlog', '/metrics'),
   ('oms_worker', 'USAGE', 'SCHEMA audit', 'runs the scheduled audit, and signs the daily heads'),
   ('oms_worker', 'SELECT', 'TABLE audit.violations', 'the scheduled audit'),
   ('oms_worker', 'SELECT', 'TABLE audit.heads, public.order_events', 'the daily heads'),
@@ -183,7 +189,7 @@ INSERT INTO wanted VALUES
   ('oms_dba_read', 'EXECUTE',
     'FUNCTION ops._printable, ops._percentile, ops._error_of, ops._alive, ops._live_bytes, public.reason_code',
     'a view calls its functions with the rights of its reader'),
-  ('oms_dba_read', 'EXECUTE', 'FUNCTION ops.explain_job', 'only reads'),
+  ('oms_dba_read', 'EXECUTE', 'FUNCTION ops.explain_job, ops.backlog', 'only read'),
   ('oms_dba', 'USAGE', 'SCHEMA public', 'place_order is there'),
   ('oms_dba', 'EXECUTE', 'FUNCTION public.place_order', 'places an order for a customer'),
   ('oms_dba', 'EXECUTE',

@@ -3,6 +3,8 @@ import { createApp, type AppDeps } from './app.ts';
 import { ApiConfig } from './config.ts';
 import { loadConfig } from './config/load.ts';
 import { closeDeps, openDeps, type ApiDeps } from './deps.ts';
+import { createHealth } from './health/health.ts';
+import { closeInternal, serveInternal } from './health/listener.ts';
 import { closeServer, drainServer, portOf, serve } from './http/server.ts';
 import { createIntake } from './orders/placement.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
@@ -11,11 +13,13 @@ import { createPasswordHasher } from './users/passwords.ts';
 
 /** Adds the dependencies that only the HTTP API has. */
 export function withAppParts(deps: ApiDeps): AppDeps {
+  const intake = createIntake(deps);
   return {
     ...deps,
-    intake: createIntake(deps),
+    intake,
     passwords: createPasswordHasher(),
     liveSessions: createLiveSessions(deps),
+    health: createHealth(deps, { intake }),
   };
 }
 
@@ -29,12 +33,15 @@ if (import.meta.main) {
   await exitOnFailure(async () => {
     const config = loadConfig(ApiConfig);
     const deps = withAppParts(await openDeps(config, 'api'));
+    const internal = await serveInternal(deps);
     const server = await startApi(deps);
+    deps.health.start();
     stopOnSignal(async () => {
       deps.log.info('api stopping');
       deps.stopping.abort(); // /readyz answers 503
       await drainServer(server, config.DRAIN_SECONDS);
       await closeServer(server, config.SHUTDOWN_TIMEOUT_SECONDS);
+      await closeInternal(internal);
       await closeDeps(deps);
       deps.log.info('api stopped');
     }, config.DRAIN_SECONDS + config.SHUTDOWN_TIMEOUT_SECONDS);

@@ -2,7 +2,8 @@ import { Router } from '@koa/router';
 import Koa from 'koa';
 import type { ApiDeps, Deps } from './deps.ts';
 import { docsRoutes } from './docs/routes.ts';
-import { healthRoutes } from './health/routes.ts';
+import type { Health } from './health/health.ts';
+import { healthRoutes, internalRoutes } from './health/routes.ts';
 import { jsonBody } from './http/body.ts';
 import { clientAddress } from './http/client-address.ts';
 import { exactRoutes } from './http/exact-routes.ts';
@@ -16,11 +17,12 @@ import type { LiveSessions } from './users/live-sessions.ts';
 import type { PasswordHasher } from './users/passwords.ts';
 import { userRoutes } from './users/routes.ts';
 
-/** The dependencies of the HTTP API: also the intake of new orders, the hashing of passwords, and known sessions. */
+/** The dependencies of the HTTP API: also the intake, the hashing of passwords, known sessions, and its health. */
 export type AppDeps = ApiDeps & {
   intake: Intake;
   passwords: PasswordHasher;
   liveSessions: LiveSessions;
+  health: Health;
 };
 
 /** Creates the HTTP application of an API process. A request passes the middleware in this order. */
@@ -30,7 +32,7 @@ export function createApp(deps: AppDeps): Koa<AppState> {
 
   const limits = createLimits(deps);
   const router = new Router();
-  router.use(healthRoutes(deps, () => deps.intake.waiting()).routes());
+  router.use(healthRoutes(deps).routes());
   router.use(userRoutes(deps, limits).routes());
   router.use(orderRoutes(deps, limits).routes());
   app.use(exactRoutes(router));
@@ -41,10 +43,10 @@ export function createApp(deps: AppDeps): Koa<AppState> {
   return app;
 }
 
-/** Creates the HTTP application of a worker: only health and metrics. */
-export function createWorkerApp(deps: Deps): Koa<AppState> {
+/** Creates the HTTP application behind METRICS_PORT: health and metrics, for operators only. */
+export function createInternalApp(deps: Deps & { health: Health }): Koa<AppState> {
   const app = createBareApp(deps);
-  const router = healthRoutes(deps);
+  const router = internalRoutes(deps);
   app.use(router.routes());
   app.use(router.allowedMethods());
   return app;

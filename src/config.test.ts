@@ -18,9 +18,7 @@ const REQUIRED = {
 };
 
 test('a setting that is not set has its documented default', (t) => {
-  const config = loadConfig(Config, REQUIRED);
-
-  t.like(config, {
+  t.like(loadConfig(Config, REQUIRED), {
     ...REQUIRED,
     REDIS_URL: undefined,
     HOST: '127.0.0.1',
@@ -134,8 +132,9 @@ test('no process has a setting that only another process needs', (t) => {
 
   t.deepEqual(ofApi.filter((name) => ofWorker.includes(name)).sort(), [
     'DATABASE_URL',
-    'HOST',
     'LOG_LEVEL',
+    'METRICS_HOST',
+    'METRICS_PORT',
     'POOL_SIZE_MAX',
     'REDIS_PREFIX',
     'REDIS_URL',

@@ -18,7 +18,8 @@ const shared = {
   POOL_SIZE_MAX: integer(2, 200).default(10),
   REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// URL' }).optional(),
   REDIS_PREFIX: z.string().min(1).max(50).default('oms'),
-  HOST: z.string().default('127.0.0.1'),
+  METRICS_PORT: integer(0, 65_535).optional(),
+  METRICS_HOST: z.string().default('127.0.0.1'),
   TRUSTED_PROXIES: z
     .string()
     .default('')
@@ -63,7 +64,6 @@ const retries = {
 };
 
 const work = {
-  WORKER_PORT: integer(0, 65_535).optional(),
   QUEUE_POOL_SIZE_MAX: integer(2, 200).default(5),
   WORKER_BATCH_SIZE: integer(1, 1000).default(500),
   WORKER_CONCURRENCY: integer(1, 50).default(3),
@@ -99,6 +99,7 @@ const audit = {
 export const ApiConfig = z.object({
   ...shared,
   PORT: integer(0, 65_535).default(8000),
+  HOST: z.string().default('127.0.0.1'),
   ...drain,
   ...auth,
   ...limits,

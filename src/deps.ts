@@ -5,8 +5,10 @@ import type { DatabasePool } from 'slonik';
 import type { ApiConfig, SharedConfig, WorkerConfig } from './config.ts';
 import { openPool } from './db/pool.ts';
 import { requireSchema } from './db/schema-version.ts';
-import { createLogger } from './log.ts';
+import { Probe } from './health/probe.ts';
+import { createLog } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import type { Outage } from './outage.ts';
 import { openRedis, whenReady } from './redis/client.ts';
 import { createWakeUps, type WakeUps } from './redis/wake-ups.ts';
 
@@ -18,6 +20,9 @@ export type Deps<C = SharedConfig> = {
   redis: Redis | null;
   wakeUps: WakeUps;
   metrics: Metrics;
+  /** The outage of the database, if there is one: who notices it, reports it here. */
+  outage: Outage;
+  probe: Probe;
   /** Aborted when the process begins to stop: it is not ready any more. */
   stopping: AbortController;
 };
@@ -33,7 +38,7 @@ export async function openDeps<C extends SharedConfig>(
   config: C,
   name: 'api' | 'worker',
 ): Promise<Deps<C>> {
-  const log = createLogger(config, name);
+  const { log, outage } = createLog(config, name);
   const pool = await openPool(config, log, `oms-${name}`);
   const redis = openRedis(config, log);
   const deps = {
@@ -43,10 +48,13 @@ export async function openDeps<C extends SharedConfig>(
     redis,
     wakeUps: createWakeUps(redis, config),
     metrics: createMetrics(),
+    outage,
+    probe: new Probe(config, `oms-${name}`, { log, outage }),
     stopping: new AbortController(),
   };
   try {
     await requireSchema(pool);
+    await deps.probe.open();
     await whenReady(redis);
     return deps;
   } catch (error) {
@@ -56,7 +64,12 @@ export async function openDeps<C extends SharedConfig>(
 }
 
 /** Closes in the reverse order of opening. */
-export async function closeDeps({ redis, pool }: Pick<Deps, 'redis' | 'pool'>): Promise<void> {
+export async function closeDeps({
+  redis,
+  pool,
+  probe,
+}: Pick<Deps, 'redis' | 'pool' | 'probe'>): Promise<void> {
+  probe.close();
   redis?.disconnect();
   await pool.end();
 }

@@ -5,8 +5,8 @@ import test from 'ava';
 
 test('a process ends even if its log has no reader any more', async (t) => {
   const script = `
-    import { createLogger } from './src/log.ts';
-    const log = createLogger({ LOG_LEVEL: 'info' }, 'test');
+    import { createLog } from './src/log.ts';
+    const { log } = createLog({ LOG_LEVEL: 'info' }, 'test');
     process.stdin.resume().once('end', () => {
       for (let line = 1; line <= 5; line += 1) log.info({ line }, 'without a reader');
       process.exit(7);
@@ -26,9 +26,9 @@ test('a process ends even if its log has no reader any more', async (t) => {
 
 test('the log of a process has no other members of an error than loggedError keeps', async (t) => {
   const script = `
-    import { createLogger } from './src/log.ts';
+    import { createLog } from './src/log.ts';
     const err = Object.assign(new Error('refused'), { command: { args: ['geheim'] } });
-    createLogger({ LOG_LEVEL: 'info' }, 'test').child({ queue: 'a' }).error({ err }, 'failed');
+    createLog({ LOG_LEVEL: 'info' }, 'test').log.child({ queue: 'a' }).error({ err }, 'failed');
   `;
   const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,17 +1,40 @@
-import { pino, type Logger } from 'pino';
+import { pino, type Logger, type LoggerOptions } from 'pino';
 import type { Config } from './config.ts';
+import { isOutage } from './db/errors.ts';
 import { loggedError } from './logged-error.ts';
+import { Outage } from './outage.ts';
 
-/** Creates the log of a process: JSON lines on stdout. Writing never fails. Without a reader, lines are dropped. */
-export function createLogger({ LOG_LEVEL }: Pick<Config, 'LOG_LEVEL'>, name: string): Logger {
-  const options = {
+/** pino's number of the level `warn`. */
+const WARN = 40;
+
+/**
+ * Creates the log of a process: JSON lines on stdout. Writing never fails. Without a reader, lines are dropped.
+ *
+ * Also creates the outage of the database. While the database is away, thousands of operations can fail. So a warning
+ * or an error about one of them (`err` is the error of a lost connection) is only counted there.
+ */
+export function createLog(
+  { LOG_LEVEL }: Pick<Config, 'LOG_LEVEL'>,
+  name: string,
+): { log: Logger; outage: Outage } {
+  const options: LoggerOptions = {
     name,
     level: LOG_LEVEL,
+    hooks: {
+      logMethod(args, method, level) {
+        const err = level < WARN ? undefined : (args[0] as { err?: unknown } | undefined)?.err;
+        if (!isOutage(err)) return method.apply(this, args);
+        outage.failed(err);
+        this.debug({ ...Object(args[0]), err: undefined, reason: err.message }, args[1]);
+      },
+    },
     serializers: { err: (error: unknown) => loggedError(error) },
     // The last line of defence: no code passes any of these to the log on purpose.
     redact: ['password', '*.password', 'refresh_token', '*.refresh_token', '*.authorization'],
   };
   // pino's default destination writes in the background and flushes at exit. When the reader of the log is gone
   // (EPIPE), that flush repeats forever, and the process never ends (sonic-boom 4.2).
-  return pino(options, pino.destination({ fd: process.stdout.fd, sync: true }));
+  const log = pino(options, pino.destination({ fd: process.stdout.fd, sync: true }));
+  const outage = new Outage(log, { away: 'database is away', back: 'database is back' });
+  return { log, outage };
 }

@@ -43,10 +43,25 @@ export function createMetrics() {
       buckets: JOB_BUCKETS_SECONDS,
       registers,
     }),
+    ...queueMetrics(registers),
+    ...healthMetrics(registers),
+    ...intakeMetrics(registers),
+    ...auditMetrics(registers),
+  };
+}
+
+function queueMetrics(registers: Registry[]) {
+  return {
     queueJobs: new Gauge({
       name: 'oms_queue_jobs',
       help: 'Jobs in the database, by queue and state. The same in every process: do not sum.',
       labelNames: ['queue', 'state'],
+      registers,
+    }),
+    queueAtLeast: new Gauge({
+      name: 'oms_queue_jobs_at_least',
+      help: '1 when a count of oms_queue_jobs has reached its limit of 100,000, and there are more jobs.',
+      labelNames: ['queue'],
       registers,
     }),
     queueOldestSeconds: new Gauge({
@@ -55,8 +70,42 @@ export function createMetrics() {
       labelNames: ['queue'],
       registers,
     }),
-    ...intakeMetrics(registers),
-    ...auditMetrics(registers),
+    queueWorkers: new Gauge({
+      name: 'oms_queue_workers',
+      help: 'Living workers that take jobs from a queue. The same in every process: do not sum.',
+      labelNames: ['queue'],
+      registers,
+    }),
+    figuresAge: new Gauge({
+      name: 'oms_figures_age_seconds',
+      help: 'Age of the figures that this process has read from the database: oms_queue_* and oms_audit_*.',
+      registers,
+    }),
+  };
+}
+
+function healthMetrics(registers: Registry[]) {
+  return {
+    ready: new Gauge({
+      name: 'oms_ready',
+      help: '1 when this process is ready, as /readyz says.',
+      registers,
+    }),
+    databaseUp: new Gauge({
+      name: 'oms_database_up',
+      help: '1 when the database answers this process.',
+      registers,
+    }),
+    databaseWritable: new Gauge({
+      name: 'oms_database_writable',
+      help: '1 when this process can write: 0 on a standby, or when commits hang.',
+      registers,
+    }),
+    historyLost: new Gauge({
+      name: 'oms_database_history_lost',
+      help: '1 after the database has lost what it had acknowledged to this process, until the process restarts.',
+      registers,
+    }),
   };
 }
 

@@ -72,7 +72,7 @@ const hints: Record<string, string> = {
   ECONNREFUSED: 'Nothing answers at the address of DATABASE_URL',
   ENOTFOUND: 'The host of DATABASE_URL is unknown',
   EAI_AGAIN: 'The host of DATABASE_URL cannot be looked up',
-  EADDRINUSE: 'The port is taken; set PORT to a free one',
+  EADDRINUSE: 'The port is taken; set PORT or METRICS_PORT to a free one',
   EACCES: 'Permission denied',
 };
 

@@ -53,7 +53,7 @@ test.serial(
     t.deepEqual([code, stdout], [1, '']);
     t.regex(
       stderr,
-      /^Starting Postgres …\nThe port is taken; set PORT to a free one \([^\n]+\)\n$/,
+      /^Starting Postgres …\nThe port is taken; set PORT or METRICS_PORT to a free one \([^\n]+\)\n$/,
     );
     t.deepEqual(processes.filter(isAlive).map(commandOf), []);
   },

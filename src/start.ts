@@ -10,7 +10,8 @@ import type { Environment } from './config/load.ts';
 import { givenPasswords, passwordsToSet } from './db/role-passwords.ts';
 import { loginUrl } from './db/roles.ts';
 import { takeDataDir, type DataDir } from './local/data-dir.ts';
-import { freePort, requireFreePort } from './local/free-port.ts';
+import { requireFreePort } from './local/free-port.ts';
+import { metricsPorts } from './local/metrics-ports.ts';
 import { startOwnPostgres, startOwnRedis } from './local/own-servers.ts';
 import { servicePasswords } from './local/postgres.ts';
 import { startServices } from './local/services.ts';
@@ -44,13 +45,14 @@ async function start(parts: StartedParts, interrupted: AbortSignal): Promise<voi
   const passwords = await migrateDatabase(config, dataDir, isOwnServer);
 
   interrupted.throwIfAborted();
-  await startServices({ env, config, passwords }, parts, print);
+  const ports = await metricsPorts(config);
+  await startServices({ env, config, passwords, ports }, parts, print);
 
   interrupted.throwIfAborted();
   const dbaUrl = isOwnServer
     ? loginUrl(config.DATABASE_URL, 'oms_dba', passwords.oms_dba)
     : undefined;
-  process.stdout.write(welcome(config, dbaUrl));
+  process.stdout.write(welcome(config, ports, dbaUrl));
 }
 
 /** Throws a ConfigError about wrong settings before anything is started. Missing ones are completed later. */
@@ -74,7 +76,6 @@ async function completeSettings(
     REDIS_URL: given.REDIS_URL || (await startOwnRedis(dataDir, parts, print)),
     JWT_SECRET: given.JWT_SECRET || dataDir.secret('jwt-secret'),
     AUDIT_SIGNING_KEY_FILE: given.AUDIT_SIGNING_KEY_FILE || signingKeyFile(dataDir),
-    WORKER_PORT: given.WORKER_PORT || String(await freePort()),
   };
 }
 

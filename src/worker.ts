@@ -1,10 +1,10 @@
 import { createHandlers } from '../jobs/index.ts';
 import { queues, type QueueName } from '../jobs/queues.ts';
-import { createWorkerApp } from './app.ts';
 import { WorkerConfig } from './config.ts';
 import { loadConfig } from './config/load.ts';
 import { closeDeps, openDeps, type WorkerDeps } from './deps.ts';
-import { closeServer, serve } from './http/server.ts';
+import { createHealth } from './health/health.ts';
+import { closeInternal, serveInternal } from './health/listener.ts';
 import { openOrderConsumer } from './orders/order-consumer.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 import { createQueue, prepareQueueStats } from './queue/boss.ts';
@@ -15,10 +15,12 @@ import { watchQueues } from './queue/watcher.ts';
 import { onWakeUp } from './redis/wake-ups.ts';
 
 /**
- * Processes every queue that is not paused. Wake-ups on Redis and the watcher wake the consumers. Returns a function
- * that stops them, and resolves when no batch without a claim is in progress. `boss.stop` waits for claimed batches.
+ * Processes every queue that is not paused. Wake-ups on Redis and the watcher wake the consumers. `stop` resolves
+ * when no batch without a claim is in progress. `boss.stop` waits for claimed batches.
  */
-export async function startConsumers(deps: WorkerDeps): Promise<() => Promise<void>> {
+export async function startConsumers(
+  deps: WorkerDeps,
+): Promise<{ stop: () => Promise<void>; stuckQueues: () => string[] }> {
   await prepareQueueStats(deps);
   const handlers = createHandlers(deps);
   const runningBatches = await openRunningBatches(deps);
@@ -27,37 +29,41 @@ export async function startConsumers(deps: WorkerDeps): Promise<() => Promise<vo
     const open = isWithoutClaims ? openOrderConsumer : openClaimingConsumer;
     return open({ deps, queue, handler: handlers[queue], runningBatches, onWork });
   });
-  const stopWatching = await watchQueues(deps, Object.keys(queues) as QueueName[], consumers);
+  const watcher = await watchQueues(deps, Object.keys(queues) as QueueName[], consumers);
   const unsubscribe = onWakeUp(deps.redis, deps.config, (queue) => consumers.wake(queue));
-  return async () => {
-    stopWatching();
-    unsubscribe();
-    runningBatches.close();
-    await consumers.close();
+  return {
+    async stop() {
+      watcher.stop();
+      unsubscribe();
+      runningBatches.close();
+      await consumers.close();
+    },
+    stuckQueues: watcher.stuckQueues,
   };
 }
 
 if (import.meta.main) {
   await exitOnFailure(async () => {
     const config = loadConfig(WorkerConfig);
-    const { WORKER_PORT, HOST, SHUTDOWN_TIMEOUT_SECONDS } = config;
+    const { SHUTDOWN_TIMEOUT_SECONDS } = config;
     const base = await openDeps(config, 'worker');
     const queue = createQueue(config, base.log);
     await queue.boss.start();
     const deps = { ...base, boss: queue.boss };
-    const stop = await startConsumers(deps);
-    const server =
-      WORKER_PORT === undefined ? null : await serve(createWorkerApp(deps), WORKER_PORT, HOST);
+    const consumers = await startConsumers(deps);
+    const health = createHealth(deps, { consumers });
+    const internal = await serveInternal({ ...deps, health });
+    health.start();
     stopOnSignal(async () => {
       deps.log.info('worker stopping');
       deps.stopping.abort(); // /readyz answers 503
-      await stop();
+      await consumers.stop();
       await queue.close(SHUTDOWN_TIMEOUT_SECONDS); // claimed jobs end, or are returned to the queue at the timeout
+      await closeInternal(internal);
       await closeDeps(deps);
-      if (server) await closeServer(server, SHUTDOWN_TIMEOUT_SECONDS);
       deps.log.info('worker stopped');
     }, SHUTDOWN_TIMEOUT_SECONDS);
-    deps.log.info({ worker_port: WORKER_PORT }, 'worker started');
+    deps.log.info('worker started');
     reportReady();
   });
 }

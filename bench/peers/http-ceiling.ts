@@ -18,6 +18,7 @@ const intake: Intake = {
     return Promise.resolve({ status: 201, headers, body, order_id: id, replayed: false });
   },
   waiting: () => 0,
+  oldestMs: () => 0,
 };
 
 await runPeer(async () => {

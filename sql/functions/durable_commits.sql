@@ -32,3 +32,6 @@ CREATE OR REPLACE TRIGGER operator_actions_03_require_durable_commit BEFORE INSE
 
 CREATE OR REPLACE TRIGGER audit_heads_03_require_durable_commit BEFORE INSERT ON audit_heads
   FOR EACH STATEMENT EXECUTE FUNCTION require_durable_commit();
+
+CREATE OR REPLACE TRIGGER process_marks_03_require_durable_commit BEFORE INSERT OR UPDATE ON process_marks
+  FOR EACH STATEMENT EXECUTE FUNCTION require_durable_commit();

@@ -50,7 +50,7 @@ test('a violation is logged, counted in the metrics, and found again until it is
   await change('FAILED');
 
   const first = await run(service);
-  const metrics = (await send(service.origin, 'GET', '/metrics')).body as string;
+  const metrics = (await send(service.internal, 'GET', '/metrics')).body as string;
   await forgetNews(service);
   const second = await run(service);
   await change('COMPLETED');

@@ -38,6 +38,7 @@ export class Batcher<Item, Outcome> {
   readonly #options: BatcherOptions<Item, Outcome>;
   #waiting: WaitingItem<Item, Outcome>[] = [];
   #inFlight = 0;
+  readonly #calls = new Set<{ startedAt: number }>(); // of `commit`
   #starting = false;
 
   constructor(options: BatcherOptions<Item, Outcome>) {
@@ -61,6 +62,12 @@ export class Batcher<Item, Outcome> {
   /** How many items wait for a transaction. */
   waiting(): number {
     return this.#waiting.length;
+  }
+
+  /** For how long the oldest transaction has been in flight; 0 when there is none. */
+  oldestMs(): number {
+    const [oldest] = this.#calls; // in the order of their start
+    return oldest ? performance.now() - oldest.startedAt : 0;
   }
 
   // Delayed by one turn of the event loop, so that items of the same turn share a transaction.
@@ -98,11 +105,18 @@ export class Batcher<Item, Outcome> {
 
   async #commitBatch(batch: WaitingItem<Item, Outcome>[]): Promise<void> {
     const { commit, isItemError } = this.#options;
-    const step: Step<WaitingItem<Item, Outcome>, Outcome | Error> = (waiting, again) =>
-      commit(
-        waiting.map(({ item }) => item),
-        again,
-      );
+    const step: Step<WaitingItem<Item, Outcome>, Outcome | Error> = async (waiting, again) => {
+      const call = { startedAt: performance.now() };
+      this.#calls.add(call);
+      try {
+        return await commit(
+          waiting.map(({ item }) => item),
+          again,
+        );
+      } finally {
+        this.#calls.delete(call);
+      }
+    };
     for await (const part of inHalves(batch, step, isItemError)) {
       if ('outcomes' in part) {
         settleEach(part.items, part.outcomes);

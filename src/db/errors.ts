@@ -8,6 +8,9 @@ import {
 
 /** SQLSTATEs and socket errors of a database that is unreachable, shutting down, missing, or read-only. */
 const AWAY = /^(08|3D|53|57P|25006|25P03)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
+const AWAY_STATE = /^(08|3D|53|57P|25006|25P03)/;
+/** Errors of the package pg that have no code. */
+const AWAY_MESSAGE = /^(Connection terminated|timeout e|Query read timeout|Client (has|was))/;
 const awayErrors = [ConnectionError, BackendTerminatedError, BackendTerminatedUnexpectedlyError];
 
 /** The SQLSTATE of a database error, at any depth of its causes. */
@@ -35,11 +38,30 @@ export function isRowError(error: unknown): boolean {
  */
 export const LOCK_TIMEOUT_AGAIN_MS = 20;
 
+/** Stands for the error of a lost connection, which alone cannot be told from that of another kind of socket. */
+class DatabaseAway extends Error {
+  override name = 'DatabaseAway';
+}
+
+/** Marks an error of a connection to the database for `isOutage`, if it means that the database is away. */
+export function asOutage(cause: unknown): unknown {
+  return isDatabaseAway(cause) ? new DatabaseAway('the database is away', { cause }) : cause;
+}
+
+/** Whether an error can only come from a database that is away. isDatabaseAway also accepts errors of other sockets. */
+export function isOutage(error: unknown): error is Error {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    if ([...awayErrors, DatabaseAway].some((kind) => e instanceof kind)) return true;
+  }
+  return AWAY_STATE.test(sqlStateOf(error) ?? '');
+}
+
 /** Whether the error means that the database is away: unreachable, shutting down, missing, full or read-only. */
 export function isDatabaseAway(error: unknown): boolean {
   for (let e = error; e instanceof Error; e = e.cause) {
     const { code } = e as { code?: unknown };
     if (typeof code === 'string' && AWAY.test(code)) return true;
+    if (AWAY_MESSAGE.test(e.message)) return true;
     if (awayErrors.some((kind) => e instanceof kind)) return true;
   }
   return false;

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { createConnector } from './connection/client.ts';
 import { createDatabaseDriver, type TypeParsers } from './connection/driver.ts';
-import { isDatabaseAway } from './errors.ts';
+import { asOutage, isDatabaseAway } from './errors.ts';
 import { limitWaiting } from './waiting.ts';
 
 /** How long a request waits for a connection, while it is made or all are in use: it then gets 503. */
@@ -32,7 +32,7 @@ export async function openPool(
   });
   // slonik also emits an error for each refused statement here. The caller of the statement handles that one.
   pool.on('error', (err) => {
-    if (isDatabaseAway(err)) log.error({ err }, 'database connection failed');
+    if (isDatabaseAway(err)) log.error({ err: asOutage(err) }, 'database connection failed');
   });
   return limitWaiting(pool, CONNECTION_TIMEOUT_MS);
 }

@@ -10,7 +10,7 @@ const permissions: Record<string, string[]> = {
   oms_api: [
     'SELECT id FROM orders LIMIT 1',
     'SELECT version FROM pgboss.version',
-    'TABLE ops.queues',
+    `SELECT ready FROM ops.backlog('process-order')`,
   ],
   oms_worker: [
     `SELECT order_ids FROM process_orders(0, 'a-worker:1')`,

@@ -1,7 +1,7 @@
 import type { Router } from '@koa/router';
 import { z } from 'zod';
 import { createApp } from '../app.ts';
-import { Readiness } from '../health/readiness.ts';
+import { PlainReadiness } from '../health/readiness.ts';
 import { ProblemDetails } from '../http/problem.ts';
 import { OrderEvent } from '../orders/events.ts';
 import { Order, OrderPage } from '../orders/schema.ts';
@@ -171,7 +171,7 @@ test('replies about health and problems are as described', async (t) => {
   const invalid = await register(t.context, { name: '', unknown: 1 });
 
   const described = [
-    exactly(Readiness).safeParse(ready.body),
+    exactly(PlainReadiness).safeParse(ready.body),
     ProblemDetails.safeParse(missing.body),
     ProblemDetails.required({ errors: true, detail: true }).safeParse(invalid.body),
   ];

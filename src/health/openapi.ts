@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import type { ZodOpenApiPathsObject } from 'zod-openapi';
 import { json } from '../docs/describe.ts';
-import { Readiness } from './readiness.ts';
+import { PlainReadiness } from './readiness.ts';
 
 const open = { tags: ['operation'], security: [] };
 
-/** The health and metrics paths of the OpenAPI document. */
+/** The health paths of the OpenAPI document. METRICS_PORT is for operators, and not part of it. */
 export const healthPaths: ZodOpenApiPathsObject = {
   '/livez': {
     get: {
@@ -22,17 +22,9 @@ export const healthPaths: ZodOpenApiPathsObject = {
       summary:
         'Check that the process can serve requests. Without Redis it is degraded, and still ready',
       responses: {
-        200: json(Readiness, 'Ready, or degraded'),
-        503: json(Readiness, 'The database is unreachable or not migrated, or the process stops'),
+        200: json(PlainReadiness, 'Ready, or degraded'),
+        503: json(PlainReadiness, 'The database cannot be written, or the process stops'),
       },
-    },
-  },
-  '/metrics': {
-    get: {
-      operationId: 'readMetrics',
-      ...open,
-      summary: 'Read metrics in the text format of Prometheus',
-      responses: { 200: { description: 'Metrics', content: { 'text/plain': {} } } },
     },
   },
 };

@@ -1,42 +1,59 @@
 import { z } from 'zod';
-import { schemaState } from '../db/schema-version.ts';
 import type { Deps } from '../deps.ts';
+import { Risk, type Figures } from './figures.ts';
 
-const CHECK_TIMEOUT_MS = 2000;
+/** A batch that has been in flight for longer is stuck: a statement is cancelled after 10 s, but a COMMIT is not. */
+const STUCK_MS = 15_000;
 
-/** The state of a process, for load balancers and operators. Only the database decides whether it is ready. */
-export const Readiness = z
-  .object({
-    status: z.enum(['ok', 'degraded', 'stopping', 'unavailable']),
-    database: z.enum(['ok', 'away']),
-    schema: z.string().meta({
-      description:
-        '`ok`, `missing` and the name of the newest migration, `missing all`, or `unknown` while the database is away',
-    }),
-    redis: z.enum(['ok', 'away', 'off']),
-  })
+/** Whether a process is ready, as load balancers and strangers see it. */
+export const PlainReadiness = z
+  .object({ status: z.enum(['ok', 'degraded', 'stopping', 'unavailable']) })
   .meta({ id: 'Readiness' });
+type Status = z.infer<typeof PlainReadiness>['status'];
+
+/** The state of a process, for operators. */
+export const Readiness = PlainReadiness.extend({
+  database: z.enum(['ok', 'away', 'standby', 'read-only', 'commits-hang', 'writes-fail']),
+  /** `ok`, `missing` and the newest migration, `missing all`, or `unknown` while the database is away. */
+  schema: z.string(),
+  redis: z.enum(['ok', 'away', 'off']),
+  /** `lost`: the database has lost what it had acknowledged to this process. */
+  history: z.enum(['ok', 'lost']),
+  /** Whether orders get through the intake. Only in API processes. */
+  intake: z.enum(['ok', 'stuck']).optional(),
+  /** Queues with due jobs on which this worker does nothing. Only in workers. */
+  stuck_queues: z.array(z.string()).optional(),
+  /** Settings of the server that can lose acknowledged orders. Null while they are unknown. */
+  risks: z.array(Risk).nullable(),
+});
 export type Readiness = z.infer<typeof Readiness>;
 
-/** Checks the database and the connection to Redis. Returns within two seconds. */
-export async function checkReadiness(deps: Deps): Promise<Readiness> {
-  const readiness = await checkServers(deps);
-  const isStopping = deps.stopping.signal.aborted && readiness.status !== 'unavailable';
-  return isStopping ? { ...readiness, status: 'stopping' } : readiness;
-}
+/** The parts of a process that must move for it to be ready. */
+export type MovingParts = {
+  intake?: { waiting: () => number; oldestMs: () => number };
+  consumers?: { stuckQueues: () => string[] };
+};
 
-async function checkServers({ pool, redis }: Deps): Promise<Readiness> {
+/** Checks the database and the parts of the process. Resolves within a second. */
+export async function checkReadiness(
+  { probe, redis }: Pick<Deps, 'probe' | 'redis'>,
+  figures: Pick<Figures, 'risks'>,
+  { intake, consumers }: MovingParts,
+): Promise<Readiness> {
+  const database = await probe.check();
   const redisState = redis === null ? 'off' : redis.status === 'ready' ? 'ok' : 'away';
-  const schema = await Promise.race([schemaState(pool), afterTimeout()]).catch(() => null);
-  if (schema === null) {
-    return { status: 'unavailable', database: 'away', schema: 'unknown', redis: redisState };
-  }
-  const status = schema !== 'ok' ? 'unavailable' : redisState === 'ok' ? 'ok' : 'degraded';
-  return { status, database: 'ok', schema, redis: redisState };
-}
-
-async function afterTimeout(): Promise<null> {
-  const { promise, resolve } = Promise.withResolvers<null>();
-  setTimeout(resolve, CHECK_TIMEOUT_MS, null).unref();
-  return promise;
+  const isStuck = intake !== undefined && intake.oldestMs() > STUCK_MS;
+  const stuckQueues = consumers?.stuckQueues() ?? [];
+  const isAble = database.database === 'ok' && database.schema === 'ok';
+  const isMoving = !isStuck && stuckQueues.length === 0;
+  const isWhole = redisState === 'ok' && database.history === 'ok';
+  const status: Status = !isAble || !isMoving ? 'unavailable' : isWhole ? 'ok' : 'degraded';
+  return {
+    status,
+    ...database,
+    redis: redisState,
+    ...(intake && { intake: isStuck ? 'stuck' : 'ok' }),
+    ...(consumers && { stuck_queues: stuckQueues }),
+    risks: figures.risks()?.slice() ?? null,
+  };
 }

@@ -3,6 +3,7 @@ import { ApiConfig, WorkerConfig, type Config } from '../config.ts';
 import { inheritedEnvironment, settingsOf, type Environment } from '../config/load.ts';
 import type { RolePasswords } from '../db/role-passwords.ts';
 import { loginUrl } from '../db/roles.ts';
+import type { MetricsPorts } from './metrics-ports.ts';
 import type { Print } from './own-servers.ts';
 import type { StartedParts } from './started-parts.ts';
 import { createProcessKeeper } from './process-keeper.ts';
@@ -21,11 +22,12 @@ type Settings = {
   env: Environment;
   config: Config;
   passwords: Required<Pick<RolePasswords, 'oms_api' | 'oms_worker'>>;
+  ports: MetricsPorts;
 };
 
 /** Starts a worker and an API, each with its own settings and the login of its role. Keeps them running. */
 export async function startServices(
-  { env, config, passwords }: Settings,
+  { env, config, passwords, ports }: Settings,
   parts: StartedParts,
   print: Print,
 ): Promise<void> {
@@ -39,7 +41,8 @@ export async function startServices(
   for (const { name, role, schema } of services) {
     const DATABASE_URL = loginUrl(config.DATABASE_URL, role, passwords[role]);
     const module = new URL(`../${name}.ts`, import.meta.url);
-    const settings = settingsOf(schema, { ...env, DATABASE_URL });
+    const METRICS_PORT = String(ports[name]);
+    const settings = settingsOf(schema, { ...env, DATABASE_URL, METRICS_PORT });
     await keeper.start(name, module, { ...inheritedEnvironment(), ...settings });
   }
 }

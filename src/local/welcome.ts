@@ -1,18 +1,19 @@
 import type { Config } from '../config.ts';
+import type { MetricsPorts } from './metrics-ports.ts';
 
 /**
  * The message that `npm start` prints when everything runs: addresses, and commands to paste into a shell. `dbaUrl` is
  * a DBA's login to the embedded Postgres, for psql. It is undefined when DATABASE_URL names the server.
  */
-export function welcome(config: Config, dbaUrl: string | undefined): string {
-  const host = `http://${config.HOST === '0.0.0.0' ? '127.0.0.1' : config.HOST}`;
-  const base = `${host}:${config.PORT}`;
+export function welcome(config: Config, ports: MetricsPorts, dbaUrl: string | undefined): string {
+  const base = `${urlOf(config.HOST)}:${config.PORT}`;
+  const metrics = urlOf(config.METRICS_HOST);
   const post = `curl -sw '\\n' -H 'Content-Type: application/json'`;
   const bearer = '-H "Authorization: Bearer $TOKEN"';
   return `
   Order Management API    ${base}
   Documentation           ${base}/docs
-  Metrics                 ${base}/metrics, of the worker ${host}:${config.WORKER_PORT}/metrics
+  Metrics                 ${metrics}:${ports.api}/metrics, of the worker ${metrics}:${ports.worker}/metrics
   Database                ${dbaUrl ? 'embedded Postgres' : 'DATABASE_URL'}
   Redis                   ${config.REDIS_URL ? new URL(config.REDIS_URL).host : 'none (degraded)'}
 
@@ -33,4 +34,8 @@ export function welcome(config: Config, dbaUrl: string | undefined): string {
   Ctrl-C stops everything; the data stays.
 
 `;
+}
+
+function urlOf(host: string): string {
+  return `http://${host === '0.0.0.0' ? '127.0.0.1' : host}`;
 }

@@ -20,7 +20,7 @@ for (const inFlightMax of [1, 2]) {
     `200 orders that arrive while ${inFlightMax} of ${inFlightMax} batches are in flight take at most 5 transactions`,
     async (t) => {
       const settings = { ...ONE_LONG_BATCH, INTAKE_IN_FLIGHT_MAX: String(inFlightMax) };
-      const { origin, deps, database } = await ownService(t, settings);
+      const { origin, internal, deps, database } = await ownService(t, settings);
       const user = await signUp({ deps, origin });
       const inFlight = [];
       for (let batch = 0; batch < inFlightMax; batch += 1) {
@@ -28,7 +28,7 @@ for (const inFlightMax of [1, 2]) {
       }
 
       const others = Array.from({ length: 200 }, () => user.request('POST', '/orders', KETTLE));
-      await waitingAt(origin, 200);
+      await waitingAt(internal, 200);
       for (const { release } of inFlight) await release();
       const replies = await Promise.all([...others, ...inFlight.map(({ blocked }) => blocked)]);
 
@@ -40,7 +40,7 @@ for (const inFlightMax of [1, 2]) {
 }
 
 test.serial('of two requests with one key in one batch, one places the order', async (t) => {
-  const { origin, deps, database } = await ownService(t, ONE_LONG_BATCH);
+  const { origin, internal, deps, database } = await ownService(t, ONE_LONG_BATCH);
   const [busy, user] = await twoCustomers({ deps, origin });
   const { release } = await blockOrderOf(t, database, busy);
 
@@ -48,7 +48,7 @@ test.serial('of two requests with one key in one batch, one places the order', a
     user.request('POST', '/orders', KETTLE, { 'Idempotency-Key': 'twin' }),
   );
   const other = user.request('POST', '/orders', KETTLE, { 'Idempotency-Key': 'other' });
-  await waitingAt(origin, 3);
+  await waitingAt(internal, 3);
   await release();
   const replies = await Promise.all(twins);
   const again = await user.request('POST', '/orders', KETTLE, { 'Idempotency-Key': 'twin' });

@@ -23,11 +23,11 @@ test.serial(
   'when as many orders wait as allowed, the next one is refused, and the others are placed',
   async (t) => {
     const settings = { ...ONE_LONG_BATCH, INTAKE_QUEUE_MAX: '10' };
-    const { origin, deps, database } = await ownService(t, settings);
+    const { origin, internal, deps, database } = await ownService(t, settings);
     const [busy, user] = await twoCustomers({ deps, origin });
     const { release } = await blockOrderOf(t, database, busy);
     const waiting = Array.from({ length: 10 }, () => user.request('POST', '/orders', KETTLE));
-    await waitingAt(origin, 10);
+    await waitingAt(internal, 10);
 
     const refused = await user.request('POST', '/orders', KETTLE);
     await release();
@@ -43,15 +43,15 @@ test.serial(
 );
 
 test.serial('an order whose client disconnects before its turn is not placed', async (t) => {
-  const { origin, deps, database } = await ownService(t, ONE_LONG_BATCH);
+  const { origin, internal, deps, database } = await ownService(t, ONE_LONG_BATCH);
   const [busy, user] = await twoCustomers({ deps, origin });
   const { release } = await blockOrderOf(t, database, busy);
   const socket = sendRaw(origin, user);
-  await waitingAt(origin, 1);
+  await waitingAt(internal, 1);
 
   socket.destroy();
   const other = user.request('POST', '/orders', { ...KETTLE, product_name: 'Lamp' });
-  await waitingAt(origin, 2);
+  await waitingAt(internal, 2);
   await release();
 
   t.is((await other).status, 201);
@@ -63,11 +63,11 @@ test.serial(
   async (t) => {
     const { deps, database } = await ownService(t);
     const api = await startApiProcess(t, testEnvironment(database, ONE_LONG_BATCH));
-    const { origin } = api;
+    const { origin, internal } = api;
     const [busy, user] = await twoCustomers({ deps, origin });
     const { release, blocked } = await blockOrderOf(t, database, busy);
     const waiting = Array.from({ length: 20 }, () => user.request('POST', '/orders', KETTLE));
-    await waitingAt(origin, 20);
+    await waitingAt(internal, 20);
 
     api.send('SIGTERM');
     await until('the API to be stopping', () => api.logged('api stopping').length > 0);

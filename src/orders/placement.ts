@@ -17,7 +17,7 @@ import type { Reply } from '../http/reply.ts';
 import type { NewOrder } from './schema.ts';
 
 /** The batcher of new orders in an API process. It needs no close: it is empty when every request is answered. */
-export type Intake = Pick<Batcher<Placement, Reply>, 'add' | 'waiting'>;
+export type Intake = Pick<Batcher<Placement, Reply>, 'add' | 'waiting' | 'oldestMs'>;
 
 type PlacementDeps = Pick<ApiDeps, 'config' | 'pool' | 'wakeUps' | 'metrics'>;
 

@@ -2,13 +2,14 @@
  * The client of the queue, for workers. pg-boss claims, retries, dead-letters, supervises and schedules jobs.
  * place_orders makes the jobs of orders; the door functions in sql/functions settle them.
  */
-import { Pool, type PoolConfig } from 'pg';
+import { Pool, type PoolConfig, type QueryConfig } from 'pg';
 import { PgBoss, type CommandResponse, type Db, type JobAttempt, type JobResult } from 'pg-boss';
 import type { Logger } from 'pino';
 import { sql, type DatabasePool } from 'slonik';
 import { queues, type QueueName } from '../../jobs/queues.ts';
 import type { Config } from '../config.ts';
 import { createConnector, DatabaseClient, type ClientOptions } from '../db/connection/client.ts';
+import { asOutage } from '../db/errors.ts';
 
 /** Workers supervise the queues at least this often. watcher.ts supervises a queue at once when it needs that. */
 const SUPERVISE_INTERVAL_SECONDS = 120;
@@ -49,7 +50,7 @@ export function createQueue(
     max: config.QUEUE_POOL_SIZE_MAX,
     maxLifetimeSeconds: CONNECTION_LIFETIME_SECONDS,
   });
-  pool.on('error', (err) => log.error({ err }, 'queue connection failed'));
+  pool.on('error', (cause) => log.error({ err: asOutage(cause) }, 'queue connection failed'));
   const boss = new PgBoss({
     db: workerDb(pool),
     instanceName: 'worker',
@@ -67,7 +68,7 @@ export function createQueue(
     queueStatRetentionDays: QUEUE_STATS_RETENTION_DAYS,
     instanceHeartbeatSeconds: INSTANCE_HEARTBEAT_SECONDS,
   });
-  boss.on('error', (err) => log.error({ err }, 'queue error'));
+  boss.on('error', (cause) => log.error({ err: asOutage(cause) }, 'queue error'));
   boss.on('warning', (warning) => log.warn({ warning }, 'queue warning'));
   return {
     boss,
@@ -91,6 +92,10 @@ function connections({ DATABASE_URL }: Pick<Config, 'DATABASE_URL'>): PoolConfig
 /** Wraps a pool for pg-boss, and adapts statements to the rights of a worker. */
 function workerDb(pool: Pool): Db {
   const claims = new Map<string, string>();
+  const run = (query: string | QueryConfig, values?: unknown[]) =>
+    pool.query(query, values).catch((error: unknown) => {
+      throw asOutage(error);
+    });
   return {
     async executeSql(text, values = []) {
       // pg-boss creates its queue of schedules at each start. migrate has made it, and a worker has no right to.
@@ -98,10 +103,10 @@ function workerDb(pool: Pool): Db {
       // None of our jobs depends on another one, so none is to be unblocked, and a worker has no right to.
       if (text.includes('SET flow_on =')) return { rows: [] };
       // Planning a claim takes longer than running it, so claims are prepared.
-      if (!text.includes('FOR UPDATE OF j SKIP LOCKED')) return pool.query(text, values);
+      if (!text.includes('FOR UPDATE OF j SKIP LOCKED')) return run(text, values);
       const name = claims.get(text) ?? `claim-${claims.size}`;
       claims.set(text, name);
-      return pool.query({ name, text, values });
+      return run({ name, text, values });
     },
   };
 }

@@ -5,6 +5,8 @@ import { MONITOR_INTERVAL_SECONDS } from './boss.ts';
 import type { Consumers } from './consumers.ts';
 import type { Deps, WorkerDeps } from '../deps.ts';
 import { restAfter } from '../rest.ts';
+import { Movement } from './movement.ts';
+import { Supervision } from './supervision.ts';
 
 /** After work, a queue is counted again at this delay, because pg-boss leaves out jobs that ended in the last 10 s. */
 const LAST_COUNT_MS = 12_000;
@@ -30,17 +32,20 @@ const QueueState = z.object({
 });
 type QueueState = z.infer<typeof QueueState>;
 
+/** A running watcher. `stuckQueues`: the queues with due jobs on which this worker does nothing. */
+type Watcher = { stop: () => void; stuckQueues: () => string[] };
+
 /**
  * Checks all queues every WORKER_POLL_SECONDS by one statement, a little less often when a check is slow. Attaches the
  * consumers of queues that are not paused, detaches those of paused queues, and wakes those with due jobs. Calls
- * pg-boss's supervise for queues that have lost attempts or old counters. A check that fails changes nothing. Returns a
- * function that stops the watcher.
+ * pg-boss's supervise for queues that have lost attempts or old counters. A check that fails changes nothing.
  */
 export async function watchQueues(
   { pool, boss, log, config }: Pick<WorkerDeps, 'pool' | 'boss' | 'log' | 'config'>,
   watched: QueueName[],
   consumers: Pick<Consumers, 'attach' | 'detach' | 'wake' | 'workedAt'>,
-): Promise<() => void> {
+): Promise<Watcher> {
+  const movement = new Movement(watched);
   const attached = new Set<QueueName>();
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
@@ -53,6 +58,7 @@ export async function watchQueues(
       if (paused === attached.has(queue)) await attachOrDetach(queue, paused);
       if (due_ms !== null && !paused) consumers.wake(queue, due_ms);
     }
+    movement.record(states, (queue) => consumers.workedAt(queue));
     const unsupervised = states.filter(
       (state) =>
         state.lost ||
@@ -87,10 +93,11 @@ export async function watchQueues(
 
   await check();
   checkIn(config.WORKER_POLL_SECONDS * 1000);
-  return () => {
+  function stop(): void {
     stopped = true;
     clearTimeout(timer);
-  };
+  }
+  return { stop, stuckQueues: () => movement.stuckQueues() };
 }
 
 /** Whether the counters of a queue are old while its jobs change. */
@@ -102,38 +109,6 @@ function needsCounting(
   // Count once right after the work, and again LAST_COUNT_MS later, when pg-boss's count includes the last jobs.
   const countWantedMsAgo = workedMsAgo > LAST_COUNT_MS ? workedMsAgo - LAST_COUNT_MS : workedMsAgo;
   return counted_late && (due_ms !== null || busy || counted_ms_ago > countWantedMsAgo);
-}
-
-/** Calls pg-boss's supervise for queues: it fails lost attempts, and counts jobs. */
-class Supervision {
-  readonly #deps: Pick<WorkerDeps, 'boss' | 'log'>;
-  readonly #restUntil = new Map<QueueName, number>();
-  #busy = false;
-
-  constructor(deps: Pick<WorkerDeps, 'boss' | 'log'>) {
-    this.#deps = deps;
-  }
-
-  /** Makes one call per queue, so that each queue has its own pause. Does nothing while earlier calls run. */
-  async start(supervised: QueueName[]): Promise<void> {
-    const { boss, log } = this.#deps;
-    if (this.#busy) return;
-    this.#busy = true;
-    for (const queue of supervised) {
-      const started = performance.now();
-      await boss
-        .supervise(queue)
-        .catch((err: unknown) => log.warn({ err, queue }, 'queue not supervised'));
-      const ended = performance.now();
-      this.#restUntil.set(queue, ended + restAfter(ended - started));
-    }
-    this.#busy = false;
-  }
-
-  /** Whether the rest after the last call has not ended yet. */
-  isResting(queue: QueueName): boolean {
-    return performance.now() < (this.#restUntil.get(queue) ?? 0);
-  }
 }
 
 // Reads the first entry of each index range (the queue's _i14). So the cost does not depend on the length of the queue,

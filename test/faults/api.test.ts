@@ -71,7 +71,9 @@ test('an API whose port is taken ends with one line that says so', async (t) => 
   t.deepEqual([code, stdout], [1, '']);
   t.regex(
     stderr,
-    new RegExp(`^The port is taken; set PORT to a free one \\([^\\n]+${port}\\)\\n$`),
+    new RegExp(
+      `^The port is taken; set PORT or METRICS_PORT to a free one \\([^\\n]+${port}\\)\\n$`,
+    ),
   );
 });
 

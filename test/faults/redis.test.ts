@@ -69,7 +69,7 @@ test.serial(
     const port = await freePort();
     const { service, api, users } = await startService(t, `redis://127.0.0.1:${port}`);
 
-    const without = await send(api.origin, 'GET', '/readyz');
+    const without = await send(api.internal, 'GET', '/readyz');
     const ids = await Promise.all(users.map((user) => user.place()));
     await whenAllSettled(service.deps);
     const redis = new Redis((await ownRedis(t, port)).url);

@@ -12,6 +12,7 @@ const READS = [
   'ops._live_bytes',
   'ops._percentile',
   'ops._printable',
+  'ops.backlog',
   'ops.explain_job',
   'public.reason_code',
 ];

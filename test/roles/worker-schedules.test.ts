@@ -22,7 +22,7 @@ test('a worker runs every scheduled job, without an error of the queue from star
   const base = { ...(await openDeps(config, 'worker')), log };
   const queue = createQueue(config, log);
   await queue.boss.start();
-  const stop = await startConsumers({ ...base, boss: queue.boss });
+  const { stop } = await startConsumers({ ...base, boss: queue.boss });
   const id = await (await signUp(service)).place();
 
   await untilOrderIs(service.deps, id, 'COMPLETED');

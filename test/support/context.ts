@@ -10,12 +10,13 @@ import { sql, type DatabasePool } from 'slonik';
 import { z } from 'zod';
 import type { QueueName } from '../../jobs/queues.ts';
 import { withAppParts } from '../../src/api.ts';
-import { createApp, type AppDeps } from '../../src/app.ts';
+import { createApp, createInternalApp, type AppDeps } from '../../src/app.ts';
 import type { Config } from '../../src/config.ts';
 import { createQueue } from '../../src/queue/boss.ts';
 import { openPool } from '../../src/db/pool.ts';
 import { asRole } from '../../src/db/roles.ts';
 import { closeDeps, openDeps, type Deps, type WorkerDeps } from '../../src/deps.ts';
+import { createHealth } from '../../src/health/health.ts';
 import { createIntake } from '../../src/orders/placement.ts';
 import { closeServer, portOf, serve } from '../../src/http/server.ts';
 import { signAccessToken } from '../../src/users/access-token.ts';
@@ -30,9 +31,15 @@ export type TestDeps = AppDeps & WorkerDeps & Deps<Config>;
 
 /**
  * A service with a database of its own, and an API that listens and works as oms_api. `deps` are for the test itself:
- * its pool and its queue client work as the superuser.
+ * its pool and its queue client work as the superuser. `internal` is the address of health and metrics for operators.
  */
-export type Context = { database: string; deps: TestDeps; server: Server; origin: string };
+export type Context = {
+  database: string;
+  deps: TestDeps;
+  server: Server;
+  origin: string;
+  internal: string;
+};
 
 /** AVA's `test`. The importing test file gets a service of its own. */
 export const test = anyTest as TestFn<Context>;
@@ -63,11 +70,18 @@ export async function openService(config: Config): Promise<Omit<Context, 'databa
   workerPools.set(queue.boss, await openPool(workerConfig, api.log));
   const deps = { ...api, config, boss: queue.boss, pool: await openPool(config, api.log) };
   const server = await serve(createApp(api), 0, '127.0.0.1');
+  const internal = await serve(createInternalApp(api), 0, '127.0.0.1');
   closers.set(server, async () => {
+    internal.close();
+    internal.closeAllConnections();
     await closeDeps(api);
     await queue.close(0);
   });
-  return { deps, server, origin: `http://127.0.0.1:${portOf(server)}` };
+  return { deps, server, origin: originOf(server), internal: originOf(internal) };
+}
+
+function originOf(server: Server): string {
+  return `http://127.0.0.1:${portOf(server)}`;
 }
 
 /** For each API, a function that closes its own connections. */
@@ -100,13 +114,16 @@ export async function withSettings(t: ExecutionContext<Context>, settings: Recor
 /** A second API on the same dependencies, except the given ones, for one test. */
 export async function withDeps(t: ExecutionContext<Context>, replaced: Partial<TestDeps>) {
   const parts = { ...t.context.deps, ...replaced };
-  const deps = { ...parts, intake: createIntake(parts) };
-  const server = await serve(createApp(deps), 0, '127.0.0.1');
+  const intake = createIntake(parts);
+  const deps = { ...parts, intake, health: createHealth(parts, { intake }) };
+  const servers = [
+    await serve(createApp(deps), 0, '127.0.0.1'),
+    await serve(createInternalApp(deps), 0, '127.0.0.1'),
+  ] as const;
   t.teardown(() => {
-    server.close();
-    server.closeAllConnections();
+    for (const server of servers) server.close().closeAllConnections();
   });
-  return { deps, origin: `http://127.0.0.1:${portOf(server)}` };
+  return { deps, origin: originOf(servers[0]), internal: originOf(servers[1]) };
 }
 
 /** A service on a database of its own, for one test that needs to be alone there. */

@@ -40,9 +40,9 @@ export async function blockOrderOf(t: ExecutionContext, database: string, user: 
 }
 
 /** Waits until this many orders wait in the intake, according to the API's metrics. */
-export async function waitingAt(origin: string, count: number): Promise<void> {
+export async function waitingAt(internal: string, count: number): Promise<void> {
   await until(`${count} orders to wait`, async () => {
-    const metrics = await (await fetch(`${origin}/metrics`)).text();
+    const metrics = await (await fetch(`${internal}/metrics`)).text();
     return metrics.includes(`\noms_intake_waiting_orders ${count}\n`);
   });
 }

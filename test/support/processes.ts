@@ -92,31 +92,41 @@ export async function startEverything(t: ExecutionContext, settings: Settings): 
   return program;
 }
 
+/** A program that serves health and metrics for operators at `internal`. */
+type WithMetrics = Running & { internal: string };
+
 /** Starts an API process, and waits until it listens. */
 export async function startApiProcess(
   t: ExecutionContext,
   settings: Settings,
-): Promise<Running & { origin: string }> {
+): Promise<WithMetrics & { origin: string }> {
   const api = startProgram(t, 'api', {
     ...inRole(settings, 'oms_api'),
     PORT: '0',
+    METRICS_PORT: '0',
     LOG_LEVEL: 'info',
   });
   await untilStarted(api, () => api.logged('api listening').length > 0);
-  return { ...api, origin: `http://127.0.0.1:${String(api.logged('api listening')[0]?.port)}` };
+  const origin = `http://127.0.0.1:${String(api.logged('api listening')[0]?.port)}`;
+  return { ...api, origin, internal: internalOf(api) };
+}
+
+function internalOf({ logged }: Running): string {
+  return `http://127.0.0.1:${String(logged('metrics served')[0]?.metrics_port)}`;
 }
 
 /** Starts a worker process, and waits until it is ready. */
 export async function startWorkerProcess(
   t: ExecutionContext,
   settings: Settings,
-): Promise<Running> {
+): Promise<WithMetrics> {
   const worker = startProgram(t, 'worker', {
     ...inRole(settings, 'oms_worker'),
+    METRICS_PORT: '0',
     LOG_LEVEL: 'info',
   });
   await untilStarted(worker, () => worker.logged('worker started').length > 0);
-  return worker;
+  return { ...worker, internal: internalOf(worker) };
 }
 
 /** Replaces the test's own login by that of the service's role. */

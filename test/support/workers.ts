@@ -26,7 +26,7 @@ export async function startWorker(
   const queue = createQueue(settings, base.log);
   await queue.boss.start();
   const deps = { ...base, boss: queue.boss };
-  const stop = await startConsumers(deps);
+  const { stop } = await startConsumers(deps);
   t.teardown(async () => {
     await stop();
     await queue.close(2);

@@ -1,0 +1,26 @@
+-- Writes the next mark of a process, and returns the mark that was there: NULL when there was none. `process_id`: a
+-- random id that the process has made for itself. A mark replaces an older one of the same process, so a process that
+-- counts up reads back its last mark, unless the database has lost it.
+--
+-- A process leaves its first mark once, and then deletes the rows of processes that have written none for a day.
+CREATE OR REPLACE FUNCTION leave_mark(process_id uuid, mark bigint, OUT found bigint, OUT xact_id text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF num_nulls(leave_mark.process_id, leave_mark.mark) > 0 THEN
+    RAISE EXCEPTION 'a mark needs a process and a number' USING ERRCODE = 'OM008';
+  END IF;
+  SELECT m.mark INTO found FROM public.process_marks AS m WHERE m.process_id = leave_mark.process_id FOR UPDATE;
+  INSERT INTO public.process_marks AS m (process_id, mark)
+  VALUES (leave_mark.process_id, leave_mark.mark)
+  ON CONFLICT ON CONSTRAINT process_marks_pk DO UPDATE
+  SET mark = EXCLUDED.mark, xact_id = EXCLUDED.xact_id, marked_at = EXCLUDED.marked_at;
+  IF found IS NULL THEN
+    DELETE FROM public.process_marks AS m WHERE m.marked_at < now() - interval '1 day';
+  END IF;
+  xact_id := pg_current_xact_id()::text;
+END $$;
+
+COMMENT ON FUNCTION leave_mark IS
+  'Writes the next mark of a process and returns the one before, for API and workers. Refuses: OM008 no argument.';
+
+ALTER FUNCTION leave_mark OWNER TO oms_door;

@@ -1,0 +1,35 @@
+import type { QueueName } from '../../jobs/queues.ts';
+import type { WorkerDeps } from '../deps.ts';
+import { restAfter } from '../rest.ts';
+
+/** Calls pg-boss's supervise for queues: it fails lost attempts, and counts jobs. */
+export class Supervision {
+  readonly #deps: Pick<WorkerDeps, 'boss' | 'log'>;
+  readonly #restUntil = new Map<QueueName, number>();
+  #busy = false;
+
+  constructor(deps: Pick<WorkerDeps, 'boss' | 'log'>) {
+    this.#deps = deps;
+  }
+
+  /** Makes one call per queue, so that each queue has its own pause. Does nothing while earlier calls run. */
+  async start(supervised: QueueName[]): Promise<void> {
+    const { boss, log } = this.#deps;
+    if (this.#busy) return;
+    this.#busy = true;
+    for (const queue of supervised) {
+      const started = performance.now();
+      await boss
+        .supervise(queue)
+        .catch((err: unknown) => log.warn({ err, queue }, 'queue not supervised'));
+      const ended = performance.now();
+      this.#restUntil.set(queue, ended + restAfter(ended - started));
+    }
+    this.#busy = false;
+  }
+
+  /** Whether the rest after the last call has not ended yet. */
+  isResting(queue: QueueName): boolean {
+    return performance.now() < (this.#restUntil.get(queue) ?? 0);
+  }
+}
