@@ -26,7 +26,7 @@ export function withAppParts(deps: ApiDeps): AppDeps {
 /** Starts the HTTP API. */
 export function startApi(deps: AppDeps): Promise<Server> {
   const { PORT, HOST } = deps.config;
-  return serve(createApp(deps), PORT, HOST);
+  return serve(createApp(deps), PORT, HOST, deps.config);
 }
 
 if (import.meta.main) {

@@ -4,8 +4,9 @@ import type { ApiDeps, Deps } from './deps.ts';
 import { docsRoutes } from './docs/routes.ts';
 import type { Health } from './health/health.ts';
 import { healthRoutes, internalRoutes } from './health/routes.ts';
-import { jsonBody } from './http/body.ts';
+import { ClientGone } from './http/client-gone.ts';
 import { clientAddress } from './http/client-address.ts';
+import { failable } from './http/deadline.ts';
 import { exactRoutes } from './http/exact-routes.ts';
 import { createLimits } from './http/limits.ts';
 import { Problem, problemDetails } from './http/problem.ts';
@@ -25,11 +26,12 @@ export type AppDeps = ApiDeps & {
   health: Health;
 };
 
-/** Creates the HTTP application of an API process. A request passes the middleware in this order. */
+/**
+ * Creates the HTTP application of an API process. A request passes the middleware in this order. A route reads the body
+ * itself (jsonBody), after it knows the client and has counted the request.
+ */
 export function createApp(deps: AppDeps): Koa<AppState> {
   const app = createBareApp(deps);
-  app.use(jsonBody());
-
   const limits = createLimits(deps);
   const router = new Router();
   router.use(healthRoutes(deps).routes());
@@ -57,6 +59,7 @@ function createBareApp({ config, log, metrics }: Deps): Koa<AppState> {
   app.use(clientAddress(config.TRUSTED_PROXIES));
   app.use(requestLog(log, metrics)); // before problemDetails, so that it logs the status of the reply
   app.use(problemDetails());
+  app.use(failable());
   app.on('error', (err: unknown, ctx?: { state: AppState }) => {
     const about = ctx?.state.about;
     if (isOverload(err))
@@ -72,6 +75,6 @@ function isOverload(error: unknown): error is Problem {
 
 /** Whether the client disconnected during the request. That is not an error of the service. */
 function isClientGone(error: unknown): boolean {
-  const { code, type } = (error ?? {}) as { code?: unknown; type?: unknown };
-  return code === 'ECONNRESET' || code === 'EPIPE' || type === 'request.aborted';
+  const { code } = (error ?? {}) as { code?: unknown };
+  return error instanceof ClientGone || code === 'ECONNRESET' || code === 'EPIPE';
 }

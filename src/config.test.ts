@@ -131,13 +131,17 @@ test('no process has a setting that only another process needs', (t) => {
   const ofWorker = Object.keys(WorkerConfig.shape);
 
   t.deepEqual(ofApi.filter((name) => ofWorker.includes(name)).sort(), [
+    'CONNECTIONS_MAX',
+    'CONNECTIONS_PER_CLIENT_MAX',
     'DATABASE_URL',
+    'KEEP_ALIVE_SECONDS',
     'LOG_LEVEL',
     'METRICS_HOST',
     'METRICS_PORT',
     'POOL_SIZE_MAX',
     'REDIS_PREFIX',
     'REDIS_URL',
+    'REQUEST_TIMEOUT_SECONDS',
     'SHUTDOWN_TIMEOUT_SECONDS',
     'TRUSTED_PROXIES',
   ]);

@@ -12,6 +12,22 @@ const httpUrl = z
   .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
   .refine(hasNoCredentials, 'must not contain a user or a password');
 
+const server = {
+  TRUSTED_PROXIES: z
+    .string()
+    .default('')
+    .transform((list) => list.split(',').flatMap((entry) => entry.trim() || []))
+    .pipe(z.array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]))),
+  CONNECTIONS_MAX: integer(1, 100_000).default(2000),
+  CONNECTIONS_PER_CLIENT_MAX: integer(1, 100_000).default(1000),
+  KEEP_ALIVE_SECONDS: integer(1, 3600).default(75), // longer than the 60 s of common load balancers
+  REQUEST_TIMEOUT_SECONDS: integer(2, 600).default(15), // longer than the statement timeout, 10 s
+};
+
+/** The settings of an HTTP server: who may connect, and how long a request may take. */
+export const ServerSettings = z.object(server);
+export type ServerSettings = z.infer<typeof ServerSettings>;
+
 /** The settings of API and workers. */
 const shared = {
   DATABASE_URL: databaseUrl,
@@ -20,11 +36,7 @@ const shared = {
   REDIS_PREFIX: z.string().min(1).max(50).default('oms'),
   METRICS_PORT: integer(0, 65_535).optional(),
   METRICS_HOST: z.string().default('127.0.0.1'),
-  TRUSTED_PROXIES: z
-    .string()
-    .default('')
-    .transform((list) => list.split(',').flatMap((entry) => entry.trim() || []))
-    .pipe(z.array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]))),
+  ...server,
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   SHUTDOWN_TIMEOUT_SECONDS: integer(1, 600).default(20),
 };

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { ConnectionError } from 'slonik';
-import { Batcher, BatcherFull, ClientGone } from './batcher.ts';
+import { Batcher, BatcherFull, Abandoned } from './batcher.ts';
 
 /** A batcher whose transactions end by `commit` or `refuse`. `batches` has the items of each transaction. */
 function heldBatcher(
@@ -159,14 +159,14 @@ test('an item is refused when too many are waiting, and the waiting items are co
 
 test('items whose clients have disconnected make room for another item', async (t) => {
   const { batcher, batches, commit } = heldBatcher({ waitingMax: 2 });
-  const client = { destroyed: false };
+  const client = { destroyed: false, writableEnded: false };
   const taken = batcher.add(1);
   await turn();
   const gone = [batcher.add(2, client), batcher.add(3, client)];
   client.destroyed = true;
 
   const last = batcher.add(4);
-  for (const outcome of gone) await t.throwsAsync(outcome, { instanceOf: ClientGone });
+  for (const outcome of gone) await t.throwsAsync(outcome, { instanceOf: Abandoned });
   commit(0);
   await turn();
   commit(1);
@@ -175,20 +175,25 @@ test('items whose clients have disconnected make room for another item', async (
   t.deepEqual(batches, [[1], [4]]);
 });
 
-test('an item whose client disconnects before its turn is not committed', async (t) => {
-  const { batcher, batches, commit } = heldBatcher();
-  const client = { destroyed: false };
-  const first = batcher.add(1, client);
-  await turn();
-  const second = batcher.add(2, client);
-  const third = batcher.add(3);
+for (const [what, change] of [
+  ['disconnects', { destroyed: true }],
+  ['gets another reply', { writableEnded: true }],
+] as const) {
+  test(`an item whose client ${what} before its turn is not committed`, async (t) => {
+    const { batcher, batches, commit } = heldBatcher();
+    const client = { destroyed: false, writableEnded: false };
+    const first = batcher.add(1, client);
+    await turn();
+    const second = batcher.add(2, client);
+    const third = batcher.add(3);
 
-  client.destroyed = true;
-  commit(0);
-  await t.throwsAsync(second, { instanceOf: ClientGone });
-  commit(1);
+    Object.assign(client, change);
+    commit(0);
+    await t.throwsAsync(second, { instanceOf: Abandoned });
+    commit(1);
 
-  t.is(await first, '1', 'it was taken before the client disconnected');
-  t.is(await third, '3');
-  t.deepEqual(batches, [[1], [3]]);
-});
+    t.is(await first, '1', 'it was taken before');
+    t.is(await third, '3');
+    t.deepEqual(batches, [[1], [3]]);
+  });
+}

@@ -6,8 +6,11 @@
 import { ConnectionError } from 'slonik';
 import { inHalves, type Step } from './halving.ts';
 
-/** The response that an outcome is for. It is destroyed when its client has disconnected. */
-export type Client = { readonly destroyed: boolean };
+/**
+ * The response that an outcome is for. It is destroyed when its client has disconnected, and ended when the client has
+ * got another reply because it waited too long.
+ */
+export type Client = { readonly destroyed: boolean; readonly writableEnded: boolean };
 
 type BatcherOptions<Item, Outcome> = {
   /** How many transactions may be in flight at once. */
@@ -47,7 +50,7 @@ export class Batcher<Item, Outcome> {
 
   /**
    * Commits an item together with others. Rejects with the item's own error, with `BatcherFull` when too many are
-   * waiting, or with `ClientGone` when its client disconnected before its turn.
+   * waiting, or with `Abandoned` when its client did not wait for its turn.
    */
   add(item: Item, client?: Client): Promise<Outcome> {
     const { waitingMax } = this.#options;
@@ -95,11 +98,11 @@ export class Batcher<Item, Outcome> {
   }
 
   #dropAbandoned(): void {
-    if (!this.#waiting.some(({ client }) => client?.destroyed)) return; // the usual case
-    const { gone = [], there = [] } = Object.groupBy(this.#waiting, ({ client }) =>
-      client?.destroyed ? 'gone' : 'there',
+    if (!this.#waiting.some(isAbandoned)) return; // the usual case
+    const { gone = [], there = [] } = Object.groupBy(this.#waiting, (item) =>
+      isAbandoned(item) ? 'gone' : 'there',
     );
-    rejectAll(gone, new ClientGone());
+    rejectAll(gone, new Abandoned());
     this.#waiting = there;
   }
 
@@ -129,6 +132,10 @@ export class Batcher<Item, Outcome> {
   }
 }
 
+function isAbandoned({ client }: { client: Client | undefined }): boolean {
+  return client !== undefined && (client.destroyed || client.writableEnded);
+}
+
 function settleEach<Outcome>(
   items: WaitingItem<unknown, Outcome>[],
   outcomes: (Outcome | Error)[],
@@ -149,7 +156,7 @@ export class BatcherFull extends Error {
   override name = 'BatcherFull';
 }
 
-/** The client disconnected before the item's turn. The item had no effect. */
-export class ClientGone extends Error {
-  override name = 'ClientGone';
+/** Its client did not wait for the item's turn. The item had no effect. */
+export class Abandoned extends Error {
+  override name = 'Abandoned';
 }

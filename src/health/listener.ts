@@ -11,7 +11,7 @@ const CLOSE_TIMEOUT_SECONDS = 1;
 export async function serveInternal(deps: Deps & { health: Health }): Promise<Server | null> {
   const { METRICS_PORT, METRICS_HOST } = deps.config;
   if (METRICS_PORT === undefined) return null;
-  const server = await serve(createInternalApp(deps), METRICS_PORT, METRICS_HOST);
+  const server = await serve(createInternalApp(deps), METRICS_PORT, METRICS_HOST, deps.config);
   deps.log.info({ metrics_port: portOf(server), host: METRICS_HOST }, 'metrics served');
   return server;
 }

@@ -109,7 +109,7 @@ test('a request without its body is refused with a pointer to each required fiel
   }
 });
 
-test('a request whose client disconnects in the middle of the body ends with 400 in the log', async (t) => {
+test('a request whose client disconnects in the middle of the body ends with 499 in the log', async (t) => {
   const lines = new PassThrough();
   const app = new Koa<AppState>();
   app.use(requestLog(pino({ level: 'info' }, lines), createMetrics()));
@@ -124,5 +124,5 @@ test('a request whose client disconnects in the middle of the body ends with 400
   socket.destroy();
   const [line] = (await once(lines, 'data')) as [Buffer];
 
-  t.like(JSON.parse(String(line)), { status: 400, route: 'none', msg: 'request ended' });
+  t.like(JSON.parse(String(line)), { status: 499, route: 'none', msg: 'request ended' });
 });

@@ -1,60 +1,76 @@
-import type { IncomingMessage } from 'node:http';
 import createHttpError from 'http-errors';
-import type { Middleware } from 'koa';
+import type { Middleware, ParameterizedContext } from 'koa';
+import { ClientGone } from './client-gone.ts';
 import { isExact } from './exact-number.ts';
+import { hasBody, type BoundedResponse } from './response.ts';
 import type { AppState } from './state.ts';
+
+type Context = ParameterizedContext<AppState>;
 
 const BODY_BYTES_MAX = 100_000;
 
 /**
  * Reads a JSON body into `ctx.state.body`. Refuses a body over 100 kB with 413, one that is not application/json with
- * 415, and one that does not parse with 400. A request without a body passes.
+ * 415, and one that does not parse with 400. A request without a body passes, and so does one with an empty body.
  */
 export function jsonBody(): Middleware<AppState> {
   return async (ctx, next) => {
-    const { headers } = ctx.req;
-    const length = Number(headers['content-length'] ?? '0');
-    if (length > 0 || headers['transfer-encoding']) {
-      const isJson = headers['content-type'] === 'application/json' || ctx.is('application/json');
-      if (!isJson) throw createHttpError(415, 'The body must be application/json.');
-      if ((headers['content-encoding'] || 'identity') !== 'identity') {
-        throw createHttpError(415, 'The body must have no Content-Encoding.');
-      }
-      if (length > BODY_BYTES_MAX) throw tooLarge();
-      ctx.state.body = parseJson(await readBody(ctx.req));
+    if (hasBody(ctx.req)) {
+      const refusal = refusalOf(ctx);
+      const bytes = await readBody(ctx, refusal ?? tooLarge(), refusal ? 0 : BODY_BYTES_MAX);
+      ctx.state.body = parseJson(bytes);
     }
     await next();
   };
 }
 
-/** Reads the whole body. Rejects when it exceeds the limit, and does not read the rest. */
-function readBody(req: IncomingMessage): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    req.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes <= BODY_BYTES_MAX) chunks.push(chunk);
-      else {
-        req.pause();
-        reject(tooLarge());
-      }
-    });
-    req.on('end', () => resolve(Buffer.concat(chunks)));
-    req.on('close', () => {
-      if (!req.readableEnded) reject(aborted());
-    });
-  });
+/** Why a body is refused before it is read. Without a Content-Length, it may still turn out to be empty. */
+function refusalOf(ctx: Context): Error | undefined {
+  const { headers } = ctx.req;
+  const isJson = headers['content-type'] === 'application/json' || ctx.is('application/json');
+  if (!isJson) return createHttpError(415, 'The body must be application/json.');
+  if (isEncoded(headers['content-encoding'])) {
+    return createHttpError(415, 'The body must have no Content-Encoding.');
+  }
+  return Number(headers['content-length'] ?? '0') > BODY_BYTES_MAX ? tooLarge() : undefined;
+}
+
+/** RFC 9110 8.4: codings are case-insensitive, and `identity` is none. */
+function isEncoded(contentEncoding = ''): boolean {
+  return contentEncoding.split(',').some((coding) => !/^(?:identity)?$/i.test(coding.trim()));
+}
+
+/** Reads the whole body. Rejects with `refusal` as soon as there are more bytes than `bytesMax`, and reads no more. */
+async function readBody(
+  { req, res }: Pick<Context, 'req' | 'res'>,
+  refusal: Error,
+  bytesMax: number,
+): Promise<Buffer> {
+  if (Number(req.headers['content-length'] ?? '0') > bytesMax) throw refusal;
+  const response = res as BoundedResponse;
+  response.beginReceiving();
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const onData = (chunk: Buffer) => {
+    bytes += chunk.length;
+    chunks.push(chunk);
+    if (bytes > bytesMax) reject(refusal);
+  };
+  const onEnd = () => resolve(Buffer.concat(chunks));
+  const onClose = () => reject(new ClientGone());
+  req.on('data', onData).on('end', onEnd).on('close', onClose);
+  try {
+    return await promise;
+  } finally {
+    if (!req.readableEnded) req.pause();
+    req.off('data', onData).off('end', onEnd).off('close', onClose);
+    response.beginWork();
+  }
 }
 
 function tooLarge(): Error {
   return createHttpError(413, 'The body is larger than 100 kB.');
-}
-
-function aborted(): Error {
-  return createHttpError(400, 'The client disconnected before it sent the whole body.', {
-    type: 'request.aborted', // as raw-body names it
-  });
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });

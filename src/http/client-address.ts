@@ -58,7 +58,7 @@ export function clientReader(trustedProxies: string[]) {
 }
 
 /** Tests whether an address is one of these addresses or in one of these ranges. */
-function proxyTest(proxies: string[]): (address: Address) => boolean {
+export function proxyTest(proxies: string[]): (address: Address) => boolean {
   const trusted = new BlockList();
   for (const proxy of proxies) {
     const [text = '', bits] = proxy.split('/');

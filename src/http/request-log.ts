@@ -1,11 +1,18 @@
 import { randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
+import { CLIENT_GONE_STATUS } from './client-gone.ts';
 import { setHeaders } from './reply.ts';
 import type { AppState } from './state.ts';
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
+
+/** The status of a reply, or 499 when its client has disconnected before. */
+function statusOf({ destroyed, writableFinished, statusCode }: ServerResponse): number {
+  return destroyed && !writableFinished ? CLIENT_GONE_STATUS : statusCode;
+}
 
 /**
  * Sets the id of a request: the client's X-Request-Id if it is safe to log, else a new one. Writes one line to the log
@@ -27,7 +34,7 @@ export function requestLog(log: Logger, metrics: Metrics): Middleware<AppState> 
 
     const seconds = (performance.now() - started) / 1000;
     const route = typeof ctx._matchedRoute === 'string' ? ctx._matchedRoute : 'none';
-    const labels = { method: ctx.method, route, status: ctx.status };
+    const labels = { method: ctx.method, route, status: statusOf(ctx.res) };
     metrics.httpRequests.observe(labels, seconds);
     if (!lines.isLevelEnabled('info')) return;
     lines.info(

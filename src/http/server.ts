@@ -1,49 +1,94 @@
-import { createServer, STATUS_CODES } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import type Koa from 'koa';
+import { ServerSettings } from '../config.ts';
 import { crashPoint } from '../crash-point.ts';
+import { limitConnections } from './connection-limits.ts';
+import { Connection } from './connection.ts';
+import { CHECK_MS, checkDeadlines } from './deadline.ts';
+import { problemBody, PROBLEM_TYPE, refuseConnection } from './malformed.ts';
+import type { MalformedRequest } from './malformed.ts';
+import { refusalOfHead } from './request-head.ts';
+import { BoundedResponse } from './response.ts';
 import type { AppState } from './state.ts';
 
-const PROBLEM_TYPE = 'application/problem+json';
+/** How long a client may take to send the head of a request, and the whole request. */
+const HEAD_MS_MAX = 10_000;
+const REQUEST_MS_MAX = 30_000;
 
 /** The responses of each server that are not finished, and whether further ones end their connections. */
-const states = new WeakMap<Server, { responses: Set<ServerResponse>; isStopping: boolean }>();
+type ServerState = { responses: Set<BoundedResponse>; isStopping: boolean };
+const states = new WeakMap<Server, ServerState>();
 
 /** Starts an HTTP server for an application. Rejects when the port is in use. */
-export async function serve(app: Koa<AppState>, port: number, host: string): Promise<Server> {
-  const handle = app.callback();
-  const responses = new Set<ServerResponse>();
-  const state = { responses, isStopping: false };
-  const forget = function (this: ServerResponse) {
-    responses.delete(this);
-    crashPoint('after-reply'); // other requests of the same batch may have no reply yet
-  };
-  const server = createServer({ requireHostHeader: false }, (req, res) => {
-    responses.add(res);
-    res.on('close', forget);
-    if (state.isStopping) makeLast(res);
-    // Both are refused here: Koa throws on a bad target, and Node refuses a missing Host without problem details.
-    if (!isUrl(req.url ?? '') || !hasHost(req)) refuse(res, 400);
-    else void handle(req, res); // Koa handles its errors
-  });
-  server.on('checkExpectation', (_req, res: ServerResponse) => refuse(res, 417));
+export async function serve(
+  app: Koa<AppState>,
+  port: number,
+  host: string,
+  given: Partial<ServerSettings> = {},
+): Promise<Server> {
+  const settings = { ...ServerSettings.parse({}), ...given };
+  const state: ServerState = { responses: new Set(), isStopping: false };
+  const server = createBoundedServer(settings);
   states.set(server, state);
-  server.on('clientError', refuseMalformed);
+  handleRequests(server, state, app.callback());
+  limitConnections(server, settings);
+  const timer = setInterval(() => {
+    checkDeadlines(state.responses, settings.REQUEST_TIMEOUT_SECONDS);
+  }, CHECK_MS);
+  server.on('close', () => clearInterval(timer));
   await listen(server, port, host);
   return server;
 }
 
-/** HTTP/1.0 does not require a Host: the checks of HAProxy have none. */
-function hasHost({ headers, httpVersionMinor }: IncomingMessage): boolean {
-  return headers.host !== undefined || httpVersionMinor === 0;
+function createBoundedServer({ KEEP_ALIVE_SECONDS }: ServerSettings): Server {
+  return createServer({
+    requireHostHeader: false, // refused with problem details in refusalOfHead
+    ServerResponse: BoundedResponse,
+    headersTimeout: HEAD_MS_MAX,
+    requestTimeout: REQUEST_MS_MAX,
+    connectionsCheckingInterval: CHECK_MS,
+    keepAliveTimeout: KEEP_ALIVE_SECONDS * 1000,
+  });
 }
 
-/** Tests for a plain path first: nearly every target is one, and the test costs less than parsing. */
-function isUrl(target: string): boolean {
-  return /^\/(?!\/)[\w/-]*$/.test(target) || URL.canParse(target, 'http://host');
+/** Hands the requests of each connection to the application, one after the other. */
+function handleRequests(
+  server: Server,
+  state: ServerState,
+  handle: (req: IncomingMessage, res: ServerResponse) => Promise<void>,
+): void {
+  const connections = new WeakMap<Duplex, Connection>();
+  const forget = function (this: BoundedResponse) {
+    state.responses.delete(this);
+    connections.get(this.req.socket)?.next(this);
+    crashPoint('after-reply'); // other requests of the same batch may have no reply yet
+  };
+  const start = (req: IncomingMessage, res: BoundedResponse) => {
+    state.responses.add(res);
+    res.on('close', forget);
+    if (state.isStopping) makeLast(res);
+    const status = refusalOfHead(req);
+    if (status) refuse(res, status);
+    else void handle(req, res); // Koa handles its errors
+  };
+  const add = (req: IncomingMessage, res: BoundedResponse) =>
+    connections.get(req.socket)?.add(req, res);
+
+  server.on('connection', (socket) => connections.set(socket, new Connection(socket, start)));
+  server.on('request', add);
+  server.on('checkContinue', (req: IncomingMessage, res: BoundedResponse) => {
+    res.expectsContinue = true;
+    add(req, res);
+  });
+  server.on('checkExpectation', add); // refused in refusalOfHead
+  server.on('connect', (_req, socket) => refuseConnection(socket, 501));
+  server.on('clientError', (error: MalformedRequest, socket) => {
+    if (error.code === 'ECONNRESET' || error.code === 'EPIPE') socket.destroy();
+    else connections.get(socket)?.refuse(error);
+  });
 }
 
 /** Starts listening. Resolves with the port; port 0 picks a free one. */
@@ -95,25 +140,6 @@ function makeLast(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('Connection', 'close');
 }
 
-const malformed: Record<string, number> = {
-  HPE_HEADER_OVERFLOW: 431,
-  ERR_HTTP_REQUEST_TIMEOUT: 408,
-};
-
-// Node calls this, with only the socket, when a request is not valid HTTP, has too large a header, or comes too slowly.
-function refuseMalformed(error: Error & { code?: string }, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  const status = malformed[error.code ?? ''] ?? 400;
-  const body = problemBody(status);
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: ${PROBLEM_TYPE}\r\n` +
-      `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
-  );
-}
-
 /** Replies with a problem, without Koa. */
 function refuse(response: ServerResponse, status: number): void {
   const body = problemBody(status);
@@ -123,8 +149,4 @@ function refuse(response: ServerResponse, status: number): void {
     Connection: 'close',
   });
   response.end(body);
-}
-
-function problemBody(status: number): string {
-  return JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status], status });
 }

@@ -3,13 +3,13 @@
  * batch is in flight. `placeOrders` stores a batch by one statement (sql/functions/place_orders.sql).
  */
 import { randomUUIDv7 } from 'node:crypto';
-import createHttpError from 'http-errors';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import { crashPoint } from '../crash-point.ts';
-import { Batcher, BatcherFull, ClientGone, type Client } from '../db/batcher.ts';
+import { Abandoned, Batcher, BatcherFull, type Client } from '../db/batcher.ts';
 import { isRowError, LOCK_TIMEOUT_AGAIN_MS } from '../db/errors.ts';
 import type { ApiDeps } from '../deps.ts';
+import { ClientGone } from '../http/client-gone.ts';
 import type { KeyedRequest } from '../http/idempotency.ts';
 import { Problem } from '../http/problem.ts';
 import { ReplyColumns, replyOrProblem } from './idempotency.ts';
@@ -39,10 +39,7 @@ export async function placeOrder(
   } catch (error) {
     if (error instanceof BatcherFull)
       throw new Problem('overloaded', 'Too many orders are waiting.');
-    if (error instanceof ClientGone) {
-      // The same type as raw-body's error for a request that was aborted.
-      throw createHttpError(400, 'The client disconnected.', { type: 'request.aborted' });
-    }
+    if (error instanceof Abandoned) throw new ClientGone();
     throw error;
   }
 }

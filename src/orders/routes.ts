@@ -1,5 +1,6 @@
 import { Router, type RouterContext } from '@koa/router';
 import type { ApiDeps } from '../deps.ts';
+import { jsonBody } from '../http/body.ts';
 import { deprecated } from '../http/deprecation.ts';
 import { idempotencyKey, type KeyedState } from '../http/idempotency.ts';
 import { parse, parseParameters } from '../http/problem.ts';
@@ -21,18 +22,49 @@ import {
 export function orderRoutes(deps: ApiDeps & { intake: Intake }, limits: Limits) {
   const router = new Router<KeyedState>({ prefix: '/orders' });
   const { authenticated } = limits;
+  const body = jsonBody();
   const retryable = idempotencyKey();
 
   const place = async (ctx: RouterContext<KeyedState>) => {
-    const { userId, body, keyed } = ctx.state;
-    const order = parse(NewOrder, body ?? {});
+    const { userId, keyed } = ctx.state;
+    const order = parse(NewOrder, ctx.state.body ?? {});
     const reply = await placeOrder(deps, userId, order, keyed, ctx.res);
     ctx.state.about.order_id = reply.order_id;
     ctx.state.about.job_id = reply.order_id;
     sendReply(ctx, reply);
   };
-  router.post('/', authenticated, limits.create, retryable, place);
-  router.post('/create', deprecated(toOrders), authenticated, limits.create, retryable, place);
+  router.post('/', authenticated, limits.create, body, retryable, place);
+  router.post(
+    '/create',
+    deprecated(toOrders),
+    authenticated,
+    limits.create,
+    body,
+    retryable,
+    place,
+  );
+
+  // A cancellation is a resource of the order: repeating the PUT changes nothing.
+  const cancel = async (ctx: RouterContext<KeyedState>) => {
+    sendReply(ctx, await cancelOrder(deps, ctx.state.userId, orderId(ctx), ctx.state.keyed));
+  };
+  router.put('/:id/cancellation', authenticated, limits.cancel, body, retryable, cancel);
+  router.patch(
+    '/:id/cancel',
+    deprecated(toCancellation),
+    authenticated,
+    limits.cancel,
+    body,
+    retryable,
+    cancel,
+  );
+
+  addReadingRoutes(router, deps, limits);
+  return router;
+}
+
+function addReadingRoutes(router: Router<KeyedState>, deps: ApiDeps, limits: Limits): void {
+  const { authenticated } = limits;
 
   router.get('/', authenticated, limits.list, async (ctx) => {
     const filter = parseParameters(OrderFilter, ctx.query);
@@ -56,22 +88,6 @@ export function orderRoutes(deps: ApiDeps & { intake: Intake }, limits: Limits) 
   router.get('/:id/events', authenticated, limits.read, async (ctx) => {
     ctx.body = { events: await listEvents(deps, ctx.state.userId, orderId(ctx)) };
   });
-
-  // A cancellation is a resource of the order: repeating the PUT changes nothing.
-  const cancel = async (ctx: RouterContext<KeyedState>) => {
-    sendReply(ctx, await cancelOrder(deps, ctx.state.userId, orderId(ctx), ctx.state.keyed));
-  };
-  router.put('/:id/cancellation', authenticated, limits.cancel, retryable, cancel);
-  router.patch(
-    '/:id/cancel',
-    deprecated(toCancellation),
-    authenticated,
-    limits.cancel,
-    retryable,
-    cancel,
-  );
-
-  return router;
 }
 
 function toOrders(): string {

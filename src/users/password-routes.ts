@@ -1,5 +1,6 @@
 import type { Router } from '@koa/router';
 import type { Authenticated } from '../http/auth.ts';
+import { jsonBody } from '../http/body.ts';
 import type { Limits } from '../http/limits.ts';
 import { parse } from '../http/problem.ts';
 import type { AppState } from '../http/state.ts';
@@ -18,14 +19,20 @@ export function addPasswordRoutes(
   const { config } = deps;
   const PasswordReset = passwordReset(config);
 
-  router.post<Authenticated>('/password', limits.authenticated, limits.password, async (ctx) => {
-    const user = await findUser(deps, ctx.state.userId);
-    const change = parse(passwordChange(config, knownOf(user)), ctx.state.body);
-    await changePassword(deps, user, change, ctx.state);
-    ctx.status = 204;
-  });
+  router.post<Authenticated>(
+    '/password',
+    limits.authenticated,
+    limits.password,
+    jsonBody(),
+    async (ctx) => {
+      const user = await findUser(deps, ctx.state.userId);
+      const change = parse(passwordChange(config, knownOf(user)), ctx.state.body);
+      await changePassword(deps, user, change, ctx.state);
+      ctx.status = 204;
+    },
+  );
 
-  router.post('/password-reset', limits.public, limits.passwordReset, async (ctx) => {
+  router.post('/password-reset', limits.public, limits.passwordReset, jsonBody(), async (ctx) => {
     await resetPassword(deps, parse(PasswordReset, ctx.state.body), ctx.state.about);
     ctx.status = 204;
   });

@@ -1,5 +1,6 @@
 import { Router } from '@koa/router';
 import type { Authenticated } from '../http/auth.ts';
+import { jsonBody } from '../http/body.ts';
 import type { Limits } from '../http/limits.ts';
 import { parse } from '../http/problem.ts';
 import type { AppState } from '../http/state.ts';
@@ -15,7 +16,7 @@ export function userRoutes(deps: AccountDeps & SessionDeps, limits: Limits) {
   const router = new Router<AppState>({ prefix: '/auth' });
   const NewUser = newUser(deps.config);
 
-  router.post('/register', limits.public, limits.register, async (ctx) => {
+  router.post('/register', limits.public, limits.register, jsonBody(), async (ctx) => {
     const user = await register(deps, parse(NewUser, ctx.state.body));
     deps.log.info({ ...ctx.state.about, user_id: user.id }, 'user registered');
     ctx.status = 201;

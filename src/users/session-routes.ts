@@ -1,6 +1,7 @@
 import type { Router } from '@koa/router';
 import type { ParameterizedContext } from 'koa';
 import type { Authenticated } from '../http/auth.ts';
+import { jsonBody } from '../http/body.ts';
 import type { Limits } from '../http/limits.ts';
 import { parse, parseParameters, Problem } from '../http/problem.ts';
 import type { AppState } from '../http/state.ts';
@@ -48,13 +49,13 @@ export function addSessionRoutes(router: Router<AppState>, deps: Deps, limits: L
 }
 
 function addTokenRoutes(router: Router<AppState>, deps: Deps, limits: Limits): void {
-  router.post('/login', limits.public, limits.login, async (ctx) => {
+  router.post('/login', limits.public, limits.login, jsonBody(), async (ctx) => {
     const credentials = parse(Credentials, ctx.state.body);
     const session = await logIn(deps, credentials, describeClient(ctx), ctx.state.about);
     replyWithTokens(deps, ctx, session, 'cookie');
   });
 
-  router.post('/refresh', limits.public, limits.refresh, async (ctx) => {
+  router.post('/refresh', limits.public, limits.refresh, jsonBody(), async (ctx) => {
     const { token, from } = sentRefreshToken(ctx);
     if (!token)
       throw new Problem('invalid-token', 'Send the refresh token as a cookie or in the body.');
@@ -62,7 +63,7 @@ function addTokenRoutes(router: Router<AppState>, deps: Deps, limits: Limits): v
     replyWithTokens(deps, ctx, session, from);
   });
 
-  router.post('/logout', limits.public, async (ctx) => {
+  router.post('/logout', limits.public, jsonBody(), async (ctx) => {
     const { token } = sentRefreshToken(ctx);
     if (token) await endSession(deps, token);
     removeRefreshCookie(ctx);

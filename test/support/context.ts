@@ -69,7 +69,7 @@ export async function openService(config: Config): Promise<Omit<Context, 'databa
   const workerConfig = { ...config, DATABASE_URL: asRole(DATABASE_URL, 'oms_worker') };
   workerPools.set(queue.boss, await openPool(workerConfig, api.log));
   const deps = { ...api, config, boss: queue.boss, pool: await openPool(config, api.log) };
-  const server = await serve(createApp(api), 0, '127.0.0.1');
+  const server = await serve(createApp(api), 0, '127.0.0.1', config);
   const internal = await serve(createInternalApp(api), 0, '127.0.0.1');
   closers.set(server, async () => {
     internal.close();
@@ -117,7 +117,7 @@ export async function withDeps(t: ExecutionContext<Context>, replaced: Partial<T
   const intake = createIntake(parts);
   const deps = { ...parts, intake, health: createHealth(parts, { intake }) };
   const servers = [
-    await serve(createApp(deps), 0, '127.0.0.1'),
+    await serve(createApp(deps), 0, '127.0.0.1', deps.config),
     await serve(createInternalApp(deps), 0, '127.0.0.1'),
   ] as const;
   t.teardown(() => {
