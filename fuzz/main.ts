@@ -1,0 +1,97 @@
+/*
+ * npm run fuzz -- --requests N --streams N --seed N: starts the service, sends requests that are generated from its
+ * OpenAPI document and byte streams that are no valid HTTP, and checks every reply. No reply may be a 5xx that is not
+ * documented, none may take longer than a second, the memory of the API may not grow, and every accepted order must
+ * audit clean. Exit code 0: all of this holds; 1: something does not; 2: the run failed.
+ */
+import { readFileSync } from 'node:fs';
+import { sql } from 'slonik';
+import { z } from 'zod';
+import { openAsSuperuser, readViolations, untilAllEnded } from '../chaos/final-state.ts';
+import { openMachine, type Machine } from '../chaos/machine.ts';
+import { exitOnFailure, ReadableError } from '../src/process.ts';
+import { registerAndLogIn } from '../test/support/accounts.ts';
+import { isFlat } from './memory.ts';
+import { parseOptions } from './options.ts';
+import { fuzz, type Options, type Outcome } from './run.ts';
+
+const SLOWEST_MS_MAX = 1000;
+const END_TIMEOUT_MS = 120_000;
+const SHOWN_MAX = 20;
+const EXIT_BROKEN = 1;
+const EXIT_NOT_RUN = 2;
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Megabytes of memory that a process has. */
+function memoryOf(pid: number | undefined): number {
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Math.round(Number(kilobytes) / 1024);
+}
+
+/** Accepted orders that are not stored or have not ended, and what the audit finds. */
+async function brokenOrders({ postgres }: Machine, accepted: Set<string>): Promise<string[]> {
+  const pool = await openAsSuperuser(postgres.url);
+  try {
+    await untilAllEnded(pool, END_TIMEOUT_MS);
+    const ended = await pool.anyFirst(sql.type(z.object({ id: z.guid() }))`
+      SELECT id FROM orders WHERE status IN ('COMPLETED', 'CANCELLED', 'FAILED')
+    `);
+    const missing = accepted.difference(new Set(ended));
+    const violations = await readViolations(pool);
+    return [
+      ...[...missing].map((id) => `order ${id} is lost or still open`),
+      ...violations.map((violation) => `audit: ${JSON.stringify(violation)}`),
+    ];
+  } finally {
+    await pool.end();
+  }
+}
+
+function report(outcome: Outcome, memory: number[], problems: string[]): void {
+  say(`replies by status: ${JSON.stringify(outcome.statuses)}`);
+  say(`accepted orders: ${outcome.accepted.size}`);
+  for (const { ms, item } of outcome.slowest) say(`slowest: ${ms} ms, ${item}`);
+  say(`memory of the API in MB, from time to time: ${memory.join(' ')}`);
+  for (const { item, what, sent } of outcome.findings.slice(0, SHOWN_MAX))
+    say(`${item}: ${what}\n  ${sent}`);
+  for (const problem of problems.slice(0, SHOWN_MAX)) say(problem);
+}
+
+async function run(options: Options): Promise<boolean> {
+  const machine = await openMachine(['worker'], undefined);
+  try {
+    const [api] = machine.apis;
+    if (!api) throw new ReadableError('no API was started');
+    const newToken = async () =>
+      (await registerAndLogIn(api)).authorization.replace(/^Bearer /, '');
+    const memory: number[] = [];
+    const every = Math.max(Math.floor((options.requests + options.streams) / 40), 1);
+    const outcome = await fuzz({ origin: api.origin, newToken }, options, (done) => {
+      if (done % every === 0) memory.push(memoryOf(api.pids.at(-1)));
+    });
+    const problems = [
+      ...machine.unexpectedEnds,
+      ...(await brokenOrders(machine, outcome.accepted)),
+    ];
+    const tooSlow = outcome.slowest.filter(({ ms }) => ms > SLOWEST_MS_MAX);
+    problems.push(...tooSlow.map(({ ms, item }) => `${item} took ${ms} ms`));
+    if (!isFlat(memory)) problems.push('the memory of the API grows');
+    report(outcome, memory, problems);
+    return problems.length === 0 && outcome.findings.length === 0;
+  } finally {
+    await machine.close();
+  }
+}
+
+await exitOnFailure(async () => {
+  const options = parseOptions(process.argv.slice(2));
+  const { seed, requests, streams } = options;
+  const command = `npm run fuzz -- --requests ${requests} --streams ${streams} --seed ${seed}`;
+  say(command);
+  const holds = await run(options);
+  say(holds ? 'CLEAN' : `BROKEN. To repeat this run: ${command}`);
+  process.exit(holds ? 0 : EXIT_BROKEN);
+}, EXIT_NOT_RUN);
