@@ -11,6 +11,7 @@ INSERT INTO wanted VALUES
   ('oms_placer', 'USAGE', 'SCHEMA pgboss', 'reads the settings of the queue'),
   ('oms_placer', 'SELECT', 'TABLE pgboss.queue', 'a job gets the settings of its queue'),
   ('oms_placer', 'SELECT, INSERT', 'TABLE public.order_jobs', 'places jobs, and checks that each order has one'),
+  ('oms_placer', 'SELECT', 'TABLE public.currencies', 'an amount gets the decimals of its currency'),
   ('oms_placer', 'SELECT, INSERT', 'TABLE public.orders', 'places orders, and reads them for their replies'),
   ('oms_placer', 'SELECT, INSERT, UPDATE', 'TABLE public.idempotency_keys',
     'stores replies; an expired key can be used again'),

@@ -3,6 +3,7 @@ import { pino, type Logger } from 'pino';
 import { MigrateConfig } from './config.ts';
 import { loadConfig } from './config/load.ts';
 import { createClient } from './db/connection/client.ts';
+import { updateCurrencies } from './db/migrate/currencies.ts';
 import { readDefinitions, updateDefinitions } from './db/migrate/definitions.ts';
 import { withMigrationLock } from './db/migrate/migration-lock.ts';
 import { applyMigrations, missingMigrations } from './db/migrate/migrations.ts';
@@ -53,6 +54,7 @@ export async function migrate(
       const missing = await missingMigrations(client, sources);
       await updateQueue(client, config); // as oms_queue
       await applyMigrations(client, missing, log);
+      await updateCurrencies(client);
       await updateDefinitions(client, definitions);
       await client.query(await readSql(sources, 'grants.sql'));
       await client.query(await readSql(sources, 'apply_grants.sql'));

@@ -131,9 +131,20 @@ test('the owner of place_orders cannot insert an order that has no job', async (
   await rows('SET ROLE oms_placer');
 
   const { code } = await refusal(
-    `INSERT INTO orders (id, user_id, product_name, amount) VALUES ($1, $2, 'Kettle', 1)`,
+    `INSERT INTO orders (id, user_id, product_name, amount) VALUES ($1, $2, 'Kettle', 1.00)`,
     [randomUUID(), user.id],
   );
 
   t.is(code, 'OM003');
+});
+
+test('place_orders refuses an amount that its currency cannot have', async (t) => {
+  const user = await signUp(t.context);
+  const order = { ...preparedOrder(user.id), amount: '0.5', currency: 'JPY' };
+
+  const error = await t.throwsAsync<Error & { constraint?: string }>(
+    placeOrders(t.context.deps, [createPlacement(order)]),
+  );
+
+  t.is(error?.constraint, 'orders_amount_ck');
 });

@@ -97,13 +97,18 @@ export const placingMutations: Mutation[] = [
       inFunction(
         'place_orders',
         'place_orders',
-        `      id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
-    );`,
-        `      id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
-    ) LIMIT 1;`,
+        'LEFT JOIN currencies AS c ON c.code = o.currency;',
+        'LEFT JOIN currencies AS c ON c.code = o.currency LIMIT 1;',
       ),
     ],
     detector: detectedBy('placing', 'a batch stores one job for each order, with the same id'),
+  },
+  {
+    name: 'the database does not check that an amount fits its currency',
+    edits: [
+      inFunction('orders_check_placed', 'orders_handoff', 'AND scale(n.amount) = c.decimals', ''),
+    ],
+    detector: detectedBy('placing', 'place_orders refuses an amount that its currency cannot have'),
   },
   {
     name: 'place_orders stores an order without its job',

@@ -8,10 +8,17 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT CASE WHEN from_status = 'PENDING' AND to_status IN ('COMPLETED', 'FAILED') THEN 2 ELSE 1 END
 $$;
 
--- Checks the status of a new order, and sets the columns that its writer does not decide.
+-- Checks the status and the amount of a new order, and sets the columns that its writer does not decide.
 CREATE OR REPLACE FUNCTION orders_guard_insert() RETURNS trigger LANGUAGE plpgsql
 SET search_path = public, pg_temp AS $$
+DECLARE
+  exact numeric := (SELECT round(NEW.amount, c.decimals) FROM currencies AS c WHERE c.code = NEW.currency);
 BEGIN
+  IF exact IS DISTINCT FROM NEW.amount THEN
+    RAISE EXCEPTION '% % is no amount of a known currency with its decimals', NEW.amount, NEW.currency
+      USING ERRCODE = '23514', CONSTRAINT = 'orders_amount_ck', HINT = 'TABLE currencies lists the known currencies.';
+  END IF;
+  NEW.amount := exact; -- 34.9 USD becomes 34.90
   IF NEW.status <> 'PENDING' THEN
     RAISE EXCEPTION 'order % cannot be placed as %: an order starts PENDING', NEW.id, NEW.status
       USING ERRCODE = 'OM001';
@@ -73,7 +80,7 @@ END $$;
 
 COMMENT ON FUNCTION order_steps         IS 'How many steps of the lifecycle a change of status takes.';
 COMMENT ON FUNCTION orders_guard_insert IS
-  'Refuses a new order that is not PENDING (OM001), and sets the columns that its writer does not decide.';
+  'Refuses a new order that is not PENDING (OM001) or has a wrong amount, and sets what its writer does not decide.';
 COMMENT ON FUNCTION orders_guard_update IS 'Refuses a change of content (OM004), numbers the steps, sets the actor.';
 
 -- Skips the rows of place_orders, because a call for each row costs more than the checks. orders_check_placed checks

@@ -63,15 +63,16 @@ BEGIN
   IF current_user <> 'oms_placer' THEN -- cheaper than a WHEN, which Postgres prepares anew for each statement
     RETURN NULL;
   END IF;
-  SELECT n.id, n.is_new INTO refused
+  SELECT n.id, n.is_new, n.amount, n.currency, scale(n.amount) IS NOT DISTINCT FROM c.decimals AS is_money INTO refused
   FROM pgboss.queue AS q
   CROSS JOIN (
-    SELECT id, xact_id, (
+    SELECT id, xact_id, amount, currency, (
       status = 'PENDING' AND version = 1 AND xact_id = pg_current_xact_id() AND created_at = now()
       AND updated_at = now() AND num_nonnulls(changed_from, change_job_id, change_attempt) = 0
     ) AS is_new
     FROM new_orders
   ) AS n
+  LEFT JOIN currencies AS c ON c.code = n.currency
   LEFT JOIN LATERAL (
     SELECT id, state, blocked, data, start_after, keep_until, retry_count, retry_limit, expire_seconds, dead_letter
     FROM order_jobs
@@ -81,7 +82,8 @@ BEGIN
   ) AS j ON true
   WHERE q.name = 'process-order'
     AND (
-      n.is_new AND j.id = n.id AND j.data ->> 'order_id' = n.id::text AND j.data ->> 'xact_id' = n.xact_id::text
+      n.is_new AND scale(n.amount) = c.decimals
+      AND j.id = n.id AND j.data ->> 'order_id' = n.id::text AND j.data ->> 'xact_id' = n.xact_id::text
       AND j.state = 'created' AND NOT j.blocked AND j.start_after <= now() AND j.keep_until > now()
       AND j.dead_letter = q.dead_letter AND j.expire_seconds = q.expire_seconds
       AND j.retry_count = 0 AND j.retry_limit = q.retry_limit
@@ -92,6 +94,9 @@ BEGIN
   ELSIF NOT refused.is_new THEN
     RAISE EXCEPTION 'order % was not placed as a new PENDING order of this transaction', refused.id
       USING ERRCODE = 'OM001';
+  ELSIF NOT refused.is_money THEN
+    RAISE EXCEPTION '% % is no amount of a known currency with its decimals', refused.amount, refused.currency
+      USING ERRCODE = '23514', CONSTRAINT = 'orders_amount_ck', HINT = 'TABLE currencies lists the known currencies.';
   ELSE
     RAISE EXCEPTION 'order % was placed without a job in queue process-order that is due', refused.id
       USING ERRCODE = 'OM003';
@@ -111,7 +116,7 @@ COMMENT ON FUNCTION order_has_job       IS 'Whether an order has a job that a wo
 COMMENT ON FUNCTION orders_require_job  IS
   'At COMMIT: refuses a PENDING order without a job that a worker will take (OM003).';
 COMMENT ON FUNCTION orders_check_placed IS
-  'After the INSERT of place_orders: refuses orders that are not new (OM001), or that have no job (OM003).';
+  'After the INSERT of place_orders: refuses orders that are not new (OM001), have a wrong amount, or no job (OM003).';
 COMMENT ON FUNCTION orders_cancel_job   IS 'Cancels the job of an order that was cancelled.';
 
 ALTER FUNCTION orders_require_job OWNER TO oms_door;

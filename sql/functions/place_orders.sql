@@ -103,14 +103,21 @@ BEGIN
     -- two triggers, each once for all rows, in this order:
     --   orders_20_record_placement (orders_trail.sql): writes event 1 of each order, with its actor and its hash. The
     --     hash covers the content of the order, so the content cannot change unnoticed.
-    --   orders_25_check_placed (orders_handoff.sql): refuses an order that is not new (OM001), or that has no job which
-    --     is due and was made by this transaction (OM003).
+    --   orders_25_check_placed (orders_handoff.sql): refuses an order that is not new (OM001), whose amount does not
+    --     fit its currency (orders_amount_ck), or that has no job which is due and was made by this transaction
+    --     (OM003).
     -- Nothing is left to check at COMMIT: orders_50_require_job is for other writers.
+    --
+    -- An amount gets the decimals of its currency: 34.9 USD is stored as 34.90. orders_check_placed refuses an amount
+    -- with more decimals.
     INSERT INTO orders (id, user_id, product_name, amount, currency, metadata, changed_by)
-    SELECT o.id, o.user_id, o.product_name, o.amount, o.currency, o.metadata, placed_by
+    SELECT o.id, o.user_id, o.product_name,
+      CASE WHEN round(o.amount, c.decimals) = o.amount THEN round(o.amount, c.decimals) ELSE o.amount END,
+      o.currency, o.metadata, placed_by
     FROM jsonb_to_recordset(batch) AS o(
       id uuid, user_id uuid, product_name text, amount numeric, currency text, metadata jsonb
-    );
+    )
+    LEFT JOIN currencies AS c ON c.code = o.currency;
     created_at := iso_8601(now());
   END IF;
 

@@ -9,8 +9,13 @@ CREATE TYPE order_status AS ENUM ('PENDING', 'PROCESSING', 'COMPLETED', 'CANCELL
 -- domain, but reads each CHECK of a table again for every statement, even if the statement changes only a status.
 
 CREATE DOMAIN product_name AS text
-  -- In a regular expression, white space depends on the locale. This list of characters does not.
-  CONSTRAINT product_name_ck CHECK (length(VALUE) <= 200 AND btrim(VALUE, E' \t\n\v\f\r') <> '');
+  -- In a regular expression, white space depends on the locale. This list does not: the characters that trim() removes
+  -- in JavaScript.
+  CONSTRAINT product_name_ck CHECK (
+    length(VALUE) <= 200
+    AND btrim(VALUE, E' \t\n\v\f\r\u00A0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200A'
+      '\u2028\u2029\u202F\u205F\u3000\uFEFF') <> ''
+  );
 
 CREATE DOMAIN money_amount AS numeric
   CONSTRAINT money_amount_ck CHECK (VALUE > 0 AND VALUE < 1e12 AND scale(VALUE) <= 4);
@@ -19,8 +24,7 @@ CREATE DOMAIN currency_code AS text
   CONSTRAINT currency_code_ck CHECK (VALUE ~ '^[A-Z]{3}$');
 
 CREATE DOMAIN order_metadata AS jsonb
-  -- More than the 4 kB that the API accepts: with short numbers such as 1e308, 4 kB become up to 200 kB here.
-  CONSTRAINT order_metadata_ck CHECK (jsonb_typeof(VALUE) = 'object' AND pg_column_size(VALUE) <= 262144);
+  CONSTRAINT order_metadata_ck CHECK (jsonb_typeof(VALUE) = 'object' AND octet_length(VALUE::text) <= 4096);
 
 -- The trail is never deleted, so these limits hold for every writer.
 CREATE DOMAIN trail_actor AS text
@@ -28,6 +32,16 @@ CREATE DOMAIN trail_actor AS text
 
 CREATE DOMAIN trail_reason AS text
   CONSTRAINT trail_reason_ck CHECK (length(VALUE) <= 1000);
+
+-- Only new orders need one of these currencies. orders.currency is no foreign key, because an order keeps its currency
+-- when that is withdrawn.
+CREATE TABLE currencies (
+  code     currency_code NOT NULL,
+  decimals integer       NOT NULL,
+
+  CONSTRAINT currencies_pk          PRIMARY KEY (code),
+  CONSTRAINT currencies_decimals_ck CHECK (decimals BETWEEN 0 AND 4)
+);
 
 CREATE TABLE orders (
   id             uuid           NOT NULL,
@@ -98,17 +112,19 @@ CREATE INDEX order_events_at_ix ON order_events USING brin (at) WITH (pages_per_
 
 COMMENT ON DOMAIN product_name          IS 'A name of at most 200 characters that is not blank.';
 COMMENT ON DOMAIN money_amount          IS 'Greater than 0, below 10^12, with at most 4 decimals. Exact.';
-COMMENT ON DOMAIN currency_code         IS 'Three capital letters. Only the API checks that ISO 4217 has such a code.';
-COMMENT ON DOMAIN order_metadata        IS 'A JSON object of at most 256 kB as text.';
+COMMENT ON DOMAIN currency_code         IS 'Three capital letters. A new order needs a code of table currencies.';
+COMMENT ON DOMAIN order_metadata        IS 'A JSON object of at most 4096 bytes, as Postgres writes it.';
 COMMENT ON DOMAIN trail_actor           IS 'Who made a change: at most 300 characters.';
 COMMENT ON DOMAIN trail_reason          IS 'Why a change was made: at most 1,000 characters.';
+COMMENT ON TABLE  currencies            IS
+  'The currencies of new orders: those in use, with their decimals by ISO 4217. Written by migrate.';
 COMMENT ON TABLE  orders                IS 'One row per order; its history is in order_events.';
 COMMENT ON COLUMN orders.id             IS 'uuid v7; also the id of the order''s job in queue process-order.';
 COMMENT ON COLUMN orders.version        IS 'Number of the newest order_events row. Set by trigger only.';
 COMMENT ON COLUMN orders.amount         IS
-  'Exact, never a float. The API gives it the decimals of its currency (ISO 4217); the database takes up to 4.';
+  'Exact, never a float. Has the decimals of its currency (table currencies).';
 COMMENT ON COLUMN orders.metadata       IS
-  'JSON from the client, not interpreted. The API takes at most 4 kB, the database 256 kB.';
+  'JSON from the client, not interpreted.';
 COMMENT ON COLUMN orders.xact_id        IS
   'Transaction that placed it: the same as in its first event and in its job''s data.';
 COMMENT ON COLUMN orders.changed_from   IS 'Its status before the newest change. Set by trigger only.';

@@ -1,23 +1,16 @@
-import { data as currencies } from 'currency-codes';
 import { z } from 'zod';
-
-// Of the codes that begin with X, these are money; the others are metals, funds and test codes.
-const MONEY_WITH_X = new Set(['XAF', 'XCD', 'XCG', 'XOF', 'XPF']);
-
-/** Decimals of each ISO 4217 currency that an order can be in. */
-const decimalsByCurrency = new Map(
-  currencies
-    .filter(({ code }) => !code.startsWith('X') || MONEY_WITH_X.has(code))
-    .map(({ code, digits }) => [code, digits]),
-);
+import { currencies } from './currencies.ts';
 
 /** No amount has more digits before the point, in any currency. So a double holds each amount exactly. */
 const INTEGER_DIGITS_MAX = 12;
 
 export const Currency = z
   .string()
-  .refine((code) => decimalsByCurrency.has(code), 'must be an ISO 4217 currency code such as USD')
-  .meta({ description: 'ISO 4217 code', example: 'USD' });
+  .refine(
+    (code) => currencies.has(code),
+    'must be the ISO 4217 code of a currency in use, such as USD',
+  )
+  .meta({ description: 'ISO 4217 code of a currency in use', example: 'USD' });
 
 // A JSON number that a double cannot hold exactly arrives as NaN (src/http/body.ts) and is refused.
 export const AmountInput = z
@@ -34,7 +27,7 @@ export const AmountInput = z
 
 /** Writes an amount with its currency's decimals (`99` USD → `99.00`), or null when it has more. */
 export function formatAmount(amount: string, currency: string): string | null {
-  const decimals = decimalsByCurrency.get(currency) ?? 0;
+  const decimals = currencies.get(currency) ?? 0;
   const [integer = '0', fraction = ''] = amount.split('.');
   const significant = fraction.replace(/0+$/, '');
   if (significant.length > decimals) return null;
@@ -43,5 +36,5 @@ export function formatAmount(amount: string, currency: string): string | null {
 
 /** How many decimals a currency has, for messages. */
 export function currencyDecimals(currency: string): number {
-  return decimalsByCurrency.get(currency) ?? 0;
+  return currencies.get(currency) ?? 0;
 }

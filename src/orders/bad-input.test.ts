@@ -60,6 +60,16 @@ const refused: [what: string, order: object | string, pointer: string][] = [
   ['metadata that is text', withMetadata('gift'), '#/metadata'],
   ['metadata that is null', withMetadata(null), '#/metadata'],
   ['metadata over 4 kB', withMetadata({ note: 'x'.repeat(4096) }), '#/metadata'],
+  [
+    'metadata of 4097 bytes, as Postgres writes it',
+    withMetadata({ note: 'x'.repeat(4085) }),
+    '#/metadata',
+  ],
+  [
+    'metadata over 4 kB with its numbers in full',
+    withMetadata({ n: [1e300, ...Array<number>(13).fill(1e300)] }),
+    '#/metadata',
+  ],
   ['metadata over 4 kB in bytes only', withMetadata({ note: 'é'.repeat(2100) }), '#/metadata'],
   ['metadata with NUL', withMetadata({ note: ['a\0b'] }), '#/metadata'],
   ['metadata with NUL in a name', withMetadata({ 'a\0b': 1 }), '#/metadata'],

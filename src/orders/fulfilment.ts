@@ -19,7 +19,7 @@ import {
   WORKER_NAME,
   type OrderJob,
 } from './processing.ts';
-import { Order } from './schema.ts';
+import { StoredOrder, type Order } from './schema.ts';
 import { createSettlement, type End, type Retry, type Settlement } from './settlement.ts';
 
 /**
@@ -53,8 +53,9 @@ export function createFulfilment(deps: WorkerDeps): Handler<'process-order', Ord
 async function takeOrders(deps: WorkerDeps, jobs: OrderJob[]) {
   const orders = new Map<string, Order>();
   const outcomes = await callDoor(deps, jobs, async (some, again) => {
-    const taking = deps.pool.any(sql.prepared('take-orders', Order)`
-      SELECT id, status, version, user_id, product_name, amount, currency, metadata, created_at, updated_at
+    const taking = deps.pool.any(sql.prepared('take-orders', StoredOrder)`
+      SELECT id, status, version, user_id, product_name, amount, currency, metadata::text AS metadata, created_at,
+        updated_at
       FROM take_orders(${claims(some)}::jsonb, ${WORKER_NAME}, ${lockTimeoutMs(again)})
     `);
     crashPoint('statement-sent');

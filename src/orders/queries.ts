@@ -2,10 +2,10 @@ import { sql } from 'slonik';
 import type { Deps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
 import { CustomerEvent, withReason, type OrderEvent } from './events.ts';
-import { Order, type OrderFilter } from './schema.ts';
+import { StoredOrder, type Order, type OrderFilter } from './schema.ts';
 
 const columns = sql.fragment`
-  id, status, version, user_id, product_name, amount, currency, metadata, created_at, updated_at
+  id, status, version, user_id, product_name, amount, currency, metadata::text AS metadata, created_at, updated_at
 `;
 
 /** A page of the user's orders, newest first. */
@@ -14,7 +14,7 @@ export function listOrders(
   userId: string,
   filter: OrderFilter,
 ): Promise<readonly Order[]> {
-  return pool.any(sql.type(Order)`
+  return pool.any(sql.type(StoredOrder)`
     SELECT ${columns}
     FROM orders
     WHERE ${sql.and([
@@ -33,7 +33,7 @@ export async function findOrder(
   userId: string,
   id: string,
 ): Promise<Order> {
-  const order = await pool.maybeOne(sql.type(Order)`
+  const order = await pool.maybeOne(sql.type(StoredOrder)`
     SELECT ${columns} FROM orders WHERE id = ${id} AND user_id = ${userId}
   `);
   if (!order) throw new Problem('order-not-found');

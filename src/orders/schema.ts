@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { isStorable, Text } from '../http/text.ts';
+import { Text } from '../http/text.ts';
 import { AmountInput, Currency, currencyDecimals, formatAmount } from './amount.ts';
+import { Metadata, StoredMetadata } from './metadata.ts';
 
-const METADATA_BYTES_MAX = 4096;
+const PRODUCT_NAME_CHARACTERS_MAX = 200;
 const PAGE_SIZE_MAX = 100;
 
 export const OrderStatus = z
@@ -30,26 +31,22 @@ export const Order = z
   .meta({ id: 'Order' });
 export type Order = z.infer<typeof Order>;
 
+/** An order as the database returns it: the metadata is JSON text. */
+export const StoredOrder = Order.extend({ metadata: StoredMetadata });
+
 /** The body of a request that places an order. */
 export const NewOrder = z
   .strictObject({
     product_name: Text.min(1, { abort: true })
-      .max(200)
-      .refine((name) => name.trim() !== '', 'must not be blank'),
+      .refine(
+        (name) => Array.from(name).length <= PRODUCT_NAME_CHARACTERS_MAX,
+        `must have at most ${PRODUCT_NAME_CHARACTERS_MAX} characters`,
+      )
+      .refine((name) => name.trim() !== '', 'must not be blank')
+      .meta({ maxLength: PRODUCT_NAME_CHARACTERS_MAX }),
     amount: AmountInput,
     currency: Currency.default('USD'),
-    metadata: z
-      .record(z.string(), z.unknown())
-      .refine((metadata) => metadataBytes(metadata) <= METADATA_BYTES_MAX, {
-        error: `must be at most ${METADATA_BYTES_MAX} bytes of JSON`,
-        abort: true,
-      })
-      .refine(
-        isStorable,
-        'must not contain NUL, a lone surrogate, or a number that a double cannot hold exactly',
-      )
-      .default({})
-      .meta({ description: `An object of at most ${METADATA_BYTES_MAX} bytes of JSON` }),
+    metadata: Metadata.default({}),
   })
   .transform((order, ctx) => {
     const amount = formatAmount(order.amount, order.currency);
@@ -93,7 +90,3 @@ export const MyOrdersFilter = OrderFilter.omit({ limit: true }).transform((filte
 export const OrderPage = z
   .object({ orders: z.array(Order), next_cursor: z.string().nullable() })
   .meta({ id: 'OrderPage' });
-
-function metadataBytes(metadata: object): number {
-  return Buffer.byteLength(JSON.stringify(metadata));
-}
