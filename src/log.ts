@@ -6,7 +6,7 @@ export function createLogger({ LOG_LEVEL }: Pick<Config, 'LOG_LEVEL'>, name: str
   const options = {
     name,
     level: LOG_LEVEL,
-    // The last line of defence: no code passes any of these to the log on purpose.
+    // Only a safeguard: no code passes any of these to the log on purpose.
     redact: ['password', '*.password', 'refresh_token', '*.refresh_token', '*.authorization'],
   };
   // pino's default destination writes in the background and flushes at exit. When the reader of the log is gone

@@ -15,7 +15,7 @@ import { onWakeUp } from './redis/wake-ups.ts';
 
 /**
  * Processes every queue that is not paused. Wake-ups on Redis and the watcher wake the consumers. Returns a function
- * that stops them, and resolves when no batch without a claim is in progress. `boss.stop` waits for claimed batches.
+ * that stops them, and resolves when the batches without claims have ended. `boss.stop` waits for claimed batches.
  */
 export async function startConsumers(deps: WorkerDeps): Promise<() => Promise<void>> {
   await prepareQueueStats(deps);

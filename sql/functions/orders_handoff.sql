@@ -3,7 +3,8 @@
 --
 -- COMMIT runs the deferred triggers of two files, and no others. This file checks each order that became PENDING
 -- (orders_50_require_job). order_jobs_guard.sql checks each job and each dead letter that was settled, blocked or
--- deleted: an order that is still open must have another one. Both refuse with OM003.
+-- deleted: an order that is still open must have another one. It also checks each new dead letter, which must be the
+-- only one of its order. Both files refuse with OM003.
 --
 -- place_orders writes jobs first and orders second, so one check per statement is enough for its orders. Other
 -- writers may write them in either order, so each of their orders is checked when the transaction commits.
@@ -48,13 +49,13 @@ BEGIN
       NEW.id
     USING ERRCODE = 'OM003',
       HINT = CASE TG_OP
-        WHEN 'INSERT' THEN 'SELECT place_order(user_id, product_name, amount) stores both.'
+        WHEN 'INSERT' THEN 'SELECT place_order(user_id, product_name, amount) stores an order with its job.'
         ELSE 'SELECT ops.retry_order(order_id, reason) puts it back together with its job.'
       END;
 END $$;
 
--- Checks all orders of a place_orders at once: what orders_guard_insert sets for other writers, and the jobs. Runs with
--- the rights and the planner's settings of place_orders.
+-- Checks all orders of one call of place_orders: the columns that orders_guard_insert sets for other writers, and the
+-- jobs. Runs with the rights and the planner's settings of place_orders.
 CREATE OR REPLACE FUNCTION orders_check_placed() RETURNS trigger LANGUAGE plpgsql
 SET search_path = public, pg_temp AS $$
 DECLARE
@@ -93,7 +94,7 @@ BEGIN
     RAISE EXCEPTION 'order % was not placed as a new PENDING order of this transaction', refused.id
       USING ERRCODE = 'OM001';
   ELSE
-    RAISE EXCEPTION 'order % was placed without a job in queue process-order that is due', refused.id
+    RAISE EXCEPTION 'order % was placed without a valid job: it is missing, not due, or has wrong values', refused.id
       USING ERRCODE = 'OM003';
   END IF;
 END $$;

@@ -19,7 +19,7 @@ CREATE DOMAIN currency_code AS text
   CONSTRAINT currency_code_ck CHECK (VALUE ~ '^[A-Z]{3}$');
 
 CREATE DOMAIN order_metadata AS jsonb
-  -- More than the 4 kB that the API accepts: with short numbers such as 1e308, 4 kB become up to 200 kB here.
+  -- More than the 4 kB of JSON that the API accepts. In the format of jsonb, 4 kB can become 24 kB.
   CONSTRAINT order_metadata_ck CHECK (jsonb_typeof(VALUE) = 'object' AND pg_column_size(VALUE) <= 262144);
 
 -- The trail is never deleted, so these limits hold for every writer.
@@ -99,7 +99,7 @@ CREATE INDEX order_events_at_ix ON order_events USING brin (at) WITH (pages_per_
 COMMENT ON DOMAIN product_name          IS 'A name of at most 200 characters that is not blank.';
 COMMENT ON DOMAIN money_amount          IS 'Greater than 0, below 10^12, with at most 4 decimals. Exact.';
 COMMENT ON DOMAIN currency_code         IS 'Three capital letters. Only the API checks that ISO 4217 has such a code.';
-COMMENT ON DOMAIN order_metadata        IS 'A JSON object of at most 256 kB as text.';
+COMMENT ON DOMAIN order_metadata        IS 'A JSON object of at most 256 kB in the format of jsonb.';
 COMMENT ON DOMAIN trail_actor           IS 'Who made a change: at most 300 characters.';
 COMMENT ON DOMAIN trail_reason          IS 'Why a change was made: at most 1,000 characters.';
 COMMENT ON TABLE  orders                IS 'One row per order; its history is in order_events.';

@@ -44,7 +44,7 @@ BEGIN
   FROM released AS r;
   IF given_back IS NULL THEN
     RAISE EXCEPTION 'worker % is running no job: there is nothing to give back', worker_id
-      USING ERRCODE = 'OM006', HINT = 'Other workers have taken its jobs over. See TABLE ops.workers.';
+      USING ERRCODE = 'OM006', HINT = 'Other workers may have taken its jobs over. See TABLE ops.workers.';
   END IF;
   DELETE FROM public.running_batches AS b WHERE b.worker_id = release_worker.worker_id;
 

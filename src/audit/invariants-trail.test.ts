@@ -2,7 +2,7 @@ import { asSuperuser, tamper } from '../../test/support/audit.ts';
 import { broken, cancelled, completed, placed } from '../../test/support/audited-orders.ts';
 import { test } from '../../test/support/context.ts';
 
-// Serial: each test drains the queue of this file's database, which also processes orders of other tests.
+// Serial: each test drains the queue of this file's database, and that also processes the orders of other tests.
 
 test.serial('I5 finds a missing event', async (t) => {
   const id = await completed(t);

@@ -33,7 +33,7 @@ const applySettings: Interceptor = {
   },
 };
 
-/** Connects to the primary. A replica is refused: its data is older than the report says. */
+/** Connects to the primary. Refuses a replica: its data is older than the report would say. */
 export async function openSession(databaseUrl: string): Promise<AuditSession> {
   const session = await createPool(databaseUrl, {
     ...rowHandling,
@@ -57,8 +57,8 @@ export async function openSession(databaseUrl: string): Promise<AuditSession> {
 }
 
 /**
- * Runs statements that all see one snapshot of the database, and that write nothing. Keep it short: meanwhile, VACUUM
- * cannot remove rows that are deleted after its start.
+ * Runs statements that all see one snapshot of the database, and that write nothing. Keep `work` short: until it ends,
+ * VACUUM cannot remove rows that are deleted meanwhile.
  */
 export function inSnapshot<T>(
   session: AuditSession,

@@ -5,7 +5,7 @@ import type { Config } from '../config.ts';
 import { isDatabaseAway } from './errors.ts';
 import { limitWaiting } from './waiting.ts';
 
-/** The limit for connecting, and for a request that waits while all connections are in use: it then gets 503. */
+/** The limit for connecting, and for waiting while all connections are in use. After it, a request gets 503. */
 const CONNECTION_TIMEOUT_MS = 5_000;
 
 /** Opens the pool for all SQL except pg-boss's. Rejects when the database is unreachable; survives later outages. */
@@ -22,7 +22,7 @@ export async function openPool(
     idleInTransactionSessionTimeout: 10_000,
     ...rowHandling,
   });
-  // slonik also emits an error for each refused statement here. The caller of the statement handles that one.
+  // slonik also emits the errors of refused statements here. The caller of the statement handles those.
   pool.on('error', (err) => {
     if (isDatabaseAway(err)) log.error({ err }, 'database connection failed');
   });
@@ -54,7 +54,7 @@ export const rowHandling = {
   captureStackTrace: false,
   interceptors: [validateRows],
   typeParsers,
-  // Replaces slonik's DISCARD ALL, a round trip after each use. Not needed: a pool keeps settings only for a
-  // transaction (openPool), or the same ones for all uses (the audit).
+  // Replaces slonik's DISCARD ALL, a round trip after each use. It is not needed: the settings of a connection end with
+  // each transaction (openPool), or are the same for all uses (the audit).
   resetConnection: async () => undefined,
 };

@@ -11,7 +11,7 @@ const decimalsByCurrency = new Map(
     .map(({ code, digits }) => [code, digits]),
 );
 
-/** No amount has more digits before the point, in any currency. So a double holds each amount exactly. */
+/** No amount has more digits before the point. With at most 3 decimals, a double then holds each amount exactly. */
 const INTEGER_DIGITS_MAX = 12;
 
 export const Currency = z

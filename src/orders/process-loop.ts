@@ -31,7 +31,7 @@ type LoopOptions = {
   concurrency: number;
   /** Called after each batch that was not empty. */
   onWork: () => void;
-  /** Claims a batch from pg-boss and processes it. The caller calls `wake` at its end. */
+  /** Claims a batch from pg-boss and processes it. At the end of the batch, `wake` must be called. */
   fallBack: () => void;
 };
 

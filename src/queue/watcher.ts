@@ -6,7 +6,7 @@ import type { Consumers } from './consumers.ts';
 import type { Deps, WorkerDeps } from '../deps.ts';
 import { restAfter } from '../rest.ts';
 
-/** After work, a queue is counted again at this delay, because pg-boss leaves out jobs that ended in the last 10 s. */
+/** A queue is counted again this long after work, because pg-boss leaves out jobs that ended in the last 10 s. */
 const LAST_COUNT_MS = 12_000;
 
 /**
@@ -33,8 +33,8 @@ type QueueState = z.infer<typeof QueueState>;
 /**
  * Checks all queues every WORKER_POLL_SECONDS by one statement, a little less often when a check is slow. Attaches the
  * consumers of queues that are not paused, detaches those of paused queues, and wakes those with due jobs. Calls
- * pg-boss's supervise for queues that have lost attempts or old counters. A check that fails changes nothing. Returns a
- * function that stops the watcher.
+ * pg-boss's supervise for queues that have lost attempts or old counters. The first check must succeed. When a later
+ * one fails, this is logged, and the next one tries again. Returns a function that stops the watcher.
  */
 export async function watchQueues(
   { pool, boss, log, config }: Pick<WorkerDeps, 'pool' | 'boss' | 'log' | 'config'>,
@@ -114,7 +114,7 @@ class Supervision {
     this.#deps = deps;
   }
 
-  /** Makes one call per queue, so that each queue has its own pause. Does nothing while earlier calls run. */
+  /** Makes one call per queue, so that each queue has its own rest. Does nothing while earlier calls run. */
   async start(supervised: QueueName[]): Promise<void> {
     const { boss, log } = this.#deps;
     if (this.#busy) return;
@@ -130,15 +130,15 @@ class Supervision {
     this.#busy = false;
   }
 
-  /** Whether the rest after the last call has not ended yet. */
+  /** Whether the queue still rests after the last call. */
   isResting(queue: QueueName): boolean {
     return performance.now() < (this.#restUntil.get(queue) ?? 0);
   }
 }
 
 // Reads the first entry of each index range (the queue's _i14). So the cost does not depend on the length of the queue,
-// unless an open transaction keeps dead entries before it. An infinite time or an extreme count in one row does not
-// make the check fail: a job counts as due for a year at most, and a count without a valid time is ignored.
+// unless an open transaction keeps dead entries before that one. An infinite time or an extreme count in one row does
+// not make the check fail: a job counts as due for a year at most, and a count without a valid time counts as old.
 function readStates(
   { pool }: Pick<Deps, 'pool'>,
   watched: QueueName[],

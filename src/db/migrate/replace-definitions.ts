@@ -41,7 +41,7 @@ export async function replaceDefinitions(
   const unchanged = await unchangedViews(client, statements);
   const replaced = await replaceAll(client, statements, unchanged);
   if (!(await hasDependents(client, replaced.stale))) return replaced;
-  // A skipped view still calls a stale function, which its own text would no longer find: run all definitions.
+  // A skipped view still calls a stale function. Its text may now find another function, so run all definitions.
   return replaceAll(client, statements, new Set());
 }
 
