@@ -6,7 +6,7 @@
 --   replayed         the key was used before for the same request: `body` is the reply to that request
 --   reused, in-use   as in place_orders: nothing is changed
 --   not-found        this user has no such order
---   not-cancellable  a worker has already taken the order; `order_status` is its current status
+--   not-cancellable  the order is neither PENDING nor CANCELLED; `order_status` is its status
 -- `changed` is true when this call cancelled the order.
 CREATE OR REPLACE FUNCTION cancel_order(
   order_id uuid, user_id uuid, method text, path text, key text, fingerprint bytea, key_ttl_hours integer

@@ -1,5 +1,5 @@
--- Safe retries: each request with an Idempotency-Key, and the reply to it. The row commits together with the effect of
--- the request, so neither exists without the other.
+-- Safe retries: each request with an Idempotency-Key that had its effect, and the reply to it. The row commits together
+-- with the effect, so neither exists without the other.
 --
 -- While a request is in progress there is no row yet, only an advisory lock on its key. The lock ends with the
 -- transaction, so a crash leaves nothing to clean up.

@@ -57,7 +57,7 @@ BEGIN
     jsonb_build_object('claimed_jobs', '[]'::jsonb, 'released', jsonb_array_length(given_back)));
   RETURN format('%s job(s) given back; they can start now', jsonb_array_length(given_back));
 EXCEPTION WHEN lock_not_available THEN
-  RAISE EXCEPTION 'jobs of worker % are locked by another transaction, which processes them or gives them back',
+  RAISE EXCEPTION 'jobs of worker % are locked by another transaction, which may process them or give them back',
       worker_id
     USING ERRCODE = 'OM007', HINT = 'Nothing was changed. Try again in a moment.';
 END $$;

@@ -75,7 +75,7 @@ test.serial('I6 finds an event after the cancellation', async (t) => {
 
   t.deepEqual(invariants, ['I1', 'I5', 'I6', 'I7']);
   t.like(evidence[2], {
-    problem: 'something happened after the cancellation',
+    problem: 'an event follows the cancellation, or the order was completed',
     cancelled_version: 2,
   });
 });

@@ -15,7 +15,7 @@ import type { Deps } from '../deps.ts';
 import { restAfter } from '../rest.ts';
 import { processOrders } from './processing.ts';
 
-/** When a search of all jobs finds none, although one has been due for this long, that job is claimed. */
+/** When a search of all jobs finds none, although one has been due for this long, a batch is claimed. */
 const PASSED_OVER_MS = 5_000;
 
 /**
