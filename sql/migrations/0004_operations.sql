@@ -9,7 +9,7 @@ CREATE TABLE operator_actions (
   at        timestamptz  NOT NULL DEFAULT clock_timestamp(),
   who       text         NOT NULL DEFAULT session_user,
   action    text         NOT NULL,
-  order_id  uuid,                     -- NULL when the action was not about an order; the next two likewise
+  order_id  uuid,                     -- order_id, queue and worker_id: NULL when the action was not about one
   queue     text,
   worker_id uuid,
   reason    trail_reason NOT NULL,

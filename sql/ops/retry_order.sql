@@ -40,8 +40,8 @@ END $$;
 
 COMMENT ON FUNCTION ops._lock_order IS 'Locks an order and its job without waiting. Internal to schema ops.';
 
--- Cancels the open dead letters of an order: one that is left could set the order FAILED after it was put back. Refuses
--- a dead letter that a worker has claimed or locked (OM007).
+-- Cancels the open dead letters of an order. Otherwise they could set the order FAILED after it was put back. Refuses
+-- when a worker has claimed or locked a dead letter (OM007).
 CREATE OR REPLACE FUNCTION ops._cancel_dead_letters(order_id uuid) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -14,7 +14,7 @@ const CAP_SETPCAP = 8n; // capabilities(7)
 /** A user of this machine. */
 export type Account = { uid: number; gid: number };
 
-/** A command, and the user to start it as. The user is undefined when the command changes it, or it does not change. */
+/** A command, and the user to start it as: undefined when the command itself changes the user, or no change is due. */
 type Launch = { command: Command; as: Account | undefined };
 
 /** The user that Postgres runs as, created if necessary. Undefined when it runs as the user of this process. */
