@@ -36,7 +36,7 @@ export function answerMarkdown(run: Run): string {
   return [asMarkdown(answerTable(results)), `${count} ${runFacts(run.receipt)}`].join('\n');
 }
 
-/** One row for each load: orders a second, the ratio to each peer, and the goals. */
+/** One row for each load: orders per second, the ratio to each peer, and the goals. */
 export function answerTable(results: Results): Table {
   const rows = loads.map((each) => {
     const perSecond = results.median(each.scenario, each.of, 'throughput');

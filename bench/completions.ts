@@ -12,8 +12,8 @@ const COMPLETED_SINCE = `
   SELECT count(*)::int AS orders FROM order_events WHERE at >= $1 AND to_status = 'COMPLETED'`;
 
 /**
- * Measures how many orders a second workers complete in a database of the service. Starts the workers, lets them warm
- * up on the first `skip` orders, measures the next `count` orders, and stops the workers.
+ * Measures how many orders per second the workers complete in a database of the service. Starts the workers, lets them
+ * warm up on the first `skip` orders, measures the next `count` orders, and stops the workers.
  */
 export async function timeCompletions(
   machine: Machine,

@@ -16,7 +16,7 @@ export const oneByOne: QueueContestant = serviceContestant({
   settings: { INTAKE_BATCH_SIZE_MAX: '1', INTAKE_IN_FLIGHT_MAX: '10' },
 });
 
-/** The same without a database: the cost of its HTTP. */
+/** The same, but it stores no order: the cost of its HTTP. */
 export const httpCeiling: Contestant = withoutStoring(
   serviceContestant({
     name: 'This service, no database',

@@ -6,7 +6,7 @@ import { withMachine } from './machine.ts';
 import { wakeWorkers } from './peers/service.ts';
 import { quantile } from './results.ts';
 
-const DEFAULT_SECONDS = 300; // one audit, which runs every five minutes
+const DEFAULT_SECONDS = 300; // long enough for one audit, which runs every five minutes
 const SETTLE_SECONDS = 15; // until the worker has started
 const SAMPLES = 40;
 /** Statements that begin, bound or end a transaction, and read nothing. */
@@ -30,7 +30,8 @@ async function countStatements(db: Client, seconds: number): Promise<Statement[]
 }
 
 /**
- * Milliseconds from the commit of an order until it is COMPLETED. The orders come at random times between two polls.
+ * Milliseconds from the first event of an order to its last, COMPLETED. The orders come at random times between two
+ * polls.
  */
 async function wakeLatencies(db: Client, wake: () => Promise<void>): Promise<number[]> {
   const samples: number[] = [];
@@ -66,7 +67,7 @@ function summaryOf(samples: number[]): string {
 /**
  * npm run bench idle [SECONDS]: how many statements a worker sends while it has nothing to do, as pg_stat_statements
  * counts them, including all queues and the maintenance of pg-boss. Then how long an order waits for an idle worker,
- * from its commit until it is COMPLETED, by the clock of the database.
+ * from its placement until it is COMPLETED, by the clock of the database.
  */
 export async function measureIdle([argument = String(DEFAULT_SECONDS)]: string[]): Promise<void> {
   const seconds = Number(argument);

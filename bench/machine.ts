@@ -12,7 +12,7 @@ import { costOf, costOfTree, type Cost } from './cost.ts';
 import { openDatabases, type Databases } from './databases.ts';
 import { SERVICE_FLAGS, startProcess, type Process } from './process.ts';
 
-/** The only setting that differs from the defaults of Postgres, because several contestants keep their pools open. */
+/** All other settings but the addresses have their defaults. Several contestants keep their pools open. */
 const SETTINGS = ['max_connections=300'];
 
 /** Real servers for one run, all on loopback: Postgres with fsync on, and Redis. */

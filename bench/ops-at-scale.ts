@@ -80,8 +80,8 @@ async function measureAll(db: Client): Promise<Measured[]> {
 /**
  * npm run bench scale: how long each view of schema ops and ops.explain_job take with 2,000,000 orders and 200,000
  * jobs: the median of 5 runs, and the plan of the slowest. Then the duration and the memory peak of npm run audit over
- * all orders. BENCH_ORDERS and BENCH_JOBS make it smaller. It fills a Postgres of its own, or the empty database of
- * BENCH_DATABASE_URL.
+ * all orders. BENCH_ORDERS and BENCH_JOBS make it smaller. It fills a Postgres of its own, or the migrated database of
+ * BENCH_DATABASE_URL, unless that has orders already.
  */
 export async function measureScale(): Promise<void> {
   const given = process.env.BENCH_DATABASE_URL;

@@ -44,7 +44,7 @@ const SETTINGS = [
   'max_connections',
 ];
 
-const STATISTICS_MS = 1200; // after this time idle backends have reported their statistics
+const STATISTICS_MS = 1200; // for the backends of stopped processes to end: a backend then reports its statistics
 
 /** Reads the facts about the machine, the servers and the processes of a run that has just ended. */
 export async function readReceipt(

@@ -84,7 +84,7 @@ test('the answer is not clear when the rounds disagree', (t) => {
   t.is(row?.[2], '1.50 × (0.90–2.00), not clear');
 });
 
-test('a goal is met at its bound, and missed below or above it', (t) => {
+test('a goal is met at its bound, and missed on the wrong side of it', (t) => {
   const [first] = goals;
   if (!first) throw new Error('There are no goals');
 

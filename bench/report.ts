@@ -42,7 +42,7 @@ function tablesOf({ figures, receipt }: Run): Table[] {
   return all.filter(({ rows }) => rows.length > 0);
 }
 
-/** One table for each scenario, with one line for each contestant. The service comes first. */
+/** One table for each scenario, with one line for each contestant, in the order of their first samples. */
 export function scenarioTables(figures: Figure[]): Table[] {
   const scenarios = [...new Set(figures.map(({ scenario }) => scenario))];
   return scenarios.map((scenario) => {
@@ -86,7 +86,7 @@ function ratioOf(figure: Figure | undefined, first: Figure | undefined): string 
   return Number.isFinite(ratio) ? `${ratio.toFixed(2)} ×` : '';
 }
 
-/** Rounded to about three significant digits. */
+/** Rounded: from 100 on to an integer, from 10 on to one decimal, below to two. */
 export function rounded(value: number): string {
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en');
   return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);

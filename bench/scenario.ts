@@ -16,7 +16,7 @@ export type Context = {
 /** One measurement of all its contestants, round by round. `--only` selects a scenario by its name, in kebab-case. */
 export type Scenario = { name: string; run: (context: Context) => Promise<void> };
 
-/** The turns of a round. Each round starts with the next turn; round 1, and so the tables, with the first. */
+/** The turns of a round. Round 1 starts with the first turn, round 2 with the second, and so on. */
 export function inTurn<Turn>(turns: readonly Turn[], round: number): Turn[] {
   const first = Math.max(0, round - 1) % turns.length;
   return [...turns.slice(first), ...turns.slice(0, first)];

@@ -10,12 +10,12 @@ import { verify } from './verify.ts';
 
 const DRAINED_ORDERS = 200;
 
-/** Checks that every contestant stores and completes orders. Measures nothing. Throws when a check fails. */
+/** Checks every contestant (verify.ts), and lets those with a queue drain it. Measures nothing. Throws at a failure. */
 export async function smoke(machine: Machine, say: (line: string) => void): Promise<void> {
   for (const contestant of contestants) {
     await verify(machine, contestant);
     if (isQueueContestant(contestant)) await drainOnce(machine, contestant, DRAINED_ORDERS);
-    say(`${contestant.name}: answers, stores and completes orders`);
+    say(`${contestant.name}: passes its checks`);
   }
   await verifyDirectSql(machine);
   say('direct SQL: stores orders with their events and jobs');

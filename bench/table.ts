@@ -2,8 +2,8 @@
 export type Table = { title: string; head: string[]; rows: string[][] };
 
 /**
- * A table as text: the first column aligned to the left, the others to the right. Two columns are both prose, to the
- * left.
+ * A table as text: the first column is aligned to the left, the others to the right. When there are only two columns,
+ * both are prose, and are aligned to the left.
  */
 export function asText({ title, head, rows }: Table): string {
   const all = head.some(Boolean) ? [head, ...rows] : rows;

@@ -52,7 +52,7 @@ async function everythingOn(db: Client, definitions: string[]): Promise<void> {
   for (const definition of definitions) await db.query(definition);
 }
 
-/** Orders a second, from the moment at which all become visible until the job of the last has ended. */
+/** Orders per second, from the moment at which all become visible until the last job has ended. */
 async function drain(machine: Machine, db: Client): Promise<number> {
   const release = await service.fill(machine, DRAIN_ORDERS);
   const started = performance.now();

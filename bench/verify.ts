@@ -7,8 +7,9 @@ const COMPLETED_TIMEOUT_MS = 60_000;
 const POLL_MS = 20;
 
 /**
- * Checks that a contestant works: its POST answers 201 with the order, the order is stored with its job, its worker
- * completes the order, and requests without a token or with a bad body are refused. Throws when a check fails.
+ * Checks that a contestant works: its POST answers 201 with the order. Of a contestant with a database also: the order
+ * is stored with its job, its worker completes the order, and requests without a token or with a bad body are refused.
+ * Throws when a check fails.
  */
 export async function verify(machine: Machine, contestant: Contestant): Promise<void> {
   const { name, database, worker, left } = contestant;

@@ -17,7 +17,7 @@ export type Watch = {
   seenAt(id: string): number | undefined;
   /** Resolves when all added orders are COMPLETED, or after the timeout. */
   untilAllSeen(timeoutMs: number): Promise<void>;
-  /** CPU time of the Postgres process that serves this connection so far. */
+  /** CPU time so far of the Postgres process that serves this connection. */
   serverCpuSeconds(): number;
   close(): Promise<void>;
 };

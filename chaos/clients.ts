@@ -1,7 +1,7 @@
 /*
  * Customers. They place orders over HTTP, and cancel some of them at once. A request with an unknown outcome (a
  * timeout, a broken connection, 5xx, or 409 because the key is in use) is sent again with the same Idempotency-Key
- * until its outcome is known.
+ * until its outcome is known, and so is a request that a rate limit refuses.
  */
 import { setTimeout } from 'node:timers/promises';
 import { registerAndLogIn, type Authorization } from '../test/support/accounts.ts';

@@ -11,7 +11,7 @@ const POLLS_IN_POSTGRES = 500;
 /** How long a crash stays armed, and how long to wait for a statement. Generous, because a timeout fails the run. */
 const REACH_TIMEOUT_MS = 60_000;
 
-/** A fault, and the time at which it happened. Null when no process reached the crash point or the statement. */
+/** A fault. `happenedAt` is null when no process reached its crash point or its statement. */
 export type Injected = Scheduled & { happenedAt: number | null };
 
 /** Injects a fault, and waits until it is over. */
@@ -25,7 +25,10 @@ export async function inject(
   return { ...fault, happenedAt: crashedAt === undefined ? startedAt : crashedAt };
 }
 
-/** Resolves with the time at which the fault took effect, if it does not take effect at once. */
+/**
+ * Carries out a fault. Resolves with the time of a crash or of the kill of a backend, with null when it did not happen,
+ * and with undefined for a fault that takes effect at once.
+ */
 async function act(
   { apis, workers, postgres, proxy, redis }: Machine,
   clients: Clients,

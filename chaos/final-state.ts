@@ -85,7 +85,7 @@ export async function readBatches(pool: DatabasePool): Promise<string> {
   return `${mean} on average, ${most} at most`;
 }
 
-/** The first violations that the audit finds. Throws when the database has no audit. */
+/** The first violations that the audit finds, at most VIOLATIONS_MAX. Throws when the database has no audit. */
 export async function readViolations(pool: DatabasePool): Promise<readonly ViolationRow[]> {
   const exists = await pool.oneFirst(sql.type(z.object({ exists: z.boolean() }))`
     SELECT to_regclass('audit.violations') IS NOT NULL AS exists

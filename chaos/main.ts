@@ -1,7 +1,7 @@
 /*
  * npm run chaos -- --seed N --seconds S: starts the service, lets customers place orders, and injects the faults of the
- * seed. Then it looks for lost, doubled and stranded orders. Exit code 0: there are none; 1: there are some; 2: the run
- * failed.
+ * seed. Then it checks every order, runs the audit, and prints the verdict (verdict.ts). Exit code 0: the run is clean;
+ * 1: it is not, for example because an order is lost or a fault did not happen; 2: the run failed.
  */
 import { writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';

@@ -3,7 +3,7 @@
  * applies one mutation after the other, and checks that its detector notices it: a test in chaos/detectors, or a run
  * of chaos. A mutation must change code that runs: an object of a migrated database, or a module that the API or a
  * worker loads. With words, the command runs only the mutations whose names contain one of them. Exit code 0: all are
- * noticed; 1: one is not.
+ * noticed; 1: one is not, or the command failed.
  *
  * All mutations share one Postgres and one Redis. A mutation of SQL runs on a copy of the migrated template database,
  * migrated again from the mutated files. A mutation of TypeScript runs in a copy of the tree.
@@ -59,7 +59,7 @@ async function run(args: string[], cwd: string, env: NodeJS.ProcessEnv): Promise
 
 const ava = (...args: string[]) => ['node_modules/ava/entrypoints/cli.js', '--tap', ...args];
 
-/** Runs the detectors without a mutation. They must pass; otherwise their failure proves nothing. */
+/** Runs the detectors without a mutation. They must pass; otherwise a failure with a mutation proves nothing. */
 async function requirePassing(chosen: Mutation[]): Promise<void> {
   const files = chosen.flatMap(({ detector }) => ('test' in detector ? detector.test : []));
   if (files.length === 0) return;
@@ -79,7 +79,7 @@ function passes(output: string, title: string): boolean {
   return output.split('\n').some((line) => /^ok \d/.test(line) && line.endsWith(title));
 }
 
-/** Migrates a template from mutated files. Returns the changed objects. Throws when an edit changes nothing. */
+/** Migrates a template from mutated files. Returns the changed objects, which must include the object of each edit. */
 async function mutateTemplate(
   template: string,
   edits: Edit[],

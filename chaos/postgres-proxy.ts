@@ -4,7 +4,10 @@ import { openDatabaseProxy } from '../test/support/database-proxy.ts';
 /** A TCP proxy between the processes and Postgres. */
 export type PostgresProxy = {
   port: number;
-  /** For this time, forwards the statements of the open connections but drops the results. Then breaks them. */
+  /**
+   * For this time, drops the results of the connections that are open now, and still forwards their statements. Then
+   * breaks every open connection.
+   */
   dropResults: (ms: number) => Promise<void>;
   close: () => Promise<void>;
 };

@@ -1,6 +1,6 @@
 /*
  * The faults of a run, with their targets and times. They depend on the seed and the duration alone, so a run can be
- * repeated. The timing of the processes depends on the machine: the same faults do not meet the same interleaving.
+ * repeated. The timing of the processes depends on the machine, so the same faults can have other effects.
  */
 import { crashPoints, type CrashPoint } from '../src/crash-point.ts';
 import { createRandom, type Random } from './random.ts';
@@ -8,7 +8,7 @@ import { createRandom, type Random } from './random.ts';
 export const APIS = 2;
 export const WORKERS = 3;
 
-const SPACING_MS = 2000; // the time between two faults: 60 in 120 s
+const SPACING_MS = 2000; // the mean time between two faults: 60 in 120 s
 const JITTER_MS = 1000;
 /** A crash comes up to this long after a statement was sent: before, while, or after Postgres runs it. */
 const STATEMENT_MS = 12;
@@ -53,7 +53,7 @@ export function workerKinds(seed: number): WorkerKind[] {
   return Array.from({ length: WORKERS }, (_, i) => (i < fulfillers ? 'fulfiller' : 'worker'));
 }
 
-/** The kinds to draw from. Crashes and killed backends appear several times, because each has several points. */
+/** The kinds to draw from. Crashes and killed backends are in it several times: each has several points or doors. */
 const kindsToDraw = [
   'kill-api',
   'kill-worker',

@@ -102,7 +102,7 @@ test('an audit violation or an unexpected event makes the run unclean', (t) => {
   t.false(judge({ ...healthy, unexpected: ['api-0 ended'] }).clean);
 });
 
-test('recovery lasts from a fault until an order that was sent after it is completed', (t) => {
+test('recovery lasts from a fault until an order that was sent after the fault is completed', (t) => {
   const fault = { kind: 'kill-worker', target: 0, atMs: 1 } as const;
   const before = { ...placed, marker: '1:0', id: 'b', sentAt: 100 };
   const verdict = judge({

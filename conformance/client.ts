@@ -37,7 +37,7 @@ export async function signUp(baseUrl: string, name: string): Promise<User> {
   };
 }
 
-/** Like `fetch`, but repeats a request after a 429: a request over the limit has no effect. */
+/** Like `fetch`, but repeats a request after a 429, because it had no effect. Throws when the server is unavailable. */
 async function patientFetch(url: string, init: RequestInit): Promise<Response> {
   for (let waits = 0; ; waits += 1) {
     const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);

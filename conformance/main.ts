@@ -30,7 +30,7 @@ await exitOnFailure(async () => {
   if (broken > 0) process.exitCode = EXIT_BROKEN;
 }, EXIT_UNDETERMINED);
 
-/** What the server did against a rule; null when it keeps the rule. Other errors end the run. */
+/** Returns how the server breaks a rule, or null when it keeps the rule. Other errors end the run. */
 async function reasonOfBreach({ check }: Rule, run: Run): Promise<string | null> {
   try {
     await check(run);

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ReceivedReply, Target, User } from './client.ts';
 
-/** Two users of the server, and how many requests a check sends at the same time. */
+/** Two users of the server, and the number of requests in the check of simultaneous requests. */
 export type Run = { ada: User; bob: User; concurrency: number };
 
 /** `check` throws RuleBroken when the server does not keep the rule. */
@@ -17,7 +17,7 @@ export const PLACE: Target = ['POST', '/orders'];
 
 const PROBLEM = /^application\/problem\+json/;
 
-/** The body of an order that no other request has. */
+/** The body of a new order. Its product name is unique. */
 export function newOrder() {
   return { product_name: `conformance ${randomUUID()}`, amount: '1.00' };
 }

@@ -7,7 +7,7 @@ import { pruneHandler } from './prune.ts';
 import type { QueueName } from './queues.ts';
 import { signHeadHandler } from './sign-head.ts';
 
-/** Creates the handlers of a worker, once: a handler keeps the limits of the whole process, also during a pause. */
+/** Creates the handlers of a worker. Call it once per process: a handler keeps its limits when its queue is paused. */
 export function createHandlers(deps: WorkerDeps): Handlers {
   const inQueue = (queue: QueueName) => ({ ...deps, log: deps.log.child({ queue }) });
   return {

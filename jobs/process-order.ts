@@ -7,7 +7,7 @@ import type { Handler } from '../src/queue/handler.ts';
 const POLLERS_MAX = 50;
 
 /**
- * PENDING → PROCESSING → COMPLETED, through the external step when there is one. Without an external step, this
+ * Takes orders from PENDING through PROCESSING to COMPLETED, with the external step when there is one. Without it, this
  * handler gets only the jobs that cannot be processed without a claim (src/orders/process-loop.ts).
  */
 export function processOrderHandler(deps: WorkerDeps): Handler<'process-order'> {
@@ -21,7 +21,7 @@ export function processOrderHandler(deps: WorkerDeps): Handler<'process-order'> 
   return {
     options: {
       batchSize: FULFILMENT_CONCURRENCY,
-      pollersMax: Math.min(FULFILMENT_CONCURRENCY, POLLERS_MAX), // so one is free whenever a call can start
+      pollersMax: Math.min(FULFILMENT_CONCURRENCY, POLLERS_MAX), // one is free whenever a call can start, up to 50
       inProgressMax: FULFILMENT_CONCURRENCY,
     },
     work: createFulfilment(deps),

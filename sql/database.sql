@@ -1,6 +1,7 @@
 -- Prepares this database before migrate creates anything in it: gives the owners their rights, and removes rights that
--- make attacks possible. Every migrate runs this file as the user of DATABASE_URL, who must own the database or be a
--- superuser. When nothing has to change, it changes nothing.
+-- make attacks possible. migrate runs this file as the user of DATABASE_URL, if that user is a superuser, or owns the
+-- database and its schema public. Otherwise such a user must run it once. When nothing has to change, the file changes
+-- nothing.
 DO $$
 DECLARE
   extra    record;
@@ -13,7 +14,7 @@ BEGIN
   IF NOT has_schema_privilege('oms_owner', 'public', 'CREATE WITH GRANT OPTION') THEN
     GRANT USAGE, CREATE ON SCHEMA public TO oms_owner WITH GRANT OPTION;
   END IF;
-  -- Only the owner may create temporary objects, because temporary functions and operators could replace those that we
+  -- Only oms_owner may create temporary objects, because temporary functions and operators could replace those that we
   -- call. grants.sql and apply_grants.sql need a temporary table and views. The deployment decides which roles may
   -- connect.
   IF EXISTS (
@@ -43,8 +44,8 @@ BEGIN
   ) THEN
     REVOKE CREATE ON SCHEMA public FROM PUBLIC;
   END IF;
-  -- Any login, even a read-only one, may write large objects and messages in the WAL, which take space. Only a
-  -- superuser can revoke these rights.
+  -- By default any login, even a read-only one, may write large objects and messages in the WAL, which take space. Only
+  -- a superuser can revoke these rights.
   IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
     FOR extra IN
       SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', p.oid::regprocedure) AS statement

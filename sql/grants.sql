@@ -40,7 +40,8 @@ INSERT INTO wanted VALUES
   ('oms_accounts', 'UPDATE', 'TABLE public.refresh_tokens (used_at, revoked_at)',
     'rotation, revocation, and the lock of a family');
 
--- oms_door owns all other functions that run with their owner's rights (doors). It cannot log in.
+-- oms_door owns all other functions that run with their owner's rights (doors), except prepare_queue_stats. It cannot
+-- log in.
 INSERT INTO wanted VALUES
   ('oms_door', 'USAGE', 'SCHEMA public', 'its functions use our tables'),
   ('oms_door', 'USAGE', 'SCHEMA pgboss', 'its functions use the tables of the queue'),

@@ -1,23 +1,23 @@
--- The roles of the whole server. Every migrate runs this file as the user of DATABASE_URL. Existing roles stay as they
--- are, but their settings are removed. If that user has no right to create roles, a user who has it must run this file
--- once.
+-- The roles of the whole server. Every migrate runs this file as the user of DATABASE_URL. If that user has no right to
+-- create roles, a user who has it must run this file once. Existing roles keep their attributes and memberships.
+-- Missing memberships are added. Settings that a role can change itself, and that this file does not make, are removed.
 --
 -- Owners. Services and people do not log in as these:
 --   oms_owner     owns our tables and views; migrate works as this role
 --   oms_queue     owns the queue (schema pgboss); migrate works as this role there
---   oms_placer    owns place_orders, and has the rights that placing needs
+--   oms_placer    owns place_orders and place_order, and has the rights that placing needs
 --   oms_accounts  owns the functions that read password hashes and refresh tokens, and has the rights that they need
 --   oms_door      owns all other SECURITY DEFINER functions but prepare_queue_stats, and has the rights that they need
 -- Services:
 --   oms_api       calls the doors of the API, and reads orders
 --   oms_worker    processes the jobs of the queue, and calls the doors of the worker
 -- People:
---   oms_dba_read  reads the views of schema ops, and nothing else
+--   oms_dba_read  reads the views of schema ops, and calls ops.explain_job
 --   oms_dba       reads these views, and calls the functions of operators: each leaves a row in ops.actions
 --   oms_auditor   reads schema audit and the tables that it checks
 --
--- sql/grants.sql lists the rights of each role in a database. Settings of these roles are removed; to change a setting
--- for all sessions of a database, use ALTER DATABASE. No role can log in yet. For a person:
+-- sql/grants.sql lists the rights of each role in a database. To change a setting for all sessions of a database, use
+-- ALTER DATABASE. This file lets no role log in. For a person:
 --   CREATE ROLE ada LOGIN PASSWORD '…' IN ROLE oms_dba;
 -- A login does not inherit settings, so for a person who only reads, IN ROLE oms_dba_read, also:
 --   ALTER ROLE ada SET default_transaction_read_only = on;

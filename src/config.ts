@@ -131,7 +131,7 @@ export type SharedConfig = Pick<ApiConfig, keyof ApiConfig & keyof WorkerConfig>
 
 const databasePassword = z.string().min(8, 'must have at least 8 characters').optional();
 
-/** The settings of migrate. It gets no secret of the services, only the passwords with which their roles log in. */
+/** The settings of migrate. The only secrets among them are DATABASE_URL and the passwords with which roles log in. */
 export const MigrateConfig = z.object({
   DATABASE_URL: shared.DATABASE_URL,
   LOG_LEVEL: shared.LOG_LEVEL,

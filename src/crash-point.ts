@@ -16,7 +16,7 @@ export function crashPoint(point: CrashPoint): void {
   onPass?.(point);
 }
 
-/** Sets the function that each point calls. No setting does this: only a module that is loaded first can. */
+/** Sets the function that each point calls. No setting does this: a module that is loaded first must call it. */
 export function armCrashPoints(callback: (point: CrashPoint) => void): void {
   onPass = callback;
 }

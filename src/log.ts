@@ -29,7 +29,7 @@ export function createLog(
       },
     },
     serializers: { err: (error: unknown) => loggedError(error) },
-    // The last line of defence: no code passes any of these to the log on purpose.
+    // Only a safeguard: no code passes any of these to the log on purpose.
     redact: ['password', '*.password', 'refresh_token', '*.refresh_token', '*.authorization'],
   };
   // pino's default destination writes in the background and flushes at exit. When the reader of the log is gone

@@ -29,9 +29,9 @@ export type MigrateOptions = { sources?: Sources; timeoutMs?: number };
 
 /**
  * Brings a database to the state that this version needs, in one transaction: roles, the queue's schema and queues,
- * sql/migrations, functions, triggers and views, and the rights of each role. When a step fails, nothing changes.
- * A second run changes nothing, and several runs at once wait for each other. A role whose password is given can log in
- * with it.
+ * sql/migrations, functions, triggers and views, and the rights of each role. When a step fails, nothing changes. A
+ * second run only sets the given passwords again. Several runs at once wait for each other. A role whose password is
+ * given can log in with it.
  */
 export async function migrate(
   config: MigrateConfig,

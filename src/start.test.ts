@@ -128,7 +128,7 @@ test.serial(
     t.like(ready, { status: 200, body: { status: 'degraded' } });
     t.regex(
       started.stderr(),
-      /^No REDIS_URL and no redis-server on the PATH: .* without Redis\.$/m,
+      /^No REDIS_URL, and no redis-server or valkey-server on the PATH: .* without Redis\.$/m,
     );
     t.true(started.stdout().includes('Redis                   none (degraded)'));
   },

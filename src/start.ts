@@ -1,5 +1,5 @@
 /*
- * `npm start`: runs everything on one machine, without any installation or setup before. It starts no Postgres when
+ * `npm start`: runs everything on one machine. Nothing has to be installed or set up before. It starts no Postgres when
  * DATABASE_URL is set, and no Redis when REDIS_URL is set.
  */
 import { pino } from 'pino';

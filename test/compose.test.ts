@@ -33,7 +33,7 @@ for (const [service, { schema, passwords }] of Object.entries(services)) {
   });
 }
 
-test('docker compose passes a whole file of settings to no service', (t) => {
+test('docker compose does not pass a whole file of settings (env_file) to a service', (t) => {
   t.false(/\benv_file\b/.test(file));
 });
 

@@ -135,7 +135,7 @@ test('docs/dependencies.md has a sentence on each dependency', (t) => {
   t.deepEqual(missing, []);
 });
 
-test('each document begins with its title and says whom it is for', (t) => {
+test('each document in docs/ begins with its title, and then says whom it is for', (t) => {
   for (const document of DOCUMENTS.filter((path) => path.startsWith('docs/'))) {
     t.regex(read(document), /^# .+\n\nFor /, document);
   }

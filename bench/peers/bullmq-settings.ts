@@ -24,7 +24,7 @@ export const WORKER_CONCURRENCY = 50;
 /** 20 is slower: 2120 orders/s instead of 2400. */
 export const WORKER_POOL_SIZE = 10;
 
-/** Retried for as long as the jobs of the service, with the same kind of back-off. */
+/** 12 attempts in about 34 minutes. The service makes 13 in about 25, with the same kind of back-off. */
 export const JOB_OPTIONS: DefaultJobOptions = {
   attempts: 12,
   backoff: { type: 'exponential', delay: 1000 },

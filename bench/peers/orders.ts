@@ -1,6 +1,7 @@
 /*
  * The common parts of the two peers: their tables, how they store an order, and how orders are queued in bulk. Their
- * table of orders has the columns and the fillfactor of the service's, without triggers, trail and checks.
+ * table of orders has the columns that a reply shows, without `version`, and the fillfactor of the service's table. It
+ * has no triggers, trail and checks.
  */
 import jsonwebtoken from 'jsonwebtoken';
 import type { Client } from 'pg';

@@ -75,8 +75,8 @@ export async function userHeaders(origin: string): Promise<Headers> {
   return { 'content-type': 'application/json', ...(await registerAndLogIn({ origin })) };
 }
 
-// By the function that the API calls, in batches of the largest size that the API uses. Without a lock timeout, which
-// would also end an ANALYZE in the same transaction that waits for autovacuum.
+// Calls the function that the API calls, in batches of the largest size that the API uses. It sets no lock timeout,
+// because that would also end an ANALYZE of the same transaction that waits for autovacuum.
 const PLACE_IN_BULK = `
   SELECT sum(p.placed)::int AS placed
   FROM (

@@ -76,7 +76,7 @@ async function run({ machine, results, quick, rounds, say }: Context): Promise<v
   }
 }
 
-/** Starts an API, warms it up, and measures creates a second. */
+/** Starts an API, warms it up, and measures created orders per second. */
 export async function createFor(
   machine: Machine,
   contestant: Contestant,
@@ -101,7 +101,7 @@ async function refill(
   await release();
 }
 
-/** Starts a worker and measures completions a second. */
+/** Starts a worker and measures completed orders per second. */
 export function drainSome(
   machine: Machine,
   { database, worker }: QueueContestant,

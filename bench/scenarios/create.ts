@@ -15,7 +15,7 @@ const secondsAt = (connections: number) => (connections === 64 ? 3 : 1.5);
 /** The CPU of an order is measured at this number of connections. */
 const COST_CONNECTIONS = 64;
 
-/** Contestants without a database only show the cost of HTTP, so they are measured at fewer numbers. */
+/** Contestants without a database only show the cost of HTTP, so they are measured less often. */
 const CONNECTIONS_OF = new Map([
   [httpCeiling, [1, 64, 256]],
   [bareHttp, [64, 256]],

@@ -35,7 +35,7 @@ export const drain: Scenario = {
   },
 };
 
-/** Orders a second of one worker that drains this number of orders. Rejects when one is not COMPLETED after that. */
+/** Lets one worker drain this number of orders. Returns orders per second. Rejects when one is not COMPLETED then. */
 export async function drainOnce(
   machine: Machine,
   contestant: QueueContestant,

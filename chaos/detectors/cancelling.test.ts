@@ -47,7 +47,7 @@ test.serial('an order that has ended cannot be cancelled', async (t) => {
   t.like(reply, { status: 409, body: { type: '/problems/order-not-cancellable' } });
 });
 
-/** Resolves when another session of this database waits for a lock. */
+/** Resolves when another session of this database waits for a lock, or after 500 polls. */
 async function untilOneWaits(rows: (text: string) => Promise<unknown[]>): Promise<void> {
   for (let polls = 0; polls < 500; polls += 1) {
     const waiting = await rows(`

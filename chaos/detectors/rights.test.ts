@@ -30,7 +30,7 @@ test('a worker cannot update the table orders', async (t) => {
   t.is((await refusal(`UPDATE orders SET status = 'COMPLETED'`)).code, DENIED);
 });
 
-test('every door function has a pinned search_path and an owner that owns no table', async (t) => {
+test('every door function has a pinned search_path and an owner that owns no table of schema public', async (t) => {
   const { rows } = await connectDba(t, t.context, 'postgres');
 
   const doors = await rows(`

@@ -1,4 +1,4 @@
-/* Mutations of cancelling: an order and its job are cancelled together, while no worker processes the order. */
+/* Mutations that break cancelling: a PENDING order and its job must be cancelled together, and no other order. */
 import { detectedBy, inFunction, type Mutation } from './mutation.ts';
 
 export const cancellingMutations: Mutation[] = [

@@ -1,4 +1,4 @@
-/* Mutations of the guards on jobs: the login of a worker can neither remove nor insert jobs of orders. */
+/* Mutations that break the guards on jobs: the login of a worker must neither remove nor insert jobs of orders. */
 import { detectedBy, inFunction, type Mutation } from './mutation.ts';
 
 export const jobMutations: Mutation[] = [

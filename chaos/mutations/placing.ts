@@ -1,4 +1,4 @@
-/* Mutations of placing: an order, its job and its reply are one transaction. */
+/* Mutations that break placing: one transaction must store an order, its job and its reply. */
 import { detectedBy, inFunction, type Edit, type Mutation } from './mutation.ts';
 
 const PLACEMENT = 'src/orders/placement.ts';

@@ -1,4 +1,4 @@
-/* Mutations of processing: an order and its job end together, once, by the attempt that holds the claim. */
+/* Mutations that break processing: an order and its job must end together and once, by the attempt with the claim. */
 import { detectedBy, inFunction, type Mutation } from './mutation.ts';
 
 const PROCESS_JOBS = 'WHERE j.row_id = due.row_id;';

@@ -1,4 +1,4 @@
-/* Mutations of the records: the lifecycle, the trail, and the rule that orders are never deleted. */
+/* Mutations that break the lifecycle, the trail, the rule against deleting orders, and the back-off of dead letters. */
 import { detectedBy, inFunction, type Mutation } from './mutation.ts';
 
 const trail = detectedBy(

@@ -1,4 +1,4 @@
-/* Mutations of rights: roles act only through door functions, and no role can replace objects that a door uses. */
+/* Mutations that break rights: roles must act only through doors, and must not replace objects that a door uses. */
 import { detectedBy, inFunction, type Mutation } from './mutation.ts';
 
 const GRANTS = 'sql/grants.sql';
@@ -7,7 +7,7 @@ const LAST = `INSERT INTO wanted VALUES
 
 const doors = detectedBy(
   'rights',
-  'every door function has a pinned search_path and an owner that owns no table',
+  'every door function has a pinned search_path and an owner that owns no table of schema public',
 );
 
 export const rightMutations: Mutation[] = [

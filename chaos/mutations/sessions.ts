@@ -1,4 +1,4 @@
-/* Mutations of sessions: only the right password opens a session, and a refresh token is valid for one use. */
+/* Mutations that break sessions: only the right password must open one, and a refresh token is valid for one use. */
 import { detectedBy, inFunction, type Mutation } from './mutation.ts';
 
 const once = detectedBy('sessions', 'a refresh token that is used twice ends its session');

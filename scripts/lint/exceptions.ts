@@ -15,7 +15,7 @@ export const exceptions: Exception[] = [
   {
     rule: 'process-env',
     path: 'bench/process.ts',
-    reason: 'starts a program with only PATH in its environment',
+    reason: 'passes PATH to the processes that it starts',
   },
   {
     rule: 'process-env',

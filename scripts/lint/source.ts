@@ -12,7 +12,7 @@ const TEMPLATE_TEXT = /(?:\\[^]|\$(?!\{)|[^\\`$])*/y;
 const BEFORE_REGEXP = /(?:^|[-+*%&|^!~<>=?:;,([{}]|\b(?:return|typeof|case|in|of|await))\s*$/;
 const LOOK_BACK = 20;
 
-/** Sorts the text of a file into code, strings and comments. Of a file that is no script or SQL, all is comment. */
+/** Sorts the text of a script or of SQL into code, strings and comments. Any other text is both code and comment. */
 export function readSource(path: string, text: string): Source {
   const kinds = /\.(ts|mjs)$/.test(path) ? scriptKinds(text) : isSql(path) ? sqlKinds(text) : null;
   if (!kinds) return { path, text, code: text, strings: '', comments: text };

@@ -5,7 +5,7 @@ const EXPORT =
   /^export\s+(?:declare\s+)?(?:async\s+)?(?:abstract\s+)?(?:function\*?|const|let|class|type|interface|enum)\s+(\w+)/gm;
 const IMPORT = /^(?:import|export)\s+(?:\w+,\s*)?(?:type\s+)?\{([^}]*)\}\s+from\s+'(\.[^']+)'/gm;
 
-/** Another file imports each exported name from its file; otherwise the name is private to its file. */
+/** A file exports only names that another file imports. */
 export const unusedExports: TreeRule = {
   name: 'unused-export',
   find(sources) {

@@ -1,7 +1,7 @@
 -- Returns the digest over the events of the transactions from from_xid up to, but not including, to_xid. It applies
 -- sha256 in three steps: to the events of an order (number, hash), to the orders of about a minute (those whose ids
 -- share the first 4 bytes), and to all of these digests. So it needs memory for the orders of a minute, not of a day.
--- from_at does not change the result: it only saves reading the older part of the table.
+-- from_at must not be later than any of these events. It saves reading the older part of the table.
 CREATE OR REPLACE FUNCTION audit.events_digest(from_xid xid8, to_xid xid8, from_at timestamptz DEFAULT '-infinity')
 RETURNS TABLE (events bigint, digest bytea) LANGUAGE sql STABLE AS $$
   SELECT coalesce(sum(b.events), 0)::bigint, sha256(coalesce(string_agg(b.digest, '' ORDER BY b.bucket), ''))

@@ -2,7 +2,7 @@
 --
 -- A process-order job is live until it is settled. Once its retries are used up, the dead letter that will set the
 -- order FAILED is live instead. A blocked job is not live, because no worker takes it. The view finds the job of each
--- open order by its key, so its cost depends only on the number of open orders.
+-- open order by primary key, so the cost depends on the number of open orders and dead letters, not of all orders.
 CREATE OR REPLACE VIEW audit.i1_open_order_has_one_job AS
 SELECT
   'I1'::text       AS invariant,

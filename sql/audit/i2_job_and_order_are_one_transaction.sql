@@ -35,7 +35,7 @@ GROUP BY s.order_id
 HAVING bool_or(s.part = 'job') AND NOT bool_or(s.part = 'order')
   OR bool_or(NOT s.fits)
   OR max(s.xact_id) FILTER (WHERE s.part = 'order') IS DISTINCT FROM max(s.xact_id) FILTER (WHERE s.part = 'event')
-     AND bool_or(s.part = 'order') AND bool_or(s.part = 'event') -- I5 reports a missing one
+     AND bool_or(s.part = 'order') AND bool_or(s.part = 'event') -- I5 reports a missing order or event
   OR max(s.xact_id) FILTER (WHERE s.part = 'order') IS DISTINCT FROM max(s.xact_id) FILTER (WHERE s.part = 'job')
      AND bool_or(s.part = 'job')
      AND bool_or(s.part = 'order')

@@ -1,6 +1,7 @@
--- I3: an order ends at most once, and by the attempt that completed its job.   psql: TABLE audit.i3_completed_once;
+-- I3: an order ends at most once. It is completed or failed by an attempt of a job: the one that completed the job.
+--   psql: TABLE audit.i3_completed_once;
 --
--- It may end again only after an operator has set it from FAILED to PENDING.
+-- An order may end again only after an operator has set it from FAILED to PENDING.
 CREATE OR REPLACE VIEW audit.i3_completed_once AS
 SELECT
   'I3'::text       AS invariant,

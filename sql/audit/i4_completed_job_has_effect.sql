@@ -1,10 +1,12 @@
--- I4: a job is completed if and only if its order has ended, and one transaction did both.
+-- I4: the order of a completed job is COMPLETED or FAILED. The job of a COMPLETED order is completed, and that of a
+-- FAILED order has ended. One transaction completed the job and ended the order.
 --   psql: TABLE audit.i4_completed_job_has_effect;
 --
--- The view identifies that transaction by xmin, the id that Postgres itself keeps with each row. Nothing rewrites the
--- row of a completed job. Inside a savepoint, xmin is the id of the subtransaction. So the xmin of the job must equal
--- either the xmin of the event, or the low 32 bits of the transaction id that the event records. A restore from pg_dump
--- writes all rows again: the view lists jobs from before the restore until they are deleted, after a day.
+-- The view identifies that transaction by xmin: Postgres stores with each row the id of the transaction that wrote it.
+-- Nothing rewrites the row of a completed job. Inside a savepoint, xmin is the id of the subtransaction. So the xmin of
+-- the job must equal either the xmin of the event, or the low 32 bits of the transaction id that the event records. A
+-- restore from pg_dump writes all rows again: the view lists jobs from before the restore until they are deleted, after
+-- a day.
 CREATE OR REPLACE VIEW audit.i4_completed_job_has_effect AS
 SELECT
   'I4'::text       AS invariant,
@@ -12,7 +14,7 @@ SELECT
   j.id             AS order_id,
   jsonb_build_object(
     'problem', CASE
-      WHEN j.state <> 'completed' THEN 'the order has ended, its job has not'
+      WHEN j.state <> 'completed' THEN 'the order has ended, its job is not completed'
       WHEN o.status IN ('COMPLETED', 'FAILED') THEN 'order and job were ended by different transactions'
       ELSE 'the job is completed, its order has not ended'
     END,

@@ -1,5 +1,5 @@
--- I5: the events of an order are numbered from 1 without gaps. The lifecycle allows each change, and each starts at the
--- status at which the one before it ended. The last one ends at the status and the version of the order.
+-- I5: the events of an order are numbered from 1 without gaps. The lifecycle allows each change. Each change starts at
+-- the status at which the change before it ended. The last event has the status and the version of the order.
 --   psql: TABLE audit.i5_events_tell_the_status;
 --
 -- The view adds the order itself as one more row after its events, so one pass of a window checks everything.
@@ -14,7 +14,7 @@ SELECT
       WHEN s.previous_version IS NULL AND s.is_order THEN 'there is no event'
       WHEN s.version <> coalesce(s.previous_version, 0) + 1 THEN 'an event is missing or repeated'
       WHEN s.from_status IS DISTINCT FROM s.previous_status AND s.is_order THEN 'the order has another status'
-      WHEN s.from_status IS DISTINCT FROM s.previous_status THEN 'it does not start where the event before it ended'
+      WHEN s.from_status IS DISTINCT FROM s.previous_status THEN 'it does not start at the status of the event before'
       ELSE 'the lifecycle has no such change'
     END,
     'found_at', CASE WHEN s.is_order THEN 'order' ELSE 'event' END,

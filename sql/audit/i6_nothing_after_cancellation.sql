@@ -6,7 +6,7 @@ SELECT
   'critical'::text AS severity,
   c.order_id,
   jsonb_build_object(
-    'problem', 'something happened after the cancellation',
+    'problem', 'an event follows the cancellation, or the order was completed',
     'cancelled_version', c.version, 'cancelled_at', c.at, 'events', later.events
   )                AS evidence
 FROM order_events AS c

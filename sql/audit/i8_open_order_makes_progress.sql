@@ -1,10 +1,10 @@
 -- I8: no open order is without progress for longer than audit.bound_on_progress().
 --   psql: TABLE audit.i8_open_order_makes_progress;
 --
--- Progress is a change of the order's status, and these times of its job: when it was enqueued and claimed, its
--- heartbeats, and a later start (the back-off of a retry, a Retry-After). An order whose job starts later waits as it
--- should; but nothing postpones a job by more than an hour. An order makes no progress while its queue is paused, or
--- while no worker takes its job.
+-- Progress is a change of the order's status, and these times of its job and its dead letter: when it was enqueued,
+-- claimed and ended, its heartbeats, and a later start (the back-off of a retry, a Retry-After). A job that starts
+-- later waits as intended. Nothing postpones a job by more than an hour, so an even later start does not count. An
+-- order makes no progress while its queue is paused, or while no worker takes its job.
 CREATE OR REPLACE VIEW audit.i8_open_order_makes_progress AS
 SELECT
   'I8'::text      AS invariant,

@@ -1,8 +1,9 @@
 -- I9: one order per idempotency key and one key per order, stored by one transaction.
 --   psql: TABLE audit.i9_one_order_per_idempotency_key;
 --
--- The key of a POST with the reply 201 names the order that it created. Other keys name the order that they changed.
--- Keys are kept for a day, so the cost of the view depends on the requests of one day.
+-- The key of a POST with the reply 201 names the order that the request created. Any other key names the order that the
+-- request changed. Keys are kept for a day by default (IDEMPOTENCY_KEY_TTL_HOURS), so the cost of the view depends on
+-- the requests of that time.
 CREATE OR REPLACE VIEW audit.i9_one_order_per_idempotency_key AS
 SELECT
   'I9'::text       AS invariant,
@@ -38,4 +39,4 @@ WHERE o.id IS NULL
   OR k.is_create AND (k.xact_id IS DISTINCT FROM o.xact_id OR k.creators > 1);
 
 COMMENT ON VIEW audit.i9_one_order_per_idempotency_key IS
-  'Idempotency keys that did not create exactly one order of their user. Empty is healthy.';
+  'Idempotency keys whose order is missing, of another user or transaction, or has two keys. Empty is healthy.';

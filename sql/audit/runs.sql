@@ -5,4 +5,4 @@ FROM audit_runs
 ORDER BY id DESC;
 
 COMMENT ON VIEW audit.runs IS
-  'The violations that each scheduled audit, every 5 minutes, has found; {} means none.';
+  'One row per scheduled audit (every 5 minutes), with the number of violations by invariant; {} means none.';

@@ -1,4 +1,4 @@
--- Every breach of every invariant; docs/audit.md explains each.   psql: TABLE audit.violations;
+-- Every breach of every invariant; docs/audit.md explains the invariants.   psql: TABLE audit.violations;
 --
 -- With many orders, use a condition on order_id: each view then scans indexes.
 --   psql: SELECT invariant, order_id, evidence FROM audit.violations WHERE order_id = '…';

@@ -6,7 +6,7 @@
 --   replayed         the key was used before for the same request: `body` is the reply to that request
 --   reused, in-use   as in place_orders: nothing is changed
 --   not-found        this user has no such order
---   not-cancellable  a worker has already taken the order; `order_status` is its current status
+--   not-cancellable  the order is neither PENDING nor CANCELLED; `order_status` is its status
 -- `changed` is true when this call cancelled the order.
 CREATE OR REPLACE FUNCTION cancel_order(
   order_id uuid, user_id uuid, method text, path text, key text, fingerprint bytea, key_ttl_hours integer
@@ -19,7 +19,7 @@ DECLARE
 BEGIN
   changed := false;
 
-  -- Check the key: lock it until COMMIT, and find the reply that it was used for.
+  -- Check the key: lock it until COMMIT, and look for a stored reply.
   IF cancel_order.key IS NOT NULL THEN
     IF cancel_order.method = 'POST' THEN
       RAISE EXCEPTION 'a cancellation cannot have the method POST' USING ERRCODE = 'OM008';
@@ -61,9 +61,9 @@ BEGIN
     RETURN;
   END IF;
 
-  -- Cancel the order. The UPDATE fires, in this order: orders_10_guard_update (orders_guard.sql: numbers the step),
-  -- orders_40_cancel_job (orders_handoff.sql: cancels the job), orders_30_record_change (orders_trail.sql: writes the
-  -- event and its hash).
+  -- Cancel the order. The UPDATE fires, in this order: orders_03_require_durable_commit (durable_commits.sql),
+  -- orders_10_guard_update (orders_guard.sql: numbers the step), orders_40_cancel_job (orders_handoff.sql: cancels the
+  -- job), orders_30_record_change (orders_trail.sql: writes the event and its hash).
   IF wanted.status = 'PENDING' THEN
     UPDATE orders AS o SET status = 'CANCELLED', changed_by = NULL, change_reason = NULL, change_job_id = NULL,
       change_attempt = NULL

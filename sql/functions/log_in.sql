@@ -1,5 +1,6 @@
--- The second half of a login, and the only way to start a session. The API sends the hash that it computed with
--- password_salt. This function compares it with the stored hash, and stores the first refresh token of the session.
+-- The second half of a login, and the only way to start a session. The API sends the hash that it computed with the
+-- salt from password_salt. This function compares it with the stored hash. When they are equal, it stores the first
+-- refresh token of the session.
 CREATE OR REPLACE FUNCTION log_in(
   email           text,
   computed_hash   text,
@@ -28,7 +29,7 @@ BEGIN
   END IF;
 
   -- The stored hash stays inside this statement: debug_print_plan, which any caller may set, would print a variable
-  -- that holds it. The nonce keeps the duration of the comparison from revealing anything about the hash. The lock
+  -- with the hash. The nonce keeps the duration of the comparison from revealing anything about the hash. The lock
   -- makes a login wait for a change of the password that is in progress. Then the old password does not match any more.
   SELECT u.id INTO user_id
   FROM users AS u

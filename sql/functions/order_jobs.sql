@@ -1,6 +1,6 @@
 -- The jobs of orders: queue process-order. pg-boss keeps this queue in a table of its own, whose name is a hash of the
--- name of the queue. Only this file and order_jobs_guard.sql contain the name of the table. An order has one row, whose
--- id is the id of the order. `row_id` is the physical position of the row: valid while the row is locked.
+-- name of the queue. In sql/, only this file and order_jobs_guard.sql contain the name of the table. An order has one
+-- row, whose id is the id of the order. `row_id` is the physical position of the row: valid while the row is locked.
 CREATE OR REPLACE VIEW order_jobs AS
 SELECT ctid AS row_id, id, name, data, state, priority, blocked, start_after, retry_count, retry_limit, retry_delay,
   retry_backoff, retry_delay_max, expire_seconds, heartbeat_seconds, deletion_seconds, keep_until, policy,

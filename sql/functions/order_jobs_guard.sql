@@ -1,5 +1,5 @@
 -- No worker can strand an order. pg-boss writes its own tables as oms_worker, and fails a job by a DELETE and an
--- INSERT, so this login has both rights. These triggers keep it from removing the last job of an open order.
+-- INSERT, so this login has both rights. These triggers keep the login from removing the last job of an open order.
 -- worker_guard.sql limits which jobs and dead letters that login can make, and how it can change them. Neither file
 -- limits superusers.
 --
@@ -12,8 +12,8 @@ SET search_path = pg_catalog, pg_temp AS $$
   SELECT current_setting('role') = 'none' AND r.rolsuper FROM pg_roles AS r WHERE r.rolname = session_user
 $$;
 
--- While an order is open, its waiting job and its waiting or failed dead letter cannot be deleted: a DELETE skips
--- them, including that of pg-boss's retention. pg-boss's fail is not affected, because it deletes only active jobs.
+-- While an order is open, its waiting job and its waiting or failed dead letter cannot be deleted: every DELETE skips
+-- them, also the one of pg-boss's retention. pg-boss's fail is not affected, because it deletes only active jobs.
 CREATE OR REPLACE FUNCTION order_jobs_keep() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -41,7 +41,7 @@ DECLARE
   jobs     integer;
   letters  integer;
 BEGIN
-  -- Skip orders that have ended.
+  -- Skip superusers, and orders that have ended.
   IF is_superusers_own() OR NOT EXISTS (
     SELECT FROM orders AS o WHERE o.id = order_id AND o.status IN ('PENDING', 'PROCESSING')
   ) THEN

@@ -40,7 +40,7 @@ END $$;
 CREATE OR REPLACE FUNCTION orders_guard_update() RETURNS trigger LANGUAGE plpgsql
 SET search_path = public, pg_temp AS $$
 BEGIN
-  -- Compares byte by byte (*<>): 34.9 and 34.90 are equal, also inside metadata, but have different hashes.
+  -- Compares byte by byte (*<>): 34.9 and 34.90 are equal numbers, also inside metadata, but have different hashes.
   IF ROW(NEW.id, NEW.user_id, NEW.product_name, NEW.amount, NEW.currency, NEW.metadata, NEW.created_at)::record
      OPERATOR(pg_catalog.*<>)
      ROW(OLD.id, OLD.user_id, OLD.product_name, OLD.amount, OLD.currency, OLD.metadata, OLD.created_at)::record

@@ -1,9 +1,10 @@
 -- COMMIT refuses an order without its job. A PENDING order must have a job that a worker will take. The job of a new
 -- order must be made by the same transaction, with the settings of its queue.
 --
--- COMMIT runs the deferred triggers of two files, and no others. This file checks each order that became PENDING
+-- COMMIT runs the deferred triggers of two files only. This file checks each order that became PENDING
 -- (orders_50_require_job). order_jobs_guard.sql checks each job and each dead letter that was settled, blocked or
--- deleted: an order that is still open must have another one. Both refuse with OM003.
+-- deleted: an order that is still open must have another one. It also checks each new dead letter, which must be the
+-- only one of its order. Both files refuse with OM003.
 --
 -- place_orders writes jobs first and orders second, so one check per statement is enough for its orders. Other
 -- writers may write them in either order, so each of their orders is checked when the transaction commits.
@@ -48,13 +49,13 @@ BEGIN
       NEW.id
     USING ERRCODE = 'OM003',
       HINT = CASE TG_OP
-        WHEN 'INSERT' THEN 'SELECT place_order(user_id, product_name, amount) stores both.'
+        WHEN 'INSERT' THEN 'SELECT place_order(user_id, product_name, amount) stores an order with its job.'
         ELSE 'SELECT ops.retry_order(order_id, reason) puts it back together with its job.'
       END;
 END $$;
 
--- Checks all orders of a place_orders at once: what orders_guard_insert sets for other writers, and the jobs. Runs with
--- the rights and the planner's settings of place_orders.
+-- Checks all orders of one call of place_orders: the columns that orders_guard_insert sets for other writers, and the
+-- jobs. Runs with the rights and the planner's settings of place_orders.
 CREATE OR REPLACE FUNCTION orders_check_placed() RETURNS trigger LANGUAGE plpgsql
 SET search_path = public, pg_temp AS $$
 DECLARE
@@ -98,7 +99,7 @@ BEGIN
     RAISE EXCEPTION '% % is no amount of a known currency with its decimals', refused.amount, refused.currency
       USING ERRCODE = '23514', CONSTRAINT = 'orders_amount_ck', HINT = 'TABLE currencies lists the known currencies.';
   ELSE
-    RAISE EXCEPTION 'order % was placed without a job in queue process-order that is due', refused.id
+    RAISE EXCEPTION 'order % was placed without a valid job: it is missing, not due, or has wrong values', refused.id
       USING ERRCODE = 'OM003';
   END IF;
 END $$;

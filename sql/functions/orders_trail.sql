@@ -39,7 +39,8 @@ BEGIN
       USING ERRCODE = 'OM001', HINT = 'TABLE order_transitions lists what is allowed.';
   END IF;
 
-  -- Record the first step of each change. The audit reports an event whose predecessor is missing.
+  -- Record the first step of each change. When the event before it is missing, the hash covers '' instead, and the
+  -- audit reports the event.
   INSERT INTO order_events
     (order_id, version, from_status, to_status, actor, reason, job_id, attempt, at, xact_id, hash)
   SELECT c.id, c.version, c.from_status, c.to_status, c.actor, c.reason, c.job_id, c.attempt, c.at, xact,

@@ -1,5 +1,5 @@
--- The first half of a login: returns the parameters and the salt that the API needs to hash a password. The stored
--- hash never leaves the database: log_in compares the two.
+-- The first half of a login: returns the parameters and the salt that the API needs to hash a password. The stored hash
+-- never leaves the database: log_in compares it with the hash from the API.
 CREATE OR REPLACE FUNCTION password_salt(email text) RETURNS text
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN

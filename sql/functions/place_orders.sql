@@ -1,18 +1,19 @@
--- Places orders. One call is one transaction. It finds the orders of the batch whose Idempotency-Key was used before,
--- and stores all others: each with its job, its first event (by trigger), and its reply if its request has a key.
+-- Places orders. One call is one transaction. It leaves out the orders of the batch whose Idempotency-Key was used
+-- before or is in use, and stores all others: each with its job, its first event (by trigger), and its reply if its
+-- request has a key.
 --
--- One order that cannot be stored fails the whole call; the caller then tries each half. An order whose key was used
--- before does not fail the call: it is left out, and the result contains the reply to its request.
--- (SQLSTATE OM010: another session stored the key of an order without its lock. The whole call is rolled back.)
+-- One order that cannot be stored fails the whole call; the caller then tries each half. An order that is left out does
+-- not fail the call: the result says why it was left out, and has the stored reply if the request is a repeat.
+-- (SQLSTATE OM010: another session stored the key of an order without the lock of the key. The call is rolled back.)
 
 -- Places a batch. `batch`: an array of {id, user_id, product_name, amount, currency, metadata}, and for an order whose
 -- request has a key also {path, key, fingerprint} (fingerprint in hex). `key_ttl_hours`: how long keys are kept; NULL
--- when no order of the batch has one. The call waits for a lock for at most `lock_timeout_ms`; NULL keeps the setting
+-- when no order of the batch has a key. The call waits for a lock for at most `lock_timeout_ms`; NULL keeps the setting
 -- of the session. `placed_by`: the actor that the trail records, 'role:<login role of the caller>'; NULL for the user
 -- of each order.
 --
 -- Returns one row. `placed` orders were stored at `created_at`. `keyed` has an entry for each order with a key:
--- {id, outcome, status, headers, body}, where outcome is
+-- {id, outcome, status, headers, body, order_id}, where outcome is
 --   placed    stored by this call, with this reply
 --   replayed  its key was used before for the same body: this is the reply to that request, and nothing is stored
 --   reused    its key was used before for another body: nothing is stored
@@ -100,7 +101,8 @@ BEGIN
     WHERE q.name = 'process-order';
 
     -- The columns that are not listed get their defaults: PENDING, version 1, this transaction, now. The INSERT fires
-    -- two triggers, each once for all rows, in this order:
+    -- these triggers, each once for all rows, in this order:
+    --   orders_03_require_durable_commit (durable_commits.sql): raises synchronous_commit if it is too low.
     --   orders_20_record_placement (orders_trail.sql): writes event 1 of each order, with its actor and its hash. The
     --     hash covers the content of the order, so the content cannot change unnoticed.
     --   orders_25_check_placed (orders_handoff.sql): refuses an order that is not new (OM001), whose amount does not

@@ -1,13 +1,13 @@
--- Processes due jobs without claiming them. One call locks each job and its order, completes the order and the job, and
--- commits all of this or nothing. So a killed worker strands no order, and its jobs need no rescue.
+-- Processes due jobs without claiming them. One call is one transaction: it locks each job and its order, and completes
+-- the order and the job. So a killed worker strands no order, and its jobs need no rescue.
 --
 -- Skips jobs and orders that another session has locked, and jobs whose order is missing or not open. One order that
 -- cannot be completed fails the whole call. The caller then claims jobs from pg-boss, which has retries and dead
 -- letters, and completes them with complete_orders, in halves when a batch fails.
 --
 -- `worker`: <host>:<pid>, the actor that the trail records. `created_from`: only jobs that were created at that time or
--- later are searched. While a transaction stays open, vacuum cannot remove the index entries of the jobs that were
--- completed since it began. A search of all jobs reads all of these entries.
+-- later are searched. While a transaction stays open, vacuum cannot remove the index entries of jobs that were
+-- completed after the transaction began. A search of all jobs reads all of these entries.
 --
 -- Returns one row. `order_ids`: the completed orders, the highest priority and the oldest first; they are fewer than
 -- `batch_size` when no more are available. `created_until`: when the newest of their jobs was created.
@@ -43,6 +43,7 @@ BEGIN
   END IF;
 
   -- Complete the orders. The UPDATE fires, in this order:
+  --   orders_03_require_durable_commit (durable_commits.sql), once: raises synchronous_commit if it is too low.
   --   orders_10_guard_update (orders_guard.sql), for each row: refuses a change of what was ordered, adds the number of
   --     steps to `version`, and sets `changed_from` and `updated_at`. PENDING to COMPLETED is two steps: PROCESSING,
   --     then COMPLETED.
@@ -51,7 +52,8 @@ BEGIN
   --     event and the hash of the event before it.
   -- Nothing is left to check at COMMIT: the order has ended, so it needs no job.
   --
-  -- LIMIT makes the planner expect few rows and find each one by its key. Plans are made while the queue is empty.
+  -- LIMIT makes the planner expect few rows and find each one by its key. A plan is often made while the queue is
+  -- empty, and then kept.
   UPDATE orders AS o
   SET status = 'COMPLETED', changed_by = actor, change_reason = NULL, change_job_id = o.id,
     change_attempt = due.attempt

@@ -1,5 +1,5 @@
 -- Deletes at most `batch_size` (1 to 100,000) expired keys, the oldest first, and returns their number. Skips a key
--- that is locked because a request uses it again.
+-- that is locked, for example by a request that uses the key again.
 CREATE OR REPLACE FUNCTION prune_idempotency_keys(batch_size integer) RETURNS integer LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE

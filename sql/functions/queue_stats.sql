@@ -27,7 +27,7 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION prepare_queue_stats IS
-  'Makes the partitions of pgboss.queue_stats for the next 30 days, and drops those older than 7. For the worker.';
+  'Makes the partitions of pgboss.queue_stats up to 30 days ahead, drops those older than 7 days. For the worker.';
 
 ALTER FUNCTION prepare_queue_stats OWNER TO oms_queue;
 

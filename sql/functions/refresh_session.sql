@@ -1,5 +1,5 @@
 -- Exchanges a refresh token for its successor (RFC 9700, 4.14.2). One call handles rotation, reuse and a lost reply.
--- The caller must know the token, because no service can read its hash.
+-- The caller must know the token, because no service can read a stored hash.
 CREATE OR REPLACE FUNCTION refresh_session(
   token_hash     bytea,
   successor_id   uuid,
@@ -76,4 +76,5 @@ ALTER FUNCTION refresh_session OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION refresh_session IS
   'Exchanges a refresh token for its successor. Outcomes: rotated; repeated (the reply was lost: the same successor '
-  'is valid); reused (the token was used before: the family is revoked); refused (unknown, expired or revoked).';
+  'is valid); reused (used before, too long ago or with a used successor: the family is revoked); refused (unknown, '
+  'expired or revoked, or the secret that derives successors has changed).';

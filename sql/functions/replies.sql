@@ -13,8 +13,8 @@ CREATE OR REPLACE FUNCTION order_json(o orders) RETURNS text LANGUAGE sql STABLE
     iso_8601(o.updated_at), '"}')
 $$;
 
--- Returns the number of the advisory lock of a key. Two keys share a number with a probability of 2^-64; then one
--- request has to be repeated.
+-- Returns the number of the advisory lock of a key. Two keys have the same number with a probability of 2^-64. If they
+-- are used at the same time, one request is refused as in use, and has to be repeated.
 CREATE OR REPLACE FUNCTION idempotency_lock(user_id uuid, method text, path text, key text) RETURNS bigint
 LANGUAGE sql IMMUTABLE AS $$
   SELECT hashtextextended(concat_ws(' ', user_id, method, path, key), 20261127)

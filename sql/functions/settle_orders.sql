@@ -1,17 +1,20 @@
--- The functions that a worker calls for jobs that it has claimed from pg-boss. Each takes a batch and does all of it or
--- nothing. Each is fenced: it acts on a job only while the claim that the caller names is valid.
+-- The functions that a worker calls for a batch of jobs that it has claimed from pg-boss. Each is fenced: it acts on a
+-- job only while the claim that the caller names is valid. A lost claim fails the whole call of settle_orders,
+-- complete_orders and fail_orders; take_orders and postpone_jobs skip such a job.
 --
 -- The fence is the id of the job, the number of the attempt, and the transaction that made the job. pg-boss increments
--- retry_count at each claim. A job that was deleted and made again starts at 0 again, but its data names another
--- transaction. So no claim is mistaken for a later one.
+-- retry_count at each claim after the first. A job that was deleted and made again starts at 0 again, but its data
+-- names another transaction. So no claim is mistaken for a later one.
 --
 -- Triggers write versions and events. Each UPDATE of orders below fires, in this order:
+--   orders_03_require_durable_commit (durable_commits.sql), once: raises synchronous_commit if it is too low.
 --   orders_10_guard_update (orders_guard.sql), for each row: refuses a change of what was ordered, adds the number of
 --     steps to `version`, and sets `changed_from` and `updated_at`. PENDING to COMPLETED or FAILED is two steps.
 --   orders_30_record_change (orders_trail.sql), once for all rows: refuses a change that order_transitions does not
 --     list (OM001), and writes one event for each step, with actor, reason, attempt, transaction and a hash that covers
 --     the event and the hash of the event before it.
--- Nothing is left to check at COMMIT: the orders of the jobs that these functions update have ended.
+-- Nothing is left to check at COMMIT: no order becomes PENDING, and order_jobs_guard.sql skips what these functions do
+-- to jobs.
 
 -- Returns the actor that the trail records for a worker process <host>:<pid>.
 CREATE OR REPLACE FUNCTION worker_actor(worker text) RETURNS text LANGUAGE plpgsql IMMUTABLE
@@ -25,8 +28,8 @@ BEGIN
   RETURN 'worker:' || worker;
 END $$;
 
--- Whether this attempt still has its claim on a job. `job_data`, `state` and `retry_count` are those of the job.
--- This function and those below compare the state as text. Otherwise a planner that expects few live jobs reads all of
+-- Whether this attempt still has its claim on a job. `job_data`, `state` and `retry_count` are those of the job. This
+-- function and the UPDATEs below compare the state as text. Otherwise a planner that expects few live jobs reads all of
 -- them through the index on the state, including the entries of ended jobs, instead of finding a few by primary key.
 CREATE OR REPLACE FUNCTION holds_claim(
   state pgboss.job_state, retry_count integer, job_data jsonb, claimed_retry_count integer, claimed_data jsonb
@@ -35,8 +38,8 @@ CREATE OR REPLACE FUNCTION holds_claim(
 $$;
 
 -- Returns a batch as rows. Cuts a reason to its first 1,000 characters (trail_reason), because a machine can send a
--- text of any length. ROWS 1 makes the planner expect few rows and find each job and order by its key. Plans are made
--- while the queue is empty, and then kept.
+-- text of any length. ROWS 1 makes the planner expect few rows and find each job and order by its key. A plan is often
+-- made while the queue is empty, and then kept.
 CREATE OR REPLACE FUNCTION claimed(batch jsonb)
 RETURNS TABLE (id uuid, retry_count integer, data jsonb, order_id uuid, status order_status, reason text)
 LANGUAGE sql IMMUTABLE ROWS 1 SET search_path = public, pg_temp AS $$
@@ -95,8 +98,8 @@ END $$;
 
 -- Ends open orders and completes their jobs. `batch`: an array of {id, retry_count, data, status, reason}: jobs as
 -- they were claimed, the new status of the order (COMPLETED or FAILED), and the reason. Returns the orders that this
--- call ended. Orders that had ended before, and their jobs, are left unchanged. A lost claim fails the whole call
--- (OM009).
+-- call ended. Orders that had ended before, and their jobs, are left unchanged. A lost claim on the job of an open
+-- order fails the whole call (OM009).
 CREATE OR REPLACE FUNCTION settle_orders(batch jsonb, worker text, lock_timeout_ms integer) RETURNS uuid[]
 LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp
@@ -151,10 +154,10 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     (SELECT jsonb_agg(c || '{"status": "COMPLETED"}') FROM jsonb_array_elements(batch) AS c), worker, lock_timeout_ms)
 $$;
 
--- Sets orders to FAILED whose jobs have used up their retries, and completes their dead letters. `batch`: an array of
--- {id, retry_count, order_id, reason}: dead letters as they were claimed. Fenced like settle_orders; the id of a dead
--- letter is never used again. A dead letter whose order has an unfinished job fails the whole call (OM009).
--- Returns the orders that this call ended.
+-- Sets the orders of jobs that have used up their retries to FAILED, and completes their dead letters. `batch`: an
+-- array of {id, retry_count, order_id, reason}: dead letters as they were claimed. Fenced by id and attempt, because
+-- the id of a dead letter is never used again. A dead letter whose order has an unfinished job fails the whole call
+-- (OM009). Returns the orders that this call ended.
 CREATE OR REPLACE FUNCTION fail_orders(batch jsonb, worker text, lock_timeout_ms integer) RETURNS uuid[]
 LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp

@@ -8,4 +8,4 @@ CREATE OR REPLACE FUNCTION uuid_v7() RETURNS uuid LANGUAGE sql VOLATILE SET sear
     ), 52, 1), 53, 1), 'hex')::uuid
 $$;
 
-COMMENT ON FUNCTION uuid_v7 IS 'A new uuid v7: newer ones sort after older ones.';
+COMMENT ON FUNCTION uuid_v7 IS 'A new uuid v7: it sorts after those of earlier milliseconds.';

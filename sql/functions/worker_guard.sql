@@ -1,10 +1,10 @@
 -- Limits what the login of a worker can write into the tables that all workers share. pg-boss writes them as
--- oms_worker, so this login has the rights. These triggers refuse rows that pg-boss never writes: such a row would stop
+-- oms_worker, so this login has the rights. These triggers refuse rows that pg-boss never writes: such a row could stop
 -- all workers, or hide a job from them. The statements of pg-boss 12.38 are in its file dist/plans.js.
 --
--- Only oms_worker may write jobs by hand, so the triggers on jobs apply to that login alone. Their WHEN is short,
--- because Postgres prepares it anew for each statement, also for those of the door functions. No trigger here limits
--- superusers, or the owners of the tables, who can drop it.
+-- Only oms_worker may write jobs without a door function, so the triggers on jobs apply to that login alone. Their WHEN
+-- is short, because Postgres prepares it anew for each statement, also for the statements of door functions. No trigger
+-- here limits superusers, or the owners of the tables, who can drop it.
 
 -- Refuses the row: the WHEN of the trigger has found that it is wrong.
 CREATE OR REPLACE FUNCTION worker_guard_refuse() RETURNS trigger LANGUAGE plpgsql
@@ -13,8 +13,7 @@ BEGIN
   IF is_superusers_own() THEN
     RETURN NEW;
   END IF;
-  RAISE EXCEPTION 'no worker writes such a row into %: a time is infinite or in the future, or a value is not allowed',
-      TG_TABLE_NAME
+  RAISE EXCEPTION 'no worker writes such a row into %: a time is infinite or in the future', TG_TABLE_NAME
     USING ERRCODE = 'OM008';
 END $$;
 
@@ -73,7 +72,7 @@ DECLARE
 BEGIN
   SELECT j.* INTO earlier FROM pgboss.job AS j WHERE j.name = NEW.name AND j.id = NEW.id;
   IF FOUND THEN
-    -- fail makes an active job again: it retries it, or sets it failed.
+    -- fail deletes an active job and inserts it again, to be retried or as failed.
     fits := earlier.state = 'active' AND to_jsonb(NEW) - settled = to_jsonb(earlier) - settled
       AND NEW.heartbeat_on IS NULL
       AND NEW.start_after BETWEEN least(earlier.start_after, now()) AND now() + interval '1 hour'
@@ -129,7 +128,8 @@ BEGIN
     AND isfinite(NEW.created_at) AND NEW.created_at <= now() + interval '1 minute';
 
   IF continues IS NOT TRUE AND is_superusers_own() IS NOT TRUE THEN
-    RAISE EXCEPTION 'head % does not continue the newest one, or covers transactions that have not ended', NEW.number
+    RAISE EXCEPTION 'head % does not follow the newest one, covers running transactions, or has a wrong time',
+        NEW.number
       USING ERRCODE = 'OM008';
   END IF;
   RETURN NEW;

@@ -1,5 +1,5 @@
--- Safe retries: each request with an Idempotency-Key, and the reply to it. The row commits together with the effect of
--- the request, so neither exists without the other.
+-- Safe retries: each request with an Idempotency-Key that had its effect, and the reply to it. The row commits together
+-- with the effect, so neither exists without the other.
 --
 -- While a request is in progress there is no row yet, only an advisory lock on its key. The lock ends with the
 -- transaction, so a crash leaves nothing to clean up.
@@ -41,7 +41,7 @@ CREATE INDEX idempotency_keys_order_ix ON idempotency_keys (order_id);
 COMMENT ON TABLE  idempotency_keys             IS
   'One row per request with an Idempotency-Key that had its effect, until the key expires.';
 COMMENT ON COLUMN idempotency_keys.path        IS
-  'As sent, without the query. User, method and path are the scope of a key.';
+  'In lower case, without the query and a last slash. User, method and path are the scope of a key.';
 COMMENT ON COLUMN idempotency_keys.key         IS 'The characters of the key, without quotes and escapes.';
 COMMENT ON COLUMN idempotency_keys.fingerprint IS
   'sha256 of the request body in canonical form: the key is valid for this body only.';

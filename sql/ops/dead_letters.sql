@@ -1,6 +1,6 @@
 -- Dead letters: jobs whose retries are used up, with the last error.   psql: TABLE ops.dead_letters;
--- Shows the newest 1,000 of each dead-letter queue. `handled` is the state of the dead letter: completed when the order
--- was set FAILED. ops.redrive tries them again.
+-- Shows the newest 1,000 of each dead-letter queue. `handled` is the state of the dead letter: completed once the order
+-- has ended, usually as FAILED. ops.redrive('process-order') tries the FAILED orders again.
 CREATE OR REPLACE VIEW ops.dead_letters AS
 SELECT
   j.id                       AS job_id,
@@ -24,4 +24,5 @@ LEFT JOIN public.orders AS o ON j.source_name = 'process-order' AND o.id = j.sou
 ORDER BY j.created_on DESC;
 
 COMMENT ON VIEW ops.dead_letters IS
-  'The newest 1,000 dead letters of each dead-letter queue, with their order. ops.redrive tries FAILED orders again.';
+  'The newest 1,000 dead letters of each dead-letter queue, with their order. '
+  'ops.redrive(''process-order'') tries the FAILED orders again.';

@@ -22,7 +22,8 @@ $$;
 
 COMMENT ON FUNCTION ops._alive_workers IS 'Number of living workers of a queue. Internal to schema ops.';
 
--- Returns the end of the first line: the order of a job and, for a dead letter, the job that it comes from.
+-- Returns the end of the first line, which has the status of the job's order. For a dead letter, adds a line about the
+-- job that it comes from.
 CREATE OR REPLACE FUNCTION ops._explain_order(job pgboss.job) RETURNS text LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT CASE WHEN o.id IS NOT NULL THEN format(', order %s', o.status) ELSE '' END
@@ -47,8 +48,8 @@ DECLARE
   who        text;
   lost_at    timestamptz := CASE WHEN isfinite(job.heartbeat_on)
     THEN job.heartbeat_on + job.heartbeat_seconds * interval '1 second' END;
-  -- How soon a living worker sees a lost heartbeat: WORKER_POLL_SECONDS, at most 1 s by default, and the rest after a
-  -- slow check, at most 1 s (src/queue/watcher.ts).
+  -- How soon a living worker sees a lost heartbeat: WORKER_POLL_SECONDS, at most 1 s, and the pause after a slow check,
+  -- at most 1 s (src/queue/watcher.ts).
   supervised interval := interval '2 seconds';
 BEGIN
   SELECT r.worker_id, r.host, r.pid, r.alive, r.heartbeat_on INTO worker
@@ -173,7 +174,8 @@ END $$;
 COMMENT ON FUNCTION ops._explain_missing IS 'Part of ops.explain_job: an id without a job. Internal to schema ops.';
 
 -- Says why a job is not running.   psql: SELECT ops.explain_job('…');
--- Also takes the id of an order, because it is the id of the order's job. Needs only a few index look-ups.
+-- Also takes the id of an order, because it is the id of the order's job. Needs a few index look-ups, and stops
+-- counting the jobs before this one at 1,001.
 CREATE OR REPLACE FUNCTION ops.explain_job(job_id uuid) RETURNS text LANGUAGE plpgsql STABLE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

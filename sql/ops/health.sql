@@ -3,7 +3,7 @@
 -- SECURITY DEFINER, because Postgres shows the statistics of a column only to roles that may read the column.
 CREATE OR REPLACE FUNCTION ops._live_bytes(relation oid, live_rows bigint) RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  -- 28: the header of the row and its pointer, rounded to 8. Each page has a header of 24 bytes, too.
+  -- 28: the header of a row and its pointer. 4: rounding up to a multiple of 8, on average. 1.01: headers of pages.
   SELECT (live_rows * (28 + sum((1 - s.null_frac) * s.avg_width) + 4) * 1.01)::bigint
   FROM pg_catalog.pg_stats AS s
   WHERE (s.schemaname, s.tablename) = (
@@ -19,8 +19,8 @@ COMMENT ON FUNCTION ops._live_bytes IS 'Estimate of the bytes that a table''s ro
 -- table with the most dead rows comes first.
 --   psql: TABLE ops.health;
 -- `vacuum_due` is the number of dead rows at which autovacuum starts. `bloat_estimate` is NULL until a table is
--- analyzed, and for the tables whose statistics oms_door may not read (accounts, tokens, and those of the audit): they
--- hardly change. `pinned_…` describe the first row of ops.cleanup_blockers: no vacuum removes rows that died after it
+-- analyzed, and for the tables whose statistics oms_door may not read, such as users and refresh_tokens. `pinned_…`
+-- describe the first row of ops.cleanup_blockers: until that blocker ends, no vacuum removes rows that died after it
 -- began.
 CREATE OR REPLACE VIEW ops.health AS
 SELECT

@@ -5,7 +5,7 @@ $$;
 
 COMMENT ON FUNCTION ops._error_of IS 'The error message in the output of a job, printable. Internal to schema ops.';
 
--- Every job, with its order and the worker that runs it.
+-- Every job except pg-boss's own, with its order and the worker that runs it.
 --   psql: SELECT * FROM ops.jobs WHERE order_id = '…';
 --   psql: SELECT * FROM ops.jobs WHERE queue = 'process-order' AND state = 'retry' LIMIT 20;
 -- There is one row per job, so use WHERE or LIMIT. Of the data of a job, only the id of the order is shown.
@@ -28,7 +28,7 @@ SELECT
   j.completed_on AS ended_at,
   CASE WHEN j.state <> 'completed' THEN ops._error_of(j.output) END AS last_error
 FROM (
-  -- Three parts: a condition on order_id can use an index of its own in each.
+  -- Three parts, so that a condition on order_id can use another index in each part.
   SELECT j.name AS queue, j.id AS job_id, j.id AS order_id, j.state, j.retry_count, j.retry_limit, j.created_on,
     j.start_after, j.started_on, j.heartbeat_on, j.completed_on, j.output
   FROM pgboss.job AS j
@@ -51,4 +51,5 @@ LEFT JOIN public.orders AS o ON o.id = j.order_id
 LEFT JOIN ops._running_jobs AS r
   ON r.queue = j.queue AND r.job_id = j.job_id AND r.attempt = j.retry_count + 1::bigint;
 
-COMMENT ON VIEW ops.jobs IS 'Every job: order, attempt, worker, age, last error. Use WHERE or LIMIT.';
+COMMENT ON VIEW ops.jobs IS
+  'Every job except pg-boss''s own: order, attempt, worker, age, last error. Use WHERE or LIMIT.';

@@ -17,4 +17,4 @@ FROM public.order_events AS e
 ORDER BY e.order_id, e.version;
 
 COMMENT ON VIEW ops.order_timeline IS
-  'order_events with the time that each step took. One row per event: use WHERE order_id or LIMIT.';
+  'order_events with the time since the event before. One row per event: use WHERE order_id or LIMIT.';

@@ -15,10 +15,10 @@ END $$;
 
 COMMENT ON FUNCTION ops._require_reason IS 'Refuses a reason that is blank or too long. Internal to schema ops.';
 
--- Lets one transaction at a time pause, resume or redrive queues, until it ends. Refuses an unknown queue (OM005), and
--- all others while one is in progress (OM007). The lock is on a table, because only the roles that may act can take a
--- lock that conflicts with it. Any login could take an advisory lock, and pg-boss writes the row of the queue itself
--- every other second.
+-- Lets one transaction at a time pause, resume or redrive queues. Until it ends, refuses every other one (OM007). Also
+-- refuses an unknown queue (OM005). The lock is on a table, because only the roles that may act can take a lock that
+-- conflicts with it. Any login could take an advisory lock, and pg-boss writes the row of the queue itself every other
+-- second.
 CREATE OR REPLACE FUNCTION ops._lock_queue(queue text) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -38,7 +38,7 @@ END $$;
 COMMENT ON FUNCTION ops._lock_queue IS
   'Lets one transaction at a time pause, resume or redrive queues. Internal to schema ops.';
 
--- Keeps workers from taking jobs of a queue, until ops.resume_queue. They finish the jobs that they have taken.
+-- Keeps workers from taking jobs of a queue, until ops.resume_queue. Workers finish the jobs that they have taken.
 --   psql: SELECT ops.pause_queue('process-order', 'ticket 4713: warehouse moves its database');
 -- Workers check every second, so a worker may still take a job in that time. The API still accepts orders.
 CREATE OR REPLACE FUNCTION ops.pause_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text

@@ -21,10 +21,10 @@ $$;
 COMMENT ON FUNCTION ops._percentile IS 'A percentile of a wait or run histogram of pg-boss. Internal to schema ops.';
 
 -- The depth, age, rates and times of each queue.   psql: TABLE ops.queues;
--- Reads the counters of pg-boss, so the view costs the same for a long queue or a long history. The workers refresh the
--- counters every 2 s while a queue is in use (every 50 s with 1,000,000 queued jobs), else every 120 s. `counted_ago`
--- grows while no worker runs. Rates and times are those of the last 5 minutes. `wait_…` is the time from when a job
--- could start until it started; `run_…` is the time of the attempt that ended it.
+-- Reads the counters of pg-boss, so the view costs about the same for a long queue or a long history. The workers
+-- refresh the counters every 2 s while a queue is in use (every 50 s with 1,000,000 queued jobs), else every 120 s.
+-- `counted_ago` grows while no worker runs. Rates and times are those of the last 5 minutes. `wait_…` is the time from
+-- when a job could start until it started; `run_…` is the time of the attempt that ended the job.
 CREATE OR REPLACE VIEW ops.queues AS
 SELECT
   q.name            AS queue,

@@ -44,7 +44,7 @@ BEGIN
   FROM released AS r;
   IF given_back IS NULL THEN
     RAISE EXCEPTION 'worker % is running no job: there is nothing to give back', worker_id
-      USING ERRCODE = 'OM006', HINT = 'Other workers have taken its jobs over. See TABLE ops.workers.';
+      USING ERRCODE = 'OM006', HINT = 'Other workers may have taken its jobs over. See TABLE ops.workers.';
   END IF;
   DELETE FROM public.running_batches AS b WHERE b.worker_id = release_worker.worker_id;
 
@@ -57,7 +57,7 @@ BEGIN
     jsonb_build_object('claimed_jobs', '[]'::jsonb, 'released', jsonb_array_length(given_back)));
   RETURN format('%s job(s) given back; they can start now', jsonb_array_length(given_back));
 EXCEPTION WHEN lock_not_available THEN
-  RAISE EXCEPTION 'jobs of worker % are locked by another transaction, which processes them or gives them back',
+  RAISE EXCEPTION 'jobs of worker % are locked by another transaction, which may process them or give them back',
       worker_id
     USING ERRCODE = 'OM007', HINT = 'Nothing was changed. Try again in a moment.';
 END $$;

@@ -1,4 +1,4 @@
--- Returns the order and its jobs, as they are now. Each action on an order records them before and after it.
+-- Returns the present state of an order and its jobs. Each action on an order records the states before and after it.
 CREATE OR REPLACE FUNCTION ops._order_state(order_id uuid) RETURNS jsonb LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT jsonb_build_object(
@@ -20,8 +20,9 @@ $$;
 
 COMMENT ON FUNCTION ops._order_state IS 'An order and its jobs as JSON, for operator_actions. Internal to schema ops.';
 
--- Locks an order and then its job, in the same order as the doors of the worker. Never waits. Refuses an unknown order
--- (OM005) and one that another session has locked (OM007). All columns of the job are NULL when it is missing.
+-- Locks an order and then its job, as settle_orders does. Never waits. Refuses an unknown order (OM005), and an order
+-- that is locked, or whose job is locked, by another session (OM007). All columns of the job are NULL when it is
+-- missing.
 CREATE OR REPLACE FUNCTION ops._lock_order(order_id uuid, OUT placed public.orders, OUT job pgboss.job) LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -39,8 +40,8 @@ END $$;
 
 COMMENT ON FUNCTION ops._lock_order IS 'Locks an order and its job without waiting. Internal to schema ops.';
 
--- Cancels the open dead letters of an order: one that is left could set the order FAILED after it was put back. Refuses
--- a dead letter that a worker has claimed or locked (OM007).
+-- Cancels the open dead letters of an order. Otherwise they could set the order FAILED after it was put back. Refuses
+-- when a worker has claimed or locked a dead letter (OM007).
 CREATE OR REPLACE FUNCTION ops._cancel_dead_letters(order_id uuid) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -81,8 +82,8 @@ BEGIN
     SELECT r.host, r.pid, r.alive INTO worker
     FROM ops._running_jobs AS r
     WHERE r.queue = 'process-order' AND r.job_id = job.id AND r.attempt = job.retry_count + 1;
-    -- When no worker has reported the job, the job's own times decide whether its worker is alive. An infinite or a
-    -- missing time does not count.
+    -- When no worker has reported the job, the job's own times decide whether its worker is alive. A missing time is
+    -- ignored. An infinite time means that the worker is dead.
     IF coalesce(worker.alive, isfinite(job.heartbeat_on)
       AND job.heartbeat_on + job.heartbeat_seconds * interval '1 second' > now(), isfinite(job.started_on)
       AND job.started_on + job.expire_seconds * interval '1 second' > now(), false) THEN

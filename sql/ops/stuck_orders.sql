@@ -50,5 +50,5 @@ FROM (
 ORDER BY stuck.updated_at;
 
 COMMENT ON VIEW ops.stuck_orders IS
-  'The 1,000 oldest open orders without a change for 5 minutes, with their job. Empty is healthy. '
+  'Up to 1,000 open orders without a change for 5 minutes, with their job. Empty is healthy. '
   'audit.i1_open_order_has_one_job shows those without a job.';

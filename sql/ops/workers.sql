@@ -1,5 +1,5 @@
--- Whether a process is alive. As in pg-boss, a process that has missed three heartbeats is dead. A heartbeat in the
--- future proves nothing.
+-- Whether a process is alive. As in pg-boss, a process that has missed three heartbeats is dead. A heartbeat more than
+-- a minute in the future proves nothing.
 --   psql: SELECT host, pid FROM pgboss.instance AS i WHERE ops._alive(i);
 CREATE OR REPLACE FUNCTION ops._alive(process pgboss.instance) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT process.stopped_on IS NULL
@@ -11,7 +11,7 @@ COMMENT ON FUNCTION ops._alive IS 'Whether a process of pg-boss''s registry is a
 
 -- The jobs that workers are running, as the workers report them: one row per job. For the other views of this schema.
 --   psql: SELECT * FROM ops._running_jobs WHERE job_id = '…';
--- A row counts only while its job is at the same attempt: another worker may have taken over the jobs that a dead
+-- The reader must compare `attempt` with that of the job: another worker may have taken over the jobs that a dead
 -- worker had reported.
 CREATE OR REPLACE VIEW ops._running_jobs AS
 SELECT

@@ -104,7 +104,7 @@ test('windows of any size find the same violations, including orphaned jobs at b
   }
 });
 
-test('--since checks only orders with an event or a job since then', async (t) => {
+test('--since checks only orders with an event or a job since that time', async (t) => {
   const { service, ids, cwd, env } = await serviceWithOrders(t, 4);
   const [old] = ids;
   await tamper(

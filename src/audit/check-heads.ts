@@ -16,7 +16,7 @@ export type HeadsResult = {
   covered_events: number;
 };
 
-/** Recomputes the heads made since then, each in a snapshot of its own, and checks the signatures of all heads. */
+/** Recomputes the heads made at `since` or later, each in its own snapshot. With keys, checks all signatures. */
 export async function checkHeads(
   session: AuditSession,
   heads: Head[],
@@ -84,7 +84,7 @@ function signatureProblems(heads: Head[], index: number, keys: PublicKeys | null
   const head = heads[index];
   if (!head || !keys) return [];
   if (head.signature === null) {
-    // A later signed head covers it, because its digest is part of that head's digest.
+    // A later signed head covers this one: the digest of this head is part of the later digest.
     const isCovered = heads.slice(index + 1).some(({ signature }) => signature !== null);
     const wasSigned = heads.slice(0, index).some(({ signature }) => signature !== null);
     return isCovered && !wasSigned ? [] : ['it is not signed'];

@@ -23,7 +23,7 @@ export type Findings = { orders: number; counts: Record<string, number>; listed:
 
 const Found = Violation.extend({ found: z.int() });
 
-/** Finds the violations in one window. The caller's snapshot is read. */
+/** Finds the violations in one window, in the caller's snapshot. */
 export async function checkWindow(
   tx: CommonQueryMethods,
   window: Window,

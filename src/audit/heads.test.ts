@@ -45,7 +45,7 @@ async function prepare(t: ExecutionContext<Context>) {
   return { service, keyFile, place, sign, audit };
 }
 
-test('each head covers the events since the one before, and all of them verify', async (t) => {
+test('each head covers the events since the head before, and all heads verify', async (t) => {
   const { place, sign, audit } = await prepare(t);
   await place();
   const first = await sign();

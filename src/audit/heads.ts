@@ -1,7 +1,7 @@
 /*
  * Daily heads: digests of the trail of all orders at that time, chained and signed. A role that can switch off triggers
- * can rewrite an order's events with all their hashes, so that I7 finds nothing. It cannot rewrite an earlier head
- * without the key that signed it. check-heads.ts recomputes them.
+ * can rewrite an order's events with all their hashes, so that I7 finds nothing. Without the signing key, it cannot
+ * sign a head that matches the rewritten events. check-heads.ts recomputes the heads.
  */
 import { sql, type CommonQueryMethods } from 'slonik';
 import { z } from 'zod';
@@ -11,7 +11,7 @@ import { ReadableError } from '../process.ts';
 import { readSigner, type Signer } from './keys.ts';
 import { inSnapshot, openSession, type AuditSession } from './session.ts';
 
-/** The longest time between an event and the end of its transaction. Only used to read less. */
+/** No transaction is expected to stay open for longer after its event. With this, a head reads less of the table. */
 const MARGIN_MS = 86_400_000;
 
 /** A head as audit.heads shows it. */
@@ -51,8 +51,8 @@ export async function signDailyHead({
 }
 
 /**
- * Makes the next head. It covers every event whose transaction has ended and that no head covers yet. Without a key it
- * is not signed. Returns null when no transaction has ended since the last head.
+ * Makes the next head. It covers the events of all transactions before the oldest one that is still running, except
+ * those that an earlier head covers. Without a key it is not signed. Returns null when there is no such transaction.
  */
 export async function addHead(session: AuditSession, signer: Signer | null): Promise<Head | null> {
   const previous = (await readHeads(session)).at(-1);

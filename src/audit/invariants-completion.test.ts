@@ -2,7 +2,7 @@ import { asSuperuser, tamper } from '../../test/support/audit.ts';
 import { broken, completed, placed } from '../../test/support/audited-orders.ts';
 import { claim, test, type Context } from '../../test/support/context.ts';
 
-// Serial: each test drains the queue of this file's database, which also processes orders of other tests.
+// Serial: each test drains the queue of this file's database, and that also processes the orders of other tests.
 
 test.serial('I3 finds an order that was completed twice', async (t) => {
   const id = await completed(t);
@@ -30,7 +30,7 @@ test.serial('I3 finds a completion by another attempt than that of the job', asy
 
   const { invariants, evidence } = await broken(t, id);
 
-  t.deepEqual(invariants, ['I3', 'I4']); // another transaction has also changed the row
+  t.deepEqual(invariants, ['I3', 'I4']); // I4, because another transaction wrote the row of the job
   t.like(evidence[0], { attempt: 1, attempt_of_the_job: 8, job_id: id });
 });
 
@@ -47,7 +47,7 @@ for (const status of ['COMPLETED', 'FAILED']) {
 
       t.deepEqual(invariants, ['I3', 'I4']);
       t.like(evidence[0], { problem: 'ended by no attempt of a job' });
-      t.like(evidence[1], { problem: 'the order has ended, its job has not' });
+      t.like(evidence[1], { problem: 'the order has ended, its job is not completed' });
     },
   );
 }
@@ -59,7 +59,7 @@ test.serial('I4 finds a job that was completed while its order was left open', a
 
   const { invariants, evidence } = await broken(t, id);
 
-  t.deepEqual(invariants, ['I1', 'I4']); // and no worker processes the order
+  t.deepEqual(invariants, ['I1', 'I4']); // I1, because the open order has no live job
   t.like(evidence[1], { problem: 'the job is completed, its order has not ended' });
 });
 

@@ -9,7 +9,7 @@ import {
 } from '../../test/support/fulfilment.ts';
 import { insertOrders, leaveOneTry } from '../../test/support/orders.ts';
 
-// Serial: each test drains the queue of this file's database, which also processes orders of other tests.
+// Serial: each test drains the queue of this file's database, and that also processes the orders of other tests.
 
 test.serial(
   'nothing is found after orders were placed, completed, cancelled, failed and retried',
@@ -42,7 +42,7 @@ test.serial(
 );
 
 test.serial(
-  'nothing is found while the external step refuses, retries and completes an order',
+  'nothing is found while the external step asks for a retry, and then accepts the order',
   async (t) => {
     const answers = [answerWith(503), answerWith(200)];
     const { url } = await openFulfilment(t, (response, call) => answers.shift()?.(response, call));

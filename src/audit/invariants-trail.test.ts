@@ -2,7 +2,7 @@ import { asSuperuser, tamper } from '../../test/support/audit.ts';
 import { broken, cancelled, completed, placed } from '../../test/support/audited-orders.ts';
 import { test } from '../../test/support/context.ts';
 
-// Serial: each test drains the queue of this file's database, which also processes orders of other tests.
+// Serial: each test drains the queue of this file's database, and that also processes the orders of other tests.
 
 test.serial('I5 finds a missing event', async (t) => {
   const id = await completed(t);
@@ -75,7 +75,7 @@ test.serial('I6 finds an event after the cancellation', async (t) => {
 
   t.deepEqual(invariants, ['I1', 'I5', 'I6', 'I7']);
   t.like(evidence[2], {
-    problem: 'something happened after the cancellation',
+    problem: 'an event follows the cancellation, or the order was completed',
     cancelled_version: 2,
   });
 });

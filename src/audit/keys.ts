@@ -10,7 +10,7 @@ import {
 import { existsSync, readFileSync } from 'node:fs';
 import { ReadableError } from '../process.ts';
 
-/** How to make the key; part of each error about a missing key. */
+/** The command that makes a key, for error messages. */
 const MAKE_KEY = 'openssl genpkey -algorithm ed25519 -out';
 
 /** Signs with the private key of a file. `id` names the public key that verifies it. */
@@ -22,7 +22,7 @@ export function newSigningKey(): string {
   return privateKey.export({ type: 'pkcs8', format: 'pem' });
 }
 
-/** Reads an Ed25519 private key (PEM, PKCS 8). Throws a ReadableError that says how to make one. */
+/** Reads an Ed25519 private key (PEM, PKCS 8). When there is none, throws a ReadableError that says how to make one. */
 export function readSigner(file: string | undefined): Signer {
   if (file === undefined) {
     throw new ReadableError(
@@ -52,7 +52,10 @@ function keyId(publicKey: KeyObject): string {
   return createHash('sha256').update(der).digest('hex').slice(0, 16);
 }
 
-/** The trusted public keys: of --key, or of AUDIT_SIGNING_KEY_FILE with `.pub`, or of AUDIT_SIGNING_KEY_FILE. */
+/**
+ * The trusted public keys: of --key, else of AUDIT_SIGNING_KEY_FILE with `.pub`, else of AUDIT_SIGNING_KEY_FILE. Null
+ * without any of them.
+ */
 export function trustedKeys(
   key: string | undefined,
   signingKeyFile: string | undefined,
@@ -66,7 +69,7 @@ export function trustedKeys(
 /** Whether a base64 signature over the bytes was made by the key. */
 export function isSignedBy(publicKey: KeyObject, bytes: Buffer, signature: string): boolean {
   const raw = Buffer.from(signature, 'base64');
-  // The last base64 digit has unused bits. A signature that is written in another way is refused.
+  // The last base64 digit has unused bits, so several texts stand for one signature. Only the usual text is accepted.
   return raw.toString('base64') === signature && verify(null, bytes, publicKey, raw);
 }
 

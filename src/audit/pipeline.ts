@@ -4,7 +4,7 @@ import type { Window } from './windows.ts';
 
 /**
  * Runs `work` for each window, in a snapshot of its own. As many windows run at a time as there are sessions. `take`
- * gets the results in the order of the windows, and no more results are kept than windows are running.
+ * gets the results in the order of the windows. Each session keeps at most one result until its turn.
  */
 export async function throughWindows<R>(
   sessions: AuditSession[],

@@ -56,7 +56,7 @@ function summary(findings: Findings): string {
 }
 
 function describeHeads({ checked, signatures, newest_at }: HeadsResult): string {
-  if (checked === 0) return 'Signed heads: none yet';
+  if (checked === 0) return 'Signed heads: none to recompute';
   const signed =
     signatures === 'checked'
       ? 'signatures checked'

@@ -25,7 +25,7 @@ type AuditOptions = {
 
 type WindowResult = { findings: Findings; covered: number; facts: WindowFacts | null };
 
-/** Audits a database: the invariants window by window, and the heads. Throws when it cannot. */
+/** Audits a database: the invariants window by window, and the heads. Throws when the audit cannot run. */
 export async function runAudit(options: AuditOptions): Promise<Report> {
   const started = performance.now();
   const sessions: AuditSession[] = [];

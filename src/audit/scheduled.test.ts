@@ -90,7 +90,7 @@ test('an open order is checked again when it makes no progress, and at each run 
   t.deepEqual(goesOn.counts, begins.counts);
 });
 
-/** Moves the last run into the past, and deletes the jobs because of which it checked orders. */
+/** Moves the runs into the past, and deletes all jobs: the next run would check the orders of new jobs again. */
 async function forgetNews(service: Context, ago = '0 minutes') {
   await tamper(
     service,

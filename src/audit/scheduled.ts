@@ -1,7 +1,7 @@
 /*
- * The audit that runs every 5 minutes. It checks the orders with an event or a job since the last run, the orders that
- * have been open for longer than the bound on progress since then, and the orders that the last run has marked to be
- * watched. Its cost depends on the traffic, not on the history. npm run audit checks all orders.
+ * The audit that runs every 5 minutes. It checks the orders with an event or a job since the last run, the orders with
+ * an event that has become older than the bound on progress since then, and the orders that the last run has marked to
+ * be watched. Its cost depends on the traffic, not on the history. npm run audit checks all orders.
  */
 import { sql, type CommonQueryMethods, type FragmentSqlToken } from 'slonik';
 import { z } from 'zod';
@@ -11,11 +11,11 @@ import { throughWindows } from './pipeline.ts';
 import { openSession, type AuditSession } from './session.ts';
 import { listedWindows } from './windows.ts';
 
-/** The most orders of one invariant that a run lists and the next run watches. */
+/** The most orders that the next run watches: of each violated invariant, and of those that have been open for long. */
 const WATCHED_MAX = 10_000;
 /** How far the first run looks back. */
 const FIRST_LOOK_BACK = '1 day';
-/** The longest time between an event or a job and the end of its transaction. */
+/** No transaction is expected to stay open for longer after its event or job. */
 const MARGIN = sql.fragment`interval '10 minutes'`;
 
 const Cursor = z.object({ started_at: z.string(), to_xid: z.string() });
@@ -99,7 +99,7 @@ function changedOrders(last: LastRun, now: Cursor): FragmentSqlToken {
   `;
 }
 
-/** Orders that have been open for long. The next run checks them again, because no event of theirs may follow. */
+/** Orders that have been open for long. The next run checks them again, because they may get no further event. */
 async function openForLong(tx: CommonQueryMethods, ids: string[]): Promise<readonly string[]> {
   return tx.anyFirst(sql.type(z.object({ id: z.guid() }))`
     SELECT id FROM orders

@@ -30,7 +30,7 @@ const SETTINGS = {
   max_parallel_workers_per_gather: '0',
 };
 
-/** Connects to the primary. A replica is refused: its data is older than the report says. */
+/** Connects to the primary. Refuses a replica: its data is older than the report would say. */
 export async function openSession(databaseUrl: string): Promise<AuditSession> {
   const connector = createConnector(databaseUrl, KIND);
   const session = await createPool(OWN_DRIVER, {
@@ -53,8 +53,8 @@ export async function openSession(databaseUrl: string): Promise<AuditSession> {
 }
 
 /**
- * Runs statements that all see one snapshot of the database, and that write nothing. Keep it short: meanwhile, VACUUM
- * cannot remove rows that are deleted after its start.
+ * Runs statements that all see one snapshot of the database, and that write nothing. Keep `work` short: until it ends,
+ * VACUUM cannot remove rows that are deleted meanwhile.
  */
 export function inSnapshot<T>(
   session: AuditSession,

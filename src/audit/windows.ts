@@ -16,8 +16,8 @@ export type Window = { from: string; to: string | null } | { ids: string[] };
 const Id = z.object({ id: z.guid() });
 
 /**
- * Yields ranges that together cover every possible id, with `size` orders in each. Ranges without orders are included,
- * because they may contain jobs.
+ * Yields ranges that together cover every possible id, with about `size` orders in each. Ranges without orders are
+ * included, because they may contain jobs.
  */
 export async function* allWindows(
   session: AuditSession,
@@ -67,7 +67,7 @@ export async function* listedWindows(
   }
 }
 
-/** A query of the orders that have an event or a job since then. */
+/** A query of the orders with an event or a job that is not older than `since`. */
 export function changedSince(since: Date): FragmentSqlToken {
   const at = sql.fragment`${since.toISOString()}::timestamptz`;
   return sql.fragment`

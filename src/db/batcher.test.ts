@@ -26,7 +26,7 @@ function heldBatcher(
   return { batcher, batches, commit, refuse };
 }
 
-/** One turn of the event loop. After it, everything that can start has started. */
+/** Two turns of the event loop. After them, everything that can start has started. */
 const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 
 const range = (from: number, to: number) =>

@@ -21,8 +21,8 @@ type BatcherOptions<Item, Outcome> = {
   waitingMax: number;
   /**
    * Commits items in one transaction. Returns the outcome of each, in order; an error is the error of that item alone.
-   * Throws when nothing was committed. `again`: the items are part of a batch that failed, so a lock is not worth a
-   * long wait.
+   * Throws when nothing was committed, or when the connection was lost before the result arrived. `again`: the items
+   * are part of a batch that failed, so wait only briefly for a lock.
    */
   commit: Step<Item, Outcome | Error>;
   /** Whether a single item can cause this error. If so, the halves of the batch are tried. */
@@ -36,7 +36,7 @@ type WaitingItem<Item, Outcome> = {
   reject: (error: unknown) => void;
 };
 
-/** Commits items in batches. An item that fails does not make others fail. */
+/** Commits items in batches. An item that cannot be committed does not make others fail. */
 export class Batcher<Item, Outcome> {
   readonly #options: BatcherOptions<Item, Outcome>;
   #waiting: WaitingItem<Item, Outcome>[] = [];
@@ -49,8 +49,8 @@ export class Batcher<Item, Outcome> {
   }
 
   /**
-   * Commits an item together with others. Rejects with the item's own error, with `BatcherFull` when too many are
-   * waiting, or with `Abandoned` when its client did not wait for its turn.
+   * Commits an item together with others. Rejects with the error of the item or of its batch, with `BatcherFull` when
+   * too many items are waiting, or with `Abandoned` when its client did not wait for its turn.
    */
   add(item: Item, client?: Client): Promise<Outcome> {
     const { waitingMax } = this.#options;

@@ -6,7 +6,7 @@ import {
   SchemaValidationError,
 } from 'slonik';
 
-/** SQLSTATEs and socket errors of a database that is unreachable, shutting down, missing, or read-only. */
+/** SQLSTATEs and socket errors of a database that is away; `isDatabaseAway` says what counts. */
 const AWAY = /^(08|3D|53|57P|25006|25P03)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
 const AWAY_STATE = /^(08|3D|53|57P|25006|25P03)/;
 /** Errors of the package pg that have no code. */
@@ -33,8 +33,8 @@ export function isRowError(error: unknown): boolean {
 }
 
 /**
- * How long the parts of a batch wait for a lock after the batch has timed out. Short, because one part after another
- * waits for the same locked row.
+ * How long the parts of a batch wait for a lock after the batch has failed. Short, because one part after another may
+ * wait for the same locked row.
  */
 export const LOCK_TIMEOUT_AGAIN_MS = 20;
 
@@ -56,7 +56,10 @@ export function isOutage(error: unknown): error is Error {
   return AWAY_STATE.test(sqlStateOf(error) ?? '');
 }
 
-/** Whether the error means that the database is away: unreachable, shutting down, missing, full or read-only. */
+/**
+ * Whether the error means that the database is away: unreachable, shutting down, missing, full or read-only, or that it
+ * has ended the session.
+ */
 export function isDatabaseAway(error: unknown): boolean {
   for (let e = error; e instanceof Error; e = e.cause) {
     const { code } = e as { code?: unknown };

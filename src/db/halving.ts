@@ -7,8 +7,8 @@ type Part<Item, Outcome> =
 
 /**
  * Runs a step for a batch. When the step fails, and a single item can be the cause, runs it for each half, and so on,
- * until only that item fails: at most 2 × ⌈log₂ n⌉ more calls. Any other error fails the whole part. Yields each part
- * as soon as it is done, in the order of the items.
+ * until only such items fail. For one such item, that takes at most 2 × ⌈log₂ n⌉ more calls. Any other error fails the
+ * whole part. Yields each part as soon as it is done, in the order of the items.
  */
 export async function* inHalves<Item, Outcome>(
   items: Item[],

@@ -8,7 +8,7 @@ import { createDatabaseDriver, type TypeParsers } from './connection/driver.ts';
 import { asOutage, isDatabaseAway } from './errors.ts';
 import { limitWaiting } from './waiting.ts';
 
-/** How long a request waits for a connection, while it is made or all are in use: it then gets 503. */
+/** The limit for connecting, and for waiting while all connections are in use. After it, a request gets 503. */
 const CONNECTION_TIMEOUT_MS = 5_000;
 
 const LIMITS = { statementTimeoutMs: 10_000, idleInTransactionTimeoutMs: 10_000 };
@@ -30,7 +30,7 @@ export async function openPool(
     connectionRetryLimit: 1,
     idleTimeout: 60_000,
   });
-  // slonik also emits an error for each refused statement here. The caller of the statement handles that one.
+  // slonik also emits the errors of refused statements here. The caller of the statement handles those.
   pool.on('error', (err) => {
     if (isDatabaseAway(err)) log.error({ err: asOutage(err) }, 'database connection failed');
   });
@@ -64,7 +64,7 @@ export const OWN_DRIVER = 'postgres://';
 export const rowHandling = {
   captureStackTrace: false,
   interceptors: [validateRows],
-  // Replaces slonik's DISCARD ALL, a round trip after each use. Not needed: a pool keeps settings only for a
-  // transaction (openPool), or the same ones for all uses (the audit).
+  // Replaces slonik's DISCARD ALL, a round trip after each use. It is not needed: the settings of a connection end with
+  // each transaction (openPool), or are the same for all uses (the audit).
   resetConnection: async () => undefined,
 };

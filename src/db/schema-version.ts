@@ -5,7 +5,7 @@ import { newestMigration } from './migrate/migrations.ts';
 
 const UNDEFINED_TABLE = '42P01';
 
-/** `ok` when the database has the newest migration of this version. Otherwise `missing` and the migration's name. */
+/** `ok` when the database has the newest migration of this version. Otherwise `missing` with its name or `all`. */
 export async function schemaState(pool: DatabasePool): Promise<string> {
   const newest = await newestMigration();
   try {

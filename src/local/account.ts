@@ -1,6 +1,7 @@
 /*
  * Postgres refuses to run as root. When this process is root, Postgres runs as user postgres and has none of root's
- * rights: no capability, no group, and no way to get one back by executing another program.
+ * rights: no capability, no group, and no way to get one back by executing another program. (Without the program
+ * setpriv, that last way stays; see `launchAs`.)
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -13,7 +14,7 @@ const CAP_SETPCAP = 8n; // capabilities(7)
 /** A user of this machine. */
 export type Account = { uid: number; gid: number };
 
-/** A command, and the user to start it as. The user is undefined when the command itself changes it. */
+/** A command, and the user to start it as: undefined when the command itself changes the user, or no change is due. */
 type Launch = { command: Command; as: Account | undefined };
 
 /** The user that Postgres runs as, created if necessary. Undefined when it runs as the user of this process. */
@@ -39,7 +40,7 @@ function lookUp(user: string): Account | undefined {
 
 /**
  * How to start a program as an account, without root's rights. The program ends when this process ends. Without
- * setpriv it does not, and keeps the bounding set: the change of user removes only the capabilities and the groups.
+ * setpriv, the program goes on, and keeps the bounding set: the change of user removes only capabilities and groups.
  */
 export function launchAs(account: Account | undefined, program: string, args: string[]): Launch {
   if (account && hasSetpriv) {

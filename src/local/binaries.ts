@@ -38,8 +38,8 @@ export async function findBinaries(): Promise<Binaries> {
 }
 
 /**
- * The same programs in a place where an account can execute them. When the account cannot enter the checkout, copies
- * them once for each version.
+ * The same programs in a place where an account can execute them. When the account cannot run them where they are,
+ * copies them once for each version.
  */
 export function binariesFor(account: Account | undefined, binaries: Binaries): Binaries {
   if (!account || canRun(account, binaries.postgres)) return binaries;

@@ -57,7 +57,7 @@ export async function endChild(
 
 /** When a process is restarted, and what happens then. */
 type RestartOptions = {
-  /** The wait before a restart. It doubles each time, up to `max`, and is `min` again after 30 s without a restart. */
+  /** The wait before a restart. It doubles each time, up to `max`, and is `min` again after a run of over 30 s. */
   delayMs: { min: number; max: number };
   /** Called when a process has ended and its output has been read. The restart follows after this time. */
   onEnd: (ended: ChildProcess, restartInMs: number) => void;

@@ -43,7 +43,7 @@ function takeLock(lock: string, dir: string): void {
       `${dir} is in use by process ${holder}; stop it, or set DATA_DIR to another folder`,
     );
   }
-  // Removes the lock of a killed process. A lock that another process has made since the check stays.
+  // Removes the lock of a killed process. `wx` fails when another process has made a lock meanwhile.
   if (found !== null) rmSync(lock, { force: true });
   try {
     writeFileSync(lock, `${process.pid} ${startTime(process.pid)}\n`, { flag: 'wx' });

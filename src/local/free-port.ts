@@ -5,7 +5,7 @@ import { ReadableError } from '../process.ts';
 
 /**
  * The range in which to look for a free port. The system assigns ports from 32768 on to outgoing connections, so a free
- * one may be taken at any moment.
+ * port there may be taken at any moment.
  */
 const PORTS = { from: 20_000, to: 32_000 };
 const TRIES = 20;
@@ -16,7 +16,7 @@ export async function freePort(): Promise<number> {
     const port = randomInt(PORTS.from, PORTS.to);
     if (await isFree(port)) return port;
   }
-  throw new ReadableError(`No port is free between ${PORTS.from} and ${PORTS.to}`);
+  throw new ReadableError(`No free port was found between ${PORTS.from} and ${PORTS.to}`);
 }
 
 /** Rejects with the error of the system when a port cannot be listened on. */

@@ -69,7 +69,7 @@ export function nameFor(account: Account | undefined, directory: string): string
   return account && existsSync(WORKING_DIR) ? WORKING_DIR : directory;
 }
 
-/** Opens the password file. For another account, opens a copy that it may read. The copy has no name any more. */
+/** Opens the password file. For another account, opens a copy that it may read, and removes its name. */
 function openPassword(passwordFile: string, account: Account | undefined): number {
   if (!account) return openSync(passwordFile, 'r');
   const copy = `${passwordFile}.copy`;

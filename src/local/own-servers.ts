@@ -37,7 +37,9 @@ export async function startOwnRedis(
 ): Promise<string | undefined> {
   const program = findRedis();
   if (!program) {
-    print('No REDIS_URL and no redis-server on the PATH: running degraded, without Redis.');
+    print(
+      'No REDIS_URL, and no redis-server or valkey-server on the PATH: running degraded, without Redis.',
+    );
     return undefined;
   }
   const dir = dataDir.path('redis');

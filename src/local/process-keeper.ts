@@ -16,8 +16,8 @@ type ProcessKeeper = {
 };
 
 /**
- * Starts the processes of `npm start`. Each writes its log to `output`, and is restarted when it ends. One that ends
- * before it was ever ready is not. `print` gets one line for each restart.
+ * Starts the processes of `npm start`. Each writes its log to `output`, and is restarted when it ends. A process that
+ * ends before it was ready for the first time is not restarted. `print` gets one line for each restart.
  */
 export function createProcessKeeper(
   output: NodeJS.WritableStream,

@@ -19,14 +19,14 @@ const POLL_MS = 20;
 /** A running Redis and its address. */
 export type EmbeddedRedis = ServerProcess & { url: string; port: number };
 
-/** Looks for redis-server, then valkey-server on the PATH. */
+/** Looks on the PATH for redis-server, then for valkey-server. */
 export function findRedis(): string | undefined {
   return ['redis-server', 'valkey-server'].find(
     (program) => spawnSync(program, ['--version']).status === 0,
   );
 }
 
-/** Starts Redis on the loopback interface. It writes nothing to disk: wake-ups and rate limits may be lost. */
+/** Starts Redis on the loopback interface. It keeps no data on disk: wake-ups and rate limits may be lost. */
 export async function startRedis(
   program: string,
   dir: string,

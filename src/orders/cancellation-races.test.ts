@@ -55,7 +55,7 @@ test.serial(
 );
 
 test.serial(
-  'an order that is cancelled and completed at the same moment becomes one of both',
+  'an order that is cancelled and completed at the same moment is either CANCELLED or COMPLETED',
   async (t) => {
     const { deps } = t.context;
     const user = await signUp(t.context);

@@ -16,7 +16,7 @@ const Cancelled = ReplyColumns.extend({
 
 /**
  * Cancels a PENDING order by one statement (sql/functions/cancel_order.sql); a trigger cancels its job. Cancelling a
- * cancelled order succeeds. An order in any later status is refused. A repeated request with the same key gets the
+ * cancelled order succeeds. An order in any other status is refused. A repeated request with the same key gets the
  * reply to the first one, also when the order's status has changed since.
  */
 export async function cancelOrder(

@@ -51,8 +51,8 @@ export async function requestFulfilment(
 
 async function readAnswer(response: Response): Promise<Answer> {
   const { status, headers, ok } = response;
-  // The body is always read, so that the connection can be reused. But only the status decides: a body that breaks off
-  // or never arrives does not change the outcome.
+  // The beginning of the body is always read, so that the connection of a short answer can be reused. But only the
+  // status decides: a body that breaks off or never arrives does not change the outcome.
   const beginning = await beginningOf(response).catch(() => '');
   const reason = `fulfilment answered ${status} ${beginning}`.trimEnd();
   if (ok) return { outcome: 'accepted' };

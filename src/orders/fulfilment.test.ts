@@ -219,7 +219,7 @@ test.serial(
   },
 );
 
-test.serial('no more calls are made at the same time than FULFILMENT_CONCURRENCY', async (t) => {
+test.serial('at most FULFILMENT_CONCURRENCY calls are made at the same time', async (t) => {
   let waiting: ServerResponse[] = [];
   let most = 0;
   const { url, calls } = await openFulfilment(t, (response) => {

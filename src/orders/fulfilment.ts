@@ -24,8 +24,8 @@ import { createSettlement, type End, type Retry, type Settlement } from './settl
 
 /**
  * Creates the function that processes batches through FULFILMENT_URL. It limits the calls that the process makes at the
- * same time, and settles answers of all batches together. A slow answer delays no other order: `ended` is called for
- * each job as soon as it has ended.
+ * same time, and settles answers of all batches together. No order waits for the answers of the others in its batch:
+ * `ended` is called for each job as soon as it has ended.
  */
 export function createFulfilment(deps: WorkerDeps): Handler<'process-order', OrderJob>['work'] {
   const limit = pLimit(deps.config.FULFILMENT_CONCURRENCY);
@@ -85,7 +85,7 @@ async function fulfilOrder(
     if (await settlement.end(job, next)) return settled(job);
     return nothingToDo(job); // the order has already ended
   } catch (err) {
-    // Rolled back. The attempt that took the job over settles it now, or pg-boss retries it.
+    // If another attempt took the job over, that attempt settles it. Otherwise pg-boss retries it.
     log.warn({ err, claim_lost: err instanceof ClaimLost }, 'fulfilment not recorded');
     return { id: job.id, status: 'failed', output: err };
   }

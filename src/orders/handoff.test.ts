@@ -29,7 +29,7 @@ test('an order and its job are committed by the same transaction', async (t) => 
   t.deepEqual(data, { order_id: id });
 });
 
-test('an order whose job cannot be stored is not stored, and neither is its batch', async (t) => {
+test('an order whose job cannot be stored is not stored, nor is any other order of its batch', async (t) => {
   const { deps } = t.context;
   const { id: userId } = await signUp(t.context);
   const [order, neighbour] = [preparedOrder(userId), preparedOrder(userId)];

@@ -7,7 +7,7 @@ import { startApiProcess } from '../../test/support/processes.ts';
 import { testEnvironment } from '../../test/support/template.ts';
 import { until } from '../../test/support/until.ts';
 
-// Requests with the same Idempotency-Key at the same time. The tests with an API of their own are serial.
+// Requests with the same Idempotency-Key at the same time. The tests that open an API in this process are serial.
 
 const PLACE = ['POST', '/orders'] as const;
 const KETTLE = { product_name: 'Kettle', amount: '34.90' };

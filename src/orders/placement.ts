@@ -77,7 +77,7 @@ export function createIntake(deps: PlacementDeps): Intake {
       metrics.intakeBatch.observe(placements.length);
       return outcomes;
     },
-    // A lock timeout counts: usually one user's row is locked. Other orders are delayed by it, but do not fail.
+    // A lock timeout counts: usually one user's row is locked. The other orders then wait longer, but do not fail.
     isItemError: isRowError,
   });
 }

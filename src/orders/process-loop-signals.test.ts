@@ -18,7 +18,7 @@ import { startWorker } from '../../test/support/workers.ts';
 
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   test.serial(
-    `after a ${signal}, a busy worker ends only its batch, and another worker needs no rescue`,
+    `after a ${signal}, only the running batch of a worker ends, and another worker completes the rest at once`,
     async (t) => {
       const service = await ownService(t);
       const { deps, database } = service;

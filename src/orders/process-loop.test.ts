@@ -71,7 +71,7 @@ test.serial(
 );
 
 test.serial(
-  'an order that is committed after a slow search is found, although it was placed before',
+  'an order that is committed after a slow search is found, although its job was created before',
   async (t) => {
     const service = await ownService(t, { WORKER_POLL_SECONDS: '0.5' });
     const { deps } = service;
@@ -81,7 +81,7 @@ test.serial(
     await late.rows('BEGIN');
     const id = await late.value(`SELECT place_order($1, 'Late', 1)`, [user.id]);
     const slow = await user.place({ product_name: 'Slow', amount: 1 });
-    // As if it had been placed a minute later.
+    // As if the slow order had been placed a minute later.
     await deps.pool.query(sql.unsafe`
     UPDATE order_jobs SET created_on = created_on + interval '1 minute' WHERE id = ${slow}
   `);

@@ -15,7 +15,7 @@ import type { Deps } from '../deps.ts';
 import { restAfter } from '../rest.ts';
 import { processOrders } from './processing.ts';
 
-/** When a search of all jobs finds none, although one has been due for this long, that job is claimed. */
+/** When a search of all jobs finds none, although one has been due for this long, a batch is claimed. */
 const PASSED_OVER_MS = 5_000;
 
 /**
@@ -31,7 +31,7 @@ type LoopOptions = {
   concurrency: number;
   /** Called after each batch that was not empty. */
   onWork: () => void;
-  /** Claims a batch from pg-boss and processes it. The caller calls `wake` at its end. */
+  /** Claims a batch from pg-boss and processes it. At the end of the batch, `wake` must be called. */
   fallBack: () => void;
 };
 

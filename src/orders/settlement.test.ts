@@ -20,7 +20,7 @@ import { createSettlement } from './settlement.ts';
 
 // Each test has a database of its own, because it claims all due jobs there.
 
-test('answers that arrive together are settled by one transaction, each as it was answered', async (t) => {
+test('answers that arrive together are settled, and one transaction ends the orders of final answers', async (t) => {
   const { deps } = await ownService(t);
   const jobs = await takenJobs(deps, 6);
   const settlement = createSettlement(asWorker(deps));

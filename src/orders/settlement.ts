@@ -1,6 +1,6 @@
 /*
- * Settles the answers of the external step. Answers that arrive together are settled by one statement; those that
- * arrive while it runs are settled by the next one. Each is fenced to its attempt. An answer that cannot be settled
+ * Settles the answers of the external step. Orders whose answers arrive together end by one statement; those whose
+ * answers arrive while it runs end by the next one. Each is fenced to its attempt. An answer that cannot be settled
  * does not affect the others.
  */
 import { sql } from 'slonik';
@@ -24,7 +24,7 @@ export type End = { status: 'COMPLETED' } | { status: 'FAILED'; reason: string }
 /** Why an attempt is repeated. `seconds`: the least delay before the next one. */
 export type Retry = { status: 'PROCESSING'; reason: string; seconds?: number };
 
-/** Settles answers. Both functions reject with ClaimLost when the job has been claimed by another attempt. */
+/** Settles answers. Both functions reject with ClaimLost when the attempt no longer has the claim on its job. */
 export type Settlement = {
   /** Ends an order and completes its job. Resolves with false when the order had already ended: nothing changed. */
   end(job: OrderJob, end: End): Promise<boolean>;
@@ -56,7 +56,7 @@ export function createSettlement(deps: WorkerDeps): Settlement {
   };
 }
 
-/** Ends orders and completes their jobs, all or none. Returns for each whether it has ended now. */
+/** Ends orders and completes their jobs, all or none. Returns for each order whether this call has ended it. */
 async function endOrders(deps: WorkerDeps, ended: Ended[], again: boolean): Promise<boolean[]> {
   const batch = ended.map(({ job: { id, retryCount, data }, end }) => ({
     id,
@@ -71,7 +71,7 @@ async function endOrders(deps: WorkerDeps, ended: Ended[], again: boolean): Prom
   crashPoint('after-work-commit');
   const changed = new Set(order_ids);
   for (const status of ['COMPLETED', 'FAILED'] as const) {
-    const jobs = batch.filter((job) => job.status === status && changed.has(job.id)); // its id is that of its order
+    const jobs = batch.filter((job) => job.status === status && changed.has(job.id)); // a job has the id of its order
     recordFinished(
       deps,
       jobs.map(({ id }) => id),

@@ -98,9 +98,9 @@ function workerDb(pool: Pool): Db {
     });
   return {
     async executeSql(text, values = []) {
-      // pg-boss creates its queue of schedules at each start. migrate has made it, and a worker has no right to.
+      // pg-boss creates its queue of schedules at each start. migrate has made it, and a worker may not create queues.
       if (text.includes('.create_queue(')) return { rows: [] };
-      // None of our jobs depends on another one, so none is to be unblocked, and a worker has no right to.
+      // No job of ours depends on another, so there is nothing to unblock. A worker has no right to do it, either.
       if (text.includes('SET flow_on =')) return { rows: [] };
       // Planning a claim takes longer than running it, so claims are prepared.
       if (!text.includes('FOR UPDATE OF j SKIP LOCKED')) return run(text, values);
@@ -120,8 +120,8 @@ export async function prepareQueueStats({ pool }: { pool: DatabasePool }): Promi
 export type JobOutcome = JobResult & { settled?: true };
 
 /**
- * Fails attempts, fenced to the claims. The next attempts follow after the queue's back-off; jobs without retries
- * become dead letters. Returns the ids of the failed jobs: all, except those that another attempt has taken over.
+ * Fails attempts, fenced to the claims. The next attempts follow after the queue's back-off; jobs that have used up
+ * their retries become dead letters. Returns the ids of the failed jobs: all, except those whose claim is lost.
  */
 export async function failJobs(
   boss: PgBoss,
@@ -141,10 +141,10 @@ export function backOffSeconds(queue: QueueName, { retryCount }: JobAttempt): nu
   return Math.min(retryDelayMax, doubled * (0.5 + Math.random() / 2));
 }
 
-/** This worker no longer has the claim on the jobs that it processed: its changes to them did not commit. */
+/** This worker has lost the claim on at least one of the jobs that it processed together: nothing was committed. */
 export class ClaimLost extends Error {
   override name = 'ClaimLost';
-  constructor(queue: string, lost: number) {
-    super(`${lost} job(s) of queue ${queue} are no longer claimed by this attempt`);
+  constructor(queue: string, jobs: number) {
+    super(`the claim on at least one of ${jobs} job(s) of queue ${queue} is lost`);
   }
 }

@@ -52,7 +52,7 @@ function createPollers(
   });
 }
 
-/** Passes a claimed batch to its handler. A job whose payload does not parse becomes a dead letter at once. */
+/** Passes a claimed batch to its handler. A job whose payload does not parse fails at once, without retries. */
 export async function runBatch(
   { log, metrics }: Pick<Deps, 'log' | 'metrics'>,
   queue: QueueName,

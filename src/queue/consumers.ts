@@ -5,7 +5,7 @@ import type { WorkerDeps } from '../deps.ts';
 export type Consumer = {
   /** There may be due jobs. `dueMs`: how long the oldest one has been due, if that is known. */
   wake(dueMs?: number): void;
-  /** Begins no further batch. Resolves when no batch without a claim is in progress. */
+  /** Begins no further batch. Resolves when the batches without claims have ended. */
   close(): Promise<void>;
 };
 
@@ -30,7 +30,7 @@ export class Consumers {
     this.#consumers.set(queue, await this.#open(queue, onWork));
   }
 
-  /** Stops processing a queue that was paused. Finishes the jobs that are already claimed. */
+  /** Stops processing a queue that was paused. Jobs that are already claimed are still finished. */
   async detach(queue: QueueName): Promise<void> {
     const closing = this.#consumers.get(queue)?.close();
     this.#consumers.delete(queue);

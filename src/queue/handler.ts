@@ -16,8 +16,9 @@ export type ClaimOptions = Pick<WorkOptions, 'includeMetadata'> & {
 export type Handler<Q extends QueueName = QueueName, J = Job<Payload<Q>>> = {
   options: ClaimOptions;
   /**
-   * Processes a batch, and returns the outcome of each job. When it throws, the whole batch fails. It may call `ended`
-   * once for a job that has ended before the rest of its batch: another job can then be claimed in its place.
+   * Processes a batch, and returns the outcome of each job. When it throws, pg-boss fails the jobs of the batch that
+   * are not settled yet. It may call `ended` once for a job that has ended before the rest of its batch: another job
+   * can then be claimed in its place.
    */
   work: (jobs: J[], ended: () => void) => Promise<JobOutcome[]>;
 };

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { JobOutcome } from './boss.ts';
 import { Pollers } from './pollers.ts';
 
-// With a fake pg-boss, so that a test sees each claim, and decides when it returns jobs.
+// With a fake pg-boss, so that a test sees each claim, and decides when the claim returns jobs.
 
 type Options = ConstructorParameters<typeof Pollers>[2];
 
@@ -76,7 +76,7 @@ test('a job that has ended makes room for another one before its batch ends', as
   t.deepEqual(claims, [0, 1], 'another poller claims');
 });
 
-test('a batch of fewer jobs than a claim takes leads to no other claim', async (t) => {
+test('after a batch with fewer jobs than a claim can take, no poller claims', async (t) => {
   const { pollers, claims, give } = pollersOn(LIMITED);
   await pollers.open();
   const batch = give(0, 1);
@@ -87,7 +87,7 @@ test('a batch of fewer jobs than a claim takes leads to no other claim', async (
   t.deepEqual(claims, [0]);
 });
 
-test('more calls of `ended` than a batch has jobs make no more room than its jobs', async (t) => {
+test('calls of `ended` beyond the number of jobs in a batch make no more room', async (t) => {
   const { pollers, claims, give } = pollersOn(LIMITED);
   await pollers.open();
   const first = give(0, 2);

@@ -39,7 +39,7 @@ test('a worker stops processing a queue that is paused while it runs, and goes o
   t.is(await untilOrderIs(service.deps, id, 'COMPLETED'), 'COMPLETED');
 });
 
-test('a resumed queue has no more than FULFILMENT_CONCURRENCY calls, with those from before the pause', async (t) => {
+test('a resumed queue has at most FULFILMENT_CONCURRENCY calls, including those from before the pause', async (t) => {
   const open: ServerResponse[] = [];
   let most = 0;
   const { url } = await openFulfilment(t, (response) => {
@@ -162,7 +162,7 @@ function isRegisteredFor({ boss }: WorkerDeps): boolean {
   return boss.getWipData({ includeInternal: false }).some(({ name }) => name === 'process-order');
 }
 
-// Makes a job of another queue. When it has ended, the worker would also have processed the order.
+// Makes a job of another queue. When the job has ended, the worker would also have processed a due order.
 async function otherQueueIsProcessed({ deps }: Context): Promise<void> {
   const id = crypto.randomUUID();
   await deps.boss.insert('audit', [{ id, data: {} }]);

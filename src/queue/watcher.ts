@@ -8,7 +8,7 @@ import { restAfter } from '../rest.ts';
 import { Movement } from './movement.ts';
 import { Supervision } from './supervision.ts';
 
-/** After work, a queue is counted again at this delay, because pg-boss leaves out jobs that ended in the last 10 s. */
+/** A queue is counted again this long after work, because pg-boss leaves out jobs that ended in the last 10 s. */
 const LAST_COUNT_MS = 12_000;
 
 /**
@@ -38,7 +38,8 @@ type Watcher = { stop: () => void; stuckQueues: () => string[] };
 /**
  * Checks all queues every WORKER_POLL_SECONDS by one statement, a little less often when a check is slow. Attaches the
  * consumers of queues that are not paused, detaches those of paused queues, and wakes those with due jobs. Calls
- * pg-boss's supervise for queues that have lost attempts or old counters. A check that fails changes nothing.
+ * pg-boss's supervise for queues that have lost attempts or old counters. The first check must succeed. When a later
+ * one fails, this is logged, and the next one tries again.
  */
 export async function watchQueues(
   { pool, boss, log, config }: Pick<WorkerDeps, 'pool' | 'boss' | 'log' | 'config'>,
@@ -112,8 +113,8 @@ function needsCounting(
 }
 
 // Reads the first entry of each index range (the queue's _i14). So the cost does not depend on the length of the queue,
-// unless an open transaction keeps dead entries before it. An infinite time or an extreme count in one row does not
-// make the check fail: a job counts as due for a year at most, and a count without a valid time is ignored.
+// unless an open transaction keeps dead entries before that one. An infinite time or an extreme count in one row does
+// not make the check fail: a job counts as due for a year at most, and a count without a valid time counts as old.
 function readStates(
   { pool }: Pick<Deps, 'pool'>,
   watched: QueueName[],

@@ -7,7 +7,7 @@ import { openSubscriber } from './client.ts';
 
 /** Sends wake-ups to workers. Called after a commit. */
 export type WakeUps = {
-  /** Wakes the workers of a queue. A lost wake-up delays a job by one poll interval at most. */
+  /** Wakes the workers of a queue. When a wake-up is lost, the job waits for the next check of the watcher. */
   send(queue: QueueName): void;
 };
 

@@ -22,7 +22,7 @@ import {
 const RESCUE_MS_MAX = 15_000;
 /** Without an external step nothing is claimed, so the next poll finds the orders of a killed worker. */
 const TAKE_OVER_MS_MAX = 3_000;
-/** For a test machine that is several times overloaded: 20 s were seen in all. */
+/** The additional time on a test machine that is several times overloaded, where 20 s in all were seen. */
 const LATE_MS_MAX = 15_000;
 
 test('when a worker is killed while it processes orders, another completes them all, each once', async (t) => {
@@ -50,7 +50,7 @@ test('when a worker is killed while it processes orders, another completes them 
   t.deepEqual(await trailsOf(service.deps, ids), { [COMPLETED_ONCE]: 1000 });
 });
 
-test('a worker without an external step strands no order when it is killed while it processes them', async (t) => {
+test('a worker without an external step strands no order when it is killed while it processes orders', async (t) => {
   const service = await ownService(t);
   const env = testEnvironment(service.database, { WORKER_BATCH_SIZE: '200' });
   const ids = await placeMany(service, 1000);

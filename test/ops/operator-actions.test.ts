@@ -3,7 +3,7 @@ import { lookUp, signUp, test } from '../support/context.ts';
 import { connectDba, failOrder, lockRow } from '../support/dba.ts';
 import { eventsOf } from '../support/orders.ts';
 
-// What retrying and cancelling an order have in common, and cancelling. No worker runs in this file's database.
+// Tests of ops.cancel_order, and of rules that ops.retry_order has too. No worker runs in this file's database.
 
 const ACTIONS = `
   SELECT action, after -> 'order' ->> 'status' AS status FROM ops.actions WHERE order_id = $1`;
@@ -88,7 +88,7 @@ test('the reason of an action is not recorded for later changes of the same tran
   t.like((await eventsOf(deps, second))[1], { reason: null });
 });
 
-test('the record of actions cannot be changed or deleted, also not by its owner', async (t) => {
+test('the record of actions cannot be changed or deleted, not even by a superuser', async (t) => {
   const id = await (await signUp(t.context)).place();
   const dba = await connectDba(t);
   const admin = await connectDba(t, t.context, 'postgres');

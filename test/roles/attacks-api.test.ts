@@ -173,7 +173,8 @@ test.serial('members that the API’s login adds to an order are not stored', as
 });
 
 // Postgres cannot forbid a login the following actions. Their effect ends with the session, or stops the service of the
-// login until migrate removes the settings (role-settings.test.ts). None loses an order (durable-commits.test.ts).
+// login until migrate removes the settings (role-settings.test.ts) and sets the password again. None loses an order
+// (durable-commits.test.ts).
 
 test.serial(
   'the API’s login can change its own settings and password, which can stop the API',

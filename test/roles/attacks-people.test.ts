@@ -6,7 +6,7 @@ import { test } from '../support/context.ts';
 import { logIn, LOGINS } from '../support/logins.ts';
 import { testConfig } from '../support/template.ts';
 
-// Without ops._alive: a login without USAGE on schema pgboss cannot name the type of its argument.
+// ops._alive is not here: its argument has a type of schema pgboss, and a login without USAGE there cannot name it.
 const READS = [
   'ops._error_of',
   'ops._live_bytes',

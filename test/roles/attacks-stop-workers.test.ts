@@ -31,7 +31,7 @@ const stopping: Attack[] = [
     'retry_count = 2147483647',
     'retry_count = retry_limit + 1',
     'retry_count = -1',
-    `completed_on = '2000-01-01'`, // retention would fail on it
+    `completed_on = '2000-01-01'`, // retention would try to delete the job, and COMMIT would refuse that
   ].map((what): Attack => [
     `have an active job with ${what}`,
     (on) => `BEGIN; ${claimSql(on.order)} ${set(what, on.order)}; COMMIT`,

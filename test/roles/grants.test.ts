@@ -153,7 +153,7 @@ test('PUBLIC cannot call a function of the service or of the queue', async (t) =
 });
 
 test('a migrate keeps the grants to other roles, and removes additional grants to roles of the service', async (t) => {
-  t.teardown(() => onServer('DROP ROLE IF EXISTS test_reporting')); // runs after its database is dropped
+  t.teardown(() => onServer('DROP ROLE IF EXISTS test_reporting')); // runs after the database of the test is dropped
   const { database } = await migratedDatabase(t);
   const admin = await connect(t, databaseUrl(database));
   await admin.query(
@@ -224,7 +224,7 @@ async function fullNames(admin: Client, kind: string, names: string[]): Promise<
   return rows.map(({ name }) => name);
 }
 
-/** Leaves out the roles that own functions: that is what they are for. */
+/** Leaves out the roles whose purpose is to own functions. */
 function withoutFunctions(rows: { rolname: string }[]) {
   return rows.filter(
     ({ rolname }) => !['oms_accounts', 'oms_placer', 'oms_door'].includes(rolname),

@@ -6,7 +6,7 @@ import { signUp, test } from '../support/context.ts';
 import { logIn, loginUrl } from '../support/logins.ts';
 import { claimSql, failOrderSql, sendSql } from '../support/queue-rows.ts';
 
-// The writes that the worker's login is allowed: failures, retention, and rows with extreme values.
+// Writes that the worker's login may make: failures, retention, and rows with extreme values.
 
 test.serial(
   'a job that fails is tried again, then becomes a dead letter, then fails its order',

@@ -16,8 +16,8 @@ import {
 } from '../support/claims.ts';
 import { asWorker, lookUp, test } from '../support/context.ts';
 
-// A worker that was silent for a while continues with an attempt that it has lost. The fence refuses its statement, in
-// every state of the job, and with it the other orders of the statement.
+// A worker that was silent for a while continues with an attempt that it has lost. In every state of the job, the doors
+// that end orders refuse the whole statement, with its other orders. take_orders leaves out the order of this attempt.
 //
 // Serial, because each test creates a database.
 

@@ -4,7 +4,7 @@ import { lookUp, signUp, test, type Context } from '../support/context.ts';
 import { connectDba } from '../support/dba.ts';
 import { insertOrders } from '../support/orders.ts';
 
-// The facts about an order that no role can forge or remove, not even the owner of the table.
+// The facts about an order that no role can forge or remove while the triggers are on, not even the owner of the table.
 
 const ROLES = ['postgres', 'oms_owner'];
 

@@ -7,7 +7,7 @@ import { connectDba, type Dba } from '../support/dba.ts';
 import { insertOrders, preparedOrder } from '../support/orders.ts';
 import { createPlacement, placeOrders } from '../../src/orders/placement.ts';
 
-// Every statement that would leave an order without a usable job is refused, for the superuser and the owner too.
+// An order that is placed or set back to PENDING without a usable job is refused, for the superuser and the owner too.
 
 const INSERT_ORDER = `
   INSERT INTO orders (id, user_id, product_name, amount) VALUES ($1, $2, 'Kettle', 1)

@@ -112,7 +112,7 @@ test('a dead letter has the retries and the retention of its own queue', async (
   t.deepEqual(kept, { as_its_queue: true, long_enough: true, retry_delay_max: 60 });
 });
 
-/** Retries an order. Returns the columns of its job then. */
+/** Retries an order. Returns the columns of the job that this makes, and whether it was created now. */
 async function retry({ rows, value }: Pick<Dba, 'rows' | 'value'>, id: string) {
   await rows('BEGIN');
   await rows(`SELECT ops.retry_order($1, 'its job is gone')`, [id]);

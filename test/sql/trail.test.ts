@@ -5,7 +5,7 @@ import { signUp, test } from '../support/context.ts';
 import { eventsOf, insertOrders, preparedOrder } from '../support/orders.ts';
 import { insertOrder, moveOrder, orderThatIs, refusalOf } from '../support/orders-by-hand.ts';
 
-// The events of an order: each change of status adds one, with its actor, and nothing removes or changes one.
+// The events of an order: each step adds one, with its actor, and no statement removes or changes one.
 
 test('a change of an order that keeps its status adds no event', async (t) => {
   const { deps } = t.context;

@@ -1,6 +1,6 @@
 /*
- * Tests of what a stolen login can do. Each attack is one test: Postgres refuses the statement with the expected
- * SQLSTATE, and the database is the same afterwards.
+ * Tests of what a stolen login can do. Each attack is one test: the statement gets the expected SQLSTATE, or has no
+ * effect, and the database is the same afterwards.
  */
 import type { ExecutionContext } from 'ava';
 import { Client } from 'pg';
@@ -32,15 +32,15 @@ export type Attack = [goal: string, statement: string | ((on: Targets) => string
 
 /** The SQLSTATE of a missing right. */
 export const DENIED = '42501';
-/** Instead of a SQLSTATE: refused with any, or without effect. */
+/** In place of a SQLSTATE: the statement may be refused with any SQLSTATE, or be allowed and have no effect. */
 export const EITHER = 'either';
 /**
- * The other SQLSTATEs mean that Postgres refuses the statement before it checks rights: for a view that cannot be
+ * Apart from DENIED, these mean that Postgres refuses the statement before it checks rights: for a view that cannot be
  * written (55000), for an object that is not a table (42809), before version 17 for MERGE into any view (0A000).
  */
 const REFUSALS = new Set([DENIED, '55000', '42809', '0A000']);
 
-/** Registers one test for each attack: it is refused, and the database has not changed. */
+/** Registers one test for each attack: it gets its SQLSTATE, and the database has not changed. */
 export function testAttacks(who: string, role: Login, attacks: Attack[]): void {
   for (const [goal, statement, code] of attacks) {
     test.serial(`${who} cannot ${goal}`, async (t) => {

@@ -1,5 +1,5 @@
 /*
- * Orders that keep coming while a test breaks something, and the questions afterwards: was every order completed, once?
+ * Places orders while a test breaks something, and counts afterwards which orders were completed once.
  */
 import type { ExecutionContext } from 'ava';
 import { sql } from 'slonik';

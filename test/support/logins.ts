@@ -60,7 +60,7 @@ export async function contents(admin: Client): Promise<Record<string, string>> {
   return Object.fromEntries(rows.map(({ what, hash }) => [what, hash]));
 }
 
-// Objects of Postgres itself have lower oids. They are left out, because reading them takes long.
+// Objects of Postgres itself have oids below 16384. They are left out where reading them takes long.
 const CATALOGS = [
   `SELECT relname, relkind, relowner, relacl, relrowsecurity, reloptions, relhastriggers
    FROM pg_class WHERE oid >= 16384`,

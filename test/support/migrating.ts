@@ -94,7 +94,10 @@ export async function column(client: Client, query: string): Promise<string[]> {
   return rows.map(([value]) => value);
 }
 
-/** All objects of our schemas and of pg-boss's. A line changes when its object is replaced or altered. */
+/**
+ * All relations and functions of our schemas and of pg-boss's. A line changes when a table is rewritten, when the text
+ * of a function changes, and when an object is dropped and made again.
+ */
 export async function objectsOf(client: Client): Promise<string[]> {
   return column(
     client,

@@ -12,8 +12,8 @@ type Step = 'statement' | 'answer';
 const PLACES_ORDERS = /place[-_]orders/;
 
 /**
- * Opens the proxy. After `stall(step)`, the next connection that places orders is stopped at this step for ever. All
- * other messages pass unchanged.
+ * Opens the proxy. After `stall(step)`, each connection that places orders is stopped at this step for ever. All other
+ * messages pass unchanged.
  */
 export async function stallingDatabase(t: ExecutionContext, databaseUrl: string) {
   let stallAt: Step | null = null;

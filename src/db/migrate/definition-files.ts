@@ -1,6 +1,6 @@
 /**
- * The files of sql/ with functions, triggers and views. Each run of migrate replaces them in place, in this order. A
- * file may use objects of the files above it.
+ * The files of sql/ with functions, triggers and views. When one of these has changed, migrate replaces them in place,
+ * in this order. A file may use objects of the files above it.
  */
 export const definitionFiles: readonly string[] = [
   'functions/uuid_v7.sql',

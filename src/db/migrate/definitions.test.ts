@@ -110,7 +110,7 @@ test('views and functions that a person made as oms_owner stay', async (t) => {
     RESET ROLE;
     GRANT SELECT ON public.my_report TO ${role};
   `);
-  await sources.define('ops/sample.sql', CHANGED_VIEW); // then all definitions run
+  await sources.define('ops/sample.sql', CHANGED_VIEW); // so that all definitions run
 
   await migrate({ sources });
   await migrate({ sources });

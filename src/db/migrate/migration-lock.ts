@@ -85,8 +85,8 @@ async function attempt(client: Client, work: () => Promise<void>) {
 }
 
 /**
- * Waits until no other migrate runs. This is no advisory lock, because any login can hold one, and so block migrate.
- * Only the owner of the table can take a lock on it that conflicts.
+ * Waits until no other migrate runs. This is no advisory lock, because any login can hold one and thereby block
+ * migrate. Only the owner of the table can take a lock on it that conflicts.
  */
 async function lockMigrations(client: Client): Promise<void> {
   try {
@@ -99,7 +99,7 @@ async function lockMigrations(client: Client): Promise<void> {
 function isLockError(error: unknown): boolean {
   if (!(error instanceof DatabaseError)) return false;
   if (error.code === '55P03' || error.code === '40P01') return true;
-  // Roles belong to the whole server: another run migrates another database of it at the same time.
+  // Roles belong to the whole server: another run of migrate changes them at the same time, for another database.
   if (error.code === '23505') return error.schema === 'pg_catalog';
   // `tuple concurrently updated`, whose text depends on lc_messages.
   return error.code === 'XX000' && /^simple_heap_(update|delete)$/.test(error.routine ?? '');

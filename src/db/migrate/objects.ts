@@ -29,7 +29,7 @@ const OWNED = `
     SELECT FROM pg_depend AS d WHERE d.classid = o.classid AND d.objid = o.oid AND d.deptype = 'e'
   )
 `;
-/** Selects the views and functions that migrate has made and recorded. It drops no others. */
+/** Selects the views and functions that migrate has made and recorded. migrate drops no others. */
 export const RECORDED = `${OWNED} AND made.name IS NOT NULL`;
 
 /** Lists the views and functions of the owner roles. */

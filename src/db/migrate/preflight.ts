@@ -8,9 +8,9 @@ export type ServerFacts = {
   version: number;
   encoding: string;
   standby: boolean;
-  /** The process id of the server that the connection got at its start. */
+  /** The id of the server process, as the connection got it at its start. */
   connectedTo: number | null;
-  /** The process ids of the server for two statements, one after the other. */
+  /** The ids of the server processes that answered two statements, one after the other. */
   answeredBy: [number, number];
   unreleased: boolean;
 };

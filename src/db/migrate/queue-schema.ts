@@ -63,7 +63,8 @@ export async function upgradeQueueSchema(client: Client): Promise<void> {
 
 /**
  * Runs a change of the queue's tables. When views and functions that migrate has made prevent it, drops them first: the
- * definitions make them again. Throws a ReadableError when another object depends on one of them.
+ * definitions make them again. Throws a ReadableError when another object depends on one of them, or when another role
+ * has rights on one of them.
  */
 export async function alterQueue(client: Client, text: string): Promise<void> {
   await client.query('SAVEPOINT queue');

@@ -8,13 +8,14 @@ import { withoutTransaction } from './queue-schema.ts';
 const SCHEDULER_QUEUE = '__pgboss__send-it';
 
 /**
- * Updates queues and schedules to match jobs/queues.ts, inside the caller's transaction. Writes only differences.
+ * Updates queues and schedules to match jobs/queues.ts, inside the caller's transaction. Writes only differences. Keeps
+ * queues and schedules that the file no longer has.
  */
 export async function updateQueues(
   client: Client,
   { heartbeatSeconds }: { heartbeatSeconds: number },
 ): Promise<void> {
-  // Is never started: only runs its statements over the client.
+  // This instance is never started. It only runs statements over the client.
   const boss = new PgBoss({ db: asDb(client), migrate: false, supervise: false, schedule: false });
   const wanted = Object.entries(queues);
   const names = [SCHEDULER_QUEUE, ...wanted.map(([name]) => name)];

@@ -1,8 +1,8 @@
 /*
  * migrate records its work in two tables. public.migrations has one row for each applied file of sql/migrations.
  * public.definitions has a checksum of each view, function and trigger that migrate made. Two things depend on it:
- * - migrate skips unchanged ones, because replacing a view or a trigger locks out other sessions until COMMIT;
- * - migrate drops no other views and functions, even if a role of the service owns them.
+ * - migrate skips unchanged views and triggers, because replacing one locks out other sessions until COMMIT;
+ * - migrate drops only recorded views and functions, even if a role of the service owns others.
  */
 import { createHash } from 'node:crypto';
 import type { Client } from 'pg';
@@ -35,7 +35,7 @@ export async function createRecordTables(client: Client): Promise<void> {
     COMMENT ON TABLE  public.definitions        IS
       'One row per view, function and trigger that migrate made, and one row for all files together.';
     COMMENT ON COLUMN public.definitions.sha256 IS
-      'Checksum of the statements in sql/ that made the object, and of its definition in the catalog of Postgres.';
+      'Checksum of the definition in the catalog of Postgres and, except for functions, of the statements in sql/.';
   `);
 }
 
@@ -67,8 +67,8 @@ export async function writeRecords(client: Client, kind: string, wanted: Records
 }
 
 /**
- * A checksum of the statements that make an object and of its definition in Postgres. An object that was changed by
- * hand therefore does not count as unchanged.
+ * A checksum of the statements that make an object and of its definition in Postgres. So an object that was changed by
+ * hand counts as changed.
  */
 export function checksum(statements: string[], definition: string): string {
   return createHash('sha256')

@@ -30,9 +30,9 @@ type Failure = { statement: Statement; error: DatabaseError };
  * Runs the definitions of views and functions. Replaces them in place, so that dependent objects stay. Skips views that
  * have not changed since their statement made them.
  *
- * A view whose columns change cannot be replaced, nor a function whose result changes. migrate then drops it, together
- * with the dependent objects that it has made, and makes all of them again. Throws a ReadableError when another object
- * depends on it, or when another role has rights on it.
+ * A view whose columns change cannot be replaced, and a function whose result changes cannot either. migrate then drops
+ * it with the dependent objects that migrate has made, and makes all of them again. Throws a ReadableError when another
+ * object depends on it, or when another role has rights on it.
  */
 export async function replaceDefinitions(
   client: Client,
@@ -41,7 +41,7 @@ export async function replaceDefinitions(
   const unchanged = await unchangedViews(client, statements);
   const replaced = await replaceAll(client, statements, unchanged);
   if (!(await hasDependents(client, replaced.stale))) return replaced;
-  // A skipped view still calls a stale function, which its own text would no longer find: run all definitions.
+  // A skipped view still calls a stale function. Its text may now find another function, so run all definitions.
   return replaceAll(client, statements, new Set());
 }
 

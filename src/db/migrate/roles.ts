@@ -20,7 +20,7 @@ export const ROLES = [
   'oms_dba',
   'oms_auditor',
 ];
-/** The roles of these that own views and functions. */
+/** The roles among these that own views and functions. */
 export const OWNER_ROLES = ['oms_owner', 'oms_placer', 'oms_accounts', 'oms_door', 'oms_queue'];
 
 /**

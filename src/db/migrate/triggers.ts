@@ -61,7 +61,7 @@ function wantedTriggers(statements: Statement[]): Wanted[] {
 
 async function makeTrigger(client: Client, trigger: Wanted, present: Live | undefined) {
   const { name, table, constraint, statements } = trigger;
-  // CREATE OR REPLACE cannot replace a constraint trigger, nor make one of another trigger.
+  // CREATE OR REPLACE can neither replace a constraint trigger nor turn another trigger into one.
   if (present && (present.constraint || constraint)) {
     await client.query(`DROP TRIGGER ${name} ON ${table}`);
   }
