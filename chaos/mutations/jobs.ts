@@ -67,9 +67,8 @@ export const jobMutations: Mutation[] = [
       inFunction(
         'worker_guard_update',
         'worker_guard',
-        `  IF greatest(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) > now() + interval '1 minute'
-    OR`,
-        '  IF',
+        `CASE WHEN NEW.heartbeat_on IS DISTINCT FROM OLD.heartbeat_on THEN NEW.heartbeat_on END,`,
+        '',
       ),
     ],
     detector: detectedBy('jobs', 'a worker cannot give its job a heartbeat in the future'),

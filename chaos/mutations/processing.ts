@@ -175,7 +175,7 @@ export const processingMutations: Mutation[] = [
     name: 'no worker checks for jobs of dead workers',
     edits: [
       { file: 'src/queue/boss.ts', from: '    supervise,\n', to: '    supervise: false,\n' },
-      { file: 'src/queue/watcher.ts', from: '.supervise(queue)', to: '.getQueue(queue)' },
+      { file: 'src/queue/supervision.ts', from: '.supervise(queue)', to: '.getQueue(queue)' },
     ],
     detector: detectedBy('workers', 'another worker takes over the job of a dead worker'),
   },

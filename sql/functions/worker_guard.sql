@@ -19,11 +19,15 @@ END $$;
 
 -- Checks an update of a job. A claimed job has the times by which supervise finds that its worker is lost. The number
 -- of the attempt only grows. A job that has ended keeps its state. Only a job that has ended has the time from which
--- retention counts.
+-- retention counts. A time that does not change may lie in the future: the clock may have stepped back.
 CREATE OR REPLACE FUNCTION worker_guard_update() RETURNS trigger LANGUAGE plpgsql
 SET search_path = public, pg_temp AS $$
 BEGIN
-  IF greatest(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) > now() + interval '1 minute'
+  IF greatest(
+      CASE WHEN NEW.started_on IS DISTINCT FROM OLD.started_on THEN NEW.started_on END,
+      CASE WHEN NEW.heartbeat_on IS DISTINCT FROM OLD.heartbeat_on THEN NEW.heartbeat_on END,
+      CASE WHEN NEW.completed_on IS DISTINCT FROM OLD.completed_on THEN NEW.completed_on END
+    ) > now() + interval '1 minute'
     OR least(NEW.started_on, NEW.heartbeat_on, NEW.completed_on) = '-infinity'
     OR NEW.retry_count < OLD.retry_count OR NEW.retry_count > NEW.retry_limit
     OR NEW.state = 'active' AND (NEW.started_on IS NULL OR NEW.heartbeat_on IS NULL)
@@ -37,7 +41,8 @@ BEGIN
 END $$;
 
 -- Checks a row of pgboss.queue, version or instance, column by column. It reads the names of the columns when it runs.
--- A WHEN that names columns would prevent pg-boss from changing them when it upgrades its schema.
+-- A WHEN that names columns would prevent pg-boss from changing them when it upgrades its schema. A column that an
+-- update does not change is not checked: its time lies in the future when the clock has stepped back.
 CREATE OR REPLACE FUNCTION worker_guard_row() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -45,7 +50,7 @@ DECLARE
 BEGIN
   SELECT c.key, c.value INTO odd
   FROM jsonb_each_text(to_jsonb(NEW)) AS c
-  WHERE CASE
+  WHERE c.value IS DISTINCT FROM to_jsonb(OLD) ->> c.key AND CASE
     WHEN c.key ~ '_(on|since)$' THEN NOT isfinite(c.value::timestamptz) OR c.value::timestamptz > now()
       + CASE c.key WHEN 'monitor_backoff_on' THEN interval '61 minutes' -- pg-boss backs off for an hour at most
         ELSE interval '1 minute' END
@@ -75,7 +80,8 @@ BEGIN
     -- fail deletes an active job and inserts it again, to be retried or as failed.
     fits := earlier.state = 'active' AND to_jsonb(NEW) - settled = to_jsonb(earlier) - settled
       AND NEW.heartbeat_on IS NULL
-      AND NEW.start_after BETWEEN least(earlier.start_after, now()) AND now() + interval '1 hour'
+      AND NEW.start_after
+        BETWEEN least(earlier.start_after, now()) AND greatest(earlier.start_after, now() + interval '1 hour')
       AND (
         NEW.state = 'retry' AND NEW.retry_count < NEW.retry_limit AND NEW.completed_on IS NULL
         OR NEW.state = 'failed' AND NEW.completed_on = now()

@@ -27,10 +27,13 @@ const QueueState = z.object({
   due_ms: z.number().nullable(), // how long the oldest job has been due; null: no job is due
   lost: z.boolean(), // an active job has passed its time limit or missed its heartbeat
   busy: z.boolean(), // jobs are active, or were ready or active at the last count
+  ahead: z.boolean(), // some of its times lie in the future: the clock has stepped back
   counted_ms_ago: z.number(),
   counted_late: z.boolean(), // the last count is older than the interval for a queue of this length
 });
 type QueueState = z.infer<typeof QueueState>;
+
+const RowsChanged = z.object({ rows_changed: z.int() });
 
 /** A running watcher. `stuckQueues`: the queues with due jobs on which this worker does nothing. */
 type Watcher = { stop: () => void; stuckQueues: () => string[] };
@@ -54,6 +57,7 @@ export async function watchQueues(
 
   async function check(): Promise<void> {
     const states = await readStates({ pool }, watched);
+    if (states.some(({ ahead }) => ahead)) await forgetFutureTimes({ pool, log });
     for (const { queue, paused, due_ms } of states) {
       if (stopped) return;
       if (paused === attached.has(queue)) await attachOrDetach(queue, paused);
@@ -101,6 +105,18 @@ export async function watchQueues(
   return { stop, stuckQueues: () => movement.stuckQueues() };
 }
 
+/** Repairs the times that a step back of the server's clock has left in the future. */
+async function forgetFutureTimes({ pool, log }: Pick<Deps, 'pool' | 'log'>): Promise<void> {
+  try {
+    const rows = await pool.oneFirst(
+      sql.type(RowsChanged)`SELECT rows_changed FROM forget_future_times()`,
+    );
+    if (rows > 0) log.warn({ rows }, 'the clock of the database has stepped back: queue repaired');
+  } catch (err) {
+    log.warn({ err }, 'times in the future not repaired');
+  }
+}
+
 /** Whether the counters of a queue are old while its jobs change. */
 function needsCounting(
   { counted_ms_ago, counted_late, due_ms, busy }: QueueState,
@@ -126,6 +142,8 @@ function readStates(
           now() - greatest(least(fresh.start_after, retry.start_after), now() - interval '1 year')) * 1000)::float8
       END AS due_ms,
       active.lost,
+      coalesce(active.ahead OR last.created_on > now() + interval '5 seconds'
+        OR greatest(q.monitor_claim_on, q.monitor_on, q.maintain_on) > now() + interval '5 seconds', false) AS ahead,
       active.jobs > 0 OR q.ready_count > 0 OR q.active_count > 0 AS busy,
       coalesce(extract(epoch FROM now() - counted.at) * 1000, 1e12)::float8 AS counted_ms_ago,
       coalesce(counted.at < now() - interval '1 second' * greatest(
@@ -145,8 +163,14 @@ function readStates(
       SELECT j.start_after FROM pgboss.job AS j
       WHERE j.name = q.name AND j.state = 'retry' AND NOT j.blocked ORDER BY j.start_after LIMIT 1
     ) AS retry ON true
+    LEFT JOIN LATERAL (
+      SELECT j.created_on FROM pgboss.job AS j
+      WHERE j.name = q.name AND j.state = 'created' AND NOT j.blocked
+        AND j.start_after > now() + interval '5 seconds' ORDER BY j.start_after DESC LIMIT 1
+    ) AS last ON true
     CROSS JOIN LATERAL (
-      SELECT count(*) AS jobs, coalesce(bool_or(
+      SELECT count(*) AS jobs, bool_or(greatest(j.started_on, j.heartbeat_on) > now() + interval '5 seconds') AS ahead,
+        coalesce(bool_or(
         j.heartbeat_on + j.heartbeat_seconds * interval '1 second' < now()
         OR j.started_on + j.expire_seconds * interval '1 second' < now()
       ), false) AS lost
