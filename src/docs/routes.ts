@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Router } from '@koa/router';
 import type { ApiDeps } from '../deps.ts';
 import { problems } from '../http/problem.ts';
+import { createDocument, jsonDocument, sendDocument, type Document } from './document.ts';
 import { createOpenApi } from './openapi.ts';
 
 /** One self-contained file, which scripts/viewer.mjs takes out of its package. */
@@ -29,42 +30,52 @@ const PAGE = `<!doctype html>
 </html>
 `;
 
+const HOUR_SECONDS = 3600;
+const DAY_SECONDS = 24 * HOUR_SECONDS;
+
 /** The documentation of the API: pages, the OpenAPI document, and the problems. The pages load nothing from a CDN. */
 export function docsRoutes({ config }: Pick<ApiDeps, 'config'>) {
   const router = new Router();
-  const openApi = createOpenApi(config);
+  const descriptions = Object.entries(problems).map(describeProblem);
+  const root = { msg: 'Order Management API', docs: '/docs', openapi: '/openapi.json' };
+  const documents = {
+    '/': jsonDocument(root, HOUR_SECONDS),
+    '/openapi.json': jsonDocument(createOpenApi(config), HOUR_SECONDS),
+    '/docs': createDocument('text/html; charset=utf-8', PAGE, HOUR_SECONDS),
+    '/problems': jsonDocument(descriptions, HOUR_SECONDS),
+  };
+  const documentsBySlug = new Map(
+    Object.entries(problems).map((entry) => [
+      entry[0],
+      jsonDocument(describeProblem(entry), HOUR_SECONDS),
+    ]),
+  );
 
-  router.get('/', (ctx) => {
-    ctx.body = { msg: 'Order Management API', docs: '/docs', openapi: '/openapi.json' };
-  });
+  for (const [path, document] of Object.entries(documents)) {
+    router.get(path, (ctx) => sendDocument(ctx, document));
+  }
 
-  router.get('/openapi.json', (ctx) => {
-    ctx.body = openApi;
-  });
-
-  router.get('/docs', (ctx) => {
-    ctx.type = 'html';
-    ctx.body = PAGE;
-  });
-
+  let viewer: Promise<Document | null> | undefined; // read once, when it is first needed: most never serve it
   router.get('/docs/viewer.js', async (ctx) => {
-    ctx.type = 'js';
-    ctx.set('Cache-Control', 'public, max-age=86400');
-    ctx.body = await readFile(VIEWER).catch(() =>
-      ctx.throw(404, 'The documentation viewer is not installed.'),
-    );
-  });
-
-  router.get('/problems', (ctx) => {
-    ctx.body = Object.entries(problems).map(describeProblem);
+    viewer ??= readViewer();
+    const document = await viewer;
+    if (document) sendDocument(ctx, document);
+    else ctx.throw(404, 'The documentation viewer is not installed.');
   });
 
   router.get('/problems/:slug', (ctx) => {
-    const found = Object.entries(problems).find(([slug]) => slug === ctx.params.slug);
-    if (found) ctx.body = describeProblem(found);
+    const document = documentsBySlug.get(ctx.params.slug ?? '');
+    if (document) sendDocument(ctx, document);
   });
 
   return router;
+}
+
+function readViewer(): Promise<Document | null> {
+  return readFile(VIEWER).then(
+    (bytes) => createDocument('text/javascript; charset=utf-8', bytes, DAY_SECONDS),
+    () => null,
+  );
 }
 
 function describeProblem([slug, problem]: [string, { status: number; title: string }]) {

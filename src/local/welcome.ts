@@ -1,19 +1,20 @@
 import type { Config } from '../config.ts';
 import type { MetricsPorts } from './metrics-ports.ts';
+import { urlOf } from './url.ts';
 
 /**
  * The message that `npm start` prints when everything runs: addresses, and commands to paste into a shell. `dbaUrl` is
  * a DBA's login to the embedded Postgres, for psql. It is undefined when DATABASE_URL names the server.
  */
 export function welcome(config: Config, ports: MetricsPorts, dbaUrl: string | undefined): string {
-  const base = `${urlOf(config.HOST)}:${config.PORT}`;
-  const metrics = urlOf(config.METRICS_HOST);
+  const base = urlOf(config.HOST, config.PORT);
+  const metricsOf = (port: number) => `${urlOf(config.METRICS_HOST, port)}/metrics`;
   const post = `curl -sw '\\n' -H 'Content-Type: application/json'`;
   const bearer = '-H "Authorization: Bearer $TOKEN"';
   return `
   Order Management API    ${base}
   Documentation           ${base}/docs
-  Metrics                 ${metrics}:${ports.api}/metrics, of the worker ${metrics}:${ports.worker}/metrics
+  Metrics                 ${metricsOf(ports.api)}, of the worker ${metricsOf(ports.worker)}
   Database                ${dbaUrl ? 'embedded Postgres' : 'DATABASE_URL'}
   Redis                   ${config.REDIS_URL ? new URL(config.REDIS_URL).host : 'none (degraded)'}
 
@@ -34,8 +35,4 @@ export function welcome(config: Config, ports: MetricsPorts, dbaUrl: string | un
   Ctrl-C stops everything; the data stays.
 
 `;
-}
-
-function urlOf(host: string): string {
-  return `http://${host === '0.0.0.0' ? '127.0.0.1' : host}`;
 }
