@@ -10,6 +10,7 @@ import { createIntake } from './orders/placement.ts';
 import { exitOnFailure, reportReady, stopOnSignal } from './process.ts';
 import { createLiveSessions } from './users/live-sessions.ts';
 import { createPasswordHasher } from './users/passwords.ts';
+import { createTokenKeys } from './users/token-keys.ts';
 
 /** Adds the dependencies that only the HTTP API has. */
 export function withAppParts(deps: ApiDeps): AppDeps {
@@ -19,6 +20,7 @@ export function withAppParts(deps: ApiDeps): AppDeps {
     intake,
     passwords: createPasswordHasher(),
     liveSessions: createLiveSessions(deps),
+    tokenKeys: createTokenKeys(deps.config),
     health: createHealth(deps, { intake }),
   };
 }

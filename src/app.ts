@@ -14,15 +14,18 @@ import { requestLog } from './http/request-log.ts';
 import type { AppState } from './http/state.ts';
 import type { Intake } from './orders/placement.ts';
 import { orderRoutes } from './orders/routes.ts';
+import { keyRoutes } from './users/key-routes.ts';
 import type { LiveSessions } from './users/live-sessions.ts';
 import type { PasswordHasher } from './users/passwords.ts';
 import { userRoutes } from './users/routes.ts';
+import type { TokenKeys } from './users/token-keys.ts';
 
-/** The dependencies of the HTTP API: also the intake, the hashing of passwords, known sessions, and its health. */
+/** The dependencies of the HTTP API: also the intake, password hashing, known sessions, keys, and its health. */
 export type AppDeps = ApiDeps & {
   intake: Intake;
   passwords: PasswordHasher;
   liveSessions: LiveSessions;
+  tokenKeys: TokenKeys;
   health: Health;
 };
 
@@ -35,6 +38,7 @@ export function createApp(deps: AppDeps): Koa<AppState> {
   const limits = createLimits(deps);
   const router = new Router();
   router.use(healthRoutes(deps).routes());
+  router.use(keyRoutes(deps, limits).routes());
   router.use(userRoutes(deps, limits).routes());
   router.use(orderRoutes(deps, limits).routes());
   app.use(exactRoutes(router));

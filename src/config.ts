@@ -5,6 +5,11 @@ import { databaseUrl } from './config/database-url.ts';
 // Not int(): after it fails, zod skips the rules between settings, so their mistakes would not be reported.
 const integer = (min: number, max: number) =>
   z.coerce.number().multipleOf(1, 'must be a whole number').min(min).max(max);
+/** Entries with commas between them. */
+const list = z
+  .string()
+  .default('')
+  .transform((text) => text.split(',').flatMap((entry) => entry.trim() || []));
 const perMinute = integer(0, 1_000_000); // 0 switches the limit off
 
 /** No secrets: fetch refuses a URL with a user or a password, and the text of its error contains the URL. */
@@ -13,11 +18,7 @@ const httpUrl = z
   .refine(hasNoCredentials, 'must not contain a user or a password');
 
 const server = {
-  TRUSTED_PROXIES: z
-    .string()
-    .default('')
-    .transform((list) => list.split(',').flatMap((entry) => entry.trim() || []))
-    .pipe(z.array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]))),
+  TRUSTED_PROXIES: list.pipe(z.array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]))),
   CONNECTIONS_MAX: integer(1, 100_000).default(2000),
   CONNECTIONS_PER_CLIENT_MAX: integer(1, 100_000).default(1000),
   KEEP_ALIVE_SECONDS: integer(1, 3600).default(75), // longer than the 60 s of common load balancers
@@ -45,8 +46,13 @@ const drain = {
   DRAIN_SECONDS: integer(0, 600).default(0),
 };
 
+const jwtSecret = z.string().min(32, 'must have at least 32 characters');
+
 const auth = {
-  JWT_SECRET: z.string().min(32, 'must have at least 32 characters'),
+  JWT_SECRET: jwtSecret,
+  JWT_SECRETS_ACCEPTED: list.pipe(z.array(jwtSecret)),
+  JWT_KEY_FILE: z.string().optional(),
+  JWT_PUBLIC_KEYS_FILE: z.string().optional(),
   ACCESS_TOKEN_TTL_SECONDS: integer(1, 86_400).default(900),
   REFRESH_TOKEN_TTL_SECONDS: integer(1, 365 * 86_400).default(7 * 86_400),
   REFRESH_GRACE_SECONDS: integer(0, 300).default(10),

@@ -1,4 +1,4 @@
-import { createHmac, randomUUID } from 'node:crypto';
+import { createHash, createHmac, randomUUID } from 'node:crypto';
 import jsonwebtoken from 'jsonwebtoken';
 import { send, signUp, test } from '../../test/support/context.ts';
 import { startedSession } from '../../test/support/accounts.ts';
@@ -34,6 +34,8 @@ test('a request without a valid access token gets 401, and WWW-Authenticate says
     ['alg none', `Bearer ${encode({ alg: 'none', typ: 'at+jwt' })}.${encode(claims(user))}.`],
     ['another key', `Bearer ${sign(claims(user), `${key}x`)}`],
     ['HS512', `Bearer ${sign(claims(user), key, { alg: 'HS512' })}`],
+    ['no key id', `Bearer ${sign(claims(user), key, { kid: undefined })}`],
+    ['an unknown key id', `Bearer ${sign(claims(user), key, { kid: 'unknown' })}`],
     ['no typ', `Bearer ${signWithoutTyp(claims(user), key)}`],
     ['typ JWT', `Bearer ${sign(claims(user), key, { typ: 'JWT' })}`],
     ['typ refresh', `Bearer ${sign(claims(user), key, { typ: 'refresh' })}`],
@@ -128,20 +130,25 @@ function claims({ id, session_id }: { id: string; session_id: string }): Record<
   return { iss: 'oms', aud: 'oms-api', sub: id, sid: session_id, ...times, jti: randomUUID() };
 }
 
+/** Names a secret as the service does. */
+function kidOf(secret: string): string {
+  return createHash('sha256').update(`kid ${secret}`).digest('hex').slice(0, 16);
+}
+
 function sign(
   payload: Record<string, unknown>,
   key: string,
-  { alg = 'HS256', typ = 'at+jwt' }: { alg?: 'HS256' | 'HS512'; typ?: string } = {},
+  header: { alg?: 'HS256' | 'HS512'; typ?: string; kid?: string | undefined } = {},
 ): string {
   const given = Object.entries(payload).filter(([, value]) => value !== undefined);
   return jsonwebtoken.sign(Object.fromEntries(given), key, {
-    header: { alg, typ },
-    algorithm: alg,
+    header: { alg: 'HS256', typ: 'at+jwt', kid: kidOf(key), ...header },
+    algorithm: header.alg ?? 'HS256',
   });
 }
 
 function signWithoutTyp(payload: object, key: string): string {
-  const text = `${encode({ alg: 'HS256' })}.${encode(payload)}`;
+  const text = `${encode({ alg: 'HS256', kid: kidOf(key) })}.${encode(payload)}`;
   return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`;
 }
 

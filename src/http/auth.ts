@@ -1,22 +1,26 @@
 import type { Middleware, Next, ParameterizedContext } from 'koa';
 import compose from 'koa-compose';
+import { decodeProtectedHeader, jwtVerify, type JWTHeaderParameters } from 'jose';
 import jwt from 'koa-jwt';
-import type { Jwt } from 'jsonwebtoken';
+import type { JwtHeader } from 'jsonwebtoken';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
-import type { Config } from '../config.ts';
 import { ACCESS_TOKEN_TYPE, AUDIENCE, ISSUER } from '../users/access-token.ts';
 import type { LiveSessions } from '../users/live-sessions.ts';
+import type { TokenKeys } from '../users/token-keys.ts';
 import { Problem } from './problem.ts';
 import type { AppState } from './state.ts';
 
 /** What authentication needs: the keys, and the memory of which sessions live. */
-export type AuthDeps = { config: Pick<Config, 'JWT_SECRET'>; liveSessions: LiveSessions };
+export type AuthDeps = { tokenKeys: TokenKeys; liveSessions: LiveSessions };
 
 /** The state of a request after `authenticate`. */
 export type Authenticated = AppState & { userId: string; sessionId: string };
 
-type Context = ParameterizedContext<Authenticated & { jwt?: Jwt }>;
+/** A token whose signature, times, issuer and audience are right. */
+type Verified = { header: object; payload: unknown };
+
+type Context = ParameterizedContext<Authenticated & { jwt?: Verified }>;
 
 const Claims = z.object({ sub: z.guid(), sid: z.guid(), jti: z.string(), exp: z.number() });
 type Claims = z.infer<typeof Claims>;
@@ -29,15 +33,7 @@ const VERIFIED_TOKENS_MAX = 10_000;
  * request with 401. A process verifies a token once and keeps it. When the token comes again, only its expiry and its
  * session are checked, because nothing else can change. Replies to authenticated requests are not stored by caches.
  */
-export function authenticate({ config, liveSessions }: AuthDeps): Middleware<Authenticated> {
-  const options: jwt.Options & { complete: true } = {
-    secret: config.JWT_SECRET,
-    algorithms: ['HS256'],
-    issuer: ISSUER,
-    audience: AUDIENCE,
-    complete: true, // also returns the header, for its typ; the types of koa-jwt lack this option
-    key: 'jwt',
-  };
+export function authenticate({ tokenKeys, liveSessions }: AuthDeps): Middleware<Authenticated> {
   const verified = new LRUCache<string, Claims>({ max: VERIFIED_TOKENS_MAX });
   const admit = (ctx: Context, claims: Claims, next: Next) => {
     identify(ctx, claims);
@@ -45,7 +41,7 @@ export function authenticate({ config, liveSessions }: AuthDeps): Middleware<Aut
     return isLive === true ? next() : nextIf(isLive, next);
   };
   const verify = compose<Context>([
-    jwt(options),
+    verifySignature(tokenKeys),
     (ctx, next) => {
       const claims = claimsOf(ctx.state.jwt);
       verified.set(ctx.get('Authorization'), claims);
@@ -59,15 +55,58 @@ export function authenticate({ config, liveSessions }: AuthDeps): Middleware<Aut
   };
 }
 
+/** Verifies a token with the key that it names, and sets `ctx.state.jwt`. koa-jwt does not know Ed25519; jose does. */
+function verifySignature(tokenKeys: TokenKeys): Middleware<Context['state']> {
+  const options: jwt.Options & { complete: true } = {
+    secret: async ({ kid }: JwtHeader) => tokenKeys.secretOf(kid) ?? '',
+    algorithms: ['HS256'],
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    complete: true, // also returns the header, for its typ; the types of koa-jwt lack this option
+    key: 'jwt',
+  };
+  const verifyBySecret = jwt(options);
+  return async (ctx, next) => {
+    const [, token] = /^Bearer +(\S+)$/i.exec(ctx.get('Authorization')) ?? [];
+    if (token === undefined || !namesPublicKey(token)) return verifyBySecret(ctx, next);
+    ctx.state.jwt = await verifyByKey(tokenKeys, token);
+    return next();
+  };
+}
+
+function namesPublicKey(token: string): boolean {
+  try {
+    return decodeProtectedHeader(token).alg === 'EdDSA';
+  } catch {
+    return false; // not a token; koa-jwt refuses it
+  }
+}
+
+async function verifyByKey(tokenKeys: TokenKeys, token: string): Promise<Verified> {
+  const keyOf = ({ kid }: JWTHeaderParameters) => {
+    const key = tokenKeys.publicKeyOf(kid);
+    if (!key) throw new Problem('invalid-token');
+    return key;
+  };
+  const options = { algorithms: ['EdDSA'], issuer: ISSUER, audience: AUDIENCE };
+  try {
+    const { protectedHeader, payload } = await jwtVerify(token, keyOf, options);
+    return { header: protectedHeader, payload };
+  } catch {
+    throw new Problem('invalid-token');
+  }
+}
+
 async function nextIf(isLive: boolean | Promise<boolean>, next: Next): Promise<unknown> {
   if (!(await isLive)) throw new Problem('invalid-token');
   return next();
 }
 
-function claimsOf(token: Jwt | undefined): Claims {
+function claimsOf(token: Verified | undefined): Claims {
   const claims = Claims.safeParse(token?.payload);
   // RFC 7515 4.1.11: `crit` lists extensions that the receiver must support. This service supports none.
-  const isOurs = token?.header.typ === ACCESS_TOKEN_TYPE && !('crit' in token.header);
+  const { typ, crit }: JwtHeader = (token?.header ?? {}) as JwtHeader;
+  const isOurs = typ === ACCESS_TOKEN_TYPE && crit === undefined;
   if (!isOurs || !claims.success) throw new Problem('invalid-token');
   return claims.data;
 }

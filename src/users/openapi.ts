@@ -4,6 +4,7 @@ import { bodyProblems, json, jsonRequest, problemResponses } from '../docs/descr
 import {
   AccessToken,
   Credentials,
+  KeySet,
   newUser,
   passwordChange,
   passwordReset,
@@ -18,7 +19,12 @@ const bearer = [{ bearer: [] }];
 
 /** The /auth paths of the OpenAPI document. */
 export function userPaths(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>): ZodOpenApiPathsObject {
-  return { ...accountPaths(newUser(config)), ...sessionPaths, ...passwordPaths(config) };
+  return {
+    ...accountPaths(newUser(config)),
+    ...sessionPaths,
+    ...passwordPaths(config),
+    ...keyPaths,
+  };
 }
 
 function accountPaths(NewUser: ReturnType<typeof newUser>): ZodOpenApiPathsObject {
@@ -92,6 +98,18 @@ function passwordPaths(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>): ZodOpenApiP
     },
   };
 }
+
+const keyPaths: ZodOpenApiPathsObject = {
+  '/.well-known/jwks.json': {
+    get: {
+      operationId: 'listKeys',
+      tags,
+      summary: 'The public keys of access tokens, as a JSON Web Key Set',
+      security: [],
+      responses: { 200: json(KeySet, 'The keys; none when a secret signs') },
+    },
+  },
+};
 
 const sessionPaths: ZodOpenApiPathsObject = {
   '/auth/login': {

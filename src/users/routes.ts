@@ -1,5 +1,5 @@
 import { Router } from '@koa/router';
-import type { Authenticated } from '../http/auth.ts';
+import type { AuthDeps, Authenticated } from '../http/auth.ts';
 import { jsonBody } from '../http/body.ts';
 import type { Limits } from '../http/limits.ts';
 import { parse } from '../http/problem.ts';
@@ -12,7 +12,7 @@ import type { SessionDeps } from './sessions.ts';
 import { findUser, register } from './users.ts';
 
 /** Accounts and sessions. The limits count by network, because these requests have no user yet. */
-export function userRoutes(deps: AccountDeps & SessionDeps, limits: Limits) {
+export function userRoutes(deps: AccountDeps & SessionDeps & AuthDeps, limits: Limits) {
   const router = new Router<AppState>({ prefix: '/auth' });
   const NewUser = newUser(deps.config);
 

@@ -119,6 +119,22 @@ export const SessionList = z
 
 export const SessionId = z.object({ id: z.guid() });
 
+/** RFC 7517, with the members of RFC 8037. */
+export const KeySet = z
+  .object({
+    keys: z.array(
+      z.object({
+        kty: z.literal('OKP'),
+        crv: z.literal('Ed25519'),
+        x: z.string(),
+        kid: z.string(),
+        alg: z.literal('EdDSA'),
+        use: z.literal('sig'),
+      }),
+    ),
+  })
+  .meta({ id: 'KeySet' });
+
 export const AccessToken = z
   .object({
     access_token: z.string(),

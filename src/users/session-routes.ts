@@ -1,6 +1,6 @@
 import type { Router } from '@koa/router';
 import type { ParameterizedContext } from 'koa';
-import type { Authenticated } from '../http/auth.ts';
+import type { AuthDeps, Authenticated } from '../http/auth.ts';
 import { jsonBody } from '../http/body.ts';
 import type { Limits } from '../http/limits.ts';
 import { parse, parseParameters, Problem } from '../http/problem.ts';
@@ -21,7 +21,7 @@ import {
   type SessionDeps,
 } from './sessions.ts';
 
-type Deps = AccountDeps & SessionDeps;
+type Deps = AccountDeps & SessionDeps & AuthDeps;
 
 /** Adds the routes that begin, continue, list and end sessions. */
 export function addSessionRoutes(router: Router<AppState>, deps: Deps, limits: Limits): void {
@@ -76,7 +76,7 @@ function addTokenRoutes(router: Router<AppState>, deps: Deps, limits: Limits): v
  * has no cookies, so it gets the successor in the body too.
  */
 function replyWithTokens(
-  { config }: Deps,
+  { config, tokenKeys }: Deps,
   ctx: ParameterizedContext<AppState>,
   session: Session,
   from: 'cookie' | 'body',
@@ -87,7 +87,7 @@ function replyWithTokens(
   setRefreshCookie(ctx, session.refresh_token, expires);
   ctx.state.headers.push('Cache-Control', 'no-store');
   ctx.body = {
-    access_token: signAccessToken(config, session, expires_in),
+    access_token: signAccessToken(tokenKeys, session, expires_in),
     token_type: 'bearer',
     expires_in,
     ...(from === 'body' && { refresh_token: session.refresh_token }),

@@ -81,27 +81,40 @@ export async function refreshSession(
   refreshToken: string,
   client: ClientDescription,
 ): Promise<Session> {
-  const { JWT_SECRET, REFRESH_GRACE_SECONDS } = deps.config;
-  const successor = createHmac('sha256', JWT_SECRET)
-    .update(`refresh ${refreshToken}`)
-    .digest('base64url');
-  const session = await deps.pool.one(sql.prepared('refresh-session', Refreshed)`
-    SELECT outcome, user_id, family_id, expires_at
-    FROM refresh_session(
-      ${hashOf(refreshToken)}, ${randomUUIDv7()}, ${hashOf(successor)}, ${REFRESH_GRACE_SECONDS},
-      ${client.address}, ${client.user_agent}
-    )
-  `);
-  if (session.outcome === 'rotated' || session.outcome === 'repeated') {
-    const { user_id, family_id, expires_at } = session;
-    return { user_id, session_id: family_id, refresh_token: successor, expires_at };
-  }
-  if (session.outcome === 'reused') {
-    const { user_id, family_id } = session;
-    deps.liveSessions.forgetUser(user_id);
-    deps.log.warn({ user_id, family_id }, 'refresh token reused');
+  const { JWT_SECRET, JWT_SECRETS_ACCEPTED } = deps.config;
+  for (const secret of [JWT_SECRET, ...JWT_SECRETS_ACCEPTED]) {
+    const successor = createHmac('sha256', secret)
+      .update(`refresh ${refreshToken}`)
+      .digest('base64url');
+    const session = await exchange(deps, refreshToken, successor, client);
+    if (session.outcome === 'rotated' || session.outcome === 'repeated') {
+      const { user_id, family_id, expires_at } = session;
+      return { user_id, session_id: family_id, refresh_token: successor, expires_at };
+    }
+    if (session.outcome === 'reused') {
+      const { user_id, family_id } = session;
+      deps.liveSessions.forgetUser(user_id);
+      deps.log.warn({ user_id, family_id }, 'refresh token reused');
+      break;
+    }
+    // Refused. When the secret has just been replaced, the successor may have been derived from the one before.
   }
   throw new Problem('invalid-token', 'The refresh token is not valid.');
+}
+
+function exchange(
+  { pool, config }: ApiDeps,
+  refreshToken: string,
+  successor: string,
+  client: ClientDescription,
+) {
+  return pool.one(sql.prepared('refresh-session', Refreshed)`
+    SELECT outcome, user_id, family_id, expires_at
+    FROM refresh_session(
+      ${hashOf(refreshToken)}, ${randomUUIDv7()}, ${hashOf(successor)},
+      ${config.REFRESH_GRACE_SECONDS}, ${client.address}, ${client.user_agent}
+    )
+  `);
 }
 
 /** Ends the session of a refresh token. Does nothing when the session has ended or never existed. */

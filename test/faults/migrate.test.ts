@@ -4,6 +4,7 @@ import { COMPLETED_ONCE, placeSteadily, trailsOf, whenAllSettled } from '../supp
 import { editableSources, migratedDatabase } from '../support/migrating.ts';
 import { startApiProcess, startWorkerProcess } from '../support/processes.ts';
 import { openPool } from '../../src/db/pool.ts';
+import { createTokenKeys } from '../../src/users/token-keys.ts';
 import { testEnvironment } from '../support/template.ts';
 
 test('no request fails and no order is lost when a migrate runs while API and worker are under load', async (t) => {
@@ -14,7 +15,8 @@ test('no request fails and no order is lost when a migrate runs while API and wo
   const [api, worker] = await Promise.all([startApiProcess(t, env), startWorkerProcess(t, env)]);
   const pool = await openPool(config, log);
   t.teardown(() => pool.end());
-  const load = placeSteadily(t, [await signUp({ deps: { pool, config }, origin: api.origin })]);
+  const tokenKeys = createTokenKeys(config);
+  const load = placeSteadily(t, [await signUp({ deps: { pool, tokenKeys }, origin: api.origin })]);
   await load.more(50);
 
   await migrate();

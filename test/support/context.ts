@@ -151,7 +151,7 @@ export async function emptyDatabase(t: ExecutionContext<Context>): Promise<strin
 export async function signUp({
   deps,
   origin,
-}: Pick<Context, 'origin'> & { deps: Pick<TestDeps, 'pool' | 'config'> }) {
+}: Pick<Context, 'origin'> & { deps: Pick<TestDeps, 'pool' | 'tokenKeys'> }) {
   const id = randomUUIDv7();
   const email = `${randomBytes(6).toString('hex')}@example.test`;
   const session_id = randomUUIDv7();
@@ -162,7 +162,7 @@ export async function signUp({
     INSERT INTO refresh_tokens (id, user_id, family_id, token_hash, expires_at)
     VALUES (${session_id}, ${id}, ${session_id}, sha256(uuid_send(${session_id})), now() + interval '1 day')
   `);
-  const token = signAccessToken(deps.config, { user_id: id, session_id }, 900);
+  const token = signAccessToken(deps.tokenKeys, { user_id: id, session_id }, 900);
   const request = (
     method: string,
     path: string,
