@@ -38,7 +38,16 @@ INSERT INTO wanted VALUES
     'TABLE public.refresh_tokens (id, user_id, family_id, token_hash, expires_at, network, user_agent)',
     'log_in, refresh_session'),
   ('oms_accounts', 'UPDATE', 'TABLE public.refresh_tokens (used_at, revoked_at)',
-    'rotation, revocation, and the lock of a family');
+    'rotation, revocation, and the lock of a family'),
+  ('oms_accounts', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE public.attempt_counts',
+    'password_salt, log_in and count_attempt limit attempts; a login forgets failed ones; the nightly prune'),
+  ('oms_accounts', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE public.known_networks',
+    'log_in records the networks of users; the nightly prune'),
+  ('oms_accounts', 'EXECUTE',
+    'FUNCTION public.network_of, public.site_of, public.account_key, public.login_scopes, public.login_refused_until, '
+    'public.is_known_network, public.add_attempt, public.add_network_attempt, public.network_attempts',
+    'part of password_salt, log_in and count_attempt'),
+  ('oms_accounts', 'EXECUTE', 'FUNCTION public.count_failed_login, public.remember_network', 'part of log_in');
 
 -- oms_door owns all other functions that run with their owner's rights (doors), except prepare_queue_stats. It cannot
 -- log in.
@@ -105,6 +114,7 @@ INSERT INTO wanted VALUES
   ('oms_api', 'EXECUTE', 'FUNCTION public.cancel_order', 'PUT /orders/{id}/cancellation'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.register_user', 'POST /auth/register'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.password_salt, public.log_in', 'POST /auth/login'),
+  ('oms_api', 'EXECUTE', 'FUNCTION public.count_attempt', 'limits registrations, resets and failed refreshes'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.refresh_session', 'POST /auth/refresh'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.end_session', 'POST /auth/logout'),
   ('oms_api', 'EXECUTE', 'FUNCTION public.end_all_sessions', 'POST /auth/logout-everywhere'),
@@ -138,7 +148,8 @@ INSERT INTO wanted VALUES
   ('oms_worker', 'EXECUTE', 'FUNCTION public.settle_orders', 'settles orders after the answer of the external step'),
   ('oms_worker', 'EXECUTE', 'FUNCTION public.fail_orders', 'settles dead letters'),
   ('oms_worker', 'EXECUTE', 'FUNCTION public.postpone_jobs', 'postpones attempts when the external step asks for it'),
-  ('oms_worker', 'EXECUTE', 'FUNCTION public.prune_idempotency_keys, public.prune_refresh_tokens', 'the nightly prune'),
+  ('oms_worker', 'EXECUTE',
+    'FUNCTION public.prune_idempotency_keys, public.prune_refresh_tokens, public.prune_attempts', 'the nightly prune'),
   ('oms_worker', 'EXECUTE', 'FUNCTION public.prepare_queue_stats',
     'makes the tables for statistics, which a worker cannot create'),
   ('oms_worker', 'SELECT', 'TABLE public.migrations', 'checks that the database is migrated'),

@@ -29,6 +29,7 @@ test('a setting that is not set has its documented default', (t) => {
     PASSWORD_MIN_LENGTH: 6,
     RATE_LIMIT_REGISTER: 5,
     RATE_LIMIT_LOGIN: 5,
+    RATE_LIMIT_LOGIN_TOTAL: 300,
     RATE_LIMIT_REFRESH: 10,
     RATE_LIMIT_CREATE: 20,
     RATE_LIMIT_LIST: 30,

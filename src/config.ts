@@ -62,6 +62,7 @@ const auth = {
 const limits = {
   RATE_LIMIT_REGISTER: perMinute.default(5),
   RATE_LIMIT_LOGIN: perMinute.default(5),
+  RATE_LIMIT_LOGIN_TOTAL: perMinute.default(300),
   RATE_LIMIT_REFRESH: perMinute.default(10),
   RATE_LIMIT_CREATE: perMinute.default(20),
   RATE_LIMIT_LIST: perMinute.default(30),

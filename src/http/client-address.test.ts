@@ -72,7 +72,7 @@ test('junk in X-Forwarded-For ends the walk at the last trusted proxy', (t) => {
 });
 
 test('clients whose connection has closed already are one network', (t) => {
-  t.deepEqual(clientReader([])('', ''), { address: '', network: 'unknown' });
+  t.deepEqual(clientReader([])('', ''), { address: '', network: '0.0.0.0' });
 });
 
 function networkOf(address: string): string {

@@ -16,7 +16,7 @@ import type { AppState } from './state.ts';
 type Client = { address: string; network: string };
 
 /** The count of a client whose connection has closed, so that its address cannot be read any more. */
-const UNKNOWN: Client = { address: '', network: 'unknown' };
+const UNKNOWN: Client = { address: '', network: '0.0.0.0' };
 
 /** How many headers a process keeps parsed, and how long they may be: at most 2 MB. */
 const PARSED_MAX = 10_000;

@@ -14,7 +14,9 @@ export function reportCount(
   name: string,
   points: number,
   { used, seconds, refused }: Count,
+  detail = `At most ${points} of these requests are allowed per minute.`,
 ): void {
+  if (points === 0 && !refused) return; // the setting switches the limit off
   const left = refused ? 0 : Math.max(points - used, 0);
   ctx.state.headers.push(
     'RateLimit-Policy',
@@ -24,6 +26,5 @@ export function reportCount(
   );
   if (!refused) return;
   ctx.set('Retry-After', String(Math.max(seconds, 1)));
-  const detail = `At most ${points} of these requests are allowed per minute.`;
   throw new Problem('quota-exceeded', detail, { 'violated-policies': [name] });
 }

@@ -1,31 +1,36 @@
 /*
  * Every limit on requests, and what it counts by. Each route names its limits; limits.test.ts tries all routes.
  */
-import type { Middleware } from 'koa';
+import type { Middleware, ParameterizedContext } from 'koa';
 import compose from 'koa-compose';
 import type { ApiDeps } from '../deps.ts';
 import { authenticate, type AuthDeps, type Authenticated } from './auth.ts';
+import { attemptLimit, failureLimit } from './attempt-limit.ts';
+import { reportCount, type Count } from './limit-report.ts';
 import { Problem } from './problem.ts';
 import { createRateLimit, rateLimit, type RateLimit } from './rate-limit.ts';
 import type { AppState } from './state.ts';
 
 export type Limits = ReturnType<typeof createLimits>;
 
+const LOGINS_FAILED = 'Too many logins have failed. Try again later.';
+
 /** Creates the limits of an API process, and its authentication, which is limited too. */
 export function createLimits(deps: ApiDeps & AuthDeps) {
   const { config } = deps;
   const strangers = createRateLimit(deps, 'public', config.RATE_LIMIT_PUBLIC);
-  const ofNetwork = (name: string, points: number) =>
-    rateLimit<AppState>(createRateLimit(deps, name, points), byNetwork);
   const ofUser = (name: string, points: number) =>
     rateLimit<Authenticated>(createRateLimit(deps, name, points), byUser);
   return {
     /** Requests that need no access token. */
     public: rateLimit<AppState>(strangers, byNetwork),
-    register: ofNetwork('register', config.RATE_LIMIT_REGISTER),
-    login: ofNetwork('login', config.RATE_LIMIT_LOGIN),
-    refresh: ofNetwork('refresh', config.RATE_LIMIT_REFRESH),
-    passwordReset: ofNetwork('password-reset', config.RATE_LIMIT_LOGIN),
+    // Postgres counts attempts, so that nothing resets them.
+    register: attemptLimit(deps, 'register', config.RATE_LIMIT_REGISTER),
+    refresh: failureLimit(deps, 'refresh', config.RATE_LIMIT_REFRESH),
+    passwordReset: attemptLimit(deps, 'password-reset', config.RATE_LIMIT_LOGIN),
+    /** Tells the client about failed logins. Throws 429 when a login was refused. */
+    reportLogin: (ctx: ParameterizedContext<AppState>, attempts: Count) =>
+      reportCount(ctx, 'login', config.RATE_LIMIT_LOGIN, attempts, LOGINS_FAILED),
     /** Authenticates. A request that is refused counts like one that needs no access token. */
     authenticated: strangers
       ? compose([countRefusals(strangers), authenticate(deps)])

@@ -1,4 +1,7 @@
 import { isIP } from 'node:net';
+import type { ParameterizedContext } from 'koa';
+import type { AppState } from '../http/state.ts';
+import type { Caller } from './fair-queue.ts';
 
 /** What a session remembers of the client that uses it, so that its owner recognises it. */
 export type ClientDescription = { address: string | null; user_agent: string | null };
@@ -16,4 +19,9 @@ export function describeClient(ctx: { ip: string; get: (name: string) => string 
     address: isIP(address) ? address : null,
     user_agent: userAgent.slice(0, USER_AGENT_LENGTH_MAX) || null,
   } satisfies ClientDescription;
+}
+
+/** Who waits for a hash. */
+export function callerOf({ state, res }: ParameterizedContext<AppState>): Caller {
+  return { network: state.network, response: res };
 }

@@ -5,7 +5,9 @@ import { Problem } from '../http/problem.ts';
 import type { AppState } from '../http/state.ts';
 import type { AccountDeps } from './passwords.ts';
 import type { PasswordChange, PasswordReset, User } from './schema.ts';
-import { hashOf, passwordSalt, type SessionDeps } from './sessions.ts';
+import type { Caller } from './fair-queue.ts';
+import { passwordSalt } from './login.ts';
+import { hashOf, type SessionDeps } from './sessions.ts';
 
 type Deps = AccountDeps & SessionDeps;
 
@@ -18,11 +20,14 @@ export async function changePassword(
   user: User,
   { current_password, new_password }: PasswordChange,
   { sessionId, about }: Pick<Authenticated, 'sessionId' | 'about'>,
+  caller: Caller,
 ): Promise<void> {
   const { pool, passwords, liveSessions, log } = deps;
-  const salt = await passwordSalt(deps, user.email);
-  const computedHash = await passwords.salted(current_password, salt);
-  const passwordHash = await passwords.hash(new_password);
+  const [computedHash, passwordHash] = await passwords.inTurn(caller, async ({ salted, hash }) => {
+    const { salt, refused } = await passwordSalt(deps, user.email, caller.network);
+    if (refused) throw new Problem('quota-exceeded');
+    return [await salted(current_password, salt), await hash(new_password)];
+  });
   const hasChanged = await pool.oneFirst(sql.type(z.object({ has_changed: z.boolean() }))`
     SELECT change_password(${user.id}, ${computedHash}, ${passwordHash}, ${sessionId}) AS has_changed
   `);
@@ -42,8 +47,9 @@ export async function resetPassword(
   { pool, passwords, liveSessions, log }: Deps,
   { token, new_password }: PasswordReset,
   about: AppState['about'],
+  caller: Caller,
 ): Promise<void> {
-  const passwordHash = await passwords.hash(new_password);
+  const passwordHash = await passwords.inTurn(caller, ({ hash }) => hash(new_password));
   const userId = await pool.oneFirst(sql.type(z.object({ user_id: z.guid().nullable() }))`
     SELECT use_password_reset(${hashOf(token)}, ${passwordHash}) AS user_id
   `);

@@ -4,6 +4,7 @@ import { jsonBody } from '../http/body.ts';
 import type { Limits } from '../http/limits.ts';
 import { parse } from '../http/problem.ts';
 import type { AppState } from '../http/state.ts';
+import { callerOf } from './client.ts';
 import { changePassword, resetPassword } from './password-change.ts';
 import type { AccountDeps } from './passwords.ts';
 import { knownOf, passwordChange, passwordReset } from './schema.ts';
@@ -27,13 +28,13 @@ export function addPasswordRoutes(
     async (ctx) => {
       const user = await findUser(deps, ctx.state.userId);
       const change = parse(passwordChange(config, knownOf(user)), ctx.state.body);
-      await changePassword(deps, user, change, ctx.state);
+      await changePassword(deps, user, change, ctx.state, callerOf(ctx));
       ctx.status = 204;
     },
   );
 
   router.post('/password-reset', limits.public, limits.passwordReset, jsonBody(), async (ctx) => {
-    await resetPassword(deps, parse(PasswordReset, ctx.state.body), ctx.state.about);
+    await resetPassword(deps, parse(PasswordReset, ctx.state.body), ctx.state.about, callerOf(ctx));
     ctx.status = 204;
   });
 }

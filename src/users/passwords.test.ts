@@ -1,10 +1,10 @@
 import test from 'ava';
-import { createPasswordHasher } from './passwords.ts';
+import { createHashing } from './passwords.ts';
 
 const COSTS = /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/;
 
 test('with the salt of a stored hash, the same password gives that hash, and another one does not', async (t) => {
-  const passwords = createPasswordHasher();
+  const passwords = createHashing();
   const stored = await passwords.hash('correct horse');
   const parameters = stored.slice(0, stored.lastIndexOf('$'));
 
@@ -13,7 +13,7 @@ test('with the salt of a stored hash, the same password gives that hash, and ano
 });
 
 test('the hash for an unknown account costs the same, and each process has another salt for it', async (t) => {
-  const [one, another] = [createPasswordHasher(), createPasswordHasher()];
+  const [one, another] = [createHashing(), createHashing()];
 
   const decoy = await one.salted('correct horse', null);
 
@@ -22,7 +22,7 @@ test('the hash for an unknown account costs the same, and each process has anoth
 });
 
 test('parameters that cost too much or are not valid are replaced by the usual ones', async (t) => {
-  const passwords = createPasswordHasher();
+  const passwords = createHashing();
   const salt = 'c29tZXNhbHRzb21lc2FsdA';
 
   for (const parameters of [

@@ -5,6 +5,7 @@ import type { Limits } from '../http/limits.ts';
 import { parse } from '../http/problem.ts';
 import type { AppState } from '../http/state.ts';
 import { addPasswordRoutes } from './password-routes.ts';
+import { callerOf } from './client.ts';
 import type { AccountDeps } from './passwords.ts';
 import { newUser } from './schema.ts';
 import { addSessionRoutes } from './session-routes.ts';
@@ -17,7 +18,7 @@ export function userRoutes(deps: AccountDeps & SessionDeps & AuthDeps, limits: L
   const NewUser = newUser(deps.config);
 
   router.post('/register', limits.public, limits.register, jsonBody(), async (ctx) => {
-    const user = await register(deps, parse(NewUser, ctx.state.body));
+    const user = await register(deps, parse(NewUser, ctx.state.body), callerOf(ctx));
     deps.log.info({ ...ctx.state.about, user_id: user.id }, 'user registered');
     ctx.status = 201;
     ctx.body = user;

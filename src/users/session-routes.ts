@@ -6,8 +6,9 @@ import type { Limits } from '../http/limits.ts';
 import { parse, parseParameters, Problem } from '../http/problem.ts';
 import type { AppState } from '../http/state.ts';
 import { signAccessToken } from './access-token.ts';
-import { describeClient } from './client.ts';
+import { callerOf, describeClient } from './client.ts';
 import type { AccountDeps } from './passwords.ts';
+import { logIn } from './login.ts';
 import { removeRefreshCookie, sentRefreshToken, setRefreshCookie } from './refresh-cookie.ts';
 import { Credentials, SessionId, type AccessToken } from './schema.ts';
 import {
@@ -15,7 +16,6 @@ import {
   endOwnSession,
   endSession,
   listSessions,
-  logIn,
   refreshSession,
   type Session,
   type SessionDeps,
@@ -49,9 +49,12 @@ export function addSessionRoutes(router: Router<AppState>, deps: Deps, limits: L
 }
 
 function addTokenRoutes(router: Router<AppState>, deps: Deps, limits: Limits): void {
-  router.post('/login', limits.public, limits.login, jsonBody(), async (ctx) => {
+  router.post('/login', limits.public, jsonBody(), async (ctx) => {
     const credentials = parse(Credentials, ctx.state.body);
-    const session = await logIn(deps, credentials, describeClient(ctx), ctx.state.about);
+    const client = { ...describeClient(ctx), ...callerOf(ctx) };
+    const { session, attempts } = await logIn(deps, credentials, client, ctx.state.about);
+    limits.reportLogin(ctx, attempts);
+    if (!session) throw new Problem('invalid-credentials');
     replyWithTokens(deps, ctx, session, 'cookie');
   });
 

@@ -10,21 +10,18 @@
  *
  * The rules are only in sql/functions. Those functions compare hashes, and none returns a stored hash.
  */
-import { createHash, createHmac, randomBytes, randomUUIDv7 } from 'node:crypto';
+import { createHash, createHmac, randomUUIDv7 } from 'node:crypto';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { ApiDeps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
-import type { AppState } from '../http/state.ts';
 import type { ClientDescription } from './client.ts';
 import type { LiveSessions } from './live-sessions.ts';
-import type { AccountDeps } from './passwords.ts';
-import { ListedSession, type Credentials } from './schema.ts';
+import { ListedSession } from './schema.ts';
 
 /** The dependencies of functions that end sessions. */
 export type SessionDeps = ApiDeps & { liveSessions: LiveSessions };
 
-const Salt = z.object({ salt: z.string().nullable() });
 const Started = z.object({ user_id: z.guid(), expires_at: z.iso.datetime() });
 
 /** A session after a login or a refresh. */
@@ -35,45 +32,6 @@ const Refreshed = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('reused'), user_id: z.guid(), family_id: z.guid() }),
   z.object({ outcome: z.literal('refused') }),
 ]);
-
-/**
- * Starts a session. A user may have any number of sessions. An unknown address and a wrong password get the same reply
- * after the same time: both cost two calls and one argon2 hash.
- */
-export async function logIn(
-  deps: AccountDeps,
-  { email, password }: Credentials,
-  client: ClientDescription,
-  about: AppState['about'],
-): Promise<Session> {
-  const { pool, passwords, config, log } = deps;
-  const salt = await passwordSalt(deps, email);
-  const computedHash = await passwords.salted(password, salt);
-  const refreshToken = randomBytes(32).toString('base64url');
-  const session_id = randomUUIDv7();
-  const session = await pool.maybeOne(sql.prepared('log-in', Started)`
-    SELECT user_id, expires_at
-    FROM log_in(
-      ${email}, ${computedHash}, ${session_id}, ${hashOf(refreshToken)},
-      ${config.REFRESH_TOKEN_TTL_SECONDS}, ${client.address}, ${client.user_agent}
-    )
-  `);
-  const account = accountTag(email);
-  if (!session) {
-    const reason = salt === null ? 'unknown-account' : 'wrong-password';
-    log.warn({ ...about, account, reason }, 'login failed');
-    throw new Problem('invalid-credentials');
-  }
-  log.info({ ...about, account, user_id: session.user_id }, 'user logged in');
-  return { ...session, session_id, refresh_token: refreshToken };
-}
-
-/** The parameters and the salt of a password hash, without the hash. Null for an unknown address. */
-export function passwordSalt({ pool }: ApiDeps, email: string): Promise<string | null> {
-  return pool.oneFirst(sql.prepared('password-salt', Salt)`
-    SELECT password_salt(${email}) AS salt
-  `);
-}
 
 /** Exchanges a refresh token for its successor. Throws `invalid-token` for a token that is not valid any more. */
 export async function refreshSession(
@@ -163,11 +121,6 @@ export function pruneRefreshTokens({ pool }: Pick<ApiDeps, 'pool'>): Promise<num
   return pool.oneFirst(sql.type(z.object({ pruned: z.int() }))`
     SELECT prune_refresh_tokens() AS pruned
   `);
-}
-
-/** Names an account in the log, also one that does not exist, without its address. */
-function accountTag(email: string): string {
-  return createHash('sha256').update(email).digest('hex').slice(0, 16);
 }
 
 /** The hash under which a token is stored. */

@@ -2,7 +2,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { logIn, newEmail, PASSWORD, register } from '../../test/support/accounts.ts';
 import { send, signUp, test, withDeps, withSettings } from '../../test/support/context.ts';
-import { createPasswordHasher } from './passwords.ts';
+import { createHashing, createPasswordHasher } from './passwords.ts';
 
 test('a registered user can log in and see the account', async (t) => {
   const email = newEmail();
@@ -57,16 +57,16 @@ test('an unknown address and a wrong password get the same reply', async (t) => 
 
 test('an unknown address costs one password hash, as a wrong password does', async (t) => {
   const { email } = (await register(t.context)).body;
-  const { passwords } = t.context.deps;
+  const hashing = createHashing();
   const asked: (string | null)[] = [];
   const service = await withDeps(t, {
-    passwords: {
-      ...passwords,
+    passwords: createPasswordHasher({
+      ...hashing,
       salted(password, parameters) {
         asked.push(parameters);
-        return passwords.salted(password, parameters);
+        return hashing.salted(password, parameters);
       },
-    },
+    }),
   });
 
   const wrong = await logIn(service, email, 'not the password');
@@ -163,18 +163,6 @@ test('the access token of a deleted account is refused', async (t) => {
 
   t.deepEqual([me.status, me.body.type], [401, '/problems/invalid-token']);
   t.deepEqual([order.status, order.body.type], [401, '/problems/invalid-token']);
-});
-
-test('when a hundred passwords wait to be hashed, further ones are refused as overloaded', async (t) => {
-  const passwords = createPasswordHasher();
-
-  const ends = await Promise.allSettled(
-    Array.from({ length: 106 }, () => passwords.salted(PASSWORD, null)),
-  );
-
-  const refused = ends.filter((end) => end.status === 'rejected').map(({ reason }) => reason);
-  t.is(refused.length, 2); // 4 are in progress, 100 wait
-  for (const reason of refused) t.like(reason, { slug: 'overloaded' });
 });
 
 function headerNames(headers: Headers): string[] {

@@ -2,13 +2,18 @@ import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'slonik';
 import type { ApiDeps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
+import type { Caller } from './fair-queue.ts';
 import type { AccountDeps } from './passwords.ts';
 import { User, type NewUser } from './schema.ts';
 
 /** Creates an account. Throws `email-taken` for a registered address, compared without case. */
-export async function register({ pool, passwords }: AccountDeps, input: NewUser): Promise<User> {
+export async function register(
+  { pool, passwords }: AccountDeps,
+  input: NewUser,
+  caller: Caller,
+): Promise<User> {
   const user = { id: randomUUIDv7(), name: input.name, email: input.email };
-  const passwordHash = await passwords.hash(input.password);
+  const passwordHash = await passwords.inTurn(caller, ({ hash }) => hash(input.password));
   await pool.query(sql.unsafe`
     SELECT register_user(${user.id}, ${user.name}, ${user.email}, ${passwordHash})
   `);

@@ -15,6 +15,7 @@ testNothingElse('the API’s login', 'oms_api', {
     'public.register_user',
     'public.password_salt',
     'public.log_in',
+    'public.count_attempt',
     'public.refresh_session',
     'public.end_session',
     'public.change_password',

@@ -52,7 +52,7 @@ const JWT_SECRET = 'a-secret-that-only-the-tests-know';
 /** Every rate limit switched off. */
 export const NO_LIMITS: Record<string, string> = Object.fromEntries(
   [
-    ['REGISTER', 'LOGIN', 'REFRESH'],
+    ['REGISTER', 'LOGIN', 'LOGIN_TOTAL', 'REFRESH'],
     ['CREATE', 'LIST', 'CANCEL', 'READ', 'PUBLIC'],
   ].flatMap((names) => names.map((name) => [`RATE_LIMIT_${name}`, '0'])),
 );

@@ -1,0 +1,10 @@
+import { sql } from 'slonik';
+import { z } from 'zod';
+import type { Deps } from '../deps.ts';
+
+/** Deletes counts of attempts that have ended, and networks that users no longer use. Returns the number of counts. */
+export function pruneAttempts({ pool }: Pick<Deps, 'pool'>): Promise<number> {
+  return pool.oneFirst(sql.type(z.object({ pruned: z.int() }))`
+    SELECT prune_attempts() AS pruned
+  `);
+}
