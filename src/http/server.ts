@@ -5,6 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import type Koa from 'koa';
 import { ServerSettings } from '../config.ts';
 import { crashPoint } from '../crash-point.ts';
+import { ClientGone } from './client-gone.ts';
 import { limitConnections } from './connection-limits.ts';
 import { Connection } from './connection.ts';
 import { CHECK_MS, checkDeadlines } from './deadline.ts';
@@ -63,6 +64,7 @@ function handleRequests(
   const connections = new WeakMap<Duplex, Connection>();
   const forget = function (this: BoundedResponse) {
     state.responses.delete(this);
+    if (!this.writableFinished) this.fail?.(new ClientGone()); // its work may hang
     connections.get(this.req.socket)?.next(this);
     crashPoint('after-reply'); // other requests of the same batch may have no reply yet
   };
