@@ -19,7 +19,8 @@ export const sizes: Rule[] = [
   },
   {
     name: 'columns',
-    reads: (path) => isProgram(path) || /\.(md|yml|sh)$|^Dockerfile$|\/run$/.test(path),
+    reads: (path) =>
+      isProgram(path) || /\.(md|yml|sh)$|^Dockerfile$|^\.env\.example$|\/run$/.test(path),
     find: ({ path, text }) =>
       text.split('\n').flatMap((line, index) => {
         const { length } = path.endsWith('.md') ? wrappable(line) : line;
