@@ -1,12 +1,20 @@
-import { createDocument, type ZodOpenApiPathsObject } from 'zod-openapi';
+import {
+  createDocument,
+  type ZodOpenApiOperationObject,
+  type ZodOpenApiPathsObject,
+} from 'zod-openapi';
 import type { Config } from '../config.ts';
 import { healthPaths } from '../health/openapi.ts';
 import { orderPaths } from '../orders/openapi.ts';
 import { userPaths } from '../users/openapi.ts';
+import { problemResponses } from './describe.ts';
 
 /** Creates the OpenAPI 3.1 document of the API, from the schemas that parse the requests. */
 export function createOpenApi(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
-  const paths: ZodOpenApiPathsObject = { ...userPaths(config), ...orderPaths, ...healthPaths };
+  const paths: ZodOpenApiPathsObject = {
+    ...withLimits({ ...userPaths(config), ...orderPaths }),
+    ...healthPaths,
+  };
   return createDocument({
     openapi: '3.1.0',
     info: {
@@ -31,4 +39,18 @@ export function createOpenApi(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
     },
     paths,
   });
+}
+
+/** Adds the reply 429 to every operation: each has a limit (src/http/limits.ts). */
+function withLimits(paths: ZodOpenApiPathsObject): ZodOpenApiPathsObject {
+  return Object.fromEntries(
+    Object.entries(paths).map(([path, methods]) => [
+      path,
+      Object.fromEntries(Object.entries(methods).map(([name, of]) => [name, withLimit(of)])),
+    ]),
+  );
+}
+
+function withLimit({ responses, ...operation }: ZodOpenApiOperationObject) {
+  return { ...operation, responses: { ...problemResponses('quota-exceeded'), ...responses } };
 }

@@ -17,6 +17,9 @@ test('every operation has a limit, except the health checks', async (t) => {
   const documented = paths.flatMap(([path, item]) =>
     Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
   );
+  for (const [path, item] of paths)
+    for (const { responses } of Object.values<{ responses: object }>({ ...item }))
+      t.is('429' in responses, !HEALTH.includes(`GET ${path}`), path);
   const others = [
     ['GET /', 'GET /docs', 'GET /docs/', 'GET /docs/viewer.js', 'GET /openapi.json'],
     ['GET /problems', 'GET /problems/overloaded', 'GET /problems/none'],
