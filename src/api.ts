@@ -4,6 +4,7 @@ import { ApiConfig } from './config.ts';
 import { loadConfig } from './config/load.ts';
 import { closeDeps, openDeps, type ApiDeps } from './deps.ts';
 import { createHealth } from './health/health.ts';
+import { RecentOrders } from './health/recent-orders.ts';
 import { closeInternal, serveInternal } from './health/listener.ts';
 import { closeServer, drainServer, portOf, serve } from './http/server.ts';
 import { createIntake } from './orders/placement.ts';
@@ -14,14 +15,15 @@ import { createTokenKeys } from './users/token-keys.ts';
 
 /** Adds the dependencies that only the HTTP API has. */
 export function withAppParts(deps: ApiDeps): AppDeps {
-  const intake = createIntake(deps);
+  const recentOrders = new RecentOrders();
+  const intake = createIntake(deps, (id, orders) => recentOrders.add(id, orders));
   return {
     ...deps,
     intake,
     passwords: createPasswordHasher(),
     liveSessions: createLiveSessions(deps),
     tokenKeys: createTokenKeys(deps.config),
-    health: createHealth(deps, { intake }),
+    health: createHealth(deps, { intake, recentOrders }),
   };
 }
 

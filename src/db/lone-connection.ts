@@ -14,6 +14,7 @@ export class LoneConnection {
   readonly #config: Pick<Config, 'DATABASE_URL'>;
   readonly #name: string;
   #client: Client | null = null;
+  #opened = 0;
 
   constructor(config: Pick<Config, 'DATABASE_URL'>, name: string) {
     this.#config = config;
@@ -37,6 +38,11 @@ export class LoneConnection {
     }
   }
 
+  /** How often it was opened. */
+  get opened(): number {
+    return this.#opened;
+  }
+
   /** Ends the connection. A statement that is under way rejects. */
   drop(): void {
     const client = this.#client;
@@ -50,6 +56,7 @@ export class LoneConnection {
       if (client === this.#client) this.#client = null; // the statement under way rejects with the same error
     });
     await client.connect();
+    this.#opened += 1;
     return client;
   }
 }

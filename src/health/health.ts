@@ -28,6 +28,10 @@ export function createHealth(deps: HealthDeps, parts: MovingParts): Health {
   const figures = new Figures(deps);
 
   function start(): void {
+    deps.probe.onReturn(async () => {
+      const missing = await parts.recentOrders?.missing(deps);
+      if (missing && missing.lost_orders > 0) deps.probe.reportLoss(missing);
+    });
     deps.probe.start();
     void figures.refresh().then(() => {
       for (const risk of figures.risks() ?? [])

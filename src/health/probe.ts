@@ -27,6 +27,9 @@ const SILENT_MS = 2_000;
 /** A commit that takes longer than this hangs. */
 const COMMIT_MS = 5_000;
 
+const LOSS =
+  'the database has lost transactions that it had acknowledged: compare it with the server that it replaced';
+
 const UNDEFINED_TABLE = '42P01';
 
 /** What the reader found. */
@@ -72,6 +75,8 @@ export class Probe {
   #markFailures = 0;
   #hasLost = false;
   #reported: DatabaseState['database'] = 'ok';
+  #verified = 0; // the connection of the reader for which `verify` was called
+  #verify: (() => Promise<void>) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -102,6 +107,18 @@ export class Probe {
     const state = this.state();
     this.#report(state.database);
     return state;
+  }
+
+  /** Calls `verify` each time the connection was lost and the database can be written again. */
+  onReturn(verify: () => Promise<void>): void {
+    this.#verify = verify;
+  }
+
+  /** The database lacks what it had acknowledged. `lost` says what. */
+  reportLoss(lost: object, now: Partial<Facts> = {}): void {
+    this.#hasLost = true;
+    const seen = factsOf(this.#seen ?? {});
+    this.#deps.log.error({ ...lost, seen, now: factsOf(now) }, LOSS);
   }
 
   /** Asks for the first time, and waits for the answer. */
@@ -166,8 +183,11 @@ export class Probe {
     try {
       const { lost } = await this.#marks.leave();
       this.#markFailures = 0;
-      if (lost) this.#reportLoss(lost, facts);
+      if (lost) this.reportLoss(lost, facts);
       this.#seen = facts;
+      const { opened } = this.#reader; // another one may lead to another server
+      if (opened !== this.#verified) await this.#verify?.();
+      this.#verified = opened;
     } catch (err) {
       this.#markFailures += 1;
       if (!this.#closed) this.#deps.log.warn({ err }, 'mark not written');
@@ -176,22 +196,17 @@ export class Probe {
     }
   }
 
-  #reportLoss(lost: object, { server, timeline, next_xact_id }: Facts): void {
-    this.#hasLost = true;
-    const now = { server, timeline, next_xact_id };
-    const { server: s, timeline: t, next_xact_id: x } = this.#seen ?? now;
-    this.#deps.log.error(
-      { ...lost, seen: { server: s, timeline: t, next_xact_id: x }, now },
-      'the database has lost transactions that it had acknowledged: compare it with the server that it replaced',
-    );
-  }
-
   #report(database: DatabaseState['database']): void {
     if (database === this.#reported || database === 'away') return; // outage reports the latter
     this.#reported = database;
     if (database === 'ok') this.#deps.log.info('the database can be written again');
     else this.#deps.log.error({ database }, 'the database cannot be written');
   }
+}
+
+/** Those members only that tell one history from another. */
+function factsOf({ server, timeline, next_xact_id }: Partial<Facts>): Partial<Facts> {
+  return { server, timeline, next_xact_id } as Partial<Facts>;
 }
 
 async function readAnswer(reader: LoneConnection): Promise<Answer & { schema: string }> {

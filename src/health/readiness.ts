@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Deps } from '../deps.ts';
 import { Risk, type Figures } from './figures.ts';
+import type { RecentOrders } from './recent-orders.ts';
 
 /** A batch that has been in flight for longer is stuck: a statement is cancelled after 10 s, but a COMMIT is not. */
 const STUCK_MS = 15_000;
@@ -31,6 +32,7 @@ export type Readiness = z.infer<typeof Readiness>;
 /** The parts of a process that must move for it to be ready. */
 export type MovingParts = {
   intake?: { waiting: () => number; oldestMs: () => number };
+  recentOrders?: Pick<RecentOrders, 'missing'>;
   consumers?: { stuckQueues: () => string[] };
 };
 

@@ -19,6 +19,9 @@ import type { NewOrder } from './schema.ts';
 /** The batcher of new orders in an API process. It needs no close: it is empty when every request is answered. */
 export type Intake = Pick<Batcher<Placement, Reply>, 'add' | 'waiting' | 'oldestMs'>;
 
+/** Called with one order of each batch that is committed, and the number of its orders. */
+type OnPlaced = (orderId: string, orders: number) => void;
+
 type PlacementDeps = Pick<ApiDeps, 'config' | 'pool' | 'wakeUps' | 'metrics'>;
 
 /**
@@ -64,7 +67,7 @@ export function createPlacement(order: IdentifiedOrder, request?: KeyedRequest):
 }
 
 /** Creates the intake of an API process. It stores each batch by `placeOrders`. */
-export function createIntake(deps: PlacementDeps): Intake {
+export function createIntake(deps: PlacementDeps, onPlaced?: OnPlaced): Intake {
   const { config, metrics } = deps;
   return new Batcher<Placement, Reply>({
     inFlightMax: config.INTAKE_IN_FLIGHT_MAX,
@@ -75,11 +78,18 @@ export function createIntake(deps: PlacementDeps): Intake {
       const lockTimeoutMs = again ? LOCK_TIMEOUT_AGAIN_MS : config.INTAKE_LOCK_TIMEOUT_MS;
       const outcomes = await placeOrders(deps, placements, lockTimeoutMs);
       metrics.intakeBatch.observe(placements.length);
+      const placed = onPlaced && outcomes.find(isPlaced);
+      if (placed) onPlaced(placed.order_id, placements.length);
       return outcomes;
     },
     // A lock timeout counts: usually one user's row is locked. The other orders then wait longer, but do not fail.
     isItemError: isRowError,
   });
+}
+
+/** Whether an outcome is the reply to an order that was placed now. */
+function isPlaced(outcome: Reply | Problem): outcome is Reply & { order_id: string } {
+  return 'replayed' in outcome && !outcome.replayed && typeof outcome.order_id === 'string';
 }
 
 /** The entry of place_orders for an order whose request has a key. */
