@@ -1,0 +1,115 @@
+import type { Container, Deployment } from './deployment.ts';
+
+/** How a step went, beyond that no order is lost. */
+type Outcome = { result: string; isAsPromised: boolean };
+
+/** Something that happens to the service under load. */
+export type Fault = {
+  what: string;
+  /** No request may fail meanwhile. */
+  isSmooth?: boolean;
+  happen: (deployment: Deployment) => Promise<Outcome>;
+};
+
+const COUNTS: Record<string, number> = { api: 2, worker: 2 };
+const API_SCALED = 3;
+const QUIET_MS = 5_000;
+const BROKEN_MIGRATION = 'CREATE TABLE drill_upgrade (id int);\nSELECT 1 / 0;\n';
+const MIGRATION = 'CREATE TABLE drill_upgrade (id int);\n';
+
+/** In the order in which they happen. */
+export const faults: Fault[] = [
+  { what: 'nothing, for comparison', isSmooth: true, happen: quiet },
+  { what: 'SIGKILL to an API container', happen: kill('api') },
+  { what: 'SIGKILL to a worker container', isSmooth: true, happen: kill('worker') },
+  { what: 'SIGKILL to Redis', happen: kill('redis') },
+  { what: 'SIGKILL to Postgres', happen: kill('postgres') },
+  { what: 'SIGKILL to the proxy', happen: kill('proxy') },
+  { what: 'SIGSTOP to the process of an API', happen: hang('api') },
+  { what: 'SIGSTOP to the process of a worker', isSmooth: true, happen: hang('worker') },
+  { what: `docker compose up --scale api=${API_SCALED}`, isSmooth: true, happen: scaleUp },
+  { what: 'scripts/deploy, its migration fails', isSmooth: true, happen: failUpgrade },
+  { what: 'scripts/deploy, its migration works', isSmooth: true, happen: upgrade },
+];
+
+async function quiet(): Promise<Outcome> {
+  await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+  return { result: 'works', isAsPromised: true };
+}
+
+/** Kills the first process of a container, as the kernel does when memory runs out. */
+function kill(service: string) {
+  return async (deployment: Deployment) => {
+    const victim = await deployment.firstOf(service);
+    return untilBack(deployment, service, victim, victim.State.Pid, 'SIGKILL');
+  };
+}
+
+/** Stops the process of the service in a container: it keeps its port, and never answers. */
+function hang(service: string) {
+  return async (deployment: Deployment) => {
+    const victim = await deployment.firstOf(service);
+    const pid = await deployment.processOf(victim);
+    return untilBack(deployment, service, victim, pid, 'SIGSTOP');
+  };
+}
+
+async function untilBack(
+  deployment: Deployment,
+  service: string,
+  victim: Container,
+  pid: number,
+  signal: NodeJS.Signals,
+): Promise<Outcome> {
+  const begin = performance.now();
+  process.kill(pid, signal);
+  await deployment.untilRestarted(service, victim);
+  await deployment.untilHealthy(service, COUNTS[service] ?? 1);
+  const seconds = Math.round((performance.now() - begin) / 1000);
+  await deployment.untilHealthy('api', COUNTS['api'] ?? 1);
+  return { result: `started again, healthy after ${seconds} s`, isAsPromised: true };
+}
+
+async function scaleUp(deployment: Deployment): Promise<Outcome> {
+  await up(deployment);
+  await deployment.untilHealthy('api', API_SCALED);
+  return { result: `${API_SCALED} API containers`, isAsPromised: true };
+}
+
+/** Runs `docker compose up --build` too after the deployment has failed, as operators do out of habit. */
+async function failUpgrade(deployment: Deployment): Promise<Outcome> {
+  const before = await startsOf(deployment);
+  deployment.project.setMigration(BROKEN_MIGRATION);
+  const output = await deployment.deploy().catch((error: Error) => error.message);
+  await up(deployment, '--build');
+  const isUntouched = (await startsOf(deployment)) === before;
+  return {
+    result: isUntouched ? 'refused, no container replaced' : 'containers replaced',
+    isAsPromised: isUntouched && output.includes('The migration failed and has changed nothing'),
+  };
+}
+
+async function upgrade(deployment: Deployment): Promise<Outcome> {
+  const before = new Set((await deployment.containers('api')).map(({ Id }) => Id));
+  deployment.project.setMigration(MIGRATION);
+  await deployment.deploy();
+  const after = await deployment.containers('api');
+  const isNew = after.every(({ Id }) => !before.has(Id));
+  const isMigrated = (await deployment.query(`SELECT to_regclass('drill_upgrade')`)).length === 1;
+  return {
+    result: `${after.length} new API containers`,
+    isAsPromised: isNew && isMigrated && after.length === API_SCALED,
+  };
+}
+
+function up(deployment: Deployment, ...options: string[]): Promise<string> {
+  const scale = ['--scale', `api=${API_SCALED}`];
+  return deployment.compose('up', '--detach', '--wait', ...options, ...scale);
+}
+
+/** Which containers of API and workers run, and since when. */
+async function startsOf(deployment: Deployment): Promise<string> {
+  const all = [await deployment.containers('api'), await deployment.containers('worker')].flat();
+  const starts = all.map(({ Id, State }) => `${Id} ${State.StartedAt}`);
+  return starts.toSorted().join('\n');
+}

@@ -1,0 +1,19 @@
+import { execFile } from 'node:child_process';
+import { ReadableError } from '../../src/process.ts';
+
+const TIMEOUT_MS = 300_000;
+const LINES_OF_OUTPUT = 15;
+
+export type RunOptions = { cwd?: string; env?: Record<string, string> };
+
+/** Runs a program and resolves with its output. When it fails, the readable error has the end of its output. */
+export function run(program: string, args: string[], env: NodeJS.ProcessEnv): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const options = { env, timeout: TIMEOUT_MS, maxBuffer: 64 * 1024 * 1024 };
+  execFile(program, args, options, (error, stdout, stderr) => {
+    if (!error) return resolve(stdout.trim());
+    const output = `${stdout}\n${stderr}`.trim().split('\n').slice(-LINES_OF_OUTPUT);
+    reject(new ReadableError([`${args.slice(4).join(' ')} failed:`, ...output].join('\n')));
+  });
+  return promise;
+}
