@@ -17,6 +17,8 @@ import { startLoad, type LoadFigures } from './load.ts';
 import { AUDITOR_PASSWORD, copyProject } from './project.ts';
 import { makeStandIns } from './stand-ins.ts';
 
+const TIMEOUT_MS = 540_000;
+
 type Say = (line: string) => void;
 
 /** The drill `compose`. It is as promised when every step is, and no order is lost or doubled. */
@@ -32,7 +34,8 @@ export const compose: Drill = {
         const port = await freePort();
         const deployment = new Deployment(engine, copyProject(dir, port));
         try {
-          return await drill(deployment, `http://127.0.0.1:${port}`, say, stop);
+          const end = AbortSignal.any([stop, AbortSignal.timeout(TIMEOUT_MS)]);
+          return await drill(deployment, `http://127.0.0.1:${port}`, say, end);
         } finally {
           await deployment.compose('down', '--volumes', '--timeout', '2');
         }

@@ -29,7 +29,8 @@ export const faults: Fault[] = [
   { what: 'SIGSTOP to the process of a worker', isSmooth: true, happen: hang('worker') },
   { what: `docker compose up --scale api=${API_SCALED}`, isSmooth: true, happen: scaleUp },
   { what: 'scripts/deploy, its migration fails', isSmooth: true, happen: failUpgrade },
-  { what: 'scripts/deploy, its migration works', isSmooth: true, happen: upgrade },
+  { what: 'scripts/deploy, its API does not start', isSmooth: true, happen: failStart },
+  { what: 'scripts/deploy, all works', isSmooth: true, happen: upgrade },
 ];
 
 async function quiet(): Promise<Outcome> {
@@ -76,21 +77,32 @@ async function scaleUp(deployment: Deployment): Promise<Outcome> {
   return { result: `${API_SCALED} API containers`, isAsPromised: true };
 }
 
-/** Runs `docker compose up --build` too after the deployment has failed, as operators do out of habit. */
-async function failUpgrade(deployment: Deployment): Promise<Outcome> {
-  const before = await startsOf(deployment);
+function failUpgrade(deployment: Deployment): Promise<Outcome> {
   deployment.project.setMigration(BROKEN_MIGRATION);
+  return refuse(deployment, 'The migration failed and has changed nothing');
+}
+
+function failStart(deployment: Deployment): Promise<Outcome> {
+  deployment.project.removeMigration();
+  deployment.project.setBroken(true);
+  return refuse(deployment, 'The new API processes did not get ready');
+}
+
+/** A deployment fails, and then the operator runs `docker compose up --build` out of habit. */
+async function refuse(deployment: Deployment, reason: string): Promise<Outcome> {
+  const before = await startsOf(deployment);
   const output = await deployment.deploy().catch((error: Error) => error.message);
   await up(deployment, '--build');
   const isUntouched = (await startsOf(deployment)) === before;
   return {
     result: isUntouched ? 'refused, no container replaced' : 'containers replaced',
-    isAsPromised: isUntouched && output.includes('The migration failed and has changed nothing'),
+    isAsPromised: isUntouched && output.includes(reason),
   };
 }
 
 async function upgrade(deployment: Deployment): Promise<Outcome> {
   const before = new Set((await deployment.containers('api')).map(({ Id }) => Id));
+  deployment.project.setBroken(false);
   deployment.project.setMigration(MIGRATION);
   await deployment.deploy();
   const after = await deployment.containers('api');

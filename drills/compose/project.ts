@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NO_LIMITS } from '../../test/support/template.ts';
@@ -15,13 +15,18 @@ services:
     build: { network: host }
 `;
 
+const BROKEN_API = `throw new Error('broken by the drill');\n`;
+
 /** A copy of the project, as an operator has it. */
 export type Project = {
   folder: string;
   /** What its .env says. */
   settings: Record<string, string>;
-  /** Adds a migration after the present ones, instead of the last one that was added. */
+  /** Adds a migration after those of the project, or replaces the one that it has added. */
   setMigration: (sql: string) => void;
+  removeMigration: () => void;
+  /** Makes the API of the next image end at its start, or start again. */
+  setBroken: (isBroken: boolean) => void;
 };
 
 export const AUDITOR_PASSWORD = newSecret();
@@ -48,7 +53,15 @@ export function copyProject(dir: string, port: number): Project {
   writeFileSync(join(folder, '.env'), lines.join(''));
   writeFileSync(join(folder, 'docker-compose.override.yml'), OVERRIDE);
   const migration = join(folder, 'sql/migrations/0999_drill.sql');
-  return { folder, settings, setMigration: (sql) => writeFileSync(migration, sql) };
+  const api = join(folder, 'src/api.ts');
+  const source = readFileSync(api, 'utf8');
+  return {
+    folder,
+    settings,
+    setMigration: (sql) => writeFileSync(migration, sql),
+    removeMigration: () => rmSync(migration),
+    setBroken: (isBroken) => writeFileSync(api, isBroken ? BROKEN_API : source),
+  };
 }
 
 function newSecret(): string {

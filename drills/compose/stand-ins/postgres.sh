@@ -9,4 +9,4 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
   echo "CREATE DATABASE $POSTGRES_DB" | postgres --single -D "$PGDATA" postgres
 fi
-exec "$@" -c listen_addresses='*'
+exec "$@" -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql
