@@ -3,18 +3,18 @@
 -- counts up reads back its last mark, unless the database has lost it.
 --
 -- A process leaves its first mark once, and then deletes the rows of processes that have written none for a day.
-CREATE OR REPLACE FUNCTION leave_mark(process_id uuid, mark bigint, OUT found bigint, OUT xact_id text)
+CREATE OR REPLACE FUNCTION leave_mark(process_id uuid, mark bigint, OUT last_mark bigint, OUT xact_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF num_nulls(leave_mark.process_id, leave_mark.mark) > 0 THEN
     RAISE EXCEPTION 'a mark needs a process and a number' USING ERRCODE = 'OM008';
   END IF;
-  SELECT m.mark INTO found FROM public.process_marks AS m WHERE m.process_id = leave_mark.process_id FOR UPDATE;
+  SELECT m.mark INTO last_mark FROM public.process_marks AS m WHERE m.process_id = leave_mark.process_id FOR UPDATE;
   INSERT INTO public.process_marks AS m (process_id, mark)
   VALUES (leave_mark.process_id, leave_mark.mark)
   ON CONFLICT ON CONSTRAINT process_marks_pk DO UPDATE
   SET mark = EXCLUDED.mark, xact_id = EXCLUDED.xact_id, marked_at = EXCLUDED.marked_at;
-  IF found IS NULL THEN
+  IF last_mark IS NULL THEN
     DELETE FROM public.process_marks AS m WHERE m.marked_at < now() - interval '1 day';
   END IF;
   xact_id := pg_current_xact_id()::text;

@@ -31,7 +31,7 @@ export class Marks {
     this.#sent += 1;
     const mark = this.#sent;
     const [row] = await this.#connection.query<{ found: string | null; xact_id: string }>(
-      'SELECT found, xact_id FROM leave_mark($1, $2)',
+      'SELECT last_mark AS found, xact_id FROM leave_mark($1, $2)',
       [this.#processId, mark],
     );
     const found = row?.found == null ? null : Number(row.found);
