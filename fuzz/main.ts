@@ -18,6 +18,8 @@ import { fuzz, type Options, type Outcome } from './run.ts';
 const SLOWEST_MS_MAX = 1000;
 const END_TIMEOUT_MS = 120_000;
 const SHOWN_MAX = 20;
+/** How often the memory is read during a run. */
+const SAMPLES = 40;
 const EXIT_BROKEN = 1;
 const EXIT_NOT_RUN = 2;
 
@@ -60,7 +62,7 @@ function report(outcome: Outcome, memory: number[], problems: string[]): void {
   for (const problem of problems.slice(0, SHOWN_MAX)) say(problem);
 }
 
-async function run(options: Options): Promise<boolean> {
+async function run(options: Options, stop: AbortSignal): Promise<boolean> {
   const machine = await openMachine(['worker'], undefined);
   try {
     const [api] = machine.apis;
@@ -68,9 +70,13 @@ async function run(options: Options): Promise<boolean> {
     const newToken = async () =>
       (await registerAndLogIn(api)).authorization.replace(/^Bearer /, '');
     const memory: number[] = [];
-    const every = Math.max(Math.floor((options.requests + options.streams) / 40), 1);
+    const items = options.requests + options.streams;
+    const every = Math.max(Math.floor(items / SAMPLES), 1);
     const outcome = await fuzz({ origin: api.origin, newToken }, options, (done) => {
-      if (done % every === 0) memory.push(memoryOf(api.pids.at(-1)));
+      stop.throwIfAborted();
+      if (done % every !== 0) return;
+      memory.push(memoryOf(api.pids.at(-1)));
+      if (memory.length % (SAMPLES / 10) === 0) say(`${done} of ${items}`);
     });
     const problems = [
       ...machine.unexpectedEnds,
@@ -87,11 +93,15 @@ async function run(options: Options): Promise<boolean> {
 }
 
 await exitOnFailure(async () => {
+  const interrupt = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => interrupt.abort(new ReadableError(`Interrupted by ${signal}`)));
+  }
   const options = parseOptions(process.argv.slice(2));
   const { seed, requests, streams } = options;
   const command = `npm run fuzz -- --requests ${requests} --streams ${streams} --seed ${seed}`;
   say(command);
-  const holds = await run(options);
+  const holds = await run(options, interrupt.signal);
   say(holds ? 'CLEAN' : `BROKEN. To repeat this run: ${command}`);
   process.exit(holds ? 0 : EXIT_BROKEN);
 }, EXIT_NOT_RUN);

@@ -32,7 +32,7 @@ const SLOWEST_KEPT = 5;
 /** HTTP itself: an unknown method, an unknown version. */
 const OF_HTTP = new Set([501, 505]);
 
-/** Runs the fuzz. `onProgress` is called after each item. */
+/** Runs the fuzz. `onProgress` is called after each item; when it throws, the run ends with that error. */
 export async function fuzz(
   target: Target,
   { seed, requests, streams }: Options,

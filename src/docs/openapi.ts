@@ -12,7 +12,7 @@ import { problemResponses } from './describe.ts';
 /** Creates the OpenAPI 3.1 document of the API, from the schemas that parse the requests. */
 export function createOpenApi(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
   const paths: ZodOpenApiPathsObject = {
-    ...withLimits({ ...userPaths(config), ...orderPaths }),
+    ...withCommonReplies({ ...userPaths(config), ...orderPaths }),
     ...healthPaths,
   };
   return createDocument({
@@ -41,16 +41,25 @@ export function createOpenApi(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
   });
 }
 
-/** Adds the reply 429 to every operation: each has a limit (src/http/limits.ts). */
-function withLimits(paths: ZodOpenApiPathsObject): ZodOpenApiPathsObject {
-  return Object.fromEntries(
-    Object.entries(paths).map(([path, methods]) => [
-      path,
-      Object.fromEntries(Object.entries(methods).map(([name, of]) => [name, withLimit(of)])),
-    ]),
-  );
+/** Adds the replies that every operation can have: its limit is used up, the database cannot be used. */
+function withCommonReplies(paths: ZodOpenApiPathsObject): ZodOpenApiPathsObject {
+  const entries = Object.entries(paths).map(([path, item]) => {
+    const operations = Object.entries(item).map(([method, operation]) => [
+      method,
+      withReplies(operation as ZodOpenApiOperationObject),
+    ]);
+    return [path, Object.fromEntries(operations)];
+  });
+  return Object.fromEntries(entries) as ZodOpenApiPathsObject;
 }
 
-function withLimit({ responses, ...operation }: ZodOpenApiOperationObject) {
-  return { ...operation, responses: { ...problemResponses('quota-exceeded'), ...responses } };
+function withReplies({ responses, ...operation }: ZodOpenApiOperationObject) {
+  return {
+    ...operation,
+    responses: {
+      ...problemResponses('quota-exceeded'),
+      ...responses,
+      ...problemResponses('overloaded', 'unavailable'),
+    },
+  };
 }
