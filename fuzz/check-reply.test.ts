@@ -32,7 +32,7 @@ test('a reply as the document describes it is accepted', (t) => {
 });
 
 test('a failure, an undocumented status, an undocumented body and an inner text are found', (t) => {
-  const inner = { ...missing, detail: 'relation does not exist at src/db.ts:1:2 (postgres)' };
+  const inner = { ...missing, detail: 'relation does not exist at src/db.ts:1:2 pg_catalog' };
 
   t.regex(verdict('listOrders', 500, missing, PROBLEM) ?? '', /status 500/);
   t.regex(verdict('logIn', 502, missing, PROBLEM) ?? '', /status 502/);

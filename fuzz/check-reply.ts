@@ -9,7 +9,7 @@ const PROBLEM = 'application/problem+json';
 
 /** Words of the inside. None may be in a problem. */
 const INNER =
-  /node_modules|\bat .+:\d+:\d+|file:\/\/|postgres|pg_|plpgsql|SELECT |INSERT |ECONN|slonik|ioredis/i;
+  /node_modules|\bat .+:\d+:\d+|file:\/\/|postgres:|pg_|plpgsql|SELECT |INSERT |ECONN|slonik|ioredis/i;
 
 /** Says what is wrong with a reply; undefined when nothing is. */
 type CheckReply = (sent: FuzzRequest, reply: FuzzReply) => string | undefined;

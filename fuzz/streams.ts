@@ -163,7 +163,8 @@ type StreamReply = {
   isOpen: boolean;
 };
 
-const OPEN_MS = 30_000;
+/** Longer than the service keeps a connection on which nothing happens. */
+const OPEN_MS = 150_000;
 
 /** Sends bytes on a new connection, ends the sending side, and reads until the server closes. Never rejects. */
 export function sendStream(origin: string, bytes: Buffer): Promise<StreamReply> {
