@@ -6,6 +6,7 @@ import type { Health } from './health/health.ts';
 import { healthRoutes, internalRoutes } from './health/routes.ts';
 import { ClientGone } from './http/client-gone.ts';
 import { clientAddress } from './http/client-address.ts';
+import { cors } from './http/cors.ts';
 import { failable } from './http/deadline.ts';
 import { exactRoutes } from './http/exact-routes.ts';
 import { createLimits } from './http/limits.ts';
@@ -35,6 +36,7 @@ export type AppDeps = ApiDeps & {
  */
 export function createApp(deps: AppDeps): Koa<AppState> {
   const app = createBareApp(deps);
+  app.use(cors(deps.config.CORS_ORIGINS));
   const limits = createLimits(deps);
   const router = new Router();
   router.use(healthRoutes(deps).routes());

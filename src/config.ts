@@ -114,6 +114,12 @@ const audit = {
   AUDIT_SIGNING_KEY_FILE: z.string().optional(),
 };
 
+const browsers = {
+  CORS_ORIGINS: list.pipe(
+    z.array(z.string().refine(isOrigin, 'must have only origins, such as https://shop.example')),
+  ),
+};
+
 /** The settings of an API process, named as in the environment. `.env.example` explains each. */
 export const ApiConfig = z.object({
   ...shared,
@@ -121,6 +127,7 @@ export const ApiConfig = z.object({
   HOST: z.string().default('127.0.0.1'),
   ...drain,
   ...auth,
+  ...browsers,
   ...limits,
   ...intake,
   ...retries,
@@ -176,6 +183,11 @@ export const SETTINGS: readonly string[] = Object.keys({
 function hasNoCredentials(url: string): boolean {
   const { username, password } = URL.parse(url) ?? { username: '', password: '' };
   return username === '' && password === '';
+}
+
+/** Whether a text is an origin as browsers send it: a scheme, a host, and a port unless it is the usual one. */
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 }
 
 function isWebhookSecret(secret: string): boolean {

@@ -10,6 +10,10 @@ export const problems = {
   'invalid-request': { status: 422, title: 'The request is not valid' },
   'invalid-credentials': { status: 401, title: 'Email or password is wrong' },
   'invalid-token': { status: 401, title: 'The token is missing, has expired, or is not valid' },
+  'origin-not-allowed': {
+    status: 403,
+    title: 'Pages of this origin are not allowed to use the session',
+  },
   'wrong-password': { status: 403, title: 'The current password is wrong' },
   'invalid-reset-token': {
     status: 422,

@@ -123,6 +123,7 @@ const sessionPaths: ZodOpenApiPathsObject = {
         ...bodyProblems,
         200: json(AccessToken, 'An access token'),
         ...problemResponses(
+          'origin-not-allowed',
           'invalid-credentials',
           'invalid-request',
           'quota-exceeded',
@@ -142,7 +143,13 @@ const sessionPaths: ZodOpenApiPathsObject = {
       responses: {
         ...bodyProblems,
         200: json(AccessToken, 'A new access token'),
-        ...problemResponses('invalid-token', 'invalid-request', 'quota-exceeded', 'unavailable'),
+        ...problemResponses(
+          'origin-not-allowed',
+          'invalid-token',
+          'invalid-request',
+          'quota-exceeded',
+          'unavailable',
+        ),
       },
     },
   },
@@ -156,7 +163,7 @@ const sessionPaths: ZodOpenApiPathsObject = {
       responses: {
         ...bodyProblems,
         204: { description: 'The session has ended' },
-        ...problemResponses('invalid-request'),
+        ...problemResponses('origin-not-allowed', 'invalid-request'),
       },
     },
   },

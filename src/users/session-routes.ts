@@ -3,6 +3,7 @@ import type { ParameterizedContext } from 'koa';
 import type { AuthDeps, Authenticated } from '../http/auth.ts';
 import { jsonBody } from '../http/body.ts';
 import type { Limits } from '../http/limits.ts';
+import { ownOrigin } from '../http/own-origin.ts';
 import { parse, parseParameters, Problem } from '../http/problem.ts';
 import type { AppState } from '../http/state.ts';
 import { signAccessToken } from './access-token.ts';
@@ -49,7 +50,9 @@ export function addSessionRoutes(router: Router<AppState>, deps: Deps, limits: L
 }
 
 function addTokenRoutes(router: Router<AppState>, deps: Deps, limits: Limits): void {
-  router.post('/login', limits.public, jsonBody(), async (ctx) => {
+  const own = ownOrigin(deps.config.CORS_ORIGINS);
+
+  router.post('/login', limits.public, own, jsonBody(), async (ctx) => {
     const credentials = parse(Credentials, ctx.state.body);
     const client = { ...describeClient(ctx), ...callerOf(ctx) };
     const { session, attempts } = await logIn(deps, credentials, client, ctx.state.about);
@@ -58,7 +61,7 @@ function addTokenRoutes(router: Router<AppState>, deps: Deps, limits: Limits): v
     replyWithTokens(deps, ctx, session, 'cookie');
   });
 
-  router.post('/refresh', limits.public, limits.refresh, jsonBody(), async (ctx) => {
+  router.post('/refresh', limits.public, own, limits.refresh, jsonBody(), async (ctx) => {
     const { token, from } = sentRefreshToken(ctx);
     if (!token)
       throw new Problem('invalid-token', 'Send the refresh token as a cookie or in the body.');
@@ -66,7 +69,7 @@ function addTokenRoutes(router: Router<AppState>, deps: Deps, limits: Limits): v
     replyWithTokens(deps, ctx, session, from);
   });
 
-  router.post('/logout', limits.public, jsonBody(), async (ctx) => {
+  router.post('/logout', limits.public, own, jsonBody(), async (ctx) => {
     const { token } = sentRefreshToken(ctx);
     if (token) await endSession(deps, token);
     removeRefreshCookie(ctx);
