@@ -5,13 +5,14 @@
 import { exitOnFailure, ReadableError } from '../src/process.ts';
 import type { Drill } from './drill.ts';
 import { compose } from './compose/compose.ts';
+import { pgbouncer } from './pgbouncer/walk.ts';
 import { rolling } from './rolling/rolling.ts';
 
 const EXIT_BROKEN_PROMISE = 1;
 const EXIT_NOT_RUN = 2;
 
 /** Every drill, by its name on the command line. */
-const drills: Record<string, Drill> = { compose, rolling };
+const drills: Record<string, Drill> = { compose, pgbouncer, rolling };
 
 function usage(): string {
   const lines = Object.entries(drills).map(([name, { what }]) => `  ${name.padEnd(12)}${what}`);

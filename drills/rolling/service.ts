@@ -1,19 +1,18 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { MigrateConfig } from '../../src/config.ts';
-import { inheritedEnvironment, loadConfig } from '../../src/config/load.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { serviceUrl } from '../../src/db/roles.ts';
-import { endChild, whenReady } from '../../src/local/child-process.ts';
+import { endChild } from '../../src/local/child-process.ts';
 import { takeDataDir } from '../../src/local/data-dir.ts';
 import { freePort } from '../../src/local/free-port.ts';
 import { servicePasswords, startPostgresIn } from '../../src/local/postgres.ts';
 import { migrate } from '../../src/migrate.ts';
-import { NO_LIMITS } from '../../test/support/template.ts';
+import { startProcess } from '../processes.ts';
 
-const READY_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 60_000;
 
 /** A migrated Postgres and API processes, in a temporary folder. */
@@ -50,7 +49,7 @@ export async function startService(processes: number, drainSeconds: number): Pro
     for (let number = 0; number < processes; number += 1) ports.push(await freePort());
     const start = async (number: number, seconds: number) => {
       const env = { DATABASE_URL: databaseUrl, PORT: String(ports[number]) };
-      children[number] = await startApi(dir, { ...env, DRAIN_SECONDS: String(seconds) });
+      children[number] = await startProcess('api', dir, { ...env, DRAIN_SECONDS: String(seconds) });
     };
     for (const number of ports.keys()) await start(number, drainSeconds);
 
@@ -66,20 +65,4 @@ export async function startService(processes: number, drainSeconds: number): Pro
     await stop();
     throw error;
   }
-}
-
-async function startApi(cwd: string, settings: Record<string, string>): Promise<ChildProcess> {
-  const child = fork(new URL('../../src/api.ts', import.meta.url), {
-    cwd, // has no .env
-    env: {
-      ...inheritedEnvironment(),
-      JWT_SECRET: 'a-secret-for-drills-and-nothing-else',
-      LOG_LEVEL: 'warn',
-      ...NO_LIMITS,
-      ...settings,
-    },
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-  });
-  await whenReady(child, 'API', READY_TIMEOUT_MS);
-  return child;
 }
