@@ -15,6 +15,7 @@ import { createRecordTables } from './db/migrate/records.ts';
 import { prepareRoles } from './db/migrate/roles.ts';
 import { OWN_SOURCES, readSql, type Sources } from './db/migrate/sources.ts';
 import { givenPasswords, type RolePasswords } from './db/role-passwords.ts';
+import { loggedError } from './logged-error.ts';
 import { exitOnFailure } from './process.ts';
 
 const KIND = {
@@ -71,10 +72,15 @@ async function updateQueue(client: Client, config: MigrateConfig): Promise<void>
   await client.query('SET LOCAL ROLE oms_owner');
 }
 
+/** The log of migrate. Like the other logs, it has only the members of an error that carry no values. */
+export function migrateLog(level: string): Logger {
+  return pino({ name: 'migrate', level, serializers: { err: (error) => loggedError(error) } });
+}
+
 if (import.meta.main) {
   await exitOnFailure(async () => {
     const config = loadConfig(MigrateConfig);
-    const log = pino({ name: 'migrate', level: config.LOG_LEVEL });
+    const log = migrateLog(config.LOG_LEVEL);
     await migrate(config, log, givenPasswords(config));
     log.info('database is up to date');
   });

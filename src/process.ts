@@ -8,9 +8,10 @@ const EXIT_FAILURE = 1;
 
 /**
  * Runs a command. When it throws, writes the error to stderr and exits with `exitCode`; by default with 78 for wrong
- * settings, and with 1 for any other error.
+ * settings, and with 1 for any other error. An error that nothing catches also gets its stack.
  */
 export async function exitOnFailure(main: () => Promise<void>, exitCode?: number): Promise<void> {
+  process.on('uncaughtException', (error) => exitWithStack(error, exitCode ?? EXIT_FAILURE));
   try {
     await main();
   } catch (error) {
@@ -21,6 +22,12 @@ export async function exitOnFailure(main: () => Promise<void>, exitCode?: number
 function exit(error: unknown, code: number): never {
   process.stderr.write(`${explain(error)}\n`);
   process.exit(code);
+}
+
+/** Node would print every member of the error as well, such as the values of a statement. */
+function exitWithStack(error: unknown, code: number): never {
+  if (error instanceof Error) process.stderr.write(`${explain(error)}\n${error.stack}\n`);
+  exit(error instanceof Error ? 'The process ends.' : error, code);
 }
 
 /**

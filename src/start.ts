@@ -2,7 +2,6 @@
  * `npm start`: runs everything on one machine. Nothing has to be installed or set up before. It starts no Postgres when
  * DATABASE_URL is set, and no Redis when REDIS_URL is set.
  */
-import { pino } from 'pino';
 import { newSigningKey } from './audit/keys.ts';
 import { Config, StartConfig } from './config.ts';
 import { loadConfig, readEnvironment, withoutEmpty, withoutPgVariables } from './config/load.ts';
@@ -17,7 +16,7 @@ import { servicePasswords } from './local/postgres.ts';
 import { startServices } from './local/services.ts';
 import { createStartedParts, type StartedParts } from './local/started-parts.ts';
 import { welcome } from './local/welcome.ts';
-import { migrate } from './migrate.ts';
+import { migrate, migrateLog } from './migrate.ts';
 import { exitOnFailure, stopOnSignal } from './process.ts';
 
 const STOP_TIMEOUT_SECONDS = 60;
@@ -92,7 +91,7 @@ async function migrateDatabase(config: Config, dataDir: DataDir, isOwnServer: bo
   const toSet = isOwnServer
     ? passwords
     : await passwordsToSet(config.DATABASE_URL, services, given);
-  await migrate(config, pino({ name: 'migrate', level: 'warn' }), toSet);
+  await migrate(config, migrateLog('warn'), toSet);
   return passwords;
 }
 

@@ -53,6 +53,7 @@ export const definitionFiles: readonly string[] = [
   'ops/cleanup_blockers.sql',
   'ops/health.sql',
   'ops/durability.sql',
+  'ops/settings.sql',
   'ops/explain_job.sql',
   'ops/pause_queue.sql',
   'ops/resume_queue.sql',
