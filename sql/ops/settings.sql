@@ -1,8 +1,8 @@
 -- Settings that ALTER DATABASE … SET and ALTER ROLE … SET have made for this database, and settings of the server that
 -- make queries slow.
 --   psql: TABLE ops.settings;
--- `effect` is `none` for the settings that each connection of the service sets for itself (docs/settings.md). They still
--- apply to people in psql.
+-- `effect` is `none` for the settings that each connection of the service sets for itself (docs/settings.md). They
+-- still apply to people in psql.
 CREATE OR REPLACE VIEW ops.settings AS
 SELECT
   made.scope,

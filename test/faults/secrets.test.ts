@@ -71,7 +71,7 @@ for (const [what, entry, env, file] of failures) {
 
 test('a password that Redis refuses is not logged', async (t) => {
   const url = new URL(testRedisUrl());
-  url.username = 'nobody';
+  url.username = 'another';
   url.password = SECRET;
   const env = { REDIS_URL: url.href, LOG_LEVEL: 'trace' };
 
