@@ -6,7 +6,13 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
  * cannot be seen becomes its number (\u001b), and the text has at most `lengthMax` characters.
  */
 export function printable(text: string, lengthMax: number): string {
-  return escapeUnprintable(text.slice(0, lengthMax).replaceAll(/\s+/g, ' ')).slice(0, lengthMax);
+  let shown = '';
+  for (const character of text.slice(0, lengthMax).replaceAll(/\s+/g, ' ')) {
+    const piece = escapeUnprintable(character);
+    if (shown.length + piece.length > lengthMax) break; // never half a number
+    shown += piece;
+  }
+  return shown;
 }
 
 /** Replaces every character that cannot be seen by its number. */

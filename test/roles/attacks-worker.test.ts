@@ -36,6 +36,7 @@ testNothingElse('the worker’s login', 'oms_worker', {
     'public.postpone_jobs',
     'public.prune_idempotency_keys',
     'public.prune_refresh_tokens',
+    'public.prune_attempts',
     'public.prepare_queue_stats',
     'public.order_content_hash_v1',
     'public.order_event_hash_v1',

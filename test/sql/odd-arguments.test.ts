@@ -75,16 +75,13 @@ test('a long worker name is refused, and the message does not contain all of it'
   t.true(message.length < 500);
 });
 
-test('the last error of an order is recorded also when it is cut within an emoji', async (t) => {
+test('the last error of an order is recorded without an emoji that it is cut within', async (t) => {
   const { deps } = t.context;
   const id = await (await signUp(t.context)).place();
 
   await failOrder(deps, id, `${'x'.repeat(299)}🎁`);
 
-  t.regex(
-    (await eventsOf(deps, id)).at(-1)?.reason ?? '',
-    /^Gave up after 1 attempt: x{299}\ufffd$/,
-  );
+  t.regex((await eventsOf(deps, id)).at(-1)?.reason ?? '', /^Gave up after 1 attempt: x{299}$/);
 });
 
 for (const [what, call] of [
