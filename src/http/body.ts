@@ -17,7 +17,7 @@ export function jsonBody(): Middleware<AppState> {
   return async (ctx, next) => {
     if (hasBody(ctx.req)) {
       const refusal = refusalOf(ctx);
-      const bytes = await readBody(ctx, refusal ?? tooLarge(), refusal ? 0 : BODY_BYTES_MAX);
+      const bytes = await readBody(ctx, refusal ?? tooLarge, refusal ? 0 : BODY_BYTES_MAX);
       ctx.state.body = parseJson(bytes);
     }
     await next();
@@ -25,14 +25,12 @@ export function jsonBody(): Middleware<AppState> {
 }
 
 /** Why a body is refused before it is read. Without a Content-Length, it may still turn out to be empty. */
-function refusalOf(ctx: Context): Error | undefined {
+function refusalOf(ctx: Context): (() => Error) | undefined {
   const { headers } = ctx.req;
   const isJson = headers['content-type'] === 'application/json' || ctx.is('application/json');
-  if (!isJson) return createHttpError(415, 'The body must be application/json.');
-  if (isEncoded(headers['content-encoding'])) {
-    return createHttpError(415, 'The body must have no Content-Encoding.');
-  }
-  return Number(headers['content-length'] ?? '0') > BODY_BYTES_MAX ? tooLarge() : undefined;
+  if (!isJson) return notJson;
+  if (isEncoded(headers['content-encoding'])) return encoded;
+  return Number(headers['content-length'] ?? '0') > BODY_BYTES_MAX ? tooLarge : undefined;
 }
 
 /** RFC 9110 8.4: codings are case-insensitive, and `identity` is none. */
@@ -40,13 +38,16 @@ function isEncoded(contentEncoding = ''): boolean {
   return contentEncoding.split(',').some((coding) => !/^(?:identity)?$/i.test(coding.trim()));
 }
 
-/** Reads the whole body. Rejects with `refusal` as soon as there are more bytes than `bytesMax`, and reads no more. */
+/**
+ * Reads the whole body. Rejects with an error from `refusal` as soon as there are more bytes than `bytesMax`, and reads
+ * no more.
+ */
 async function readBody(
   { req, res }: Pick<Context, 'req' | 'res'>,
-  refusal: Error,
+  refusal: () => Error,
   bytesMax: number,
 ): Promise<Buffer> {
-  if (Number(req.headers['content-length'] ?? '0') > bytesMax) throw refusal;
+  if (Number(req.headers['content-length'] ?? '0') > bytesMax) throw refusal();
   const response = res as BoundedResponse;
   response.beginReceiving();
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
@@ -55,10 +56,12 @@ async function readBody(
   const onData = (chunk: Buffer) => {
     bytes += chunk.length;
     chunks.push(chunk);
-    if (bytes > bytesMax) reject(refusal);
+    if (bytes > bytesMax) reject(refusal());
   };
   const onEnd = () => resolve(Buffer.concat(chunks));
-  const onClose = () => reject(new ClientGone());
+  const onClose = () => {
+    if (!req.readableEnded) reject(new ClientGone());
+  };
   req.on('data', onData).on('end', onEnd).on('close', onClose);
   try {
     return await promise;
@@ -69,9 +72,10 @@ async function readBody(
   }
 }
 
-function tooLarge(): Error {
-  return createHttpError(413, 'The body is larger than 100 kB.');
-}
+// Created only when a request is refused: the stack of an error costs more than reading a small body.
+const notJson = () => createHttpError(415, 'The body must be application/json.');
+const encoded = () => createHttpError(415, 'The body must have no Content-Encoding.');
+const tooLarge = () => createHttpError(413, 'The body is larger than 100 kB.');
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
