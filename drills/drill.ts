@@ -1,6 +1,6 @@
-/** Something that operators do to the service, done by a command on real programs, with figures. */
+/** A command that does to a running service what operators do or meet, with real programs, and prints figures. */
 export type Drill = {
-  /** What it does, in one line of the usage. */
+  /** What the drill does: its line of the usage. */
   what: string;
   /**
    * Runs the drill and prints what happens. Resolves with whether everything was as promised. Ends everything that it

@@ -1,6 +1,7 @@
 /*
- * npm run drill -- NAME: does to the service what operators do, with the real programs, and prints figures. Exit code
- * 0: everything was as promised; 1: something was not; 2: the drill could not run.
+ * npm run drill -- NAME: does to a running service what operators do or meet, with real programs, and prints figures.
+ * Exit code 0: everything was as promised; 1: something was not; 2: the drill did not get to its end. Drill `compose`
+ * also ends with 2 when a container does not come back in time, or when the audit finds something.
  */
 import { exitOnFailure, ReadableError } from '../src/process.ts';
 import type { Drill } from './drill.ts';

@@ -1,6 +1,6 @@
 /*
- * Runs docker-compose.yml and scripts/deploy on a real Docker engine, and does to it what happens to operators: killed
- * and hung containers, upgrades that work and fail. Meanwhile, customers place orders.
+ * Runs docker-compose.yml and scripts/deploy on a real Docker engine. Kills and hangs processes in the containers, adds
+ * an API container, and makes upgrades that fail and one that works, while customers place orders.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,17 +11,18 @@ import { until } from '../../test/support/until.ts';
 import type { Drill } from '../drill.ts';
 import { Deployment } from './deployment.ts';
 import { startEngine, type Engine } from './engine.ts';
-import { faults, type Fault } from './faults.ts';
+import { steps, type Step } from './steps.ts';
 import { findWeaknesses } from './hardening.ts';
 import { startLoad, type LoadFigures } from './load.ts';
 import { AUDITOR_PASSWORD, copyProject } from './project.ts';
 import { makeStandIns } from './stand-ins.ts';
 
+/** After this time, no further step begins. */
 const TIMEOUT_MS = 540_000;
 
 type Say = (line: string) => void;
 
-/** The drill `compose`. It is as promised when every step is, and no order is lost or doubled. */
+/** The drill `compose`. All is as promised when each step is, no order is lost or doubled, and the audit is clean. */
 export const compose: Drill = {
   what: 'runs docker-compose.yml on a real engine, with kills and upgrades (about 6 minutes; needs root)',
   async run(say, stop) {
@@ -60,23 +61,21 @@ async function drill(
     `scripts/deploy starts everything in ${secondsSince(begin)} s, the build of the image included`,
   );
   const weaknesses = await findWeaknesses(deployment);
-  say(`hardening, limits and secrets of each container: ${weaknesses.join('; ') || 'as promised'}`);
+  say(`hardening, limits and secrets of each service: ${weaknesses.join('; ') || 'as promised'}`);
 
   const load = startLoad(origin, await registerAndLogIn({ origin }));
   let isKept = weaknesses.length === 0;
   let accepted: string[] = [];
   say(row(['what happens', 'requests', 'failed', 'longest wait', 'result']));
   try {
-    for (const fault of faults) {
+    for (const step of steps) {
       stop.throwIfAborted();
       load.take();
-      const outcome = await fault.happen(deployment);
+      const outcome = await step.happen(deployment);
       const figures = load.take();
-      const isRight = outcome.isAsPromised && (!fault.isSmooth || figures.failed === 0);
+      const isRight = outcome.isAsPromised && (!step.isSmooth || figures.failed === 0);
       isKept &&= isRight;
-      say(
-        describe(fault, figures, isRight ? outcome.result : `${outcome.result}: NOT AS PROMISED`),
-      );
+      say(describe(step, figures, isRight ? outcome.result : `${outcome.result}: NOT AS PROMISED`));
     }
   } finally {
     accepted = await load.stop();
@@ -84,7 +83,7 @@ async function drill(
   return (await isEveryOrderThere(deployment, accepted, say)) && isKept;
 }
 
-function describe({ what }: Fault, figures: LoadFigures, result: string): string {
+function describe({ what }: Step, figures: LoadFigures, result: string): string {
   const { requests, failed, reasons, longestMs } = figures;
   const why = reasons.length > 0 ? `${failed} (${reasons.join(', ')})` : String(failed);
   return row([what, String(requests), why, `${(longestMs / 1000).toFixed(1)} s`, result]);

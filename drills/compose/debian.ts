@@ -5,13 +5,13 @@ import { ReadableError } from '../../src/process.ts';
 import { requireProgram } from '../programs.ts';
 
 const SUITE = 'trixie';
-/** The engine, and the programs of the stand-ins for images. */
+/** The packages of the engine, and of the programs in the stand-ins for images. */
 const PACKAGES =
   'docker.io docker-cli docker-compose docker-buildx tini ca-certificates ' +
   'haproxy redis-server redis-tools postgresql-client libatomic1';
 const CACHE = fileURLToPath(new URL('../../node_modules/.drill/', import.meta.url));
 
-/** A tar file of a Debian with a Docker engine, Compose, and the servers. Made once, from Debian's packages. */
+/** Returns a tar file of a Debian with a Docker engine, Compose and the servers. Makes it once, from packages. */
 export function debianTar(say: (line: string) => void): string {
   const tar = `${CACHE}${SUITE}.tar`;
   if (existsSync(tar)) return tar;
@@ -30,7 +30,7 @@ export function debianTar(say: (line: string) => void): string {
     encoding: 'utf8',
   });
   const lastLine = (stderr ?? '').trim().split('\n').at(-1);
-  if (status !== 0) throw new ReadableError(`mmdebstrap could not make it: ${lastLine}`);
+  if (status !== 0) throw new ReadableError(`mmdebstrap could not make a Debian: ${lastLine}`);
   renameSync(partial, tar);
   return tar;
 }

@@ -5,7 +5,7 @@ import type { Project } from './project.ts';
 
 const TIMEOUT_MS = 120_000;
 
-/** A container of a service, as `docker inspect` shows it. */
+/** A container, as `docker inspect` shows it. */
 export type Container = {
   Id: string;
   State: { Pid: number; StartedAt: string; Running: boolean; Health?: { Status: string } };
@@ -22,7 +22,7 @@ export type Container = {
   };
 };
 
-/** The service as docker compose runs it, from a copy of the project. Does what an operator does. */
+/** The copy of the project that runs on the engine, and the commands of an operator. */
 export class Deployment {
   readonly #engine: Engine;
   readonly project: Project;
@@ -40,7 +40,7 @@ export class Deployment {
     return this.#run('sh', 'scripts/deploy');
   }
 
-  /** The containers of a service, those that have ended included. */
+  /** The containers of a service of docker-compose.yml, also those that have ended. */
   async containers(service: string): Promise<Container[]> {
     const ids = (await this.compose('ps', '--quiet', '--all', service)).split('\n').filter(Boolean);
     if (ids.length === 0) return [];
@@ -49,15 +49,15 @@ export class Deployment {
 
   async firstOf(service: string): Promise<Container> {
     const [first] = await this.containers(service);
-    if (!first) throw new ReadableError(`No container of ${service} runs`);
+    if (!first) throw new ReadableError(`There is no container of ${service}`);
     return first;
   }
 
-  /** The process of the service in a container: its pid on this machine. */
+  /** The pid, on this machine, of the API or worker process in a container. */
   async processOf({ Id }: Container): Promise<number> {
     const lines = (await this.#run('docker', 'top', Id, '-eo', 'pid,args')).split('\n');
     const line = lines.find((text) => /^\s*\d+\s+node src\/(api|worker)/.test(text));
-    if (!line) throw new ReadableError(`No Node runs in ${Id}`);
+    if (!line) throw new ReadableError(`No API or worker process runs in container ${Id}`);
     return Number.parseInt(line, 10);
   }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# engine.sh FOLDER: becomes a Docker daemon whose root is FOLDER/root, a Debian of its own. Runs in a mount
-# namespace of its own (unshare --mount), so all mounts end with it. It changes no firewall and forwards no packets.
+# engine.sh FOLDER: becomes a Docker daemon whose root is FOLDER/root, a Debian of its own. It runs in a mount
+# namespace of its own (unshare --mount), so all its mounts end with it. It changes no firewall and forwards no packets.
 set -eu
 root=$1/root
 mount --bind "$root" "$root"

@@ -14,7 +14,7 @@ const STOP_TIMEOUT_MS = 40_000;
 
 /** A Docker engine with Compose that only this drill uses. */
 export type Engine = {
-  /** The Debian that it runs in, as a tar file. The stand-ins for images are made from it. */
+  /** The tar file of the Debian in which the engine runs. The stand-ins for images are made from it. */
   debian: string;
   /** Runs a program in the root of the engine. Rejects with the end of its output when it fails. */
   run: (command: string[], options?: RunOptions) => Promise<string>;
@@ -22,8 +22,8 @@ export type Engine = {
 };
 
 /**
- * Starts an engine in `dir`/root, from Debian's packages. It sees `dir` under the same path, and nothing else of the
- * machine's files.
+ * Starts an engine in `dir`/root, from Debian's packages. Of the machine's files, the engine sees only `dir`, under the
+ * same path, and /dev and /sys.
  */
 export async function startEngine(dir: string, say: (line: string) => void): Promise<Engine> {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) {
@@ -59,7 +59,7 @@ export async function startEngine(dir: string, say: (line: string) => void): Pro
 function startDaemon(dir: string): ChildProcess {
   const log = openSync(join(dir, 'engine.log'), 'a');
   const args = ['--mount', '--propagation', 'private', 'sh', SCRIPT, dir];
-  const child = spawn('unshare', args, { stdio: ['ignore', log, log], detached: true }); // Ctrl-C is ours
+  const child = spawn('unshare', args, { stdio: ['ignore', log, log], detached: true }); // Ctrl-C ends the drill only
   closeSync(log);
   return child;
 }

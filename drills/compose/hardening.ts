@@ -7,14 +7,14 @@ const SECRETS = [
   'API_DATABASE_PASSWORD',
   'WORKER_DATABASE_PASSWORD',
 ];
-/** The secrets of .env whose values a container may have in its environment. */
+/** The secrets that a container of each service may have in its environment. The others may have none. */
 const ALLOWED: Record<string, string[]> = {
   api: ['JWT_SECRET', 'API_DATABASE_PASSWORD'],
   worker: ['WORKER_DATABASE_PASSWORD'],
   postgres: ['POSTGRES_PASSWORD'],
 };
 
-/** Lists the weaknesses of the containers that run. Empty when each is as docker-compose.yml promises. */
+/** Lists the weaknesses of one container of each service. Empty when each is as docs/operations.md promises. */
 export async function findWeaknesses(deployment: Deployment): Promise<string[]> {
   const { settings } = deployment.project;
   const found: string[] = [];

@@ -6,11 +6,14 @@ const CUSTOMERS = 8;
 const PAUSE_MS = 50;
 const RETRY_MS = 250;
 const REQUEST_TIMEOUT_MS = 15_000;
-/** How long the last order of each customer may take after the end. Then it is given up. */
+/** After `stop`, each customer tries to place the last order for this long, and then gives it up. */
 const LAST_ORDER_MS = 60_000;
 const ORDER = JSON.stringify({ product_name: 'Kettle', amount: '34.90' });
 
-/** Requests that were sent, those of them that got no 201, and the longest time until an order was accepted. */
+/**
+ * Requests that were sent, those that got no 201, and what they got instead. `longestMs`: the longest time until an
+ * order was accepted or given up.
+ */
 export type LoadFigures = {
   requests: number;
   failed: number;
@@ -19,8 +22,8 @@ export type LoadFigures = {
 };
 
 /**
- * Customers who place one order after another. Each sends an order again, with the same Idempotency-Key, until it is
- * accepted: so a failed request delays an order, and must never double or lose it.
+ * Lets customers place one order after another. Each sends an order again, with the same Idempotency-Key, until the
+ * order is accepted. So a failed request delays an order, and must never double or lose it.
  */
 export function startLoad(origin: string, customer: Authorization) {
   const accepted: string[] = [];
@@ -58,7 +61,7 @@ export function startLoad(origin: string, customer: Authorization) {
     figures = none();
     return taken;
   }
-  /** Resolves with the ids of all accepted orders, when each customer has got its last one or gives it up. */
+  /** Resolves with the ids of all accepted orders, when the last order of each customer is accepted or given up. */
   async function stop(): Promise<string[]> {
     stopping.abort();
     givenUpAt = performance.now() + LAST_ORDER_MS;

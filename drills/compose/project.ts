@@ -8,7 +8,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const FILES = ['package.json', 'package-lock.json', 'scripts', 'sql', 'jobs', 'src', 'deploy'];
 const DOCKER_FILES = ['Dockerfile', '.dockerignore', 'docker-compose.yml'];
 
-// Building takes packages from the npm registry, as the machine does.
+// The build loads packages from the npm registry, over the network of the machine.
 const OVERRIDE = `
 services:
   migrate:
@@ -20,12 +20,12 @@ const BROKEN_API = `throw new Error('broken by the drill');\n`;
 /** A copy of the project, as an operator has it. */
 export type Project = {
   folder: string;
-  /** What its .env says. */
+  /** The settings in its .env. */
   settings: Record<string, string>;
-  /** Adds a migration after those of the project, or replaces the one that it has added. */
+  /** Adds a migration after those of the project, or replaces the one that was added. */
   setMigration: (sql: string) => void;
   removeMigration: () => void;
-  /** Makes the API of the next image end at its start, or start again. */
+  /** `true`: the API of the next image ends at its start. `false`: it works again. */
   setBroken: (isBroken: boolean) => void;
 };
 

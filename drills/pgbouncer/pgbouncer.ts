@@ -13,7 +13,7 @@ import { requireProgram } from '../programs.ts';
 const START_TIMEOUT_MS = 30_000;
 const POLL_MS = 50;
 
-/** The line of docs/operations.md. */
+/** The connect_query of docs/operations.md. */
 const CONNECT_QUERY = 'SET statement_timeout=10000; SET idle_in_transaction_session_timeout=10000';
 
 /** A running PgBouncer in front of a database. */

@@ -1,7 +1,7 @@
 /*
- * Runs API and worker through PgBouncer in transaction mode, as docs/operations.md says: migrate is refused, settings
- * are checked at the start, timeouts hold, orders are placed and processed, PgBouncer restarts under load, and the
- * audits find every order.
+ * Runs API and worker through PgBouncer in transaction mode, as docs/operations.md says. migrate is refused, settings
+ * are checked at the start, the statement timeout holds, orders are placed and processed, PgBouncer restarts under
+ * load, and the audits find no violation.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,10 +34,13 @@ const PROCESSED_TIMEOUT_MS = 60_000;
 
 type Say = (line: string) => void;
 
-/** Where the walk is: the database itself, PgBouncer in front of it, and a folder for the processes. */
+/** What each step needs: the database itself, PgBouncer in front of it, and a folder for the processes. */
 type Place = { dir: string; databaseUrl: string; bouncer: PgBouncer };
 
-/** The drill `pgbouncer`. It is as promised when only requests during the restart of PgBouncer failed, with 503. */
+/**
+ * The drill `pgbouncer`. All is as promised when what cannot work is refused, the timeout ends a statement, requests
+ * fail only in the run with the restart and only with 503, every stored order is completed, and the audits are clean.
+ */
 export const pgbouncer: Drill = {
   what: 'runs API and worker through PgBouncer, and restarts it (about 1 minute; needs pgbouncer)',
   async run(say, stop) {
@@ -66,7 +69,7 @@ export const pgbouncer: Drill = {
   },
 };
 
-/** What cannot work through PgBouncer ends with one line, before anything changes. */
+/** Whether what cannot work through PgBouncer is refused by one line. */
 async function checkRefusals({ bouncer }: Place, superuser: string, say: Say): Promise<boolean> {
   const migrateConfig = loadConfig(MigrateConfig, { DATABASE_URL: bouncer.url(superuser) });
   const refusals = {

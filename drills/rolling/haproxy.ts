@@ -46,7 +46,7 @@ export async function startHaproxy(dir: string, ports: number[]): Promise<Proxy>
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       if (!isRunning(child)) throw new ReadableError(`HAProxy ended: ${errors.trim()}`);
-      const { act } = await backend().catch(() => ({ act: '' })); // its socket does not exist yet
+      const { act } = await backend().catch(() => ({ act: '' })); // HAProxy has not made its socket yet
       if (Number(act) >= processes) return;
       if (Date.now() > deadline) throw new ReadableError('HAProxy does not see all API processes');
       await setTimeout(POLL_MS);

@@ -15,7 +15,7 @@ const UP_TIMEOUT_MS = 30_000;
 
 type Figures = LoadCounts & ProxyCounts;
 
-/** The drill `rolling`. It is as promised when no request failed in the run with DRAIN_SECONDS. */
+/** The drill `rolling`. All is as promised when no request failed in the second run. */
 export const rolling: Drill = {
   what: 'replaces each API process behind HAProxy under load (about 1 minute; needs haproxy)',
   async run(say, stop) {

@@ -49,7 +49,7 @@ export const sql: Rule[] = [
       matchingLines(
         text,
         /^(?!--).*[^ -~]/,
-        'write ASCII outside of head comments: a psql with another encoding cannot read the rest',
+        'write ASCII on lines that do not begin with --: a psql with another encoding cannot show other characters',
       ),
   },
   { name: 'constraint-name', reads: isMigration, find: constraintsWithoutName },

