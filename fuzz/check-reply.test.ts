@@ -31,7 +31,7 @@ test('a reply as the document describes it is accepted', (t) => {
   t.is(verdict('placeOrder', 503, { ...missing, status: 503 }, PROBLEM), undefined);
 });
 
-test('a failure, an undocumented status, an undocumented body and an inner text are found', (t) => {
+test('a failure, an undocumented status, an undocumented body and an inner error message are found', (t) => {
   const inner = { ...missing, detail: 'relation does not exist at src/db.ts:1:2 pg_catalog' };
 
   t.regex(verdict('listOrders', 500, missing, PROBLEM) ?? '', /status 500/);
@@ -44,7 +44,7 @@ test('a failure, an undocumented status, an undocumented body and an inner text 
   t.regex(verdict('listOrders', 404, inner, PROBLEM) ?? '', /inner text/);
 });
 
-test('a request that another operation answers is only checked for failures and inner texts', (t) => {
+test('a reply from another operation is only checked for failures and inner error messages', (t) => {
   const elsewhere = { path: '/orders/../auth/me' };
 
   t.is(verdict('listOrders', 200, { id: 1 }, 'application/json', elsewhere), undefined);

@@ -3,11 +3,11 @@ import type { Document } from './document.ts';
 import type { FuzzRequest } from './requests.ts';
 import type { FuzzReply } from './send.ts';
 
-/** The errors of HTTP itself, which docs/api.md lists for every operation. */
+/** Errors of HTTP itself that any operation can reply with, although the document does not list them (docs/api.md). */
 const OF_HTTP = new Set([400, 404, 405, 413, 415, 417, 431]);
 const PROBLEM = 'application/problem+json';
 
-/** Words of the inside. None may be in a problem. */
+/** Words of inner error messages. No problem may contain one. */
 const INNER =
   /node_modules|\bat .+:\d+:\d+|file:\/\/|postgres:|pg_|plpgsql|SELECT |INSERT |ECONN|slonik|ioredis/i;
 
@@ -51,7 +51,7 @@ export function createCheck(document: Document): CheckReply {
   };
 }
 
-/** Whether a request reaches its operation: with its method, and its path in the documented form. */
+/** Whether a request has the method of its operation, and a path of the documented form, so that it reaches it. */
 function isAsDocumented({ operation, method, path }: FuzzRequest): boolean {
   const pattern = operation.path.replaceAll(/\{\w+\}/g, '[^/?]+');
   return method === operation.method && new RegExp(`^${pattern}(\\?.*)?$`).test(path);

@@ -7,7 +7,7 @@ export type Choice = Random & {
   oneOf: <T>(items: readonly T[]) => T;
 };
 
-/** The choices for one item of a run: they do not depend on the items before it, which can run at the same time. */
+/** The choices for one item of a run. They do not depend on other items, because several items run at the same time. */
 export function choicesFor(seed: number, index: number): Choice {
   const random = createRandom(Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b));
   return {

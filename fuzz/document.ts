@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** A JSON Schema, as far as it says how to make a value. */
+/** A JSON Schema: those of its keywords that say how to make a value. */
 export type Schema = {
   $ref?: string;
   type?: string | string[];
@@ -36,7 +36,7 @@ export type Operation = {
   replies: Record<string, Record<string, object | null>>;
 };
 
-/** The OpenAPI document, as far as this command reads it. */
+/** The OpenAPI document: those of its members that this command reads. */
 export type Document = {
   paths: Record<string, Record<string, OperationObject>>;
   components: { schemas: Record<string, Schema> };

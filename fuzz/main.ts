@@ -1,8 +1,9 @@
 /*
- * npm run fuzz -- --requests N --streams N --seed N: starts the service, sends requests that are generated from its
- * OpenAPI document and byte streams that are no valid HTTP, and checks every reply. No reply may be a 5xx that is not
- * documented, none may take longer than a second, the memory of the API may not grow, and every accepted order must
- * audit clean. Exit code 0: all of this holds; 1: something does not; 2: the run failed.
+ * npm run fuzz -- --requests N --streams N --seed N: starts the service, and sends requests that are generated from its
+ * OpenAPI document, and then raw byte streams, most of which are no valid HTTP. Every reply to a request must be as the
+ * document says, and come within a second. No reply to a stream may be an unexpected 5xx. The memory of the API may not
+ * grow, every accepted order must be stored and end, and the audit must find nothing. Exit code 0: all of this holds;
+ * 1: something does not; 2: the run failed.
  */
 import { readFileSync } from 'node:fs';
 import { sql } from 'slonik';
@@ -18,7 +19,7 @@ import { fuzz, type Options, type Outcome } from './run.ts';
 const SLOWEST_MS_MAX = 1000;
 const END_TIMEOUT_MS = 120_000;
 const SHOWN_MAX = 20;
-/** How often the memory is read during a run. */
+/** How many times the memory is read during a run. */
 const SAMPLES = 40;
 const EXIT_BROKEN = 1;
 const EXIT_NOT_RUN = 2;
@@ -27,7 +28,7 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Megabytes of memory that a process has. */
+/** The resident memory of a process, in megabytes. */
 function memoryOf(pid: number | undefined): number {
   const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Math.round(Number(kilobytes) / 1024);

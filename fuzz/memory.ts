@@ -1,10 +1,10 @@
-/** Growth that garbage collection and larger pools explain. */
+/** Growth up to both of these together is explained by garbage collection and growing pools. */
 const GROWTH_MAX_RATIO = 1.25;
 const GROWTH_MAX_MB = 32;
 
 /**
- * Whether memory stays flat: the median of the last quarter of the samples is not much above that of the second. The
- * first quarter does not count, because caches fill and code is compiled.
+ * Whether memory stays flat: the median of the last quarter of the samples is not much above that of the second
+ * quarter. The first quarter does not count, because caches fill and code is compiled.
  */
 export function isFlat(samplesMb: number[]): boolean {
   const quarter = Math.floor(samplesMb.length / 4);

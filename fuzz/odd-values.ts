@@ -1,5 +1,5 @@
 /*
- * Values that have broken services before. JSON values are texts, because some are no JavaScript values.
+ * Values that often break services. JSON values are kept as texts, because JavaScript cannot hold some of them.
  */
 
 const deep = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);

@@ -27,7 +27,7 @@ test('the requests reach every operation, with and without a token, with valid b
   const bodies = requests.flatMap(({ body }) => (body ? [body.toString()] : []));
   t.true(bodies.filter(isJson).length > bodies.length / 2);
   t.true(bodies.some((text) => !isJson(text)));
-  t.true(bodies.some((text) => /"(\w+)":.*"\1":/.test(text))); // a name twice
+  t.true(bodies.some((text) => /"(\w+)":.*"\1":/.test(text))); // one name twice
 });
 
 function requestsOf(seed: number) {

@@ -3,14 +3,14 @@ import type { Document, Operation } from './document.ts';
 import { ODD_AUTHORIZATIONS, ODD_HEADERS } from './odd-values.ts';
 import { jsonFor, parameterFor } from './values.ts';
 
-/** A request to send. `path` and `headers` are as on the wire. */
+/** A request to send. `path` and `headers` are sent as they are. */
 export type FuzzRequest = {
   operation: Operation;
   method: string;
   path: string;
   headers: Record<string, string>;
   body: Buffer | undefined;
-  /** The number of the customer whose token it carries; undefined when it carries another one or none. */
+  /** The number of the customer whose token the request has; undefined when it has no token, or an invalid one. */
   customer: number | undefined;
 };
 
@@ -27,7 +27,10 @@ const TYPES = [
   '',
 ];
 
-/** Makes a request for one of the operations. Half of them have no odd part; the others have some. */
+/**
+ * Makes a request for one of the operations. In half of the requests, each part is odd with some probability. In the
+ * others, only the token can be odd or missing, and a value can lie just outside its limits.
+ */
 export function makeRequest(
   choice: Choice,
   document: Document,
@@ -96,7 +99,7 @@ function oddPath(choice: Choice, path: string): string {
   ]);
 }
 
-/** encodeURIComponent, also for halves of surrogate pairs. */
+/** Encodes a text for a URL. Replaces halves of surrogate pairs, and cuts a long text. */
 function encode(text: string): string {
   return encodeURIComponent(text.toWellFormed()).slice(0, 3000).replace(/%.?$/, '');
 }

@@ -1,5 +1,5 @@
 /*
- * One run of the fuzz against an API: generated requests first, then raw byte streams, several at the same time.
+ * One run of the fuzz against an API: first generated requests, then raw byte streams, each with several at a time.
  */
 import { Agent } from 'node:http';
 import { createCheck } from './check-reply.ts';
@@ -11,10 +11,10 @@ import { bytesOf, makeStream, sendStream } from './streams.ts';
 
 export type Options = { seed: number; requests: number; streams: number };
 
-/** An API, and how to get the access token of a new customer. */
+/** An API, and a function that returns the access token of a new customer. */
 type Target = { origin: string; newToken: () => Promise<string> };
 
-/** A reply that breaks a promise, with all that is needed to look into it. */
+/** Something that is wrong with a reply, and the beginning of what was sent. */
 type Finding = { item: string; what: string; sent: string };
 
 export type Outcome = {
@@ -29,7 +29,7 @@ const CUSTOMERS = 6;
 const CONCURRENCY = 8;
 const ORDERS_KEPT_MAX = 200;
 const SLOWEST_KEPT = 5;
-/** HTTP itself: an unknown method, an unknown version. */
+/** 5xx replies that HTTP itself asks for: to an unknown method, and to an unknown version. */
 const OF_HTTP = new Set([501, 505]);
 
 /** Runs the fuzz. `onProgress` is called after each item; when it throws, the run ends with that error. */

@@ -1,7 +1,7 @@
 import { request, type Agent, type IncomingHttpHeaders } from 'node:http';
 import type { FuzzRequest } from './requests.ts';
 
-/** A reply, and how long it took. `error` is set instead of a status when there is none. */
+/** A reply, and how long it took. Without a reply, the status is 0 and `error` says why. */
 export type FuzzReply = {
   status: number;
   headers: IncomingHttpHeaders;

@@ -1,5 +1,5 @@
 /*
- * Raw byte streams: HTTP requests with something wrong in their bytes, and bytes that are no HTTP at all.
+ * Raw byte streams: HTTP requests, most of them with something wrong in their bytes, and bytes that are no HTTP at all.
  */
 import { connect } from 'node:net';
 import type { Choice } from './choice.ts';
@@ -18,7 +18,7 @@ export function bytesOf({ method, path, headers, body = Buffer.alloc(0) }: FuzzR
   ]);
 }
 
-/** Makes a stream out of one to three requests. */
+/** Makes a stream out of one to three requests, and changes it in one way. */
 export function makeStream(choice: Choice, requests: Buffer[]): Buffer {
   const bytes = Buffer.concat(requests.slice(0, choice.integer(1, 3)));
   return choice.oneOf(MUTATIONS)(choice, bytes);
@@ -154,7 +154,7 @@ const MUTATIONS: Mutate[] = [
   (_choice, bytes) => Buffer.concat([Buffer.from('PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n'), bytes]),
 ];
 
-/** What came back on a connection. `isOpen`: the server had not closed it in time. */
+/** The replies on a connection. `isOpen`: the server did not close the connection in time. */
 type StreamReply = {
   statuses: number[];
   orderIds: string[];

@@ -57,7 +57,7 @@ function objectFor(
     (name) => !choice.chance(required.includes(name) ? oddity : 0.5),
   );
   const members = names.map((name) => [name, valueFor(making, properties[name] ?? {}, depth + 1)]);
-  // A name twice, and a name that the schema does not have.
+  // One name twice, and one name that the schema does not have.
   if (choice.chance(oddity) && members[0])
     members.push([members[0][0] ?? '', choice.oneOf(ODD_JSON)]);
   if (choice.chance(oddity)) members.push([choice.oneOf(ODD_NAMES), choice.oneOf(ODD_JSON)]);
@@ -67,7 +67,7 @@ function objectFor(
     .join()}}`;
 }
 
-/** Makes a text that a schema describes, as far as this is known from its example and its lengths. */
+/** Makes a text for a schema by its examples, its format and its lengths. Some are one character too long or short. */
 function textFor(
   choice: Choice,
   { format, example, examples, minLength = 0, maxLength }: Schema,
@@ -83,7 +83,7 @@ function textFor(
   return `${choice.oneOf(WORDS)} ${choice.oneOf(WORDS)}`.padEnd(minLength, 'x');
 }
 
-/** Makes a text for a parameter. */
+/** Makes a text for a parameter. Some integers are one beyond their range. */
 export function parameterFor(choice: Choice, schema: Schema, oddity: number): string {
   if (choice.chance(oddity)) return choice.oneOf(ODD_TEXTS);
   if (schema.enum) return String(choice.oneOf(schema.enum));
