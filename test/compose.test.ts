@@ -60,7 +60,7 @@ test('no secret has a default: each is required, and .env.example says how to ma
   t.regex(example, /openssl rand -hex 24/);
 });
 
-test('every container has the common limits and rights, and a limit of memory and processes', (t) => {
+test('every container has the common rights, a bounded log, and limits of memory and processes', (t) => {
   const part = file.slice(file.indexOf('\nservices:'), file.indexOf('\nnetworks:'));
   const names = Array.from(part.matchAll(/^  (\w+):$/gm), ([, name = '']) => name);
   t.deepEqual(names.sort(), [...SERVICES].sort());
@@ -79,7 +79,7 @@ test('only the proxy publishes a port, so that other services can run more than 
   }
 });
 
-test('docker compose up neither migrates nor builds, and runs only images that were migrated', (t) => {
+test('docker compose up neither migrates nor builds, and an image is current only after its migration', (t) => {
   t.regex(blockOf('migrate'), /^    profiles: \[deploy\]$/m);
   t.regex(blockOf('migrate'), /^    image: order-management-service:next$/m);
   t.is(Array.from(file.matchAll(/^    build:/gm)).length, 1);
@@ -109,12 +109,12 @@ test('the image has the commands that its Dockerfile names, each with its file',
   }
 });
 
-/** Seconds from SIGTERM to SIGKILL. */
+/** The seconds that Docker gives a service from SIGTERM to SIGKILL. */
 function grace(service: string): number {
   return Number(/stop_grace_period: (\d+)s/.exec(blockOf(service))?.[1]);
 }
 
-/** The lines of a service. */
+/** The lines of a service in docker-compose.yml. */
 function blockOf(service: string): string {
   return new RegExp(`^  ${service}:\\n((?:    .*\\n)+)`, 'm').exec(file)?.[1] ?? '';
 }

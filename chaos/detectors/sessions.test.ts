@@ -34,7 +34,7 @@ test('a session that has ended cannot be refreshed', async (t) => {
 });
 
 test('an access token of a session that has ended is refused', async (t) => {
-  const other = await withSettings(t, {}); // a process that knows nothing yet
+  const other = await withSettings(t, {}); // a process that has not seen the session yet
   const { access } = await startedSession(t.context);
   await send(t.context.origin, 'POST', '/auth/logout-everywhere', { headers: access });
 

@@ -22,7 +22,7 @@ const silent = pino({ level: 'silent' });
 
 type T = ExecutionContext<Context>;
 
-/** What a connection of each kind does. Each throws when it cannot connect. */
+/** For each kind of connection, something that uses it. Each rejects when it cannot connect. */
 const kinds: Record<string, (url: string) => Promise<unknown>> = {
   migrate: (url) => migrate({ ...testConfig('orders'), DATABASE_URL: url }, silent),
   'the pool': (url) => factsOf(url),

@@ -6,7 +6,7 @@ import { testEnvironment } from '../support/template.ts';
 import { until } from '../support/until.ts';
 import { accept, fulfilledAt, placeMany } from '../support/worker-faults.ts';
 
-// What a load balancer sees of a process that stops.
+// A process that stops, as a load balancer sees it.
 
 test('an API that drains is not ready, but places orders, and ends each connection with its reply', async (t) => {
   const { database, deps } = await ownService(t);

@@ -15,7 +15,7 @@ import { until } from '../support/until.ts';
 const LOST = /^the database has lost transactions that it had acknowledged/;
 
 test.serial(
-  'when an older copy of the database takes over, an API says what is lost, and goes on working',
+  'when an older copy replaces the database, an API logs and shows what is lost, and goes on working',
   async (t) => {
     const folder = temporaryFolder(t);
     const dataDir = takeDataDir(folder);

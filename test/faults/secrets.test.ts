@@ -1,5 +1,5 @@
 /*
- * Walks through failures, each with a secret in the settings, and looks for the secret in everything that is printed.
+ * Causes failures, each with a secret in the settings, and looks for the secret in everything that is printed.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /*
  * Settings that an owner or a thief has made for a database or a role. No reply, no signature and no rule may depend on
- * them.
+ * them, except that a database which its owner has made read-only stays so.
  */
 import { randomBytes } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
@@ -23,7 +23,7 @@ import {
 import { temporaryFolder } from '../support/processes.ts';
 import { copyTemplate, databaseUrl, onServer, testConfig } from '../support/template.ts';
 
-/** Hostile values, all at once or one by one. */
+/** Values that would change replies, signatures or rules if the service did not set its own. */
 const hostile: Record<string, string> = {
   DateStyle: 'German',
   IntervalStyle: 'sql_standard',
@@ -126,7 +126,7 @@ async function serviceWith(
   return { database: name, ...service };
 }
 
-/** What the functions below find with the settings of a new server. */
+/** What the checks below find when a database has no settings of its own. */
 const AS_ALWAYS = {
   placed: { status: 'PENDING', product_name: 'Tea', amount: '0.10' },
   isNow: true,

@@ -12,7 +12,7 @@ import { insertOrders } from '../support/orders.ts';
 const ODD = 'Lager zu → müde\u001b[2J \u202e日本 👍';
 const SHOWN = 'Lager zu \\u2192 m\\u00fcde\\u001b[2J \\u202e\\u65e5\\u672c \\U0001f44d';
 
-test('all that schema ops shows is printable ASCII, even if people and upstreams write other characters', async (t) => {
+test('all that schema ops shows is printable ASCII, even if people or a receiver send others', async (t) => {
   const service = await ownService(t);
   const { deps } = service;
   const user = await signUp(service);
@@ -49,7 +49,7 @@ test('all that schema ops shows is printable ASCII, even if people and upstreams
   t.true(again.message.endsWith(SHOWN), again.message);
 });
 
-test('all that psql shows of our objects is ASCII', async (t) => {
+test('definitions and comments of our functions and views are ASCII', async (t) => {
   const dba = await connectDba(t, t.context, 'postgres');
 
   const odd = await dba.rows(`

@@ -75,7 +75,7 @@ test('a long worker name is refused, and the message does not contain all of it'
   t.true(message.length < 500);
 });
 
-test('the last error of an order is recorded without an emoji that it is cut within', async (t) => {
+test('when the limit of a last error falls within an emoji, the error is recorded without the emoji', async (t) => {
   const { deps } = t.context;
   const id = await (await signUp(t.context)).place();
 

@@ -108,7 +108,7 @@ for (const [amount, currency] of [
   });
 }
 
-test('a number in metadata that no double holds is shown as it is stored', async (t) => {
+test('a number in metadata that no double can represent is sent as it is stored', async (t) => {
   const { deps, origin } = t.context;
   const user = await signUp(t.context);
   const stored =

@@ -6,12 +6,12 @@ import type { TestDeps } from './context.ts';
 
 const SALT = `$argon2id$v=19$m=19456,t=2,p=1$${'A'.repeat(22)}`;
 
-/** A hasher with the queue of the service that counts its hashes, which are cheap: for tests with many logins. */
+/** A password hasher with the queue of the service. It makes cheap hashes and counts them: for tests of many logins. */
 export function countingHasher() {
   const count = { hashes: 0 };
   const hash = async (password: string) => {
     count.hashes += 1;
-    await new Promise(setImmediate); // as a real hash, it lets others run
+    await new Promise(setImmediate); // like a real hash, it lets other work run meanwhile
     return cheapHash(password);
   };
   return { count, passwords: createPasswordHasher({ hash, salted: hash }) };

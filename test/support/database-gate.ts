@@ -1,5 +1,5 @@
 /*
- * A gate between a process and its database, which a test closes or leaves hanging.
+ * A TCP proxy between a process and its database. A test can make it hang, or close it.
  */
 import { connect, createServer, type Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
@@ -9,7 +9,7 @@ import { listen } from '../../src/http/server.ts';
 import { withDeps, type Context } from './context.ts';
 import { databaseUrl } from './template.ts';
 
-/** An API whose connections to the database pass a gate. */
+/** An API whose connections to the database go through such a proxy, the gate. */
 export async function behindGate(t: ExecutionContext<Context>) {
   const url = new URL(databaseUrl(t.context.database));
   const address = { host: url.hostname, port: Number(url.port || 5432) };
@@ -22,7 +22,7 @@ export async function behindGate(t: ExecutionContext<Context>) {
   });
   const port = await listen(gateway, 0, '127.0.0.1');
   const gate = {
-    /** From now on nothing passes, and both ends stay connected. */
+    /** Passes no more bytes. Both ends stay connected. */
     hang: () => {
       hanging = true;
       for (const socket of sockets) socket.unpipe();

@@ -10,13 +10,13 @@ type RawReply = { status: number; headers: Headers; body: string };
 export function openSocket(origin: string): Socket {
   const { port, hostname } = new URL(origin);
   const socket = connect(Number(port), hostname);
-  socket.on('error', () => undefined); // a reset is seen as the end
+  socket.on('error', () => undefined); // the event `close` follows
   return socket;
 }
 
 /**
  * Sends bytes unchanged. Resolves with the replies when there are `count`, or when the server has closed the
- * connection. Lines end in CRLF.
+ * connection. The lines of `bytes` must end in CRLF.
  */
 export async function exchange(origin: string, bytes: string, count = 1): Promise<RawReply[]> {
   const socket = openSocket(origin);
@@ -35,7 +35,7 @@ export async function exchange(origin: string, bytes: string, count = 1): Promis
   return replies;
 }
 
-/** The complete replies in a text. A reply to HEAD would need another parser. */
+/** The complete replies in a text. Cannot read replies to HEAD, which have a length and no body. */
 export function parseReplies(text: string): RawReply[] {
   const replies: RawReply[] = [];
   for (let rest = text; ;) {

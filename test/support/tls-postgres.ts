@@ -1,5 +1,5 @@
 /*
- * A Postgres that accepts only TLS, with a CA of its own, and a socket of its own.
+ * A Postgres with a CA of its own, which accepts TCP connections only with TLS, and with a Unix socket of its own.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, statSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { temporaryFolder } from './processes.ts';
 import type { Context } from './context.ts';
 import { FAST_AND_FORGETFUL } from './servers.ts';
 
-/** The server, its files, and what a URL of it consists of. */
+/** The server, its files, and the parts of its URL. */
 export type TlsPostgres = {
   /** The URL of database `orders` with these parameters, over TCP. */
   url: (parameters: string) => string;
@@ -30,7 +30,7 @@ export const CERTIFIED = 'certified';
 /** Starts the server. Its certificate is for `localhost`, and not for an address. */
 export async function startTlsPostgres(t: ExecutionContext<Context>): Promise<TlsPostgres> {
   const folder = temporaryFolder(t);
-  // The path of a socket may have 107 characters, and the server may have another account.
+  // The path of a socket may have 107 characters at most, and the server may run as another user.
   const socketFolder = await mkdtemp('/tmp/oms-s-');
   chmodSync(socketFolder, 0o777);
   t.teardown(() => rm(socketFolder, { recursive: true, force: true }));
@@ -72,7 +72,7 @@ hostssl all all          0.0.0.0/0      scram-sha-256
 hostssl all all          ::/0           scram-sha-256
 `;
 
-/** Copies the files into the data directory, as files of its owner. */
+/** Copies the certificates into the data directory, as files of its owner, and writes pg_hba.conf. */
 function useTls(dataDirectory: string, folder: string): void {
   const { uid, gid } = statSync(dataDirectory);
   for (const name of ['server.crt', 'server.key', 'ca.pem']) {
