@@ -6,12 +6,12 @@ import { reportCount, type Count } from './limit-report.ts';
 import { Problem } from './problem.ts';
 import type { AppState } from './state.ts';
 
-/** Attempts that Postgres counts by network, so that nothing resets them (sql/functions/attempts.sql). */
+/** Attempts that Postgres counts by network, so that emptying Redis resets no count (sql/functions/attempts.sql). */
 type Kind = 'register' | 'refresh' | 'password-reset';
 
 const Row = z.object({ used: z.int(), seconds: z.int(), refused: z.boolean() });
 
-/** Allows `points` requests of a network per minute, and four times as many of an IPv6 /48. 0 switches it off. */
+/** Allows `points` requests of a network per minute, and four times as many of an IPv6 /48. 0 allows all requests. */
 export function attemptLimit(deps: ApiDeps, kind: Kind, points: number): Middleware<AppState> {
   if (points === 0) return (_ctx, next) => next();
   return async (ctx, next) => {
@@ -21,8 +21,8 @@ export function attemptLimit(deps: ApiDeps, kind: Kind, points: number): Middlew
 }
 
 /**
- * Counts only the requests that are refused with 401, and turns those beyond `points` into 429. Other requests pass, so
- * that a stranger in the same network locks out no user.
+ * Counts only the requests that are refused with 401. Those beyond `points` get 429 instead. Other requests pass, so a
+ * stranger in the same network locks out no user.
  */
 export function failureLimit(deps: ApiDeps, kind: Kind, points: number): Middleware<AppState> {
   if (points === 0) return (_ctx, next) => next();

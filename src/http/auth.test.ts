@@ -10,7 +10,7 @@ const BAD =
   'error="invalid_token", error_description="The access token has expired, or is not valid"';
 const INVALID = `${REALM}, ${BAD}`;
 
-test('a request without a valid access token gets 401, and WWW-Authenticate says why', async (t) => {
+test('a request without a valid access token gets 401, and WWW-Authenticate says whether it had a token', async (t) => {
   const user = await signUp(t.context);
   const { refreshToken } = await startedSession(t.context);
   const strangers = { session_id: (await signUp(t.context)).session_id };
@@ -101,6 +101,7 @@ test('every endpoint for orders and for the account requires an access token', a
   const endpoints = [
     'GET /auth/me',
     'POST /auth/logout-everywhere',
+    'POST /auth/password',
     'GET /auth/sessions',
     `DELETE /auth/sessions/${id}`,
     'POST /orders',

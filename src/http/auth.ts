@@ -11,7 +11,7 @@ import type { TokenKeys } from '../users/token-keys.ts';
 import { Problem } from './problem.ts';
 import type { AppState } from './state.ts';
 
-/** What authentication needs: the keys, and the memory of which sessions live. */
+/** What authentication needs: the keys of access tokens, and the cache of the sessions that live. */
 export type AuthDeps = { tokenKeys: TokenKeys; liveSessions: LiveSessions };
 
 /** The state of a request after `authenticate`. */
@@ -29,9 +29,10 @@ type Claims = z.infer<typeof Claims>;
 const VERIFIED_TOKENS_MAX = 10_000;
 
 /**
- * Sets the user and the session of a request with a valid access token whose session lives, and refuses any other
- * request with 401. A process verifies a token once and keeps it. When the token comes again, only its expiry and its
- * session are checked, because nothing else can change. Replies to authenticated requests are not stored by caches.
+ * Sets the user and the session of a request with a valid access token whose session lives. Refuses any other request
+ * with 401, or with 503 when the database does not say whether the session lives. A process verifies a token once and
+ * keeps it. When the token comes again, only its expiry and its session are checked, because nothing else can change.
+ * Forbids caches to store the replies to requests with a valid token.
  */
 export function authenticate({ tokenKeys, liveSessions }: AuthDeps): Middleware<Authenticated> {
   const verified = new LRUCache<string, Claims>({ max: VERIFIED_TOKENS_MAX });

@@ -24,7 +24,7 @@ export function jsonBody(): Middleware<AppState> {
   };
 }
 
-/** Why a body is refused before it is read. Without a Content-Length, it may still turn out to be empty. */
+/** Returns what creates the error for a body that is refused. Without a Content-Length, the body may still be empty. */
 function refusalOf(ctx: Context): (() => Error) | undefined {
   const { headers } = ctx.req;
   const isJson = headers['content-type'] === 'application/json' || ctx.is('application/json');
@@ -33,7 +33,7 @@ function refusalOf(ctx: Context): (() => Error) | undefined {
   return Number(headers['content-length'] ?? '0') > BODY_BYTES_MAX ? tooLarge : undefined;
 }
 
-/** RFC 9110 8.4: codings are case-insensitive, and `identity` is none. */
+/** RFC 9110 8.4: the names of codings are case-insensitive, and `identity` means no coding. */
 function isEncoded(contentEncoding = ''): boolean {
   return contentEncoding.split(',').some((coding) => !/^(?:identity)?$/i.test(coding.trim()));
 }

@@ -57,7 +57,7 @@ test('X-Forwarded-For is read from right to left, past trusted proxies, and from
     t.is(clientOf(peer, forwarded).address, address, `${peer} ${forwarded}`);
 });
 
-test('junk in X-Forwarded-For ends the walk at the last trusted proxy', (t) => {
+test('junk in X-Forwarded-For ends the search at the last trusted proxy', (t) => {
   const clientOf = clientReader(['10.0.0.0/8']);
   const junk = [
     ['unknown', '_hidden', '', 'a b', '1.2.3', '1.2.3.4.5', '256.1.1.1', '0x7f.1', '2130706433'],

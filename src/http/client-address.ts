@@ -1,10 +1,10 @@
 /*
- * The one notion of who a client is, before it has a user: limits, the log and the queue of password hashing use it.
+ * Finds the address of a client. Limits, the log and the queue of password hashing know a client by this address.
  *
  * The address is that of the connection. If that is a trusted proxy, X-Forwarded-For is read from right to left, past
- * the trusted proxies. An entry that is not an address ends the walk at the last proxy: a client can have written
- * it and everything before it. The Forwarded header (RFC 7239) is never read: most proxies pass it on unchanged, so any
- * client could choose its address with it.
+ * the trusted proxies. An entry that is not an address ends the search: then the last proxy counts as the client,
+ * because a client can have written this entry and everything before it. The Forwarded header (RFC 7239) is never read:
+ * most proxies pass it on unchanged, so a client could choose its address with this header.
  */
 import { BlockList } from 'node:net';
 import { LRUCache } from 'lru-cache';
@@ -15,10 +15,10 @@ import type { AppState } from './state.ts';
 /** `address` identifies a client in the log. `network` is the unit that limits count. */
 type Client = { address: string; network: string };
 
-/** The count of a client whose connection has closed, so that its address cannot be read any more. */
+/** All clients whose connection has closed already: their addresses cannot be read any more. */
 const UNKNOWN: Client = { address: '', network: '0.0.0.0' };
 
-/** How many headers a process keeps parsed, and how long they may be: at most 2 MB. */
+/** How many parsed addresses a process keeps, and how long their texts may be. Together they take at most 2 MB. */
 const PARSED_MAX = 10_000;
 const PARSED_CHARACTERS_MAX = 100;
 
@@ -57,7 +57,7 @@ export function clientReader(trustedProxies: string[]) {
   };
 }
 
-/** Tests whether an address is one of these addresses or in one of these ranges. */
+/** Returns a function that tests whether an address is one of the proxies, or in one of their ranges. */
 export function proxyTest(proxies: string[]): (address: Address) => boolean {
   const trusted = new BlockList();
   for (const proxy of proxies) {

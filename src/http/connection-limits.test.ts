@@ -10,7 +10,7 @@ const GET = 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\n';
 for (const [what, settings] of [
   ['connections', { CONNECTIONS_MAX: '3' }],
   ['connections of one client', { CONNECTIONS_PER_CLIENT_MAX: '3' }],
-  ['connections of proxies too', { CONNECTIONS_MAX: '3', TRUSTED_PROXIES: '127.0.0.1' }],
+  ['connections, also of proxies,', { CONNECTIONS_MAX: '3', TRUSTED_PROXIES: '127.0.0.1' }],
 ] as const) {
   test(`when there are as many ${what} as allowed, the next one gets 503, until one ends`, async (t) => {
     const { origin, server } = await withSettings(t, settings);

@@ -8,8 +8,8 @@ import { refuseConnection } from './malformed.ts';
 const RETRY_AFTER = 'Retry-After: 1\r\n';
 
 /**
- * Refuses connections over the limits with 503: one limit for all together, and one for each client network. Trusted
- * proxies have no limit of their own, because they bring many clients.
+ * Refuses connections over the limits with 503: one limit for all connections together, and one for those of each
+ * network. Trusted proxies count only for the first, because many clients connect through one proxy.
  */
 export function limitConnections(server: Server, settings: ServerSettings): void {
   const isTrusted = proxyTest(settings.TRUSTED_PROXIES);

@@ -4,7 +4,7 @@ import createHttpError from 'http-errors';
 import { refuseConnection, statusOfMalformed, type MalformedRequest } from './malformed.ts';
 import type { BoundedResponse } from './response.ts';
 
-/** How many requests of one connection may wait for the replies before them. A client that sends more is cut off. */
+/** How many requests of one connection may wait for the replies before them. With more, the connection is closed. */
 const PIPELINED_MAX = 32;
 
 type Start = (req: IncomingMessage, res: BoundedResponse) => void;
@@ -18,7 +18,7 @@ export class Connection {
   readonly #start: Start;
   #current: BoundedResponse | undefined;
   #waiting: [IncomingMessage, BoundedResponse][] = [];
-  /** Malformed bytes after the requests that still wait. */
+  /** The error of malformed bytes. They are refused after the replies to the requests before them. */
   #refusal: MalformedRequest | undefined;
   /** Whether the last reply was sent before the body of its request had arrived. */
   #hasUnreadBody = false;
@@ -56,15 +56,15 @@ export class Connection {
   }
 
   /**
-   * Refuses bytes that are no valid request, or that come too slowly, after the replies to the requests before. A
-   * client that closes the connection in the middle of a request is gone.
+   * Refuses bytes that are no valid request, or that come too slowly, after the replies to the requests before them. A
+   * client that ends the connection in the middle of a request gets no reply.
    */
   refuse(error: MalformedRequest): void {
     const current = this.#current;
     const status = statusOfMalformed(error);
     if (!current) {
       if (this.#hasUnreadBody)
-        this.#socket.destroy(); // its request has a reply
+        this.#socket.destroy(); // the request of that body has a reply
       else refuseConnection(this.#socket, status);
     } else if (current.req.complete) {
       this.#refusal = error;

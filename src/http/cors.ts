@@ -9,11 +9,11 @@ const REPLY_HEADERS = [
 ]
   .flat()
   .join(', ');
-const PREFLIGHT_SECONDS = 600; // browsers cap it: Chromium at 2 hours, Firefox at 24
+const PREFLIGHT_SECONDS = 600; // below the caps of browsers: 2 hours in Chromium, 24 in Firefox
 
 /**
  * Lets pages of these origins call the API from a browser (the CORS protocol of the Fetch standard). Pages of other
- * origins cannot read a reply. Without origins, nothing changes.
+ * origins cannot read a reply. Without origins, no reply has headers of CORS.
  */
 export function cors(origins: readonly string[]): Middleware<AppState> {
   if (origins.length === 0) return (_ctx, next) => next();

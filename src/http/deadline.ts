@@ -2,14 +2,14 @@ import type { Middleware } from 'koa';
 import { Problem } from './problem.ts';
 import type { BoundedResponse } from './response.ts';
 
-/** How often requests are checked. A request gets its 503 up to this time before its deadline. */
+/** How often requests are checked. A request can get its 503 earlier than its deadline, by up to this time. */
 export const CHECK_MS = 1000;
 /** A client that has not read its whole reply after this time is disconnected. */
 const SENDING_MS_MAX = 60_000;
 
 /**
- * Lets `response.fail` end a request while its work waits. The work is not interrupted, so an order may still be
- * placed; its reply is dropped.
+ * Lets `response.fail` end a request with an error while the work for it waits. The work is not interrupted, so an
+ * order may still be placed. Then the reply with this order is dropped.
  */
 export function failable(): Middleware {
   return async (ctx, next) => {
@@ -21,8 +21,8 @@ export function failable(): Middleware {
 }
 
 /**
- * Checks the open responses of a server: refuses requests that wait too long for the service with 503, and disconnects
- * clients that do not read. The time that a client takes to send its body does not count.
+ * Checks the open responses of a server. Requests that have waited for the service for too long get 503. Clients that
+ * do not read their reply are disconnected. The time that a client takes to send its body does not count.
  */
 export function checkDeadlines(responses: Iterable<BoundedResponse>, seconds: number): void {
   const now = performance.now();

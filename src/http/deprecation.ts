@@ -2,12 +2,12 @@ import type { RouterContext } from '@koa/router';
 import type { Middleware } from 'koa';
 import type { AppState } from './state.ts';
 
-/** Since when the names of the original API are deprecated: 2026-11-27, when this API got names of its own. */
+/** The names of the original API are deprecated since 2026-11-27, when this API got names of its own. */
 const DEPRECATED_AT_SECONDS = 1_795_737_600;
 
 /**
- * Marks every reply of an alias as deprecated (RFC 9745), with a Link to the route that replaces it. There is no
- * Sunset: no end of the aliases is decided.
+ * Marks every reply of an alias as deprecated (RFC 9745), with a Link to the route that replaces it. The replies have
+ * no Sunset, because no date is set on which the aliases end.
  */
 export function deprecated<State extends AppState>(
   successorOf: (ctx: RouterContext<State>) => string,

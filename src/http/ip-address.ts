@@ -1,10 +1,10 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
-/** An address in its one canonical form. `isMapped`: it was written as an IPv6 address that contains this IPv4 one. */
+/** An address in its canonical form. `isMapped`: an IPv4 address that was written inside an IPv6 address. */
 export type Address = { family: 'ipv4' | 'ipv6'; text: string; isMapped: boolean };
 
-/** How much of an IPv6 address identifies a network. A customer of a provider gets at least this range: RFC 6177. */
+/** How many bits of an IPv6 address identify a network. A provider gives a customer at least this range (RFC 6177). */
 const NETWORK_BITS = 64;
 
 const DOTTED = /^\d{1,3}(?:\.\d{1,3}){3}$/;
@@ -35,7 +35,7 @@ export function networkOf({ family, text }: Address): string {
   return `${ipaddr.IPv6.networkAddressFromCIDR(`${text}/${NETWORK_BITS}`).toString()}/${NETWORK_BITS}`;
 }
 
-/** 203.000.113.007 is 203.0.113.7. Some programs read it in octal; then it is at least not another client's twin. */
+/** Reads 203.000.113.007 as 203.0.113.7, so that leading zeros make no second client. Never as octal numbers. */
 function withoutZeros(text: string): string {
   return DOTTED.test(text) ? text.split('.').map(Number).join('.') : text;
 }

@@ -2,7 +2,7 @@ import type { ParameterizedContext } from 'koa';
 import { Problem } from './problem.ts';
 import type { AppState } from './state.ts';
 
-/** The window of every limit that a setting names. */
+/** The window of every limit that is a setting. */
 export const WINDOW_SECONDS = 60;
 
 /** What a limit has counted. `seconds`: until the count starts again or, when refused, until a repeat may succeed. */

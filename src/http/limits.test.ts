@@ -35,7 +35,7 @@ test('every operation has a limit, except the health checks', async (t) => {
   ].flat();
   const operations = [...documented, ...others].filter((one) => !HEALTH.includes(one));
 
-  for (const operation of operations.filter((one) => one !== 'GET /metrics')) {
+  for (const operation of operations) {
     const [method = '', path = ''] = operation.split(' ');
     const request = () => user.request(method, path.replace(/\{[^}]*\}/, randomUUID()));
     const first = await request();
@@ -87,7 +87,7 @@ test('a client that rotates through an IPv6 /64 has one limit for documents', as
   t.is(await from('2001:db8:1:2::1'), 200);
 });
 
-test('a user gets no new requests when Redis is emptied', async (t) => {
+test('the count of a user goes on when Redis is emptied', async (t) => {
   const service = await withLimits(t, { RATE_LIMIT_READ: '4' });
   const user = await signUp(service);
   const read = async () => (await user.request('GET', `/orders/${randomUUID()}`)).status;

@@ -1,5 +1,6 @@
 /*
- * Every limit on requests, and what it counts by. Each route names its limits; limits.test.ts tries all routes.
+ * Every limit on requests, and by what it counts: by user or by network. Each route names its limits. limits.test.ts
+ * tries all routes.
  */
 import type { Middleware, ParameterizedContext } from 'koa';
 import compose from 'koa-compose';
@@ -24,7 +25,7 @@ export function createLimits(deps: ApiDeps & AuthDeps) {
   return {
     /** Requests that need no access token. */
     public: rateLimit<AppState>(strangers, byNetwork),
-    // Postgres counts attempts, so that nothing resets them.
+    // Postgres counts these attempts, so that emptying Redis resets no count.
     register: attemptLimit(deps, 'register', config.RATE_LIMIT_REGISTER),
     refresh: failureLimit(deps, 'refresh', config.RATE_LIMIT_REFRESH),
     passwordReset: attemptLimit(deps, 'password-reset', config.RATE_LIMIT_LOGIN),

@@ -10,9 +10,9 @@ import { exchange } from '../../test/support/raw-http.ts';
 
 const TRIES = 8;
 const REQUESTS = 3;
-/** Between 4 and 16, in the middle of their logarithms. */
+/** The geometric mean of 4 (proportional work) and 16 (quadratic work). */
 const GROWTH_MAX = 8;
-/** Less is not measured exactly, and counts as this. Quadratic work on the largest inputs is far above 8 times this. */
+/** Shorter times are not measured exactly, and count as this. Quadratic work on large inputs takes much longer. */
 const LEAST_MICROS = 20_000;
 
 /** Node accepts heads up to 16 kB. */

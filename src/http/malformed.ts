@@ -3,13 +3,13 @@ import type { Duplex } from 'node:stream';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
-/** How long the rest of a bad request is read after its reply. Closing at once could reset the reply on its way. */
+/** How long a refused connection stays open after its reply. If it closed at once, the client might lose the reply. */
 const LINGER_MS = 2000;
 
 /** The error that Node emits for bytes that are no valid HTTP, and for a request that comes too slowly. */
 export type MalformedRequest = Error & { code?: string; rawPacket?: Buffer; bytesParsed?: number };
 
-/** Node refuses a longer head. */
+/** Node refuses a request with a longer head. */
 const HEAD_BYTES_MAX = 16_384;
 
 /** The status for bytes that Node could not parse. Some errors of Node stand for several statuses. */
@@ -30,7 +30,7 @@ export function statusOfMalformed(error: MalformedRequest): number {
   }
 }
 
-/** The line in which an error is. Other requests may come before it in the same packet. */
+/** The request line with the error. Other requests may come before this line in the same packet. */
 function requestLine({ rawPacket, bytesParsed = 0 }: MalformedRequest): string {
   const start = rawPacket?.lastIndexOf('\n', Math.max(bytesParsed - 1, 0)) ?? 0;
   return firstLine(rawPacket, start + 1);

@@ -23,7 +23,7 @@ export const Mistake = z
   .meta({ id: 'Mistake' });
 export type Mistake = z.infer<typeof Mistake>;
 
-/** More mistakes are not listed: a body of 100 kB can have 30,000. */
+/** How many mistakes are listed. A body of 100 kB can have 30,000. */
 const MISTAKES_MAX = 20;
 const NAME_LENGTH_MAX = 100;
 
@@ -56,7 +56,7 @@ export function inParameter([name = '']: PropertyKey[]): Place {
   return { parameter: shorten(name) };
 }
 
-/** encodeURIComponent throws on half a surrogate pair. */
+/** Shortens a name, and replaces half a surrogate pair, because encodeURIComponent throws on it. */
 function shorten(name: PropertyKey): string {
   return String(name).slice(0, NAME_LENGTH_MAX).toWellFormed();
 }

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 
-/** The most keys that a process counts: about 4 MB. With more, those that were counted longest ago start again. */
+/** The most keys that a process counts for one limit: about 4 MB. Beyond it, keys not used for longest are dropped. */
 const KEYS_MAX = 20_000;
 
 type OwnCount = { used: number; endsAt: number };

@@ -4,8 +4,8 @@ import { Problem } from './problem.ts';
 import type { AppState } from './state.ts';
 
 /**
- * Refuses a request that a page of another origin makes in a browser, except the given ones. For requests that read or
- * set the cookie: a browser sends it along without asking its user. Clients that are not browsers send no Origin.
+ * Refuses a request that a page of another origin makes in a browser, unless the origin is one of `origins`. For the
+ * requests that use the cookie: a browser sends the cookie without asking the user. Other clients send no Origin.
  */
 export function ownOrigin(origins: readonly string[]): Middleware<AppState> {
   const allowed = new Set(origins);
@@ -15,8 +15,8 @@ export function ownOrigin(origins: readonly string[]): Middleware<AppState> {
   };
 }
 
-// A page cannot set these headers. Sec-Fetch-Site comes first: it is also right behind a proxy that changes Host. Not
-// every browser sends it, and none does over plain HTTP.
+// A page cannot set these headers. Sec-Fetch-Site is preferred to a comparison with Host, because a proxy can change
+// Host. Old browsers do not send Sec-Fetch-Site, and no browser sends it over plain HTTP, except to localhost.
 function isOwn(headers: IncomingHttpHeaders, allowed: Set<string>): boolean {
   const { origin, host, 'sec-fetch-site': site } = headers;
   if (origin !== undefined && allowed.has(origin)) return true;

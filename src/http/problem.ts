@@ -92,14 +92,14 @@ export class Problem extends Error {
 }
 
 /**
- * Parses the body of a request. Throws `invalid-request` (422) with a pointer to each mistake. A schema error anywhere
- * else is a bug of the service, and gets 500.
+ * Parses the body of a request. Throws `invalid-request` (422) with a pointer to each mistake, up to 20. A schema error
+ * anywhere else is a bug of the service, and gets 500.
  */
 export function parse<S extends z.ZodType>(schema: S, body: unknown): z.output<S> {
   return parseInput(schema, body, inBody);
 }
 
-/** Parses the parameters of a request, of its path or its query. Throws `invalid-request` (422) like `parse`. */
+/** Parses the parameters of the path or the query of a request. Throws `invalid-request` (422) like `parse`. */
 export function parseParameters<S extends z.ZodType>(schema: S, parameters: unknown): z.output<S> {
   return parseInput(schema, parameters, inParameter);
 }
@@ -132,7 +132,7 @@ export function problemDetails(): Middleware {
   };
 }
 
-/** RFC 6750, 3: only a request that has sent an access token is told that the token is not valid. */
+/** RFC 6750, 3: only the reply to a request with an access token says that the token is not valid. */
 function challenge(ctx: Context, problem: Problem | undefined): string {
   const hasToken = /^Bearer +\S/i.test(ctx.get('Authorization'));
   if (problem?.slug !== 'invalid-token' || !hasToken) return 'Bearer realm="oms"';

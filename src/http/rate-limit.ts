@@ -11,12 +11,12 @@ export type RateLimit = {
   count(ctx: ParameterizedContext<AppState>, key: string): Promise<void>;
 };
 
-const COUNTED_MAX = 1e9; // this module compares, so that the limiter never rejects because of a count
+const COUNTED_MAX = 1e9; // the limiter only counts; this module compares with the limit
 
 /**
- * Allows `points` requests per minute for one key. All processes share a count in Redis. Each also counts by itself, so
- * a limit holds while Redis is unavailable and after it was emptied, and a key over its limit costs no call to Redis. 0
- * switches the limit off.
+ * Allows `points` requests per minute for one key. All processes share a count in Redis. Each process also counts its
+ * own requests. So it has a limit while Redis is unavailable or after Redis was emptied, and a key over the limit costs
+ * no call to Redis. 0 switches the limit off.
  */
 export function createRateLimit(
   { redis, config }: Pick<Deps, 'redis' | 'config'>,
@@ -40,8 +40,8 @@ export function createRateLimit(
     const now = performance.now();
     const alone = countUntil(used, endsAt - now);
     if (!shared || used > points) return alone;
-    const all = await shared.consume(key).catch(() => null); // Redis is away: the log has it
-    if (!all || all.consumedPoints < used) return alone; // it was emptied
+    const all = await shared.consume(key).catch(() => null); // the client of Redis logs outages
+    if (!all || all.consumedPoints < used) return alone; // away, or emptied
     own.raise(key, all.consumedPoints, now + all.msBeforeNext);
     return countUntil(all.consumedPoints, all.msBeforeNext);
   }

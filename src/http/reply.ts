@@ -38,7 +38,7 @@ export function setHeaders({ res, state }: Context): void {
  * one by one, look up the media type, and measure the body again.
  */
 export function sendReply(ctx: Context, reply: Reply): void {
-  if (ctx.headerSent) return; // the deadline has passed, and the client has got 503
+  if (ctx.headerSent) return; // the deadline has passed, and 503 was sent
   const { body, replayed } = reply;
   const bytes = Buffer.byteLength(body);
   const headers = [...SECURITY_HEADERS, ...ctx.state.headers];

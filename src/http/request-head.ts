@@ -1,17 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 
-/** RFC 9112 3.2.2: a client may send the whole URL as the target of a request. */
+/** RFC 9112 3.2.2: the target of a request may be a whole URL. Matches its scheme and its host. */
 const ORIGIN = /^https?:\/\/([^/?#]*)/i;
 /** RFC 3986 3.2: a name or an address, and a port. */
 const HOST = /^(?:\[[\da-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::\d*)?$/i;
 const CONTINUE = /^100-continue$/i;
-/** Headers that a request has once. Node keeps the first of several, and a proxy may have used another. */
+/** Headers that a request may have only once. Of several, Node keeps the first, and a proxy may have read another. */
 const SINGLE = ['host', 'authorization', 'content-type', 'content-encoding'];
 const SINGLE_LENGTHS = new Set(SINGLE.map(({ length }) => length));
 
 /**
- * Why the head of a request is refused before Koa sees it: a status, or undefined. Brings the target into the form that
- * the routes know: the path and the query.
+ * Returns the status with which the head of a request is refused before Koa gets the request, or undefined. Reduces the
+ * target of the request to the path and the query, because the routes match these.
  */
 export function refusalOfHead(req: IncomingMessage): number | undefined {
   const { headers, httpVersionMajor, httpVersionMinor } = req;
@@ -30,7 +30,7 @@ export function refusalOfHead(req: IncomingMessage): number | undefined {
   return undefined;
 }
 
-/** Returns the path and the query of a target, or undefined for a bad target, on which Koa would throw. */
+/** Returns the path and the query of a target, or undefined for a malformed target, on which Koa could throw. */
 function originForm(target: string, method = ''): string | undefined {
   if (isPlainPath(target)) return target;
   if (target === '*') return method === 'OPTIONS' ? '/' : undefined;

@@ -9,7 +9,7 @@ import type { AppState } from './state.ts';
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
-/** The status of a reply, or 499 when its client has disconnected before. */
+/** The status of a reply, or 499 when the client disconnected before it got the whole reply. */
 function statusOf({ destroyed, writableFinished, statusCode }: ServerResponse): number {
   return destroyed && !writableFinished ? CLIENT_GONE_STATUS : statusCode;
 }

@@ -7,20 +7,20 @@ const LINGER_BYTES_MAX = 1_000_000;
 const LINGER_MS = 2000;
 
 /**
- * A response that knows what its request waits for, and that copes with a body that nothing has read: it ends the
- * connection after a large one, so that no request makes the service read without end.
+ * A response that records whether its request waits for the service or for the client. When a large body has not been
+ * read, the response ends the connection, so no request makes the service read without end.
  */
 export class BoundedResponse extends ServerResponse {
-  /** When the request began to wait, on the clock of `performance`: for the service, or for its client. */
+  /** When the request began to wait for the service or for the client, on the clock of `performance`. */
   since = performance.now();
-  /** Whether the service waits for the client: for its body, or until it has read the reply. */
+  /** Whether the service waits for the client to send the body or to read the reply. */
   waitsForClient = false;
   /** Ends the request with an error. Set while the application handles it (deadline.ts). */
   fail: ((reason: Error) => void) | undefined;
   /** Whether the client waits for `100 Continue` before it sends its body. */
   expectsContinue = false;
 
-  /** Notes that the body is read now, and asks for it if the client waits for that. */
+  /** Records that the body is being read. Sends `100 Continue` if the client waits for it. */
   beginReceiving(): void {
     this.#waitFor(true);
     if (!this.expectsContinue) return;
@@ -28,7 +28,7 @@ export class BoundedResponse extends ServerResponse {
     this.writeContinue();
   }
 
-  /** Notes that the body has been read. */
+  /** Records that the request waits for the service: at its start, and when its body has been read. */
   beginWork(): void {
     this.#waitFor(false);
   }
@@ -56,7 +56,7 @@ export class BoundedResponse extends ServerResponse {
     return this;
   }
 
-  /** Ends a sent response although the rest of the body has not arrived: it cannot arrive any more. */
+  /** Stops reading the rest of a body after the reply, and ends the response. For a body that cannot arrive any more. */
   stopReading(): void {
     this.#stopReading?.();
   }
@@ -76,7 +76,7 @@ export function hasBody({ headers }: IncomingMessage): boolean {
   return (length !== undefined && length !== '0') || headers['transfer-encoding'] !== undefined;
 }
 
-/** Reads the rest of a body, up to a limit, and then calls `done`. Returns a function that does this at once. */
+/** Reads the rest of a body, up to a limit, and then calls `done`. Returns a function that ends the reading early. */
 function discard(req: IncomingMessage, done: () => void): () => void {
   let bytes = 0;
   const finish = () => {

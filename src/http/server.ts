@@ -19,7 +19,7 @@ import type { AppState } from './state.ts';
 const HEAD_MS_MAX = 10_000;
 const REQUEST_MS_MAX = 30_000;
 
-/** The responses of each server that are not finished, and whether further ones end their connections. */
+/** The unfinished responses of a server, and whether each further response ends its connection. */
 type ServerState = { responses: Set<BoundedResponse>; isStopping: boolean };
 const states = new WeakMap<Server, ServerState>();
 
@@ -64,7 +64,7 @@ function handleRequests(
   const connections = new WeakMap<Duplex, Connection>();
   const forget = function (this: BoundedResponse) {
     state.responses.delete(this);
-    if (!this.writableFinished) this.fail?.(new ClientGone()); // its work may hang
+    if (!this.writableFinished) this.fail?.(new ClientGone()); // ends the request even if its work hangs
     connections.get(this.req.socket)?.next(this);
     crashPoint('after-reply'); // other requests of the same batch may have no reply yet
   };
@@ -109,8 +109,8 @@ export function portOf(server: NetServer): number {
 }
 
 /**
- * Goes on serving for some time, and ends each connection with its next reply. Meanwhile, load balancers notice that
- * the process is not ready, and clients move to other processes.
+ * Serves for some more time, and ends each connection with its next reply. Meanwhile, load balancers notice that the
+ * process is not ready, and clients connect to other processes.
  */
 export async function drainServer(server: Server, seconds: number): Promise<void> {
   endConnections(server);
