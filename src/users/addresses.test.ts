@@ -7,7 +7,7 @@ import { connectDba } from '../../test/support/dba.ts';
 import { onServer, testConfig } from '../../test/support/template.ts';
 import { migrate } from '../migrate.ts';
 
-test('a domain in letters and in punycode is one account', async (t) => {
+test('a domain in Unicode and in Punycode is one account', async (t) => {
   const name = randomBytes(6).toString('hex');
 
   const registered = await register(t.context, { email: `${name}@bücher.example` });
@@ -28,7 +28,7 @@ test('a local part of other letters is one account in every spelling', async (t)
   t.is(registered.body.email, `zoë-${name}@example.test`);
 });
 
-test('the database stores no address in another than its one form', async (t) => {
+test('the database stores an address only in its canonical form', async (t) => {
   const { refusal } = await connectDba(t, t.context, 'oms_api');
   const hash = `$argon2id$v=19$m=19456,t=2,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`;
   const others = [

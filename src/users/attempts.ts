@@ -2,7 +2,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Deps } from '../deps.ts';
 
-/** Deletes counts of attempts that have ended, and networks that users no longer use. Returns the number of counts. */
+/** Deletes outdated counts of attempts, and networks without a login for 90 days. Returns the number of counts. */
 export function pruneAttempts({ pool }: Pick<Deps, 'pool'>): Promise<number> {
   return pool.oneFirst(sql.type(z.object({ pruned: z.int() }))`
     SELECT prune_attempts() AS pruned

@@ -3,12 +3,12 @@ import type { ParameterizedContext } from 'koa';
 import type { AppState } from '../http/state.ts';
 import type { Caller } from './fair-queue.ts';
 
-/** What a session remembers of the client that uses it, so that its owner recognises it. */
+/** What is stored about the client of a session, so that the user recognises the session. */
 export type ClientDescription = { address: string | null; user_agent: string | null };
 
 const USER_AGENT_LENGTH_MAX = 200;
 
-/** Describes the client of a request. The database keeps only the network of the address. */
+/** Describes the client of a request. With the session, only the network of the address is stored: /24 or /64. */
 export function describeClient(ctx: { ip: string; get: (name: string) => string }) {
   const [address = ''] = ctx.ip.split('%'); // without the zone of a link-local address
   const userAgent = ctx
@@ -21,7 +21,7 @@ export function describeClient(ctx: { ip: string; get: (name: string) => string 
   } satisfies ClientDescription;
 }
 
-/** Who waits for a hash. */
+/** The caller in the queue of password hashing. */
 export function callerOf({ state, res }: ParameterizedContext<AppState>): Caller {
   return { network: state.network, response: res };
 }

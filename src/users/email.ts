@@ -7,14 +7,15 @@ const LOCAL_OCTETS_MAX = 64;
 const ATOM = /^[\w!#$%&'*+/=?^`{|}~\u{80}-\u{10ffff}-]+$/u;
 const INVISIBLE = /[\p{C}\p{Z}]/u;
 
-/** Characters of a domain as people write it. Without the others, such as % and :, which a URL would interpret. */
+/** The characters of a domain as people write it. Others, such as % and :, are refused: URL parsers interpret them. */
 const DOMAIN = /^[\w.\u{80}-\u{10ffff}-]+$/u;
 const ASCII_DOMAIN = /^(?:[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?\.)+[a-z](?:[a-z\d-]{0,61}[a-z\d])?$/;
 
 /**
- * The one form in which an address is stored and compared, or null when it is not an address. Upper and lower case are
- * the same by the rules of Unicode, in any locale. Equal letters have one encoding (NFC). A domain has its ASCII
- * form (UTS #46): bücher.example is xn--bcher-kva.example. The database accepts no other form (domain email_address).
+ * Returns the canonical form of an address, in which it is stored and compared, or null for a text that is not an
+ * address. Letters are in lower case by the rules of Unicode, in any locale, and have one encoding (NFC). The domain is
+ * in ASCII (UTS #46): bücher.example is xn--bcher-kva.example. The database accepts no other form (domain
+ * email_address).
  */
 export function canonicalEmail(address: string): string | null {
   const at = address.lastIndexOf('@');

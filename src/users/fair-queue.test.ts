@@ -1,7 +1,7 @@
 import test from 'ava';
 import { FairQueue } from './fair-queue.ts';
 
-/** A queue with one place, and work that ends when the test says so. */
+/** A queue that runs one piece of work at a time, and work that ends after the test has called `open`. */
 function queueOf(bounds: { networkWaitingMax?: number; waitingMax?: number } = {}) {
   const queue = new FairQueue({ concurrency: 1, networkWaitingMax: 9, waitingMax: 99, ...bounds });
   const order: string[] = [];
@@ -20,7 +20,7 @@ function queueOf(bounds: { networkWaitingMax?: number; waitingMax?: number } = {
   return { queue, order, open, add };
 }
 
-test('networks take turns, so one that sends much work makes only itself wait', async (t) => {
+test('networks take turns, so a network that sends much work delays only its own work', async (t) => {
   const { order, open, add } = queueOf();
 
   const all = ['a0', 'a1', 'a2', 'a3', 'a4', 'b0', 'b1', 'c0'].map((name) => add(name));
@@ -30,7 +30,7 @@ test('networks take turns, so one that sends much work makes only itself wait', 
   t.deepEqual(order, ['a0', 'a1', 'b0', 'c0', 'a2', 'b1', 'a3', 'a4']);
 });
 
-test('a network with too much waiting work is refused, and others are not', async (t) => {
+test('further work of a network with too much waiting work is refused, and that of others is not', async (t) => {
   const { order, open, add } = queueOf({ networkWaitingMax: 2 });
 
   const flood = ['a0', 'a1', 'a2', 'a3', 'a4'].map((name) => add(name));
@@ -42,7 +42,7 @@ test('a network with too much waiting work is refused, and others are not', asyn
   t.deepEqual(order, ['a0', 'a1', 'b0', 'a2']);
 });
 
-test('in a full queue, the newest work of the network with the most gives way to others', async (t) => {
+test('in a full queue, new work of others replaces the newest work of the network with the most', async (t) => {
   const { order, open, add } = queueOf({ waitingMax: 4 });
 
   const flood = ['a0', 'a1', 'a2', 'a3', 'a4'].map((name) => add(name));
@@ -66,7 +66,7 @@ test('work whose client has disconnected is dropped when its turn comes', async 
   t.deepEqual(order, ['a0', 'a2']);
 });
 
-test('work that fails makes place for the next', async (t) => {
+test('after work that fails, the next work runs', async (t) => {
   const { queue, open, add } = queueOf();
   const caller = { network: 'a' };
 
@@ -78,7 +78,7 @@ test('work that fails makes place for the next', async (t) => {
   t.is(await next, 'done');
 });
 
-test('at most as many pieces of work run at once as allowed', async (t) => {
+test('no more pieces of work run at once than allowed', async (t) => {
   const queue = new FairQueue({ concurrency: 4, networkWaitingMax: 200, waitingMax: 1000 });
   let running = 0;
   let most = 0;

@@ -1,12 +1,12 @@
 import { Problem } from '../http/problem.ts';
 
-/** Who waits: the network that shares its turns, and the response, which is destroyed when the client disconnects. */
+/** For whom work waits: the network, which takes turns, and the response, destroyed when the client disconnects. */
 export type Caller = { network: string; response?: { readonly destroyed: boolean } | undefined };
 
 type Bounds = {
   /** How many pieces of work run at once. */
   concurrency: number;
-  /** How many may wait, in all and of one network. */
+  /** How many pieces of work may wait: in total, and for one network. */
   waitingMax: number;
   networkWaitingMax: number;
 };
@@ -14,8 +14,8 @@ type Bounds = {
 type Waiting = { response: Caller['response']; start: () => void; refuse: (error: Error) => void };
 
 /**
- * A queue in which networks take turns, so that one that sends much work makes only itself wait. Beyond the bounds,
- * work is refused with `overloaded`: that of a network with the most work in the queue. Work whose client has
+ * A queue in which networks take turns, so a network that sends much work delays only its own work. When the queue is
+ * full, work of a network with the most work in the queue is refused with `overloaded`. Work whose client has
  * disconnected is dropped when its turn comes.
  */
 export class FairQueue {
@@ -54,7 +54,10 @@ export class FairQueue {
     return promise;
   }
 
-  /** Throws when the queue is full. When another network has more waiting work, its newest work is refused instead. */
+  /**
+   * Throws when the queue of the network is full, or all queues together are. In the second case, when another network
+   * has at least two more pieces of waiting work, refuses the newest of them instead.
+   */
   #makeRoom(queue: readonly Waiting[]): void {
     if (queue.length >= this.#bounds.networkWaitingMax) throw new Problem('overloaded');
     if (this.#waiting < this.#bounds.waitingMax) return;

@@ -5,7 +5,7 @@ import type { TokenKeys } from './token-keys.ts';
 
 const CACHE_SECONDS = 300;
 
-/** The public keys, for other services that verify access tokens. */
+/** The route to the public keys, for other services that verify access tokens. */
 export function keyRoutes({ tokenKeys }: { tokenKeys: TokenKeys }, limits: Limits) {
   const router = new Router<AppState>();
   router.get('/.well-known/jwks.json', limits.public, (ctx) => {

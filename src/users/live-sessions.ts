@@ -1,6 +1,6 @@
 /*
- * An access token is good as long as its session lives. A process asks the database, and believes the answer for a few
- * seconds. Requests that ask at the same time share one statement.
+ * An access token is valid only while its session lives. A process asks the database whether a session lives, and uses
+ * the answer for 5 seconds. Requests that ask at the same time share one statement.
  */
 import { LRUCache } from 'lru-cache';
 import { sql } from 'slonik';
@@ -9,8 +9,8 @@ import { Batcher, BatcherFull } from '../db/batcher.ts';
 import type { Deps } from '../deps.ts';
 import { Problem } from '../http/problem.ts';
 
-/** How long an answer is believed, counted from the question. An ended session is refused after this time at most. */
-const BELIEVED_MS = 5_000;
+/** How long an answer is used, counted from the question. An ended session is refused after this time at the latest. */
+const USED_MS = 5_000;
 
 const ANSWERS_MAX = 10_000; // as many as verified tokens: about 2 MB
 const WAITING_MAX = 5_000;
@@ -22,7 +22,7 @@ type Answer = { user_id: string; is_live: boolean; asked_at: number };
 
 export type LiveSessions = ReturnType<typeof createLiveSessions>;
 
-/** Creates the memory of an API process of which sessions live. */
+/** Creates the cache of an API process that knows which sessions live. */
 export function createLiveSessions({ pool }: Pick<Deps, 'pool'>) {
   const answers = new LRUCache<string, Answer>({ max: ANSWERS_MAX });
   const batcher = new Batcher<SessionOfToken, Answer>({
@@ -52,16 +52,16 @@ export function createLiveSessions({ pool }: Pick<Deps, 'pool'>) {
 
   return {
     /**
-     * Whether a session lives. Asks the database unless it has answered lately. Rejects when the database does not
+     * Whether a session lives. Asks the database, unless there is a recent answer. Rejects when the database does not
      * answer, so that no token is accepted without an answer.
      */
     isLive(session: SessionOfToken): boolean | Promise<boolean> {
       const answer = answers.get(session.session_id);
-      const isBelieved = answer && performance.now() - answer.asked_at < BELIEVED_MS;
-      return isBelieved ? answer.is_live : ask(session);
+      const isRecent = answer && performance.now() - answer.asked_at < USED_MS;
+      return isRecent ? answer.is_live : ask(session);
     },
 
-    /** Forgets the answers about a user, whose sessions have ended in this process. */
+    /** Forgets the answers about a user. Called after this process has ended sessions of the user. */
     forgetUser(userId: string): void {
       for (const [session_id, { user_id }] of answers.entries()) {
         if (user_id === userId) answers.delete(session_id);

@@ -82,7 +82,7 @@ test('the wait after failed logins to an account doubles, up to 15 minutes, and 
   t.is((await guess(PASSWORD)).status, 200);
 });
 
-test('guesses that arrive at once at two processes are compared five times, with few more hashes', async (t) => {
+test('of guesses that arrive at once at two processes, five are compared, and few more are hashed', async (t) => {
   const apis = [await openApi(t), await openApi(t)];
   const network = address();
   const email = await cheapAccount(t.context.deps);
@@ -112,7 +112,7 @@ test('failed logins of one network at two processes share one limit, also when R
   t.deepEqual([...before, ...after], [401, 401, 401, 401, 429, 429]);
 });
 
-test('160 honest clients of one /64 log in at once, behind the limit of failed logins', async (t) => {
+test('160 users of one /64 can log in at once, although only 5 logins may fail', async (t) => {
   const api = await openApi(t, { RATE_LIMIT_LOGIN: 5 });
   const prefix = `2001:db8:${hex()}:${hex()}`;
   const emails = await Promise.all(times(160, 0).map(() => cheapAccount(t.context.deps)));
@@ -141,7 +141,7 @@ test('the reply to a login says how many failed logins are left', async (t) => {
 
 type Api = Awaited<ReturnType<typeof openApi>>;
 
-/** A second API process behind a trusted proxy, with cheap hashes, and without limits except the given ones. */
+/** A further API process behind a trusted proxy, with cheap hashes, and without limits except the given ones. */
 async function openApi(
   t: ExecutionContext<Context>,
   limits: Partial<Context['deps']['config']> = {},
@@ -160,7 +160,7 @@ async function logInFrom(api: { origin: string }, from: string, email?: string, 
   return (await replyFrom(api, from, email ?? newEmail(), password)).status;
 }
 
-/** Lets the time pass that refused logins wait. */
+/** Ends the waits of an account, as if their time had passed. */
 async function endWaits({ deps }: Context, email: string) {
   await deps.pool.query(sql.unsafe`
     UPDATE attempt_counts SET refused_until = now()

@@ -18,14 +18,14 @@ const Outcome = Attempts.omit({ refused: true }).extend({
   expires_at: z.iso.datetime().nullable(),
 });
 
-/** The session of a login, or null; and what the client has used of its attempts. */
+/** The session of a login, or null, and the count of failed logins from its network. */
 type Login = { session: Session | null; attempts: Count };
 
 /**
  * Starts a session. A user may have any number of sessions. An unknown address and a wrong password get the same reply
  * after the same time: both cost two calls and one argon2 hash. While too many logins have failed, there is no session
- * and no hash (sql/functions/attempts.sql). The whole login waits for its turn, so that each one sees what the logins
- * before it have used.
+ * and no hash (sql/functions/attempts.sql). The whole login waits for its turn, not only its hash: so it asks for the
+ * count after the logins before it have been counted.
  */
 export function logIn(
   deps: AccountDeps,
@@ -79,7 +79,7 @@ async function startSession(
   return { session, attempts: { used, seconds, refused: outcome === 'refused' } };
 }
 
-/** Names an account in the log without its address. */
+/** Stands for an account in the log, which must not have its address. */
 function accountTag(email: string): string {
   return createHash('sha256').update(email).digest('hex').slice(0, 16);
 }

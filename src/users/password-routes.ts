@@ -11,7 +11,7 @@ import { knownOf, passwordChange, passwordReset } from './schema.ts';
 import type { SessionDeps } from './sessions.ts';
 import { findUser } from './users.ts';
 
-/** Adds the routes that change a password. Their limits are those of a login, because they check a secret too. */
+/** Adds the routes that change a password. RATE_LIMIT_LOGIN limits them too, because they check a secret. */
 export function addPasswordRoutes(
   router: Router<AppState>,
   deps: AccountDeps & SessionDeps,

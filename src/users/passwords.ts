@@ -7,11 +7,11 @@ import { FairQueue, type Caller } from './fair-queue.ts';
 const ARGON2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 const BOUNDS = {
   concurrency: 4, // each takes 19 MiB and one of the four threads of libuv
-  networkWaitingMax: 200, // the users of one office log in at the same time
+  networkWaitingMax: 200, // enough for the users of an office who log in at the same time
   waitingMax: 1000,
 };
 
-/** The salt of `password_salt`. Allows the same costs as `register_user`. */
+/** The parameters and the salt that `password_salt` returns, with the bounds that `register_user` sets for them. */
 const PARAMETERS =
   /^\$argon2id\$v=19\$m=([1-9]\d{3,4}),t=([1-9]),p=([1-9])\$([A-Za-z0-9+/]{22,64})$/;
 
@@ -26,21 +26,21 @@ type Hashing = {
   salted: (password: string, parameters: string | null) => Promise<string>;
 };
 
-/** Gives hashing only to work whose turn has come: four at a time, and networks in turn (fair-queue.ts). */
+/** Runs work that hashes when its turn comes: four pieces of work at a time, networks in turn (fair-queue.ts). */
 export type PasswordHasher = {
   inTurn<T>(caller: Caller, work: (hashing: Hashing) => Promise<T>): Promise<T>;
 };
 
-/** The dependencies of registration and login. */
+/** The dependencies of functions that hash passwords. */
 export type AccountDeps = ApiDeps & { passwords: PasswordHasher };
 
-/** Creates the queue of a process for its hashing. */
+/** Creates the queue in which the hashing of a process waits. */
 export function createPasswordHasher(hashing: Hashing = createHashing()): PasswordHasher {
   const queue = new FairQueue(BOUNDS);
   return { inTurn: (caller, work) => queue.run(caller, () => work(hashing)) };
 }
 
-/** Creates the hashing of a process. It has a salt of its own for unknown accounts. */
+/** Creates the hashing of a process. For unknown accounts it uses a random salt that no other process has. */
 export function createHashing(): Hashing {
   const decoy = { ...ARGON2, salt: randomBytes(16) };
   return {

@@ -3,7 +3,7 @@ import type { AppState } from '../http/state.ts';
 import { parse } from '../http/problem.ts';
 import { RefreshRequest } from './schema.ts';
 
-/** With this prefix, browsers accept the cookie only from this very host, over TLS, and for all of its paths. */
+/** Browsers accept a cookie with the prefix __Host- only over TLS, for one host, and for all paths of this host. */
 const COOKIE = '__Host-refresh_token';
 
 /** The name in the original system. Its clients may still send it. */
@@ -11,7 +11,7 @@ const ORIGINAL_COOKIE = 'refresh_token';
 
 type Ctx = ParameterizedContext<AppState>;
 
-/** A refresh token, and the part of the request that had it. */
+/** A refresh token, and the part of the request that contained it. */
 type SentToken = { token: string | undefined; from: 'cookie' | 'body' };
 
 /** The refresh token of a request: from the body, or else from the cookie. */

@@ -12,7 +12,7 @@ import { addSessionRoutes } from './session-routes.ts';
 import type { SessionDeps } from './sessions.ts';
 import { findUser, register } from './users.ts';
 
-/** Accounts and sessions. The limits count by network, because these requests have no user yet. */
+/** The routes of accounts, passwords and sessions. Limits count by user with an access token, else by network. */
 export function userRoutes(deps: AccountDeps & SessionDeps & AuthDeps, limits: Limits) {
   const router = new Router<AppState>({ prefix: '/auth' });
   const NewUser = newUser(deps.config);

@@ -22,7 +22,7 @@ const Email = z
     return email ?? z.NEVER;
   });
 
-/** A password in the form that is hashed. Its length is that of this form. */
+/** A password, converted to the form that is hashed. The limits on its length apply to this form. */
 const Password = Text.overwrite(opaqueString).max(PASSWORD_LENGTH_MAX);
 
 /** The body of a registration. The minimum length of a password is a setting. */
@@ -84,7 +84,7 @@ function newPassword({ PASSWORD_MIN_LENGTH }: Pick<Config, 'PASSWORD_MIN_LENGTH'
 }
 export type NewUser = z.infer<ReturnType<typeof newUser>>;
 
-/** The body of a login. It has no minimum length: a password that is too short is just wrong. */
+/** The body of a login. PASSWORD_MIN_LENGTH does not apply: a password that is too short is wrong like any other. */
 export const Credentials = z
   .strictObject({ email: Email, password: Password.min(1) })
   .meta({ id: 'Credentials' });
@@ -95,7 +95,7 @@ export const RefreshRequest = z
   .strictObject({ refresh_token: z.string().min(1).max(200).optional() })
   .meta({ id: 'RefreshRequest' });
 
-/** A session as its user sees it. The schema of a row before `current` is known. */
+/** A session as its user sees it, without `current`, which depends on the request. */
 export const ListedSession = z.object({
   id: z.guid(),
   created_at: z.iso.datetime(),
@@ -104,7 +104,10 @@ export const ListedSession = z.object({
   network: z
     .string()
     .nullable()
-    .meta({ description: 'Where it was last used', example: '203.0.113.0/24' }),
+    .meta({
+      description: 'The network where the session was last used',
+      example: '203.0.113.0/24',
+    }),
   user_agent: z.string().nullable(),
 });
 export type ListedSession = z.infer<typeof ListedSession>;
@@ -112,14 +115,16 @@ export type ListedSession = z.infer<typeof ListedSession>;
 export const SessionList = z
   .object({
     sessions: z.array(
-      ListedSession.extend({ current: z.boolean().meta({ description: 'Made this request' }) }),
+      ListedSession.extend({
+        current: z.boolean().meta({ description: 'Whether this session made the request' }),
+      }),
     ),
   })
   .meta({ id: 'SessionList' });
 
 export const SessionId = z.object({ id: z.guid() });
 
-/** RFC 7517, with the members of RFC 8037. */
+/** A JSON Web Key Set (RFC 7517) of Ed25519 keys (RFC 8037). */
 export const KeySet = z
   .object({
     keys: z.array(

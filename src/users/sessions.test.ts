@@ -86,7 +86,7 @@ test('a refresh whose reply was lost can be repeated for a few seconds', async (
   t.is((await refresh(t.context, refreshTokenOf(again))).status, 200);
 });
 
-test('a refresh token that is used after its successor ends the session, also within the grace period', async (t) => {
+test('a refresh token that is used after its successor ends the session, also in the grace period', async (t) => {
   const session = await startedSession(t.context);
   const second = refreshTokenOf(await refresh(t.context, session.refreshToken));
   const third = refreshTokenOf(await refresh(t.context, second));

@@ -55,7 +55,7 @@ export async function refreshSession(
       deps.log.warn({ user_id, family_id }, 'refresh token reused');
       break;
     }
-    // Refused. When the secret has just been replaced, the successor may have been derived from the one before.
+    // Refused. If JWT_SECRET was replaced a moment ago, the successor may be derived from a secret of the next round.
   }
   throw new Problem('invalid-token', 'The refresh token is not valid.');
 }
@@ -85,7 +85,7 @@ export async function endSession(deps: SessionDeps, refreshToken: string): Promi
 
 /**
  * Ends every session of a user, including one that is being refreshed at the same time. Their access tokens are refused
- * at once by this process, and by others after a few seconds.
+ * at once by this process, and by others within 5 seconds.
  */
 export async function endAllSessions(
   { pool, liveSessions }: SessionDeps,
@@ -95,7 +95,7 @@ export async function endAllSessions(
   liveSessions.forgetUser(userId);
 }
 
-/** The sessions of a user that live, the newest first; at most 100. */
+/** Returns the sessions of a user that live, the newest first; at most 100. */
 export function listSessions({ pool }: ApiDeps, userId: string): Promise<readonly ListedSession[]> {
   return pool.any(sql.prepared('list-sessions', ListedSession)`
     SELECT id, created_at, last_used_at, expires_at, network, user_agent

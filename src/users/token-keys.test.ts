@@ -16,7 +16,7 @@ import { send, signUp, test, withSettings, type Context } from '../../test/suppo
 const OLD = 'the-old-secret-of-32-characters!!';
 const NEW = 'the-new-secret-of-32-characters!!';
 
-/** What each process has, in the order of the recipe in docs/operations.md. Two neighbours run at the same time. */
+/** The settings at each step in docs/operations.md. Processes of two neighbouring steps run at the same time. */
 const secretSteps = [
   { JWT_SECRET: OLD },
   { JWT_SECRET: OLD, JWT_SECRETS_ACCEPTED: NEW },
@@ -28,7 +28,7 @@ test('a secret is replaced step by step, and each token works in the processes o
   t.is(await walk(t, secretSteps), secretSteps.length);
 });
 
-test('keys replace secrets, and keys replace keys, without logging anybody out', async (t) => {
+test('keys replace secrets, and keys replace keys, without logging users out', async (t) => {
   const [first, second] = [newKeyFiles(), newKeyFiles()];
   const both = join(mkdtempSync(join(tmpdir(), 'keys-')), 'both.pem');
   writeFileSync(both, `${first.publicPem}${second.publicPem}`);
@@ -114,7 +114,7 @@ test('a token with a signature of Ed25519 is checked like one of a secret', asyn
 
 /**
  * Starts a process for each step, and uses each session in the processes of its step and of the steps beside it.
- * Returns the number of steps that it has walked.
+ * Returns the number of steps.
  */
 async function walk(t: ExecutionContext<Context>, steps: Record<string, string>[]) {
   const services = [];

@@ -1,6 +1,6 @@
 /*
- * The keys of access tokens. One signs, all verify; a token names its key (`kid`). So a key can be replaced without
- * logging anybody out: first every process learns to verify the new one, then the new one signs.
+ * The keys of access tokens. One key signs tokens, and all keys verify them. A token names its key (`kid`). So a key
+ * can be replaced without logging users out: first every process gets the new key to verify tokens, then to sign them.
  */
 import { createHash, type KeyObject } from 'node:crypto';
 import jsonwebtoken from 'jsonwebtoken';
@@ -14,7 +14,7 @@ type KeySettings = Pick<
 
 export type TokenKeys = ReturnType<typeof createTokenKeys>;
 
-/** Reads the keys that the settings name. Throws a ReadableError when a file is missing or has another kind of key. */
+/** Reads the keys that the settings name. Throws a ReadableError when a file is missing or contains no Ed25519 key. */
 export function createTokenKeys(config: KeySettings) {
   const { JWT_SECRET, JWT_SECRETS_ACCEPTED, JWT_KEY_FILE, JWT_PUBLIC_KEYS_FILE } = config;
   const signer = JWT_KEY_FILE ? readSigner(JWT_KEY_FILE) : undefined;
@@ -37,12 +37,12 @@ export function createTokenKeys(config: KeySettings) {
     /** The public key that verifies the tokens with this key id. */
     publicKeyOf: (kid: string | undefined): KeyObject | undefined => publicKeys.get(kid ?? ''),
 
-    /** The public keys as a JSON Web Key Set (RFC 7517). Empty when secrets sign. */
+    /** The public keys as a JSON Web Key Set (RFC 7517): of JWT_KEY_FILE and JWT_PUBLIC_KEYS_FILE. */
     jwks: { keys: [...publicKeys].map(([kid, key]) => publicJwk(kid, key)) },
   };
 }
 
-/** RFC 8037. Not by jose, whose signatures wait for a thread of libuv, behind the passwords that are being hashed. */
+/** Signs by RFC 8037. Without jose, which would wait for a thread of libuv until passwords have been hashed. */
 function signByKey({ id, sign }: Signer, claims: object, typ: string): string {
   const parts = [{ alg: 'EdDSA', typ, kid: id }, claims];
   const text = parts
@@ -51,7 +51,7 @@ function signByKey({ id, sign }: Signer, claims: object, typ: string): string {
   return `${text}.${sign(Buffer.from(text)).toString('base64url')}`;
 }
 
-/** Names a secret. The hash of a long secret reveals as little about it as a signature does. */
+/** Returns the key id of a secret. This hash reveals no more about a long secret than a signature does. */
 function secretId(secret: string): string {
   return createHash('sha256').update(`kid ${secret}`).digest('hex').slice(0, 16);
 }

@@ -6,7 +6,7 @@ import type { Caller } from './fair-queue.ts';
 import type { AccountDeps } from './passwords.ts';
 import { User, type NewUser } from './schema.ts';
 
-/** Creates an account. Throws `email-taken` for a registered address, compared without case. */
+/** Creates an account. Throws `email-taken` for an address that is registered, in any spelling. */
 export async function register(
   { pool, passwords }: AccountDeps,
   input: NewUser,
