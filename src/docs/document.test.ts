@@ -55,7 +55,7 @@ test('a client that sends many requests and reads nothing gets one reply at a ti
   client.write('GET /docs/viewer.js HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(30));
   const [socket] = await connected;
   await until('a reply that waits', () => socket.writableLength > 0);
-  await send(service.origin, 'GET', '/livez'); // so the requests above are handled as far as they will be
+  await send(service.origin, 'GET', '/livez'); // gives the service time to handle more of the requests, wrongly
 
   t.is(await handled(service), 2, 'of 31 requests');
   t.true(socket.writableLength <= size + 10_000);
@@ -66,7 +66,7 @@ test('a client that sends many requests and reads nothing gets one reply at a ti
   t.is(await handled(service), 31);
 });
 
-test('a client that sends more requests than may wait is cut off', async (t) => {
+test('a client that sends more requests than may wait is disconnected', async (t) => {
   const replies = await exchange(
     t.context.origin,
     'GET /docs/viewer.js HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(200),
@@ -77,7 +77,7 @@ test('a client that sends more requests than may wait is cut off', async (t) => 
   t.is((await send(t.context.origin, 'GET', '/livez')).status, 200);
 });
 
-/** How many requests for the viewer have a reply, sent or not. */
+/** How many requests for the viewer have been handled, whether or not the reply was sent. */
 async function handled({ deps }: Pick<Context, 'deps'>): Promise<number> {
   const { values } = await deps.metrics.httpRequests.get();
   const count = values.find(

@@ -7,7 +7,7 @@ import type { ParameterizedContext } from 'koa';
  */
 export type Document = { type: string; bytes: Buffer; etag: string; maxAgeSeconds: number };
 
-/** Makes a document of a text or of bytes. Its ETag is strong: it stands for exactly these bytes. */
+/** Creates a document. Its ETag is strong: it stands for exactly these bytes. */
 export function createDocument(
   type: string,
   content: string | Buffer,
@@ -18,7 +18,7 @@ export function createDocument(
   return { type, bytes, etag, maxAgeSeconds };
 }
 
-/** Makes a JSON document. */
+/** Creates a JSON document. */
 export function jsonDocument(value: unknown, maxAgeSeconds: number): Document {
   return createDocument('application/json; charset=utf-8', JSON.stringify(value), maxAgeSeconds);
 }

@@ -41,7 +41,7 @@ export function createOpenApi(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
   });
 }
 
-/** Adds the replies that every operation can have: its limit is used up, the database cannot be used. */
+/** Adds the replies that every operation can have: 429 over its limit, 503 when the service or its database is busy. */
 function withCommonReplies(paths: ZodOpenApiPathsObject): ZodOpenApiPathsObject {
   const entries = Object.entries(paths).map(([path, item]) => {
     const operations = Object.entries(item).map(([method, operation]) => [

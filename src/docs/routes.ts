@@ -5,7 +5,7 @@ import { problems } from '../http/problem.ts';
 import { createDocument, jsonDocument, sendDocument, type Document } from './document.ts';
 import { createOpenApi } from './openapi.ts';
 
-/** One self-contained file, which scripts/viewer.mjs takes out of its package. */
+/** One self-contained file, which scripts/viewer.mjs copies from its package. */
 const VIEWER = new URL('../../node_modules/.viewer/standalone.js', import.meta.url);
 
 const SETTINGS = JSON.stringify({
@@ -55,7 +55,7 @@ export function docsRoutes({ config }: Pick<ApiDeps, 'config'>) {
     router.get(path, (ctx) => sendDocument(ctx, document));
   }
 
-  let viewer: Promise<Document | null> | undefined; // read once, when it is first needed: most never serve it
+  let viewer: Promise<Document | null> | undefined; // read at the first request: most processes never serve it
   router.get('/docs/viewer.js', async (ctx) => {
     viewer ??= readViewer();
     const document = await viewer;

@@ -44,7 +44,7 @@ export class Figures {
     this.#deps = deps;
   }
 
-  /** Reads the figures again if they are old enough. Never rejects: when they cannot be read, they stay as they are. */
+  /** Reads the figures again if they are old enough. Never rejects: figures that cannot be read keep their values. */
   refresh(): Promise<void> {
     if (this.#reading !== null || performance.now() < this.#restUntil)
       return this.#reading ?? Promise.resolve();
@@ -56,7 +56,7 @@ export class Figures {
       .catch((err: unknown) => this.#deps.log.debug({ err }, 'figures not read'))
       .finally(() => {
         const rest = Math.max(restAfter(performance.now() - started), REST_MS_MIN);
-        // Not read: the next caller tries again.
+        // After a failure there is no rest: the next caller tries again.
         if (this.#readAt === started) this.#restUntil = performance.now() + rest;
         this.#reading = null;
       });
@@ -97,7 +97,7 @@ async function readBacklog({ pool, metrics }: Pick<Deps, 'pool' | 'metrics'>): P
   }
 }
 
-/** Reads the newest scheduled audit. An invariant that holds is 0. Before the first audit there is no value. */
+/** Reads the newest scheduled audit. An invariant that holds has 0 violations. Before the first audit, sets nothing. */
 async function readAuditRun({ pool, metrics }: Pick<Deps, 'pool' | 'metrics'>): Promise<void> {
   const run = await pool.maybeOne(sql.type(AuditRun)`
     SELECT finished_at, violations FROM audit.runs ORDER BY id DESC LIMIT 1

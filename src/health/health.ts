@@ -3,15 +3,15 @@ import { shareFor, waitUpTo } from '../share.ts';
 import { Figures } from './figures.ts';
 import { checkReadiness, type MovingParts, type Readiness } from './readiness.ts';
 
-/** Readiness and metrics are computed at most once in this time, for all who ask. */
+/** Readiness and metrics are computed at most once in this time, however many requests ask for them. */
 const SHARED_MS = 1_000;
 
 /** The longest wait for new figures. After that, the metrics have the old ones and their age. */
 const FIGURES_WAIT_MS = 500;
 
-/** What a process says about itself. Both answer within a second, also while the database is silent. */
+/** The health of a process. `readiness` and `metrics` resolve within a second, also while the database is silent. */
 export type Health = {
-  /** Asks the database regularly from now on. Logs once which settings of the server are a risk. */
+  /** Asks the database regularly from now on. Logs once which settings of the server can lose acknowledged orders. */
   start: () => void;
   readiness: () => Promise<Readiness>;
   /** The metrics in the text format of Prometheus. */
@@ -22,7 +22,7 @@ type HealthDeps = Pick<Deps, 'pool' | 'probe' | 'redis' | 'metrics' | 'log' | 's
 
 const RISK = 'the database can lose acknowledged orders: see ops.durability';
 
-/** Creates the health of a process with these parts. */
+/** Creates the health of a process. `parts` are the parts of the process that it watches. */
 export function createHealth(deps: HealthDeps, parts: MovingParts): Health {
   const { metrics, stopping } = deps;
   const figures = new Figures(deps);

@@ -4,7 +4,7 @@ import type { Deps } from '../deps.ts';
 import { closeServer, portOf, serve } from '../http/server.ts';
 import type { Health } from './health.ts';
 
-/** How long a scrape that is in progress may take when the process ends. */
+/** How long requests in progress may still take when the process ends. */
 const CLOSE_TIMEOUT_SECONDS = 1;
 
 /** Serves health and metrics on METRICS_PORT, for operators. Without METRICS_PORT, returns null. */
@@ -16,7 +16,7 @@ export async function serveInternal(deps: Deps & { health: Health }): Promise<Se
   return server;
 }
 
-/** Ends what serveInternal began. */
+/** Closes the server of serveInternal, if there is one. */
 export async function closeInternal(server: Server | null): Promise<void> {
   if (server) await closeServer(server, CLOSE_TIMEOUT_SECONDS);
 }

@@ -2,7 +2,7 @@ import { LoneConnection } from '../db/lone-connection.ts';
 import { test } from '../../test/support/context.ts';
 import { Marks } from './marks.ts';
 
-test('each mark finds the one before, so that nothing counts as lost', async (t) => {
+test('each mark finds the mark before it, so nothing counts as lost', async (t) => {
   const connection = new LoneConnection(t.context.deps.config, 'marks-test');
   t.teardown(() => connection.drop());
   const marks = new Marks(connection);

@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { LoneConnection } from '../db/lone-connection.ts';
 
-/** A process that left no mark for this long makes a new id: the database may have deleted its row. */
+/** A process that has left no mark for this long takes a new id: the database deletes rows after a day. */
 const FORGET_MS = 3_600_000;
 
 /** A mark whose COMMIT has succeeded. */
 type Mark = { mark: number; xact_id: string };
 
-/** What became of a mark: it is durable, and the mark before it was there (`lost` is null) or is gone. */
+/** A mark was committed. `lost` is null when the mark before it was still there. Else `lost` says what was found. */
 type Marked = { lost: { expected: Mark; found: number | null } | null };
 
 /**
- * The marks of this process in the database. Each shows that a transaction can commit, with all the durability that the
- * server is set to. The next one shows that the database still has what it has acknowledged.
+ * The marks of this process in the database. Each mark shows that a transaction can commit, with the durability that
+ * the server is set to. The next mark shows whether the database still has the mark that it acknowledged before.
  */
 export class Marks {
   readonly #connection: LoneConnection;
@@ -38,7 +38,7 @@ export class Marks {
     const expected = this.#newest;
     this.#newest = { mark, xact_id: row?.xact_id ?? '' };
     this.#newestAt = performance.now();
-    // A higher one was committed although its answer was lost.
+    // A higher mark than expected was committed, but its answer was lost.
     const isThere = expected === null || (found !== null && found >= expected.mark);
     return { lost: isThere ? null : { expected, found } };
   }

@@ -122,7 +122,7 @@ async function startWorkerApp(t: ExecutionContext<Context>, { database }: Contex
   return { deps, internal: `http://127.0.0.1:${portOf(server)}` };
 }
 
-/** The metrics as soon as one has this value: they are collected once a second. */
+/** Waits until a metric has this value, because metrics are collected once a second. Returns all metrics. */
 function metricsWhere(internal: string, name: string, value: number) {
   return until(`${name} ${value}`, async () => {
     const metrics = await metricsOf(internal);

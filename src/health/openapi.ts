@@ -5,7 +5,7 @@ import { PlainReadiness } from './readiness.ts';
 
 const open = { tags: ['operation'], security: [] };
 
-/** The health paths of the OpenAPI document. METRICS_PORT is for operators, and not part of it. */
+/** The health paths of the OpenAPI document. It leaves out the paths of METRICS_PORT, which are for operators. */
 export const healthPaths: ZodOpenApiPathsObject = {
   '/livez': {
     get: {
@@ -19,11 +19,13 @@ export const healthPaths: ZodOpenApiPathsObject = {
     get: {
       operationId: 'checkReadiness',
       ...open,
-      summary:
-        'Check that the process can serve requests. Without Redis it is degraded, and still ready',
+      summary: 'Check that the process can serve requests. Without Redis, it is degraded but ready',
       responses: {
         200: json(PlainReadiness, 'Ready, or degraded'),
-        503: json(PlainReadiness, 'The database cannot be written, or the process stops'),
+        503: json(
+          PlainReadiness,
+          'The database cannot be used, orders are stuck, or the process is stopping',
+        ),
       },
     },
   },

@@ -1,7 +1,7 @@
 /*
- * The probe of a process asks the database whether it is there, whether a write commits, and whether it still has what
- * it has acknowledged. It has two connections of its own: a reader, and a writer that may hang while the reader shows
- * that the database is there. All callers share one question, at most once a second.
+ * The probe of a process checks whether the database answers, whether a write commits, and whether the database still
+ * has what it has acknowledged. The probe has two connections of its own, a reader and a writer: the writer may hang
+ * while the reader still gets answers. All callers share one question, at most once a second.
  */
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
@@ -12,19 +12,19 @@ import type { Outage } from '../outage.ts';
 import { waitUpTo } from '../share.ts';
 import { Marks } from './marks.ts';
 
-/** How often a running process asks by itself. While the database is not well, it asks every second. */
+/** How often a running process asks by itself. While the state of the database is not `ok`, it asks every second. */
 const INTERVAL_MS = 5_000;
 
-/** Answers are shared for this long. */
+/** All calls within this time share one question. */
 const SHARED_MS = 1_000;
 
-/** The longest wait for a new answer. After that, `check` returns the newest one. */
+/** How long `check` waits for a new answer. After that, it uses the previous answer. */
 const WAIT_MS = 700;
 
-/** A database that has not answered a question for this long is away. */
+/** A database that leaves a question without an answer for this long counts as away. */
 const SILENT_MS = 2_000;
 
-/** A commit that takes longer than this hangs. */
+/** A write that has not committed after this time counts as hanging. */
 const COMMIT_MS = 5_000;
 
 const LOSS =
@@ -32,7 +32,7 @@ const LOSS =
 
 const UNDEFINED_TABLE = '42P01';
 
-/** What the reader found. */
+/** What the reader has found out. */
 type Answer = {
   migrated: boolean;
   standby: boolean;
@@ -53,7 +53,7 @@ const READ = `
 
 type Facts = Omit<Answer, 'migrated' | 'standby' | 'read_only'>;
 
-/** How the database is. `commits-hang`: for example, a synchronous standby is missing. */
+/** The state of the database. `commits-hang`: for example, because a synchronous standby is missing. */
 type DatabaseState = {
   database: 'ok' | 'away' | 'standby' | 'read-only' | 'commits-hang' | 'writes-fail';
   schema: string;
@@ -69,7 +69,7 @@ export class Probe {
   #answer: (Answer & { schema: string }) | null = null;
   #reading: Promise<void> | null = null;
   #readAt = Number.NEGATIVE_INFINITY;
-  #seen: Facts | null = null; // at the newest mark
+  #seen: Facts | null = null; // what the reader had found at the newest mark
   #marking = false;
   #markAt = Number.NEGATIVE_INFINITY;
   #markFailures = 0;
@@ -91,7 +91,7 @@ export class Probe {
     this.#marks = new Marks(this.#writer);
   }
 
-  /** Asks by itself from now on, also when no request does. */
+  /** Asks regularly from now on, even if nothing calls `check`. */
   start(): void {
     const ask = async () => {
       const { database } = await this.check();
@@ -101,7 +101,7 @@ export class Probe {
     void ask();
   }
 
-  /** Returns how the database is, by an answer that is a second old at most, or else by its silence. */
+  /** Returns the state of the database. Asks first, unless it has asked in the last second, and waits up to 700 ms. */
   async check(): Promise<DatabaseState> {
     await waitUpTo(WAIT_MS, this.#ask());
     const state = this.state();
@@ -109,12 +109,12 @@ export class Probe {
     return state;
   }
 
-  /** Calls `verify` each time the connection was lost and the database can be written again. */
+  /** Each time that the reader has a new connection, calls `verify` after the next successful write. */
   onReturn(verify: () => Promise<void>): void {
     this.#verify = verify;
   }
 
-  /** The database lacks what it had acknowledged. `lost` says what. */
+  /** Records and logs that the database has lost what it had acknowledged. `lost` says what. */
   reportLoss(lost: object, now: Partial<Facts> = {}): void {
     this.#hasLost = true;
     const seen = factsOf(this.#seen ?? {});
@@ -134,7 +134,7 @@ export class Probe {
     return this.#reading;
   }
 
-  /** Returns how the database is, as far as it is known, without asking. */
+  /** Returns the newest known state of the database, without asking. */
   state(): DatabaseState {
     const history = this.#hasLost ? 'lost' : 'ok';
     const isSilent = this.#reading !== null && performance.now() - this.#readAt > SILENT_MS;
@@ -160,7 +160,7 @@ export class Probe {
     const startedAt = performance.now();
     try {
       this.#answer = await readAnswer(this.#reader);
-      // Writes to a standby fail as well, and count as an outage.
+      // On a standby, the outage goes on: failed writes count as an outage too.
       if (!this.#answer.standby && !this.#answer.read_only) this.#deps.outage.succeeded(startedAt);
     } catch (error) {
       if (this.#closed) return;
@@ -185,7 +185,7 @@ export class Probe {
       this.#markFailures = 0;
       if (lost) this.reportLoss(lost, facts);
       this.#seen = facts;
-      const { opened } = this.#reader; // another one may lead to another server
+      const { opened } = this.#reader; // a new connection may lead to another server
       if (opened !== this.#verified) await this.#verify?.();
       this.#verified = opened;
     } catch (err) {
@@ -197,14 +197,14 @@ export class Probe {
   }
 
   #report(database: DatabaseState['database']): void {
-    if (database === this.#reported || database === 'away') return; // outage reports the latter
+    if (database === this.#reported || database === 'away') return; // the outage logs that it is away
     this.#reported = database;
     if (database === 'ok') this.#deps.log.info('the database can be written again');
     else this.#deps.log.error({ database }, 'the database cannot be written');
   }
 }
 
-/** Those members only that tell one history from another. */
+/** Returns only the members by which one history differs from another. */
 function factsOf({ server, timeline, next_xact_id }: Partial<Facts>): Partial<Facts> {
   return { server, timeline, next_xact_id } as Partial<Facts>;
 }

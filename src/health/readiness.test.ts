@@ -17,7 +17,7 @@ import { Probe } from './probe.ts';
 
 const NO_REDIS = 'redis://127.0.0.1:1'; // nothing listens on this port
 
-/** The first detailed readiness with these members. On a busy machine, earlier answers can be late. */
+/** Waits for a detailed readiness with these members: on a busy machine, the state can be known later. */
 function readinessAt(internal: string, members: Record<string, unknown>) {
   return until(`readiness ${JSON.stringify(members)}`, async () => {
     const reply = await send(internal, 'GET', '/readyz');

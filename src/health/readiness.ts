@@ -3,7 +3,7 @@ import type { Deps } from '../deps.ts';
 import { Risk, type Figures } from './figures.ts';
 import type { RecentOrders } from './recent-orders.ts';
 
-/** A batch that has been in flight for longer is stuck: a statement is cancelled after 10 s, but a COMMIT is not. */
+/** A batch that has been in flight for longer is stuck. Postgres cancels a statement after 10 s, but not a COMMIT. */
 const STUCK_MS = 15_000;
 
 /** Whether a process is ready, as load balancers and strangers see it. */
@@ -18,7 +18,7 @@ export const Readiness = PlainReadiness.extend({
   /** `ok`, `missing` and the newest migration, `missing all`, or `unknown` while the database is away. */
   schema: z.string(),
   redis: z.enum(['ok', 'away', 'off']),
-  /** `lost`: the database has lost what it had acknowledged to this process. */
+  /** `lost`: the database has lost transactions that it had acknowledged to this process. */
   history: z.enum(['ok', 'lost']),
   /** Whether orders get through the intake. Only in API processes. */
   intake: z.enum(['ok', 'stuck']).optional(),
@@ -29,7 +29,7 @@ export const Readiness = PlainReadiness.extend({
 });
 export type Readiness = z.infer<typeof Readiness>;
 
-/** The parts of a process that must move for it to be ready. */
+/** The parts of a process that its health watches. A process whose intake or consumers are stuck is not ready. */
 export type MovingParts = {
   intake?: { waiting: () => number; oldestMs: () => number };
   recentOrders?: Pick<RecentOrders, 'missing'>;

@@ -5,17 +5,17 @@ import type { Deps } from '../deps.ts';
 const BATCHES_MAX = 1_000;
 const IDS_MAX = 20;
 
-/** One order of each batch that this process has placed last. A batch is one transaction: one order stands for all. */
+/** One order of each of the newest batches of this process. A batch is one transaction, so one order stands for all. */
 export class RecentOrders {
   readonly #batches: { order_id: string; orders: number }[] = [];
 
-  /** Remembers a batch whose COMMIT has succeeded. */
+  /** Adds a batch whose COMMIT has succeeded. */
   add(order_id: string, orders: number): void {
     this.#batches.push({ order_id, orders });
     if (this.#batches.length > 2 * BATCHES_MAX) this.#batches.splice(0, BATCHES_MAX);
   }
 
-  /** The batches that the database does not have any more: how many orders they had, and the ids of some. */
+  /** Finds the batches that the database has lost. Returns how many orders they had, and the ids of some orders. */
   async missing({
     pool,
   }: Pick<Deps, 'pool'>): Promise<{ lost_orders: number; order_ids: string[] }> {

@@ -2,7 +2,7 @@ import { Router } from '@koa/router';
 import type { Deps } from '../deps.ts';
 import { isReady, type Health } from './health.ts';
 
-/** What the public port says: whether the process lives, and whether it is ready. */
+/** The routes of the public port: whether the process lives, and whether it is ready. */
 export function healthRoutes({ health }: { health: Health }) {
   const router = new Router();
 
@@ -19,7 +19,7 @@ export function healthRoutes({ health }: { health: Health }) {
   return router;
 }
 
-/** What METRICS_PORT says, for operators: also why a process is not ready, and the metrics. */
+/** The routes of METRICS_PORT, for operators: also why the process is not ready, and the metrics. */
 export function internalRoutes({ health, metrics }: Pick<Deps, 'metrics'> & { health: Health }) {
   const router = new Router();
 
