@@ -21,7 +21,7 @@ import type { PasswordHasher } from './users/passwords.ts';
 import { userRoutes } from './users/routes.ts';
 import type { TokenKeys } from './users/token-keys.ts';
 
-/** The dependencies of the HTTP API: also the intake, password hashing, known sessions, keys, and its health. */
+/** The dependencies of the HTTP API: also the intake, password hashing, live sessions, token keys, and its health. */
 export type AppDeps = ApiDeps & {
   intake: Intake;
   passwords: PasswordHasher;
@@ -32,7 +32,7 @@ export type AppDeps = ApiDeps & {
 
 /**
  * Creates the HTTP application of an API process. A request passes the middleware in this order. A route reads the body
- * itself (jsonBody), after it knows the client and has counted the request.
+ * itself (jsonBody), after authentication and the limits, so a refused request costs no parsing.
  */
 export function createApp(deps: AppDeps): Koa<AppState> {
   const app = createBareApp(deps);

@@ -5,14 +5,14 @@ import { databaseUrl } from './config/database-url.ts';
 // Not int(): after it fails, zod skips the rules between settings, so their mistakes would not be reported.
 const integer = (min: number, max: number) =>
   z.coerce.number().multipleOf(1, 'must be a whole number').min(min).max(max);
-/** Entries with commas between them. */
+/** A list of entries with commas between them. */
 const list = z
   .string()
   .default('')
   .transform((text) => text.split(',').flatMap((entry) => entry.trim() || []));
 const perMinute = integer(0, 1_000_000); // 0 switches the limit off
 
-/** No secrets: fetch refuses a URL with a user or a password, and the text of its error contains the URL. */
+/** Without a user or a password: fetch refuses a URL that has one, and the message of its error contains the URL. */
 const httpUrl = z
   .url({ protocol: /^https?$/, error: 'must be an http(s) URL' })
   .refine(hasNoCredentials, 'must not contain a user or a password');

@@ -6,7 +6,7 @@ import test from 'ava';
 import { asking, checkContainer } from './container-check.ts';
 import { listen } from './http/server.ts';
 
-/** Answers each path as given; no answer at all for a path without one. */
+/** Answers each path as given. A path without a given answer gets none. */
 function answering(answers: Record<string, number | 'refused'>) {
   return (path: string) => {
     const answer = answers[path];

@@ -1,20 +1,20 @@
 /*
- * node src/container-check.ts ORIGIN: the health check of a container. Exit code 0: ready; 1: not. Docker does not
- * restart a container whose process hangs. So when the process does not even answer /livez, this command kills it, the
- * container ends with it, and its restart policy starts it again. A process that answers is never killed: that it is
- * not ready, for example without its database, is not cured by a restart.
+ * node src/container-check.ts ORIGIN: the health check of a container. Exit code 0: ready; 1: not ready. Docker does
+ * not restart a container whose process hangs. So when the process does not even answer /livez, this command kills the
+ * process. Then the container ends, and Docker starts it again. A process that answers is never killed: a restart does
+ * not help a process that is not ready, for example because its database is away.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 
 const READY_TIMEOUT_MS = 5_000;
 const ALIVE_TIMEOUT_MS = 5_000;
-/** With the timeouts above, in less than the timeout of the health check in docker-compose.yml. */
+/** With the timeouts above, a check takes 20 s at most: less than its timeout in docker-compose.yml. */
 const ALIVE_TRIES = 3;
 
-/** Does the process at this origin answer in time? */
+/** Sends a request to the process, and returns how it answers. */
 type Answers = (path: string, timeoutMs: number) => Promise<Response | 'refused' | 'silent'>;
 
-/** What the container is found to be. A process that refuses connections still starts, or already stops. */
+/** Checks a container. A process that refuses connections does not hang: it is still starting, or stopping already. */
 export async function checkContainer(answers: Answers): Promise<'ready' | 'not ready' | 'hangs'> {
   const ready = await answers('/readyz', READY_TIMEOUT_MS);
   if (ready instanceof Response) return ready.ok ? 'ready' : 'not ready';
@@ -24,7 +24,7 @@ export async function checkContainer(answers: Answers): Promise<'ready' | 'not r
   return 'hangs';
 }
 
-/** Asks the process. `silent` means that it did not answer in time, although its port is open. */
+/** Returns a function that asks the process at an origin. `silent`: the port is open, but no answer came in time. */
 export function asking(origin: string): Answers {
   return async (path, timeoutMs) => {
     try {
@@ -35,7 +35,7 @@ export function asking(origin: string): Answers {
   };
 }
 
-/** The children of the container's init process: the service. This command is none of them. */
+/** The children of the container's init process: the service. This command is not one of them. */
 function servicePids(): number[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   return pids.map(Number).filter((pid) => parentOf(pid) === 1);
@@ -46,7 +46,7 @@ function parentOf(pid: number): number | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     return Number(stat.slice(stat.lastIndexOf(')')).split(' ')[2]); // ") STATE PARENT": the name may contain anything
   } catch {
-    return undefined; // it has ended
+    return undefined; // the process has ended
   }
 }
 

@@ -20,10 +20,10 @@ export type Deps<C = SharedConfig> = {
   redis: Redis | null;
   wakeUps: WakeUps;
   metrics: Metrics;
-  /** The outage of the database, if there is one: who notices it, reports it here. */
+  /** Records outages of the database. Code that notices a lost connection reports it here. */
   outage: Outage;
   probe: Probe;
-  /** Aborted when the process begins to stop: it is not ready any more. */
+  /** Aborted when the process begins to stop. Then the process is not ready any more. */
   stopping: AbortController;
 };
 

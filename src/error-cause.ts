@@ -1,4 +1,4 @@
-/** The message of the error at the end of a chain of causes: the one that says what happened. */
+/** Returns the message of the last error in a chain of causes, because it says what happened. */
 export function innermostMessage(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause = causeOf(error);

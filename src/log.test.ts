@@ -24,7 +24,7 @@ test('a process ends even if its log has no reader any more', async (t) => {
   t.deepEqual(await once(child, 'exit'), [7, null]);
 });
 
-test('the log of a process has no other members of an error than loggedError keeps', async (t) => {
+test('the log has only those members of an error that loggedError keeps', async (t) => {
   const script = `
     import { createLog } from './src/log.ts';
     const err = Object.assign(new Error('refused'), { command: { args: ['geheim'] } });

@@ -10,8 +10,8 @@ const WARN = 40;
 /**
  * Creates the log of a process: JSON lines on stdout. Writing never fails. Without a reader, lines are dropped.
  *
- * Also creates the outage of the database. While the database is away, thousands of operations can fail. So a warning
- * or an error about one of them (`err` is the error of a lost connection) is only counted there.
+ * Also creates the record of outages of the database. During an outage, thousands of operations can fail. So a warning
+ * or an error whose `err` means an outage is counted in this record, and logged at level debug.
  */
 export function createLog(
   { LOG_LEVEL }: Pick<Config, 'LOG_LEVEL'>,

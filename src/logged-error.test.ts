@@ -41,7 +41,7 @@ test('the log keeps message, code and stack of an error and its causes, and no c
   t.like(logged.cause.cause, { message: 'refused \\u001b[2J', code: 'ECONNREFUSED' });
 });
 
-test('an endless chain of causes ends', (t) => {
+test('of a chain of causes without an end, only the first causes are logged', (t) => {
   const error = new Error('again');
   error.cause = error;
 

@@ -5,9 +5,9 @@ const LENGTH_MAX = 8000;
 const CAUSES_MAX = 5;
 
 /**
- * What the log keeps of an error: its kind, message, stack, code and constraint, and those of its causes. Nothing else,
- * because libraries add secrets: ioredis the password that Redis refused, slonik and pg the values of a statement, Node
- * a URL that it cannot parse.
+ * Returns what the log keeps of an error: its kind, message, stack, code and constraint, and those of its causes. The
+ * log keeps no other member, because libraries add secrets to errors: ioredis adds the password that Redis refused,
+ * slonik and pg add the values of a statement, and Node adds a URL that it cannot parse.
  */
 export function loggedError(error: unknown, causes = 0): unknown {
   if (!(error instanceof Error)) return escaped(String(error));
@@ -23,7 +23,7 @@ export function loggedError(error: unknown, causes = 0): unknown {
   };
 }
 
-/** Keeps the lines of a stack. */
+/** Escapes unprintable characters, except the line breaks of a stack. */
 function escaped(text: string): string {
   return text.slice(0, LENGTH_MAX).split('\n').map(escapeUnprintable).join('\n');
 }

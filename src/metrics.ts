@@ -6,7 +6,7 @@ const JOB_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
-/** Creates every metric of the service. Counters and histograms describe this process, most gauges the database. */
+/** Creates every metric of the service. Gauges of queues and audits describe the database, all others this process. */
 export function createMetrics() {
   const registry = new Registry();
   const registers = [registry];
@@ -60,7 +60,7 @@ function queueMetrics(registers: Registry[]) {
     }),
     queueAtLeast: new Gauge({
       name: 'oms_queue_jobs_at_least',
-      help: '1 when a count of oms_queue_jobs has reached its limit of 100,000, and there are more jobs.',
+      help: '1 when a count of oms_queue_jobs has reached its limit of 100,000, and there can be more jobs.',
       labelNames: ['queue'],
       registers,
     }),
@@ -98,7 +98,7 @@ function healthMetrics(registers: Registry[]) {
     }),
     databaseWritable: new Gauge({
       name: 'oms_database_writable',
-      help: '1 when this process can write: 0 on a standby, or when commits hang.',
+      help: '1 when this process can write. 0 for example on a standby, or while commits hang.',
       registers,
     }),
     historyLost: new Gauge({

@@ -72,7 +72,7 @@ async function updateQueue(client: Client, config: MigrateConfig): Promise<void>
   await client.query('SET LOCAL ROLE oms_owner');
 }
 
-/** The log of migrate. Like the other logs, it has only the members of an error that carry no values. */
+/** Creates the log of migrate. Like the logs of the services, it has only the members of an error without secrets. */
 export function migrateLog(level: string): Logger {
   return pino({ name: 'migrate', level, serializers: { err: (error) => loggedError(error) } });
 }

@@ -15,7 +15,7 @@ function outageWithLog() {
 
 const LATER = Number.MAX_SAFE_INTEGER;
 
-test('a thousand failures are one line when it begins, and one with their number when it ends', (t) => {
+test('an outage is logged when it begins and, with the number of failures, when it ends', (t) => {
   const { outage, lines } = outageWithLog();
 
   for (let n = 0; n < 1000; n += 1) outage.failed(new Error('connect ECONNREFUSED'));

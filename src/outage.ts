@@ -4,19 +4,19 @@ import { printable } from './printable.ts';
 
 const REASON_LENGTH_MAX = 300;
 
-/** An outage ends only after this time without a failure. So a server that comes and goes does not fill the log. */
+/** An outage ends only after this time without a failure. So short interruptions in a row do not fill the log. */
 const QUIET_MS = 2_000;
 
 type Words = {
-  /** The line when it goes away. */
+  /** The message in the log when the server goes away. */
   away: string;
-  /** The line when it is back. */
+  /** The message in the log when the server is back. */
   back: string;
 };
 
 /**
- * An outage of a server that this process needs. However many operations fail meanwhile, the log gets one line when it
- * begins and one when it has ended, with its length and the number of failures.
+ * Records outages of a server that this process needs. However many operations fail during an outage, the log gets one
+ * line when the outage begins, and one when it has ended, with its length and the number of failures.
  */
 export class Outage {
   readonly #log: Logger;
@@ -30,7 +30,7 @@ export class Outage {
     this.#words = words;
   }
 
-  /** An operation has failed because the server is away. */
+  /** Records that an operation has failed because the server is away. */
   failed(reason: unknown): void {
     this.#failedAt = performance.now();
     this.#failures += 1;
@@ -43,7 +43,7 @@ export class Outage {
     );
   }
 
-  /** An operation that began at this time has succeeded. The outage has ended if none has failed shortly before. */
+  /** Records that an operation has succeeded. Ends the outage if the operation began 2 s or more after a failure. */
   succeeded(startedAt: number): void {
     if (this.#since === null || this.#failedAt + QUIET_MS > startedAt) return;
     const seconds = Math.round((this.#failedAt - this.#since) / 100) / 10;

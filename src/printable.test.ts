@@ -1,7 +1,7 @@
 import test from 'ava';
 import { printable } from './printable.ts';
 
-test('a text from outside keeps its letters, and loses what a terminal acts on', (t) => {
+test('a text from outside keeps its letters, and loses what controls a terminal', (t) => {
   t.is(printable('Grüße\t\r\n  日本 👍', 100), 'Grüße 日本 👍');
   t.is(printable('\u001b[2Jred\u0007', 100), '\\u001b[2Jred\\u0007');
   t.is(printable('\u202eabc\u009b\u007f', 100), '\\u202eabc\\u009b\\u007f');

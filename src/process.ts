@@ -8,7 +8,7 @@ const EXIT_FAILURE = 1;
 
 /**
  * Runs a command. When it throws, writes the error to stderr and exits with `exitCode`; by default with 78 for wrong
- * settings, and with 1 for any other error. An error that nothing catches also gets its stack.
+ * settings, and with 1 for any other error. For an error that no code catches, it also writes the stack.
  */
 export async function exitOnFailure(main: () => Promise<void>, exitCode?: number): Promise<void> {
   process.on('uncaughtException', (error) => exitWithStack(error, exitCode ?? EXIT_FAILURE));
@@ -24,7 +24,7 @@ function exit(error: unknown, code: number): never {
   process.exit(code);
 }
 
-/** Node would print every member of the error as well, such as the values of a statement. */
+/** Writes an error and its stack. Node itself would print all its members too, such as the values of a statement. */
 function exitWithStack(error: unknown, code: number): never {
   if (error instanceof Error) process.stderr.write(`${explain(error)}\n${error.stack}\n`);
   exit(error instanceof Error ? 'The process ends.' : error, code);

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { shareFor } from './share.ts';
 
-test('callers share one call while it runs, and its result for a time', async (t) => {
+test('callers share one call while it runs, and its result until a time has passed', async (t) => {
   let calls = 0;
   const { promise, resolve } = Promise.withResolvers<void>();
   const ask = shareFor(60_000, async () => {
@@ -19,7 +19,7 @@ test('callers share one call while it runs, and its result for a time', async (t
   t.is(later, 1);
 });
 
-test('after that time, the next caller starts another call', async (t) => {
+test('after this time, the next caller starts another call', async (t) => {
   let calls = 0;
   const ask = shareFor(0, () => Promise.resolve((calls += 1)));
 

@@ -1,6 +1,6 @@
 /**
- * Returns a function that shares one call of `compute` among all its callers, and the result for `ms` after the call
- * began. So however many ask, `compute` runs at most once in that time, and never twice at once.
+ * Returns a function that calls `compute` for all its callers together, and returns the result again until `ms` after
+ * the call began. However many callers there are, `compute` runs at most once in this time, and never twice at once.
  */
 export function shareFor<T>(ms: number, compute: () => Promise<T>): () => Promise<T> {
   let newest: Promise<T> | null = null;
@@ -15,7 +15,7 @@ export function shareFor<T>(ms: number, compute: () => Promise<T>): () => Promis
   };
 }
 
-/** Waits for a promise, but not longer than `ms`. Ignores how it ends. */
+/** Waits for a promise, but not longer than `ms`. Does not reject when the promise does. */
 export async function waitUpTo(ms: number, promise: Promise<unknown> | null): Promise<void> {
   const { promise: timeout, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);

@@ -15,8 +15,8 @@ import { watchQueues } from './queue/watcher.ts';
 import { onWakeUp } from './redis/wake-ups.ts';
 
 /**
- * Processes every queue that is not paused. Wake-ups on Redis and the watcher wake the consumers. `stop` resolves
- * when no batch without a claim is in progress. `boss.stop` waits for claimed batches.
+ * Processes every queue that is not paused. Wake-ups on Redis and the watcher wake the consumers. The returned `stop`
+ * waits for batches without a claim; `boss.stop` waits for claimed batches. `stuckQueues` is that of the watcher.
  */
 export async function startConsumers(
   deps: WorkerDeps,

@@ -3,7 +3,7 @@ import { PG_VARIABLES } from '../db/connection/keywords.ts';
 import { completeUrl, readTarget } from '../db/connection/target.ts';
 import { DatabaseUrlError } from '../db/connection/url.ts';
 
-/** A URL of Postgres, as libpq reads it. */
+/** A URL of Postgres, by the rules of libpq. */
 export const databaseUrl = z.string().superRefine((url, ctx) => {
   const mistake = mistakeOf(() => readTarget(url));
   if (mistake !== undefined) ctx.addIssue({ code: 'custom', message: mistake });
@@ -13,14 +13,14 @@ type Environment = Record<string, string | undefined>;
 
 const URL_SETTINGS = ['DATABASE_URL', 'AUDIT_DATABASE_URL'];
 
-/** The variables of libpq, for a process that has a URL of Postgres. Their names count as settings. */
+/** The names of libpq's variables, for a process that reads DATABASE_URL: it reads these variables like settings. */
 export function pgVariables(settings: string[]): string[] {
   return settings.includes('DATABASE_URL') ? Object.keys(PG_VARIABLES) : [];
 }
 
 /**
- * Completes the URLs of Postgres with the variables of libpq, such as PGSSLROOTCERT, so nothing else has to read them.
- * Returns the mistakes that only the variables make.
+ * Completes the URLs of Postgres with the variables of libpq, such as PGSSLROOTCERT, so no other code has to read these
+ * variables. Also returns their mistakes. Mistakes in the URLs themselves are left to `databaseUrl`.
  */
 export function completeDatabaseUrls(given: Environment): {
   completed: Environment;

@@ -2,7 +2,7 @@ import { test } from '../../test/support/context.ts';
 import { readDotEnv } from './dot-env.ts';
 import { nearMiss } from './near-miss.ts';
 
-const KNOWN = ['FULFILMENT_URL', 'FULFILMENT_SECRET', 'REDIS_URL', 'PORT', 'WORKER_PORT', 'HOST'];
+const KNOWN = ['FULFILMENT_URL', 'FULFILMENT_SECRET', 'REDIS_URL', 'PORT', 'METRICS_PORT', 'HOST'];
 
 function read(content: string | Uint8Array) {
   const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
@@ -36,7 +36,7 @@ for (const [what, content, mistake] of [
   [
     'an open quote',
     'PORT=1\nHOST="secret',
-    'HOST in line 2 of .env begins with a quote that no other one closes',
+    'HOST in line 2 of .env begins with a quote that is not closed',
   ],
   [
     'typographic quotes',
@@ -60,7 +60,7 @@ for (const [what, content, mistake] of [
     'FULFILMENT_SECRETS in .env is not a setting: write FULFILMENT_SECRET',
   ],
 ] as const) {
-  test(`.env with ${what} is a mistake, and no value is repeated`, (t) => {
+  test(`.env with ${what} is a mistake, and the message repeats no value`, (t) => {
     t.deepEqual(read(content).mistakes, [mistake]);
   });
 }
@@ -72,7 +72,7 @@ test('a name that is set twice, or that nothing reads, gets a warning', (t) => {
   ]);
 });
 
-test('names of other programs are no near misses', (t) => {
+test('names that other programs use do not count as misspelt settings', (t) => {
   for (const name of ['PORTS', 'HOSTS', 'PGHOST', 'REDIS_PORT', 'WORKER_HOST', 'API_PORT', 'SHELL'])
     t.is(nearMiss(name, KNOWN), undefined, name);
   t.is(nearMiss('FULFILMENT_ULR', KNOWN), 'FULFILMENT_URL');

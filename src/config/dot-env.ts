@@ -1,6 +1,6 @@
 /*
- * Reads the file `.env`, and reports each line that may mean something else to its author: without FULFILMENT_URL, for
- * example, orders are completed without the external step.
+ * Reads the file `.env`, and reports each line that may not mean what its author wanted. With a misspelt
+ * FULFILMENT_URL, for example, orders would be completed without the external step.
  */
 import { parseEnv } from 'node:util';
 import { nearMiss } from './near-miss.ts';
@@ -12,10 +12,10 @@ type DotEnv = {
   warnings: string[];
 };
 
-/** Names that other programs read from the same file: Compose, Postgres, npm, Node. */
+/** Beginnings of names that other programs (Compose, Postgres, npm, Node) or tests read from the same file. */
 const OF_OTHERS = /^(COMPOSE|DOCKER|BUILDKIT|POSTGRES|NODE|NPM|TEST|PG)_?/i;
 
-/** Reads a file `.env`, whose bytes these are. `known` are the names of all settings. */
+/** Reads the content of a file `.env`. `known` are the names of all settings. */
 export function readDotEnv(bytes: Uint8Array, known: readonly string[]): DotEnv {
   const text = decodeUtf8(bytes);
   if (text === undefined) {
@@ -41,7 +41,7 @@ export function readDotEnv(bytes: Uint8Array, known: readonly string[]): DotEnv 
   return { values, mistakes, warnings };
 }
 
-/** The text without its byte order mark, which Windows writes. Undefined when it is in another encoding. */
+/** Returns the text without the byte order mark that Windows writes, or undefined for another encoding than UTF-8. */
 function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -55,7 +55,7 @@ type Line = { number: number; text: string; name?: string; value?: string };
 
 const ASSIGNMENT = /^(?:export\s+)?([^\s=]+)\s*=\s*(.*)$/;
 
-/** The lines, each with the name and the value that it sets. The lines of a quoted value count as one. */
+/** Returns the lines, each with the name and the value that it sets. The lines of a quoted value count as one line. */
 function splitLines(text: string): Line[] {
   const found: Line[] = [];
   const lines = text.split(/\r?\n/);
@@ -80,12 +80,12 @@ function splitLines(text: string): Line[] {
 function mistakeInLine({ number, name, value = '' }: Line): string | undefined {
   if (name === undefined) return `line ${number} of .env is not of the form NAME=value`;
   if (/^["'`].* \(open\)$/s.test(value)) {
-    return `${name} in line ${number} of .env begins with a quote that no other one closes`;
+    return `${name} in line ${number} of .env begins with a quote that is not closed`;
   }
   if (/^[“”‘’„«]/.test(value)) {
     return `${name} in line ${number} of .env begins with a typographic quote: write " or '`;
   }
-  // Compose reads it as a part of the value, and Node as the beginning of a comment.
+  // Compose reads such a # as a part of the value, and Node as the beginning of a comment.
   if (!/^["'`]/.test(value) && /^[^\s#]+#/.test(value)) {
     return `${name} in line ${number} of .env contains a #: put the value in quotes`;
   }

@@ -66,7 +66,7 @@ for (const [what, content, env, expected] of [
     /^Warning: WORKER_BATCHSIZE in the environment is not a setting: write WORKER_BATCH_SIZE\nNothing/,
   ],
 ] as const) {
-  test(`a worker does not start unnoticed with ${what}`, async (t) => {
+  test(`a worker does not ignore ${what}`, async (t) => {
     const cwd = temporaryFolder(t);
     writeFileSync(join(cwd, '.env'), content);
 

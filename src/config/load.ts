@@ -19,15 +19,15 @@ export type Environment = Record<string, string | undefined>;
 /** A schema whose keys are names of settings. */
 type Settings = z.ZodObject;
 
-/** A mistake in one of these changes what happens to an order, so it is not only a warning. */
+/** The settings of the external step. A misspelt one changes what happens to orders, so a warning is not enough. */
 const EXTERNAL_STEP = /^FULFIL/i;
-/** A shorter name can be one of another program. */
+/** A variable with a shorter name than this is not checked: other programs may use such a name. */
 const DISTINCTIVE = 8;
 
 /**
  * Reads the settings of a schema from the environment, and those missing there from the file `.env` in the working
  * directory. Keeps nothing else of the file, because the rest may be secrets of other processes. Warns about names that
- * are no settings; throws a ConfigError about a mistake in the file.
+ * are no settings. Throws a ConfigError about a mistake in the file, or a misspelt name of the external step.
  */
 export function readEnvironment(schema: Settings): Environment {
   const known = [...SETTINGS, ...Object.keys(PG_VARIABLES)];
@@ -35,13 +35,13 @@ export function readEnvironment(schema: Settings): Environment {
   const variables = oddVariables(process.env, known);
   const mistakes = [...(file?.mistakes ?? []), ...variables.mistakes];
   if (mistakes.length > 0) throw new ConfigError(mistakes.join('\n'));
-  // A process with a keeper has the settings that its keeper has read.
+  // Under npm start, the process that started this one has printed the warnings already.
   if (process.send === undefined) warn([...(file?.warnings ?? []), ...variables.warnings]);
   const names = [...Object.keys(schema.shape), ...pgVariables(Object.keys(schema.shape))];
   return pick(names, { ...file?.values, ...process.env });
 }
 
-/** Variables of the environment that look like settings. Other programs have variables too, so most only warn. */
+/** Finds variables that are nearly named like settings. Most get only a warning: other programs have variables too. */
 function oddVariables(env: Environment, known: readonly string[]) {
   const mistakes: string[] = [];
   const warnings: string[] = [];
@@ -70,7 +70,7 @@ function pick(names: string[], env: Environment): Environment {
   return Object.fromEntries(given.map((name) => [name, env[name]]));
 }
 
-/** Returns an environment without the variables of libpq: those of a server that the process does not use. */
+/** Returns an environment without the variables of libpq. For a process that does not use the server that they name. */
 export function withoutPgVariables(env: Environment): Environment {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !(name in PG_VARIABLES)));
 }

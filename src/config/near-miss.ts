@@ -1,9 +1,9 @@
-/** Two names with a longer one may differ in two places. */
+/** A name may differ in two letters from a setting whose name is longer than this, and in one letter from others. */
 const LONG = 12;
-/** Other programs have short names too. */
+/** A setting with a shorter name must match exactly, except case and separators: other programs have short names. */
 const SHORT = 6;
 
-/** Returns the name that was probably meant: one that differs by a letter or two, or in case and separators. */
+/** Returns the setting that was probably meant: its name differs in a letter or two, or in case and separators. */
 export function nearMiss(name: string, known: readonly string[]): string | undefined {
   return known.find((candidate) => {
     if (plain(name) === plain(candidate)) return true;
@@ -16,7 +16,7 @@ function plain(name: string): string {
   return name.toUpperCase().replace(/[^A-Z0-9]/g, '');
 }
 
-/** Whether at most this many letters must be added, removed or replaced, or neighbours exchanged. */
+/** Whether `edits` edits can make `a` equal to `b`: a letter added, removed or replaced, or neighbours exchanged. */
 function isWithin(a: string, b: string, edits: number): boolean {
   if (a === b) return true;
   if (edits === 0 || Math.abs(a.length - b.length) > edits) return false;
