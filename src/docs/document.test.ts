@@ -55,7 +55,7 @@ test('a client that sends many requests and reads nothing gets one reply at a ti
   client.write('GET /docs/viewer.js HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(30));
   const [socket] = await connected;
   await until('a reply that waits', () => socket.writableLength > 0);
-  await send(service.origin, 'GET', '/livez'); // gives the service time to handle more of the requests, wrongly
+  await send(service.origin, 'GET', '/livez'); // until then, the service could wrongly handle more of them
 
   t.is(await handled(service), 2, 'of 31 requests');
   t.true(socket.writableLength <= size + 10_000);

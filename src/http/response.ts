@@ -56,7 +56,7 @@ export class BoundedResponse extends ServerResponse {
     return this;
   }
 
-  /** Stops reading the rest of a body after the reply, and ends the response. For a body that cannot arrive any more. */
+  /** Stops reading the rest of a body, and ends the response. For a body whose rest cannot arrive any more. */
   stopReading(): void {
     this.#stopReading?.();
   }
