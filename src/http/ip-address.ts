@@ -35,7 +35,7 @@ export function networkOf({ family, text }: Address): string {
   return `${ipaddr.IPv6.networkAddressFromCIDR(`${text}/${NETWORK_BITS}`).toString()}/${NETWORK_BITS}`;
 }
 
-/** Reads 203.000.113.007 as 203.0.113.7, so that leading zeros make no second client. Never as octal numbers. */
+/** Reads 203.000.113.007 as 203.0.113.7, never as octal, so that leading zeros make no second client. */
 function withoutZeros(text: string): string {
   return DOTTED.test(text) ? text.split('.').map(Number).join('.') : text;
 }

@@ -106,7 +106,7 @@ const keyPaths: ZodOpenApiPathsObject = {
       tags,
       summary: 'The public keys of access tokens, as a JSON Web Key Set',
       security: [],
-      responses: { 200: json(KeySet, 'The keys; none when only secrets sign') },
+      responses: { 200: json(KeySet, 'The keys; an empty list without settings for keys') },
     },
   },
 };
