@@ -101,13 +101,10 @@ export const ListedSession = z.object({
   created_at: z.iso.datetime(),
   last_used_at: z.iso.datetime().meta({ description: 'The login or the newest refresh' }),
   expires_at: z.iso.datetime(),
-  network: z
-    .string()
-    .nullable()
-    .meta({
-      description: 'The network where the session was last used',
-      example: '203.0.113.0/24',
-    }),
+  network: z.string().nullable().meta({
+    description: 'The network where the session was last used',
+    example: '203.0.113.0/24',
+  }),
   user_agent: z.string().nullable(),
 });
 export type ListedSession = z.infer<typeof ListedSession>;
