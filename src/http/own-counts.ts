@@ -20,7 +20,7 @@ export class OwnCounts {
     return this.#counts.size;
   }
 
-  /** Counts one request. Returns how many the key has used in its window, and when the window ends (`performance.now`). */
+  /** Counts one request. Returns how many the key has used, and when its window ends (on `performance.now`). */
   add(key: string): Readonly<OwnCount> {
     const now = performance.now();
     let count = this.#counts.get(key);

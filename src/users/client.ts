@@ -3,7 +3,7 @@ import type { ParameterizedContext } from 'koa';
 import type { AppState } from '../http/state.ts';
 import type { Caller } from './fair-queue.ts';
 
-/** What is stored about the client of a session, so that the user recognises the session. */
+/** The client of a session, as it is stored and listed, so that the user recognises the session. */
 export type ClientDescription = { address: string | null; user_agent: string | null };
 
 const USER_AGENT_LENGTH_MAX = 200;
