@@ -8,13 +8,14 @@
 --   login total       all networks                            RATE_LIMIT_LOGIN_TOTAL the rest of the minute
 --   KIND network/site the same for the other kinds of attempt the limit of its kind  the rest of the minute
 --
--- A login from a network from which the user has logged in before counts as `login pair` only, and only that scope
--- refuses it. So no stranger elsewhere can lock out an owner. The other logins count in all scopes.
+-- A network is known to a user who has logged in from it in the last 90 days. A failed login from a known network
+-- counts as `login pair` only, and only that scope refuses logins from there. So strangers in other networks cannot
+-- lock users out of their known networks. All other failed logins count in all scopes.
 --
--- An address that is not registered is treated like one that is.
+-- An email address without an account is counted and refused in the same way.
 
--- Returns the network of an address: the address itself, or the first 64 bits of an IPv6 address. An unknown address is
--- one network of its own.
+-- Returns the network of a client: its IPv4 address, or the first 64 bits of its IPv6 address. All clients whose
+-- address is unknown (NULL) count as one network.
 CREATE OR REPLACE FUNCTION network_of(address inet) RETURNS inet LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE family(address)
     WHEN 4 THEN host(address)::inet
@@ -22,17 +23,18 @@ CREATE OR REPLACE FUNCTION network_of(address inet) RETURNS inet LANGUAGE sql IM
     ELSE inet '0.0.0.0' END
 $$;
 
--- Returns the network that a stranger with a whole IPv6 site would rotate through. NULL for IPv4.
+-- Returns the /48 of an IPv6 network, because an attacker may own all networks of a site and use one after another.
+-- NULL for IPv4.
 CREATE OR REPLACE FUNCTION site_of(network inet) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN family(network) = 6 THEN text(network(set_masklen(network, 48))) END
 $$;
 
--- Returns the key of an account: the counts do not store addresses that people typed.
+-- Returns the key of an account: a hash, so that attempt_counts does not contain the email addresses that people typed.
 CREATE OR REPLACE FUNCTION account_key(email text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT encode(sha256(convert_to(email, 'UTF8')), 'hex')
 $$;
 
--- Returns the scopes that count a login, in the order in which they are locked.
+-- Returns the scopes and keys that count a failed login, in the order in which their rows are locked.
 CREATE OR REPLACE FUNCTION login_scopes(email text, network inet, is_known boolean)
 RETURNS TABLE (scope text, key text) LANGUAGE sql IMMUTABLE AS $$
   SELECT s.scope, s.key
@@ -47,7 +49,7 @@ RETURNS TABLE (scope text, key text) LANGUAGE sql IMMUTABLE AS $$
   ORDER BY s.place
 $$;
 
--- Returns until when logins are refused, or NULL.
+-- Returns until when logins to an account from a network are refused. NULL when they are not.
 CREATE OR REPLACE FUNCTION login_refused_until(email text, network inet, is_known boolean) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$
   SELECT max(c.refused_until)
@@ -56,7 +58,7 @@ LANGUAGE sql STABLE AS $$
   WHERE c.refused_until > clock_timestamp()
 $$;
 
--- Whether the user of an address has logged in from a network in the last 90 days.
+-- Whether the user with an email address has logged in from a network in the last 90 days.
 CREATE OR REPLACE FUNCTION is_known_network(email text, network inet) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT EXISTS (
     SELECT FROM users AS u JOIN known_networks AS k ON k.user_id = u.id
@@ -65,9 +67,9 @@ CREATE OR REPLACE FUNCTION is_known_network(email text, network inet) RETURNS bo
   )
 $$;
 
--- Counts one attempt, and refuses further ones when `allowed` are reached: for the rest of the minute that began with
--- the first one or, when the wait grows, for a wait that doubles with each attempt. A growing count is kept until a day
--- has passed without an attempt. Returns the count.
+-- Counts one attempt, and returns the count. When the count reaches `allowed`, further attempts are refused for the
+-- rest of the minute that began with the first attempt. If `grows`, they are refused for 1 minute instead. Each further
+-- attempt doubles this time, up to 15 minutes, and the count begins again after a day without an attempt.
 CREATE OR REPLACE FUNCTION add_attempt(scope text, key text, allowed integer, grows boolean) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -92,7 +94,8 @@ BEGIN
   RETURN counted;
 END $$;
 
--- Counts an attempt of a network. Returns how many it has used in this minute, and whether this one is too many.
+-- Counts an attempt of a network and, for IPv6, of its site. `used`: the attempts of the network in its current minute.
+-- `refused`: whether this attempt is above the limit of the network or of the site.
 CREATE OR REPLACE FUNCTION add_network_attempt(
   kind text, network inet, network_max integer, OUT used integer, OUT refused boolean
 ) LANGUAGE plpgsql AS $$
@@ -104,7 +107,8 @@ BEGIN
   END IF;
 END $$;
 
--- Returns how many attempts a network has used in this minute, and the seconds until it ends (60 when none is used).
+-- Returns the attempts of a network in its current minute, and the seconds until that minute ends: 60 when there are no
+-- attempts.
 CREATE OR REPLACE FUNCTION network_attempts(kind text, network inet, OUT used integer, OUT seconds integer)
 LANGUAGE sql STABLE AS $$
   SELECT coalesce(max(c.count), 0),
@@ -116,9 +120,9 @@ $$;
 COMMENT ON FUNCTION network_of          IS 'The network that limits count: an IPv4 address, or an IPv6 /64.';
 COMMENT ON FUNCTION site_of             IS 'The /48 of an IPv6 network.';
 COMMENT ON FUNCTION account_key         IS 'The key of an account in attempt_counts.';
-COMMENT ON FUNCTION login_scopes        IS 'The rows of attempt_counts that count a login.';
+COMMENT ON FUNCTION login_scopes        IS 'The rows of attempt_counts that count a failed login.';
 COMMENT ON FUNCTION login_refused_until IS 'Until when logins to an account from a network are refused, or NULL.';
 COMMENT ON FUNCTION is_known_network    IS 'Whether a user has logged in from a network in the last 90 days.';
-COMMENT ON FUNCTION add_attempt         IS 'Counts one attempt. After the last one allowed, refuses further ones.';
+COMMENT ON FUNCTION add_attempt         IS 'Counts one attempt. The last one allowed refuses further ones for a while.';
 COMMENT ON FUNCTION add_network_attempt IS 'Counts an attempt of a network and its site.';
-COMMENT ON FUNCTION network_attempts    IS 'What a network has used in this minute.';
+COMMENT ON FUNCTION network_attempts    IS 'The attempts of a network in its current minute.';

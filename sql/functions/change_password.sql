@@ -1,6 +1,6 @@
 -- Changes the password of an account, for POST /auth/password. The API sends the hash of the current password, which it
--- computed with password_salt, and the hash of the new one. All sessions but the given one end. Returns whether the
--- current password was right.
+-- computed with the salt from password_salt, and the hash of the new one. All sessions of the user end, except
+-- `kept_session`. Returns whether the current password was right.
 CREATE OR REPLACE FUNCTION change_password(
   user_id       uuid,
   computed_hash text,
@@ -19,8 +19,8 @@ BEGIN
   END IF;
   PERFORM require_password_hash(password_hash);
 
-  -- As in log_in, the stored hash stays inside the statement. The lock that this takes makes logins with the old
-  -- password wait. Logins that came before are seen by the next statement, which ends their sessions.
+  -- As in log_in, the stored hash stays inside the statement. The row lock of this UPDATE makes later logins with the
+  -- old password wait. The next statement sees the sessions of earlier logins, and ends them.
   UPDATE users AS u
   SET password_hash = change_password.password_hash, reset_hash = NULL, reset_until = NULL
   WHERE u.id = change_password.user_id
@@ -35,4 +35,4 @@ END $$;
 ALTER FUNCTION change_password OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION change_password IS
-  'Stores a new password hash when that of the current password is right, and ends all sessions but one.';
+  'Stores a new password hash if the hash of the current password is right, and ends all sessions but one.';

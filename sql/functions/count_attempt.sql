@@ -1,5 +1,6 @@
--- Counts a request that creates something or checks a secret, for the API: a registration, a failed refresh, a password
--- reset. Refuses it when its network has used its limit. A refused request writes nothing.
+-- Counts a registration, a failed refresh or a password reset, for the API. `refused`: whether the network of the
+-- client, or its IPv6 site, has used up its limit. While requests of that network are refused, further ones are not
+-- counted and write nothing.
 CREATE OR REPLACE FUNCTION count_attempt(
   kind        text,
   network     inet,
@@ -23,7 +24,7 @@ BEGIN
   WHERE (c.scope, c.key) IN ((kind || ' network', text(network)), (kind || ' site', site_of(network)))
     AND c.refused_until > clock_timestamp();
   IF until IS NULL THEN
-    -- A crash may lose these counts: waiting for the disk would cost more than a few attempts.
+    -- A crash may lose the counts of the last second. That is better than a wait for the disk at each request.
     PERFORM set_config('synchronous_commit', 'off', true);
     SELECT a.refused INTO refused FROM add_network_attempt(kind, network, network_max) AS a;
   END IF;

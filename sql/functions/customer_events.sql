@@ -1,9 +1,9 @@
--- The events of orders as their customers see them. The login of the API reads this view, and not order_events: what
--- order_events has besides (reasons of operators, texts of errors and of the external step, names of hosts and roles)
--- is for people who run the service. ops.order_timeline shows both.
+-- The events of orders as their customers see them. The login of the API may read this view, but not order_events.
+-- That table also has texts for the people who run the service: reasons of operators, texts of errors and of the
+-- external step, names of hosts and roles. ops.order_timeline shows these texts and the code for the customer.
 
--- Returns the code of an event's reason, or NULL for an event that needs no reason. Each code belongs to one door, and
--- follows from columns that the hash of the event covers. src/orders/events.ts has a sentence for each code.
+-- Returns the code of an event's reason, or NULL for an event without one. The code follows from columns that the hash
+-- of the event covers. The comments name what writes such an event. src/orders/events.ts has a sentence for each code.
 CREATE OR REPLACE FUNCTION reason_code(e order_events) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT CASE
     WHEN e.actor LIKE 'role:%' THEN CASE

@@ -1,8 +1,9 @@
 -- An acknowledged change survives a crash of Postgres. Any login may set synchronous_commit for its own role (ALTER
--- ROLE … SET), and for the sessions that it shares in a connection pooler; an owner may have set it for a database or a
--- server, where it also saves time for other data. With less than `on`, a crash loses the last orders, although their
--- clients have got a 201. Therefore a transaction that writes orders, accounts, sessions, actions of operators or heads
--- of the audit has at least synchronous_commit = on, even if a role, a session or the server has less.
+-- ROLE … SET), and for the sessions that it shares in a connection pooler. An owner may have set it for a database or a
+-- server, because it also saves time for other data. With less than `on`, a crash or a failover can lose the last
+-- orders, although their clients have got a 201. Therefore a transaction that writes orders, accounts, sessions,
+-- actions of operators, heads of the audit or marks of processes has at least synchronous_commit = on, even if a role,
+-- a session, the database or the server has less.
 
 CREATE OR REPLACE FUNCTION require_durable_commit() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$

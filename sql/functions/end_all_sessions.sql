@@ -1,4 +1,4 @@
--- Ends every session of a user, except one if it is given.
+-- Ends every session of a user, except `kept_session` if that is given.
 CREATE OR REPLACE FUNCTION end_all_sessions(user_id uuid, kept_session uuid DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN

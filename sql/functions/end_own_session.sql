@@ -1,4 +1,5 @@
--- Ends one session of a user by its id, for DELETE /auth/sessions/{id}. Returns whether the user had such a session.
+-- Ends one session of a user by its id, for DELETE /auth/sessions/{id}. Returns whether the user had this session and
+-- it was live.
 CREATE OR REPLACE FUNCTION end_own_session(user_id uuid, session_id uuid) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -21,4 +22,4 @@ END $$;
 ALTER FUNCTION end_own_session OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION end_own_session IS
-  'Ends a session of this user. False when the user has no such session that lives.';
+  'Ends a session of this user. False when the user has no live session with this id.';

@@ -21,5 +21,5 @@ END $$;
 ALTER FUNCTION end_session OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION end_session IS
-  'Ends the session that a refresh token belongs to. Returns its user, or NULL. A repeat, or an unknown token, changes '
-  'nothing.';
+  'Ends the session of a refresh token, and returns the user of the session: NULL for an unknown token. A repeat '
+  'changes nothing.';

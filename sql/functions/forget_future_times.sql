@@ -1,10 +1,11 @@
--- Repairs what a step back of the server's clock leaves behind. The times that were written before the step then lie in
--- the future. Without this function the jobs of a dead worker would keep a fresh heartbeat, due jobs would wait, and
--- pg-boss would supervise no queue, all of it for as long as the step was.
+-- Repairs the queue after the server's clock has stepped back. Times that were written before the step then lie in the
+-- future. Without this function, until the clock reaches them, jobs of a dead worker would have a fresh heartbeat, due
+-- jobs would wait, and pg-boss would supervise no queue.
 --
--- Each time in the future becomes now. The start of a waiting job keeps its distance from the time at which the job was
--- made, or its last attempt began. A living worker renews its heartbeats within seconds, so only the jobs of dead
--- workers come back. Leaves out rows that another session has locked; the next call repairs them.
+-- Heartbeats, starts of attempts and pg-boss's own times that lie in the future become now. A job that waits gets a new
+-- time to start: now, plus the wait that it had when it was made or its last attempt began. A living worker renews its
+-- heartbeats within seconds, so only the jobs of dead workers are retried. Jobs that another session has locked are
+-- left out; the next call repairs them.
 --
 -- Returns how many rows it has changed: jobs, queues, and the row of pg-boss's own times.
 CREATE OR REPLACE FUNCTION forget_future_times(OUT rows_changed bigint) LANGUAGE plpgsql

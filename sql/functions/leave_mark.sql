@@ -1,8 +1,8 @@
--- Writes the next mark of a process, and returns the mark that was there: NULL when there was none. `process_id`: a
--- random id that the process has made for itself. A mark replaces an older one of the same process, so a process that
--- counts up reads back its last mark, unless the database has lost it.
+-- Writes the next mark of a process. Returns the mark before it (NULL when there is none), and the id of this
+-- transaction. `process_id`: a random id that the process has made for itself. Each mark replaces the one before. A
+-- process counts up its marks, so it gets back the mark that it wrote last, unless the database has lost that one.
 --
--- A process leaves its first mark once, and then deletes the rows of processes that have written none for a day.
+-- When a process has no mark yet, the call also deletes the rows of processes that have written none for a day.
 CREATE OR REPLACE FUNCTION leave_mark(process_id uuid, mark bigint, OUT last_mark bigint, OUT xact_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -21,6 +21,6 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION leave_mark IS
-  'Writes the next mark of a process and returns the one before, for API and workers. Refuses: OM008 no argument.';
+  'Writes the next mark of a process and returns the one before, for API and workers. Refuses: OM008.';
 
 ALTER FUNCTION leave_mark OWNER TO oms_door;

@@ -1,4 +1,4 @@
--- The sessions of a user that live, for GET /auth/sessions. Not more than the 100 newest.
+-- Returns the live sessions of a user, for GET /auth/sessions: the 100 newest at most.
 CREATE OR REPLACE FUNCTION list_sessions(user_id uuid)
 RETURNS TABLE (id uuid, created_at timestamptz, last_used_at timestamptz, expires_at timestamptz, network text,
   user_agent text)

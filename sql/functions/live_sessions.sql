@@ -1,5 +1,5 @@
--- Which of these sessions live. The API asks before it accepts access tokens, for many sessions at once, and asks again
--- after a few seconds. So an access token ends soon after its session.
+-- Returns which of these sessions are live. The API asks for many sessions at once before it accepts their access
+-- tokens, and asks again after a few seconds. So it refuses an access token a few seconds after the end of its session.
 CREATE OR REPLACE FUNCTION live_sessions(session_ids uuid[], user_ids uuid[]) RETURNS SETOF uuid
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -8,7 +8,7 @@ BEGIN
       USING ERRCODE = 'OM020';
   END IF;
 
-  -- The first token of a session stands for the session: it has its id, and is revoked with all the others.
+  -- The first refresh token of a session has the id of the session, and is revoked together with all later ones.
   RETURN QUERY
     SELECT f.id
     FROM unnest(session_ids, user_ids) AS s(session_id, user_id)

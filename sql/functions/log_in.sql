@@ -2,8 +2,9 @@
 -- salt from password_salt. This function compares it with the stored hash. When they are equal, it stores the first
 -- refresh token of the session.
 --
--- It also counts failed logins, and refuses further ones (attempts.sql). The limits of an account are fixed here, so
--- they hold for a thief with the login of the API too. Outcomes: started; wrong; refused, without a comparison.
+-- This function also counts failed logins, and refuses further ones (attempts.sql). The limits of an account are fixed
+-- here, so they also hold for a thief with the login of the API. Outcomes: `started`; `wrong`: the address or the
+-- password; `refused`: a limit is used up.
 CREATE OR REPLACE FUNCTION log_in(
   email           text,
   computed_hash   text,
@@ -41,7 +42,7 @@ BEGIN
     RAISE EXCEPTION 'log_in needs limits of 0 to 1000000' USING ERRCODE = 'OM020';
   END IF;
 
-  -- One login to an account at a time: otherwise many guesses at once would all come before the first is counted.
+  -- One login to an account at a time: otherwise many guesses at once would be compared before the first is counted.
   PERFORM pg_advisory_xact_lock(hashtextextended(email, 20261201));
   is_known := is_known_network(email, network);
   until := login_refused_until(email, network, is_known);
@@ -50,7 +51,7 @@ BEGIN
   ELSE
     -- The stored hash stays inside this statement: debug_print_plan, which any caller may set, would print a variable
     -- with the hash. The nonce keeps the duration of the comparison from revealing anything about the hash. The lock
-    -- makes a login wait for a change of the password that is in progress. Then the old password does not match.
+    -- makes a login wait for a change of the password that is in progress. After it, the old password does not match.
     SELECT u.id INTO user_id
     FROM users AS u
     WHERE u.email = log_in.email
@@ -77,15 +78,15 @@ BEGIN
   RETURN NEXT;
 END $$;
 
--- Counts a failed login. Returns whether the network, its site or the total had used its limit already: then other
--- logins have used it since password_salt was asked, and the caller does not learn that the password was wrong.
+-- Counts a failed login. Returns whether the limit of the network, its site or the total was used up already. Then
+-- other logins have used it up since the call of password_salt, and log_in says `refused` instead of `wrong`.
 CREATE OR REPLACE FUNCTION count_failed_login(
   email text, network inet, is_known boolean, network_max integer, total_max integer
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
   refused boolean := false;
 BEGIN
-  -- A crash may lose these counts: waiting for the disk would hold the locks of the counts for longer.
+  -- A crash may lose the counts of the last second. A wait for the disk would hold the locks of the counts longer.
   PERFORM set_config('synchronous_commit', 'off', true);
   PERFORM add_attempt('login pair', account_key(email) || ' ' || text(network), 5, true);
   IF is_known THEN
@@ -101,7 +102,8 @@ BEGIN
   RETURN refused;
 END $$;
 
--- Forgets the failed logins that a login makes harmless, and remembers its network.
+-- After a successful login: deletes the count of failed logins to the account from this network and, if the network
+-- was not known, the count for the whole account. Then records the network as known.
 CREATE OR REPLACE FUNCTION remember_network(user_id uuid, email text, network inet, is_known boolean) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -122,4 +124,4 @@ COMMENT ON FUNCTION log_in IS
   'Compares a password hash with that of the account and, when they are equal, starts a session with this first '
   'refresh token. Counts failed logins, and refuses further ones. The only way to start a session.';
 COMMENT ON FUNCTION count_failed_login IS 'Counts a failed login in every scope that it belongs to.';
-COMMENT ON FUNCTION remember_network IS 'Records the network of a login, and forgets the failed ones from there.';
+COMMENT ON FUNCTION remember_network IS 'Records the network of a login, and deletes counts of failed ones.';

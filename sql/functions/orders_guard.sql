@@ -15,7 +15,8 @@ DECLARE
   exact numeric := (SELECT round(NEW.amount, c.decimals) FROM currencies AS c WHERE c.code = NEW.currency);
 BEGIN
   IF exact IS DISTINCT FROM NEW.amount THEN
-    RAISE EXCEPTION '% % is no amount of a known currency with its decimals', NEW.amount, NEW.currency
+    RAISE EXCEPTION '% % is not a valid amount: unknown currency, or more decimals than the currency has',
+        NEW.amount, NEW.currency
       USING ERRCODE = '23514', CONSTRAINT = 'orders_amount_ck', HINT = 'TABLE currencies lists the known currencies.';
   END IF;
   NEW.amount := exact; -- 34.9 USD becomes 34.90

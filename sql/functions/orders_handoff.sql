@@ -96,7 +96,8 @@ BEGIN
     RAISE EXCEPTION 'order % was not placed as a new PENDING order of this transaction', refused.id
       USING ERRCODE = 'OM001';
   ELSIF NOT refused.is_money THEN
-    RAISE EXCEPTION '% % is no amount of a known currency with its decimals', refused.amount, refused.currency
+    RAISE EXCEPTION '% % is not a valid amount: unknown currency, or more decimals than the currency has',
+        refused.amount, refused.currency
       USING ERRCODE = '23514', CONSTRAINT = 'orders_amount_ck', HINT = 'TABLE currencies lists the known currencies.';
   ELSE
     RAISE EXCEPTION 'order % was placed without a valid job: it is missing, not due, or has wrong values', refused.id

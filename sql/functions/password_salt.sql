@@ -1,6 +1,7 @@
 -- The first half of a login: returns the parameters and the salt that the API needs to hash a password. The stored hash
--- never leaves the database: log_in compares it with the hash from the API. When further logins are refused, it says so
--- before the API spends time on the hash. Returns the same for an address that is not registered, with NULL as salt.
+-- never leaves the database: log_in compares it with the hash from the API. While further logins are refused
+-- (attempts.sql), this function says so, before the API spends time on the hash. An email address without an account
+-- gets the same limits, and NULL as salt.
 CREATE OR REPLACE FUNCTION password_salt(
   email          text,
   client_address inet DEFAULT NULL,
@@ -37,5 +38,5 @@ END $$;
 ALTER FUNCTION password_salt OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION password_salt IS
-  'The argon2id parameters and the salt of an account, in PHC format without the hash: NULL for an unknown address. '
-  'Refused while too many logins have failed.';
+  'The argon2id parameters and the salt of an account, in PHC format without the hash. NULL for an unknown address, '
+  'and while logins are refused because too many have failed.';

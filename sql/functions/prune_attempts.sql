@@ -1,5 +1,5 @@
--- The nightly prune of counts that mean nothing any more, and of networks that a user no longer uses. Returns the
--- number of counts.
+-- The nightly prune: deletes counts that would begin again at the next attempt, and known networks without a login for
+-- 90 days. Returns the number of deleted counts.
 CREATE OR REPLACE FUNCTION prune_attempts() RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -21,4 +21,4 @@ END $$;
 ALTER FUNCTION prune_attempts OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION prune_attempts IS
-  'Deletes counts of attempts that have ended, and networks without a login for 90 days. Returns the number of counts.';
+  'Deletes old counts of attempts, and networks without a login for 90 days. Returns the number of deleted counts.';

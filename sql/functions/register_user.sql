@@ -1,4 +1,4 @@
--- Refuses a text that is not the hash of a password. Part of the functions that store one.
+-- Refuses a text that is not the hash of a password. The functions that store a password hash call it.
 CREATE OR REPLACE FUNCTION require_password_hash(password_hash text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -28,6 +28,6 @@ END $$;
 ALTER FUNCTION register_user OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION require_password_hash IS
-  'Refuses a text that is not an argon2id hash. Part of register_user and others.';
+  'Refuses a text that is not an argon2id hash. Part of register_user, change_password and use_password_reset.';
 COMMENT ON FUNCTION register_user IS
   'Creates an account. An address that is taken violates users_email_uq.';

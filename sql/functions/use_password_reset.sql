@@ -1,5 +1,6 @@
--- Sets a new password with a token of ops.reset_password, for POST /auth/password-reset. The token is valid once. All
--- sessions of the user end. Returns the user, or NULL when the token is not valid, was used, or has expired.
+-- Sets a new password with a token from ops.reset_password, for POST /auth/password-reset. A token can be used once.
+-- All sessions of the user end. Returns the user, or NULL when the token is unknown, was used or replaced, or has
+-- expired.
 CREATE OR REPLACE FUNCTION use_password_reset(token_hash bytea, password_hash text) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -24,4 +25,4 @@ END $$;
 ALTER FUNCTION use_password_reset OWNER TO oms_accounts;
 
 COMMENT ON FUNCTION use_password_reset IS
-  'Stores a new password hash for the user of a token, uses the token up, and ends all sessions. NULL without one.';
+  'Stores a new password hash for the user of a token, deletes the token, and ends all sessions. NULL: no such token.';

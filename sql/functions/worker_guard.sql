@@ -19,7 +19,8 @@ END $$;
 
 -- Checks an update of a job. A claimed job has the times by which supervise finds that its worker is lost. The number
 -- of the attempt only grows. A job that has ended keeps its state. Only a job that has ended has the time from which
--- retention counts. A time that does not change may lie in the future: the clock may have stepped back.
+-- retention counts. A time that the update does not change may lie in the future, because the clock may have stepped
+-- back.
 CREATE OR REPLACE FUNCTION worker_guard_update() RETURNS trigger LANGUAGE plpgsql
 SET search_path = public, pg_temp AS $$
 BEGIN
@@ -41,8 +42,8 @@ BEGIN
 END $$;
 
 -- Checks a row of pgboss.queue, version or instance, column by column. It reads the names of the columns when it runs.
--- A WHEN that names columns would prevent pg-boss from changing them when it upgrades its schema. A column that an
--- update does not change is not checked: its time lies in the future when the clock has stepped back.
+-- A WHEN that names columns would prevent pg-boss from changing them when it upgrades its schema. A time that an update
+-- does not change is not checked: it may lie in the future, because the clock may have stepped back.
 CREATE OR REPLACE FUNCTION worker_guard_row() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE

@@ -2,8 +2,9 @@
 --
 -- Locks: creates new objects only; safe to run while other processes are serving traffic.
 
--- An address has one form, so that equal addresses are equal bytes in a database of any locale. The API makes this
--- form (src/users/email.ts). The domain refuses every other one that a fixed rule can tell.
+-- An email address is stored in one form, so that equal addresses are equal bytes in a database of any locale. The API
+-- converts each address to this form (src/users/email.ts). The domain refuses most other forms: it does not know every
+-- rule of the API.
 CREATE DOMAIN email_address AS text COLLATE "C"
   CONSTRAINT email_address_length_ck CHECK (octet_length(VALUE) BETWEEN 3 AND 254)
   CONSTRAINT email_address_form_ck   CHECK (
@@ -16,7 +17,7 @@ CREATE TABLE users (
   name          text          NOT NULL,
   email         email_address NOT NULL,
   password_hash text          NOT NULL,
-  reset_hash    bytea,                        -- NULL unless a token to reset the password is out; the next likewise
+  reset_hash    bytea,                        -- this and the next: NULL without a token to reset the password
   reset_until   timestamptz,
   created_at    timestamptz   NOT NULL DEFAULT now(),
 
@@ -37,8 +38,8 @@ CREATE TABLE refresh_tokens (
   expires_at timestamptz NOT NULL,
   used_at    timestamptz,            -- NULL until it is exchanged for its successor
   revoked_at timestamptz,            -- NULL until its family is revoked
-  network    cidr,                   -- NULL when the address of the client is unknown; the next likewise
-  user_agent text,
+  network    cidr,                   -- NULL when the address of the client is unknown
+  user_agent text,                   -- NULL when the client sent none
 
   CONSTRAINT refresh_tokens_pk            PRIMARY KEY (id),
   CONSTRAINT refresh_tokens_user_fk
@@ -63,12 +64,12 @@ COMMENT ON DOMAIN email_address             IS
   'An address in its one form: lower case, NFC, and the domain in ASCII (xn--...). Compared byte by byte.';
 COMMENT ON COLUMN users.password_hash       IS 'argon2id, in PHC string format.';
 COMMENT ON COLUMN users.reset_hash          IS
-  'sha256 of the token with which the user can set a new password once. The token itself is not stored.';
+  'sha256 of the token with which the user can set a new password. The token itself is not stored.';
 COMMENT ON TABLE  refresh_tokens            IS 'One row per refresh token, until the nightly prune after it expires.';
 COMMENT ON COLUMN refresh_tokens.family_id  IS 'The id of the first token of the login: all its successors have it.';
 COMMENT ON COLUMN refresh_tokens.token_hash IS 'sha256 of the token. The token itself is not stored.';
 COMMENT ON COLUMN refresh_tokens.network    IS
-  'The /24 or /64 from which the token was requested: enough for its owner to recognise it.';
+  'The IPv4 /24 or IPv6 /64 of the client that got the token: enough for its owner to recognise it.';
 COMMENT ON COLUMN refresh_tokens.expires_at IS 'Set at login for the whole family. A rotation does not change it.';
 COMMENT ON COLUMN refresh_tokens.used_at    IS
   'When it was exchanged for its successor. refresh_session decides whether a later use is a theft.';

@@ -33,8 +33,8 @@ CREATE DOMAIN trail_actor AS text
 CREATE DOMAIN trail_reason AS text
   CONSTRAINT trail_reason_ck CHECK (length(VALUE) <= 1000);
 
--- Only new orders need one of these currencies. orders.currency is no foreign key, because an order keeps its currency
--- when that is withdrawn.
+-- Only new orders need one of these currencies. orders.currency has no foreign key, because an order keeps its currency
+-- even after the currency is withdrawn.
 CREATE TABLE currencies (
   code     currency_code NOT NULL,
   decimals integer       NOT NULL,

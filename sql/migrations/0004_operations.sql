@@ -9,7 +9,7 @@ CREATE TABLE operator_actions (
   at        timestamptz  NOT NULL DEFAULT clock_timestamp(),
   who       text         NOT NULL DEFAULT session_user,
   action    text         NOT NULL,
-  order_id  uuid,                     -- these four: NULL when the action was not about one
+  order_id  uuid,                     -- order_id to user_id: NULL unless the action was about one
   queue     text,
   worker_id uuid,
   user_id   uuid,

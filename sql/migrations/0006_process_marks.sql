@@ -1,6 +1,6 @@
--- The newest mark of each process. A process writes a mark every few seconds, and reads the one before. When a mark is
--- gone whose COMMIT had succeeded, the database has lost acknowledged transactions, for example in a failover to a
--- standby that lagged behind. src/health/marks.ts writes them.
+-- The newest mark of each process. A process writes a mark every few seconds, and reads the mark before. When a mark is
+-- gone although its COMMIT succeeded, the database has lost acknowledged transactions, for example in a failover to a
+-- standby that lagged behind. src/health/marks.ts writes the marks.
 --
 -- Rows are rewritten all the time. Free space on each page keeps the updates heap-only, and vacuum starts early.
 --

@@ -1,12 +1,13 @@
 -- Counts of failed logins and other attempts, and the networks from which users log in.
 --
--- Both tables survive a flush of Redis, a crash and a failover: otherwise each would give attackers new attempts, or
--- lock out owners during an attack. sql/functions/attempts.sql has the rules.
+-- They are in Postgres and not in Redis, which may lose its data. A loss of the counts would give attackers new
+-- attempts, and a loss of the networks would lock out users during an attack. A crash of Postgres loses the counts of
+-- the last second at most. sql/functions/attempts.sql has the rules.
 --
 -- Locks: creates new objects only; safe to run while other processes are serving traffic.
 
--- Rows are rewritten for every failed login. Therefore each page has free space, which keeps updates heap-only, and
--- vacuum starts early. No index on forget_at, for the same reason: the nightly prune reads the whole table.
+-- Every failed login rewrites rows. Therefore each page has free space, which keeps updates heap-only, and vacuum
+-- starts early. An index on forget_at would prevent heap-only updates, so the nightly prune reads the whole table.
 CREATE TABLE attempt_counts (
   scope         text        NOT NULL,
   key           text        NOT NULL,
@@ -29,11 +30,12 @@ CREATE TABLE known_networks (
 );
 
 COMMENT ON TABLE  attempt_counts               IS
-  'How often something was tried: by account, by network and in all. Pruned every night.';
+  'Counts of attempts: by account, by network and in total. Pruned every night.';
 COMMENT ON COLUMN attempt_counts.scope         IS 'What is counted, such as: login account, login network.';
-COMMENT ON COLUMN attempt_counts.key           IS 'The network, or the sha256 of the email address, or both.';
+COMMENT ON COLUMN attempt_counts.key           IS
+  'The network, the sha256 of the email address, or both. Empty for login total.';
 COMMENT ON COLUMN attempt_counts.refused_until IS 'Until then, further attempts are refused and not counted.';
-COMMENT ON COLUMN attempt_counts.forget_at     IS 'From then on, the next attempt is the first.';
+COMMENT ON COLUMN attempt_counts.forget_at     IS 'After this time, the count begins again with the next attempt.';
 COMMENT ON TABLE  known_networks               IS
-  'The networks from which a user has logged in. From there, attempts of strangers do not lock the user out.';
-COMMENT ON COLUMN known_networks.seen_at       IS 'The last login from there, to the day. Pruned after 90 days.';
+  'The networks from which a user has logged in. Failed logins from other networks do not lock the user out here.';
+COMMENT ON COLUMN known_networks.seen_at       IS 'The last login from there, exact to a day. Pruned after 90 days.';

@@ -1,9 +1,10 @@
--- The jobs of each queue that wait, run or have failed, counted when you ask. Needs no worker, unlike ops.queues.
+-- The jobs of each queue that wait, run or have failed, counted by each call. Needs no worker, unlike ops.queues.
 --   psql: SELECT * FROM ops.backlog();                                    -- every queue
 --         SELECT ready + active FROM ops.backlog('process-order');        -- one number, for an autoscaler
--- Each count stops at 100,000, and `at_least` says that one of them did. So the cost is bounded: about 0.1 s for a
--- queue of any length. `ready`: due jobs. `deferred`: jobs whose time has not come. `active`: claimed jobs.
--- `oldest_ready`: how long the oldest due job has been due, a year at most. `workers`: living workers of the queue.
+-- Each count stops at 100,000; `at_least` is true when one of them has stopped there. So the cost is bounded: about
+-- 0.1 s for a queue of any length. `ready`: due jobs. `deferred`: jobs that start later. `active`: claimed jobs.
+-- `oldest_ready`: how long the oldest due job has been due, a year at most; NULL when no job is due. `workers`: living
+-- workers of the queue.
 CREATE OR REPLACE FUNCTION ops.backlog(queue text DEFAULT NULL)
 RETURNS TABLE (
   queue_name text, ready integer, deferred integer, active integer, failed integer, at_least boolean,
@@ -26,7 +27,7 @@ RETURNS TABLE (
       )
     )
   FROM pgboss.queue AS q
-  -- The state is a constant in each query, because the index job_i14 is only on some states.
+  -- The state is a constant in each query, because pg-boss's index _i14 covers only some states.
   CROSS JOIN LATERAL (
     SELECT
       (SELECT count(*) FROM (SELECT FROM pgboss.job AS j WHERE j.name = q.name AND j.state = 'created'

@@ -1,8 +1,8 @@
--- The settings of this server on which the promise depends that no accepted order is ever lost.
+-- The settings of this server that decide whether an accepted order can be lost.
 --   psql: TABLE ops.durability;
--- `safe` is false when this setting can lose acknowledged orders in the event that `event` names. The last row is about
--- a failover to another server: with asynchronous replication, that server lacks the newest orders. Without any standby
--- there is no failover, and the row says so.
+-- `safe` is false when the value can lose acknowledged orders in the event that `event` names. The last row is about a
+-- failover to another server: with asynchronous replication, that server may lack the newest orders. Without a standby
+-- there is no failover: then `safe` is false, and `meaning` says that only a backup is left.
 CREATE OR REPLACE VIEW ops.durability AS
 SELECT d.setting, d.value, d.safe, d.event, d.meaning
 FROM (

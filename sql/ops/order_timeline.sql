@@ -1,5 +1,5 @@
--- The steps of an order, oldest first. `reason_code` is what its customer sees of the reason.
---  psql: SELECT at, step, actor FROM ops.order_timeline WHERE order_id = '…';
+-- The steps of an order, oldest first. The customer sees `reason_code` instead of `reason`.
+--   psql: SELECT at, step, actor FROM ops.order_timeline WHERE order_id = '…';
 CREATE OR REPLACE VIEW ops.order_timeline AS
 SELECT
   e.order_id,

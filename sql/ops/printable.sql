@@ -1,5 +1,5 @@
 -- Returns a text in printable ASCII. Every other character becomes its number, as in a string of Postgres: \u00fc. So
--- a psql with any encoding can show it, and a text from outside cannot move the cursor of a terminal.
+-- a psql with any encoding can show the result, and a text from outside cannot move the cursor of a terminal.
 --   psql: SELECT ops._printable(reason) FROM operator_actions;
 CREATE OR REPLACE FUNCTION ops._printable(value text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp AS $$

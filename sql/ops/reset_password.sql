@@ -1,7 +1,7 @@
 -- Makes a token with which a customer sets a new password, once and within an hour: POST /auth/password-reset.
 --   psql: SELECT ops.reset_password('ada@example.com', 'ticket 4715: identity checked by phone');
--- Give the token to the customer, and to no other person: who has it owns the account. A new token replaces the one
--- before. Nothing else changes until the customer uses it.
+-- Give the token to the customer only: with the token, any person can take over the account. A new token replaces the
+-- one before. The password and the sessions stay as they are until the customer uses the token.
 CREATE OR REPLACE FUNCTION ops.reset_password(email text, reason text) RETURNS text LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -14,7 +14,7 @@ BEGIN
   WHERE u.email = lower(reset_password.email COLLATE "C")
   RETURNING u.id INTO found_user;
   IF NOT FOUND THEN
-    RAISE EXCEPTION 'no account has this address'
+    RAISE EXCEPTION 'no account has this email address'
       USING ERRCODE = 'OM005', HINT = 'Addresses are stored in lower case, with the domain in ASCII: xn--...';
   END IF;
 

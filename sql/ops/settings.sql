@@ -1,8 +1,8 @@
 -- Settings that ALTER DATABASE … SET and ALTER ROLE … SET have made for this database, and settings of the server that
--- make queries slow.
+-- can make queries slower.
 --   psql: TABLE ops.settings;
--- `effect` is `none` for the settings that each connection of the service sets for itself (docs/settings.md). They
--- still apply to people in psql.
+-- `effect` is about the service. It is `none` for settings that each connection of the service sets for itself
+-- (docs/settings.md); these still apply to people in psql.
 CREATE OR REPLACE VIEW ops.settings AS
 SELECT
   made.scope,
@@ -10,7 +10,7 @@ SELECT
   made.value,
   CASE
     WHEN made.setting = 'session_replication_role' AND made.value <> 'origin'
-      THEN 'no process works: the rules of the database are switched off'
+      THEN 'a process refuses such a session: triggers may not run'
     WHEN made.setting = 'default_transaction_read_only' AND made.value NOT IN ('off', 'false', 'no', '0')
       THEN CASE made.scope WHEN 'database' THEN 'nothing is written, and requests get 503' ELSE 'none' END
     WHEN lower(made.setting) IN (
@@ -43,4 +43,4 @@ FROM (
 ORDER BY made.scope, made.setting;
 
 COMMENT ON VIEW ops.settings IS
-  'Settings of this database and of roles, and whether they have an effect on the service.';
+  'Settings of this database, of roles and of the planner, and whether they have an effect on the service.';
