@@ -2,12 +2,12 @@ import { createPool, sql, type CommonQueryMethods, type DatabasePool } from 'slo
 import { z } from 'zod';
 import { createConnector } from '../db/connection/client.ts';
 import { createDatabaseDriver } from '../db/connection/driver.ts';
-import { OWN_DRIVER, rowHandling, typeParsers } from '../db/pool.ts';
+import { rowHandling, typeParsers, UNUSED_URL } from '../db/pool.ts';
 import { ReadableError } from '../process.ts';
 
 /**
- * One connection for an audit. Nothing in it outlives a transaction, neither a setting nor a cursor, so it also works
- * through PgBouncer.
+ * One connection for an audit. It also works through PgBouncer, because no setting and no cursor is needed after the
+ * end of a transaction.
  */
 export type AuditSession = DatabasePool;
 
@@ -33,7 +33,7 @@ const SETTINGS = {
 /** Connects to the primary. Refuses a replica: its data is older than the report would say. */
 export async function openSession(databaseUrl: string): Promise<AuditSession> {
   const connector = createConnector(databaseUrl, KIND);
-  const session = await createPool(OWN_DRIVER, {
+  const session = await createPool(UNUSED_URL, {
     ...rowHandling,
     driverFactory: createDatabaseDriver(connector, typeParsers),
     maxPoolSize: 1,

@@ -179,7 +179,7 @@ for (const [what, change] of [
   ['disconnects', { destroyed: true }],
   ['gets another reply', { writableEnded: true }],
 ] as const) {
-  test(`an item whose client ${what} before its turn is not committed`, async (t) => {
+  test(`an item whose client ${what} before the item’s turn is not committed`, async (t) => {
     const { batcher, batches, commit } = heldBatcher();
     const client = { destroyed: false, writableEnded: false };
     const first = batcher.add(1, client);
@@ -192,7 +192,7 @@ for (const [what, change] of [
     await t.throwsAsync(second, { instanceOf: Abandoned });
     commit(1);
 
-    t.is(await first, '1', 'it was taken before');
+    t.is(await first, '1', 'its transaction had begun before');
     t.is(await third, '3');
     t.deepEqual(batches, [[1], [3]]);
   });

@@ -7,8 +7,8 @@ import { ConnectionError } from 'slonik';
 import { inHalves, type Step } from './halving.ts';
 
 /**
- * The response that an outcome is for. It is destroyed when its client has disconnected, and ended when the client has
- * got another reply because it waited too long.
+ * The response that an outcome is for. It is destroyed when its client has disconnected. It is ended when the client
+ * has got another reply, because its request took too long.
  */
 export type Client = { readonly destroyed: boolean; readonly writableEnded: boolean };
 
@@ -41,7 +41,7 @@ export class Batcher<Item, Outcome> {
   readonly #options: BatcherOptions<Item, Outcome>;
   #waiting: WaitingItem<Item, Outcome>[] = [];
   #inFlight = 0;
-  readonly #calls = new Set<{ startedAt: number }>(); // of `commit`
+  readonly #calls = new Set<{ startedAt: number }>(); // the calls of `commit` in flight
   #starting = false;
 
   constructor(options: BatcherOptions<Item, Outcome>) {
@@ -50,7 +50,8 @@ export class Batcher<Item, Outcome> {
 
   /**
    * Commits an item together with others. Rejects with the error of the item or of its batch, with `BatcherFull` when
-   * too many items are waiting, or with `Abandoned` when its client did not wait for its turn.
+   * too many items are waiting, or with `Abandoned` when the client disconnected or got another reply before the item's
+   * turn.
    */
   add(item: Item, client?: Client): Promise<Outcome> {
     const { waitingMax } = this.#options;
@@ -67,7 +68,7 @@ export class Batcher<Item, Outcome> {
     return this.#waiting.length;
   }
 
-  /** For how long the oldest transaction has been in flight; 0 when there is none. */
+  /** How long the oldest call of `commit` has been in flight; 0 when there is none. */
   oldestMs(): number {
     const [oldest] = this.#calls; // in the order of their start
     return oldest ? performance.now() - oldest.startedAt : 0;
@@ -156,7 +157,7 @@ export class BatcherFull extends Error {
   override name = 'BatcherFull';
 }
 
-/** Its client did not wait for the item's turn. The item had no effect. */
+/** The client disconnected or got another reply before the item's turn. The item had no effect. */
 export class Abandoned extends Error {
   override name = 'Abandoned';
 }

@@ -6,10 +6,11 @@ import {
   SchemaValidationError,
 } from 'slonik';
 
-/** SQLSTATEs and socket errors of a database that is away; `isDatabaseAway` says what counts. */
+/** SQLSTATEs and codes of socket errors when the database is away; `isDatabaseAway` says what counts. */
 const AWAY = /^(08|3D|53|57P|25006|25P03)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
+/** The SQLSTATEs of AWAY. */
 const AWAY_STATE = /^(08|3D|53|57P|25006|25P03)/;
-/** Errors of the package pg that have no code. */
+/** Messages of errors of the package pg that have no code. */
 const AWAY_MESSAGE = /^(Connection terminated|timeout e|Query read timeout|Client (has|was))/;
 const awayErrors = [ConnectionError, BackendTerminatedError, BackendTerminatedUnexpectedlyError];
 
@@ -38,17 +39,17 @@ export function isRowError(error: unknown): boolean {
  */
 export const LOCK_TIMEOUT_AGAIN_MS = 20;
 
-/** Stands for the error of a lost connection, which alone cannot be told from that of another kind of socket. */
+/** Wraps the error of a connection to the database. A socket error alone does not tell to which server it belongs. */
 class DatabaseAway extends Error {
   override name = 'DatabaseAway';
 }
 
-/** Marks an error of a connection to the database for `isOutage`, if it means that the database is away. */
+/** Wraps an error of a connection to the database for `isOutage`, if the error means that the database is away. */
 export function asOutage(cause: unknown): unknown {
   return isDatabaseAway(cause) ? new DatabaseAway('the database is away', { cause }) : cause;
 }
 
-/** Whether an error can only come from a database that is away. isDatabaseAway also accepts errors of other sockets. */
+/** Whether an error certainly means that the database is away. isDatabaseAway also accepts errors of other sockets. */
 export function isOutage(error: unknown): error is Error {
   for (let e = error; e instanceof Error; e = e.cause) {
     if ([...awayErrors, DatabaseAway].some((kind) => e instanceof kind)) return true;

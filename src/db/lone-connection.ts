@@ -7,8 +7,8 @@ import { asOutage } from './errors.ts';
 const LIMITS = { statementTimeoutMs: 10_000, idleInTransactionTimeoutMs: 10_000 };
 
 /**
- * A connection outside the pools. It is opened by the first query, and again after an error, and never waits behind
- * other statements of the process. Make one query at a time.
+ * A connection outside the pools, so that a query never waits for other statements of the process. The first query
+ * opens the connection; so does the first query after an error. Run one query at a time.
  */
 export class LoneConnection {
   readonly #config: Pick<Config, 'DATABASE_URL'>;
@@ -38,12 +38,12 @@ export class LoneConnection {
     }
   }
 
-  /** How often it was opened. */
+  /** How often the connection was opened. */
   get opened(): number {
     return this.#opened;
   }
 
-  /** Ends the connection. A statement that is under way rejects. */
+  /** Ends the connection. A query in flight rejects. */
   drop(): void {
     const client = this.#client;
     this.#client = null;
@@ -53,7 +53,7 @@ export class LoneConnection {
   async #connect(): Promise<Client> {
     const client = createClient(this.#config.DATABASE_URL, { name: this.#name, ...LIMITS });
     client.on('error', () => {
-      if (client === this.#client) this.#client = null; // the statement under way rejects with the same error
+      if (client === this.#client) this.#client = null; // the query in flight rejects with the same error
     });
     await client.connect();
     this.#opened += 1;

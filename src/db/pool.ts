@@ -15,7 +15,7 @@ const LIMITS = { statementTimeoutMs: 10_000, idleInTransactionTimeoutMs: 10_000 
 
 /**
  * Opens the pool for all SQL except pg-boss's. Rejects when the database is unreachable; survives later outages.
- * `name` is the beginning of its application_name.
+ * The application_name of its connections begins with `name`.
  */
 export async function openPool(
   config: Pick<Config, 'DATABASE_URL' | 'POOL_SIZE_MAX'>,
@@ -23,7 +23,7 @@ export async function openPool(
   name = 'oms',
 ): Promise<DatabasePool> {
   const connector = createConnector(config.DATABASE_URL, { name, ...LIMITS });
-  const pool = await createPool(OWN_DRIVER, {
+  const pool = await createPool(UNUSED_URL, {
     ...rowHandling,
     driverFactory: createDatabaseDriver(connector, typeParsers),
     maxPoolSize: config.POOL_SIZE_MAX,
@@ -57,14 +57,14 @@ export const typeParsers: TypeParsers = {
   [types.builtins.NUMERIC]: String,
 };
 
-/** The URL that slonik asks for. Its driver reads it, and ours has read DATABASE_URL already. */
-export const OWN_DRIVER = 'postgres://';
+/** createPool needs a URL, which only slonik's own driver would use. Our driver has read DATABASE_URL already. */
+export const UNUSED_URL = 'postgres://';
 
 /** Options of every slonik pool of the service: how to validate rows. */
 export const rowHandling = {
   captureStackTrace: false,
   interceptors: [validateRows],
-  // Replaces slonik's DISCARD ALL, a round trip after each use. It is not needed: the settings of a connection end with
-  // each transaction (openPool), or are the same for all uses (the audit).
+  // Replaces slonik's DISCARD ALL, a round trip after each use. It is not needed: after a connection is open, settings
+  // are changed only until the end of a transaction.
   resetConnection: async () => undefined,
 };

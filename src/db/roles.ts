@@ -6,7 +6,7 @@ export type ServiceRole = 'oms_owner' | 'oms_queue' | 'oms_api' | 'oms_worker';
 /** The roles that can have a password: those of processes, and the role of DBAs. */
 export type LoginRole = ServiceRole | 'oms_dba';
 
-/** The URL with SET ROLE to a role, after its own options. The user of the URL must be a member of the role. */
+/** The URL with an option that sets the role, after other options. The URL's user must be a member of the role. */
 export function asRole(databaseUrl: string, role: ServiceRole): string {
   const parameters = parseUrl(databaseUrl);
   const options = [parameters.options, `-c role=${role}`].filter(Boolean).join(' ');

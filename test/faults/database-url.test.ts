@@ -110,7 +110,7 @@ async function refusesOthers(t: T, server: TlsPostgres): Promise<void> {
     [
       'no password',
       server.url('passfile=/nowhere').replace(`:${server.password}`, ''),
-      /^The server asks for a password, and DATABASE_URL has none$/,
+      /^The server asks for a password, and DATABASE_URL and the password file have none$/,
     ],
   ];
   for (const [what, url, line] of refused) {

@@ -46,7 +46,7 @@ test('with several hosts, new connections go to the one that accepts writes, als
       silent,
     ),
     {
-      message: 'is a standby, which is read-only',
+      message: 'the server is a standby, which is read-only',
     },
   );
 

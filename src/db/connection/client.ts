@@ -1,6 +1,6 @@
 /*
  * Every connection of the service to Postgres is a DatabaseClient: those of the pool, of the queue, of migrate and of
- * the audit. So all of them read DATABASE_URL in the same way, and have the same settings.
+ * the audit. So all of them read DATABASE_URL in the same way, and set or check the same settings.
  */
 import { callbackify } from 'node:util';
 import { Client, type ClientConfig } from 'pg';
@@ -20,12 +20,12 @@ import { readTarget, type Target } from './target.ts';
 import { tlsOptions } from './tls.ts';
 
 /**
- * The kind of a connection. Its name is what `pg_stat_activity` shows. `direct`: it needs a session of its own, so a
- * connection pooler is refused.
+ * The kind of a connection. `pg_stat_activity` shows its name, with host and process id, unless DATABASE_URL has an
+ * application_name. `direct`: the connection needs a session of its own, so a connection pooler is refused.
  */
 type ConnectionKind = Limits & { name: string; direct?: boolean };
 
-/** How connections are made: for a pool, all of them share one. It remembers the way that has worked last. */
+/** How connections are made. All connections of a pool share one Connector. `route`: the route that worked last. */
 export type Connector = {
   target: Target;
   kind: ConnectionKind;
@@ -36,8 +36,8 @@ export function createConnector(databaseUrl: string, kind: ConnectionKind): Conn
   return { target: readTarget(databaseUrl), kind };
 }
 
-/** Finds a way to the database, unless there is one already. Throws when there is none. */
-export async function findWay(connector: Connector): Promise<Route> {
+/** Returns the route that the connector has, or finds one. Rejects when no route works. */
+export async function ensureRoute(connector: Connector): Promise<Route> {
   const route = (connector.route ??= findRoute(connector.target, (attempt) =>
     tryRoute(connector, attempt),
   ));
@@ -64,7 +64,7 @@ export type ClientOptions = Pick<ClientConfig, 'types'> & { connector: Connector
 const NEEDS_DIRECT_CONNECTION =
   'DATABASE_URL leads through a connection pooler, such as PgBouncer: migrate needs a connection to Postgres itself.';
 
-/** What pg's types leave out. */
+/** Members of pg's Client that its types leave out. */
 type Internals = {
   password: () => string;
   host: string;
@@ -75,7 +75,7 @@ type Internals = {
   connection: { ssl: unknown; sslNegotiation: string };
 };
 
-/** A client of pg that follows a Connector. */
+/** A client of pg that connects by the route of a Connector. */
 export class DatabaseClient extends Client {
   readonly #connector: Connector;
   #route: Route | undefined;
@@ -87,7 +87,7 @@ export class DatabaseClient extends Client {
     internals.password = () => passwordFor(connector.target, this.#route ?? { host: '', port: 0 });
   }
 
-  /** Whether a connection pooler stands between the client and Postgres, so that a session is not the client's own. */
+  /** Whether a connection pooler stands between client and Postgres, so that the client has no session of its own. */
   get isPooled(): boolean {
     return this.#route?.pooled ?? false;
   }
@@ -101,19 +101,19 @@ export class DatabaseClient extends Client {
   }
 
   async #open(): Promise<this> {
-    const found = await findWay(this.#connector);
+    const found = await ensureRoute(this.#connector);
     const { route } = this.#connector;
     try {
       await this.follow(found);
       return this;
     } catch (error) {
-      // The next connection looks for a way again: the server may have changed its place or its part.
+      // The next connection looks for a route again: the server may have moved, or may be a standby now.
       forget(this.#connector, route);
       throw error;
     }
   }
 
-  /** Connects in one way. */
+  /** Connects by this route, and sets and checks the settings of the session. */
   async follow(route: Route): Promise<void> {
     const { target, kind } = this.#connector;
     this.#route = route;
@@ -139,7 +139,7 @@ export class DatabaseClient extends Client {
     }
   }
 
-  /** The parameters of the startup message. An override of pg's own method, which its types leave out. */
+  /** The parameters of the startup message. Overrides a method of pg that its types leave out. */
   getStartupConf(): Record<string, string> {
     const { target, kind } = this.#connector;
     return {
@@ -151,7 +151,7 @@ export class DatabaseClient extends Client {
     };
   }
 
-  /** Through a pooler, statements have no names: the next one may go to a server that has not prepared it. */
+  /** Sends no prepared statements through a pooler, because the next statement may run in another session. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- pg has eight overloads
   override query(config: any, ...rest: any[]): any {
     if (this.isPooled && typeof config === 'object' && config !== null && 'name' in config) {
@@ -162,7 +162,7 @@ export class DatabaseClient extends Client {
   }
 }
 
-/** Connects only to find out whether a way works, and whether it leads through a pooler. */
+/** Connects only to find out whether a route works, and whether it leads through a pooler. */
 async function tryRoute(connector: Connector, route: Route): Promise<Route> {
   const client = new DatabaseClient({ connector });
   client.on('error', () => undefined);
@@ -172,7 +172,7 @@ async function tryRoute(connector: Connector, route: Route): Promise<Route> {
   return { ...route, pooled: isPooled };
 }
 
-/** Names everything that pg would otherwise take from the variables PG… of the process. */
+/** Sets every option that pg would otherwise take from the variables PG… of the process. */
 function clientConfig({ target }: Connector, types: ClientOptions['types']): ClientConfig {
   const [first] = target.hosts;
   return {
@@ -189,21 +189,21 @@ function clientConfig({ target }: Connector, types: ClientOptions['types']): Cli
 }
 
 function explained(error: unknown): unknown {
-  // pg gives the error of its timeout no code.
+  // The error of pg's timeout has no code.
   if (error instanceof Error && error.message === 'timeout expired') {
     return Object.assign(new Error('the server does not answer', { cause: error }), {
       code: 'ETIMEDOUT',
     });
   }
-  // A setting that Postgres 15 knows.
+  // Postgres 13 and older do not know this setting. The service needs 15.
   if (sqlStateOf(error) === '42704' && String(error).includes('idle_session_timeout')) {
     return new ReadableError('This server is older than Postgres 15', { cause: error });
   }
   return error;
 }
 
-/** The SQLSTATE is that of a write on such a server. */
+/** The error has the SQLSTATE of a write on such a server. */
 function readOnlyError({ is_standby }: { is_standby: boolean }): Error {
-  const message = is_standby ? 'is a standby, which is read-only' : 'is read-only';
-  return Object.assign(new Error(message), { code: '25006' });
+  const what = is_standby ? 'a standby, which is read-only' : 'read-only';
+  return Object.assign(new Error(`the server is ${what}`), { code: '25006' });
 }

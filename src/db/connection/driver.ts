@@ -15,20 +15,20 @@ import {
   type DriverFactory,
   type DriverQueryResult,
 } from 'slonik';
-import { DatabaseClient, findWay, type Connector } from './client.ts';
+import { DatabaseClient, ensureRoute, type Connector } from './client.ts';
 
-/** Parses the text of a value of the type with this id. */
+/** By the id of a type: a function that parses the text of its values. */
 export type TypeParsers = Readonly<Record<number, (value: string) => unknown>>;
 
 /**
- * The driver that connects slonik's pool. slonik's own driver reads DATABASE_URL in another way than migrate and the
- * queue, and knows neither a file of CAs nor several hosts.
+ * Creates the driver of a slonik pool. slonik's own driver would read DATABASE_URL in another way than migrate and the
+ * queue do, and knows neither a file of CAs nor several hosts.
  */
 export function createDatabaseDriver(connector: Connector, parsers: TypeParsers): DriverFactory {
   const getTypeParser = ((id: number, format?: 'text' | 'binary') =>
     parsers[id] ?? pgTypes.getTypeParser(id, format)) as typeof pgTypes.getTypeParser;
   return createDriverFactory(async () => {
-    await findWay(connector); // rejects at once when the database is unreachable
+    await ensureRoute(connector); // rejects at once when the database is unreachable
     return {
       async createPoolClient({ clientEventEmitter }) {
         const client = new DatabaseClient({ connector, types: { getTypeParser } });
@@ -38,7 +38,7 @@ export function createDatabaseDriver(connector: Connector, parsers: TypeParsers)
           end: () => client.end(),
           query: (text, values, options) => runQuery(client, { text, values, ...options }),
           stream: () => {
-            throw new Error('The service reads no streams, only lists with a LIMIT');
+            throw new Error('This driver has no streams: read lists with a LIMIT');
           },
         };
       },
@@ -68,7 +68,7 @@ type Wrapper = new (error: Error) => Error;
 const WRAPPERS: Readonly<Record<string, Wrapper>> = {
   '25P03': IdleTransactionTimeoutError,
   '57P01': BackendTerminatedError,
-  // A timeout or a cancellation: only the text, which lc_messages translates, tells them apart.
+  // A timeout or a cancellation. Only the text of the message tells which, and lc_messages translates it.
   '57014': StatementTimeoutError,
   '23502': NotNullIntegrityConstraintViolationError,
   '23503': ForeignKeyIntegrityConstraintViolationError,

@@ -1,10 +1,10 @@
 /*
- * libpq's keywords of a connection. Each is used, has no effect here, or is refused: a keyword that asks for safety
- * must never be ignored.
+ * The keywords of a connection, as in libpq. Each is used, has no effect here, or is refused, also when it is not in
+ * this list: a keyword that asks for safety must never be ignored.
  */
 
 type Keyword =
-  /** Used. The pattern is of the values that it may have. */
+  /** Used. The value must match the pattern. */
   | RegExp
   /** Accepted without an effect. */
   | 'no effect'
@@ -59,11 +59,11 @@ const KEYWORDS: Record<string, Keyword> = {
   servicefile: 'not supported',
 };
 
-/** Why a parameter cannot be used, as the rest of a sentence that repeats no value. Undefined when it can. */
+/** Why a parameter cannot be used, or undefined. The text follows the name of the setting, and contains no value. */
 export function problemWithKeyword(keyword: string, value: string): string | undefined {
   const kind = KEYWORDS[keyword];
   if (kind === undefined) {
-    return `has the parameter ${keyword.replace(/[^\w.-]/g, '?').slice(0, 40)}, which libpq does not know`;
+    return `has the parameter ${keyword.replace(/[^\w.-]/g, '?').slice(0, 40)}, which is unknown`;
   }
   if (kind === 'not supported') return `has the parameter ${keyword}, which is not supported`;
   if (kind === 'no effect' || kind.test(value)) return undefined;
@@ -71,7 +71,7 @@ export function problemWithKeyword(keyword: string, value: string): string | und
 }
 
 /**
- * The variables of libpq, each for a keyword that the URL leaves out
+ * The variables of libpq, and the keyword that each sets when the URL leaves it out
  * (https://www.postgresql.org/docs/current/libpq-envars.html).
  */
 export const PG_VARIABLES: Readonly<Record<string, string>> = {

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { ReadableError } from '../../process.ts';
 import type { Host, Target } from './target.ts';
 
-/** Returns the password for a host: of the URL, or of libpq's password file. Throws a ReadableError without one. */
+/** Returns the password for a host, from the URL or from libpq's password file. Throws a ReadableError without one. */
 export function passwordFor(target: Target, { host, port }: Host): string {
   if (target.password !== undefined) return target.password;
   const names = [host.startsWith('/') ? 'localhost' : host, String(port)];
@@ -12,10 +12,12 @@ export function passwordFor(target: Target, { host, port }: Host): string {
     const isMatch = fields.toReversed().every((field, i) => field === '*' || field === wanted[i]);
     if (isMatch && fields.length === wanted.length && password !== undefined) return password;
   }
-  throw new ReadableError('The server asks for a password, and DATABASE_URL has none');
+  throw new ReadableError(
+    'The server asks for a password, and DATABASE_URL and the password file have none',
+  );
 }
 
-/** The lines of the file. As libpq does, reads no file that others can read. */
+/** The lines of the file. None when other users have any right on the file: libpq does not use such a file, either. */
 function readLines(path: string): string[] {
   try {
     const { mode } = statSync(path);
@@ -26,7 +28,7 @@ function readLines(path: string): string[] {
   }
 }
 
-/** Splits a line at its colons. A backslash takes the next character as it is. */
+/** Splits a line at its colons. The character after a backslash has no special meaning. */
 function splitFields(line: string): string[] {
   if (line.startsWith('#')) return [];
   const fields = [''];

@@ -1,6 +1,6 @@
 /*
- * Finds a way to the database as libpq does: the hosts in their order, each of their addresses, with TLS and without.
- * pg itself knows one host, and either TLS or none.
+ * Finds a route to the database as libpq does: tries the hosts in their order, and each with TLS and without, as
+ * sslmode says. pg itself knows one host, and either TLS or none.
  */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
@@ -9,13 +9,13 @@ import { sqlStateOf } from '../errors.ts';
 import type { Host, Target } from './target.ts';
 import { tlsAttempts } from './tls.ts';
 
-/** A way to the database that has worked. */
+/** A way to connect: a host, with TLS or without, and whether a connection pooler answers there. */
 export type Route = Host & { tls: boolean; pooled: boolean };
 
-/** Tries a way, and returns it with what it has found out. */
+/** Tries a route. Resolves to the route, with `pooled` as it was found. */
 type Attempt = (route: Route) => Promise<Route>;
 
-/** Returns the first way that works. Throws the last error, or with several hosts one that names each of them. */
+/** Returns the first route that works. Throws the only error, or one error that names each host and its problem. */
 export async function findRoute(target: Target, attempt: Attempt): Promise<Route> {
   const failures: string[] = [];
   let last: unknown;
@@ -25,7 +25,7 @@ export async function findRoute(target: Target, attempt: Attempt): Promise<Route
     } catch (error) {
       if (endsTheSearch(error)) throw error;
       last = error;
-      failures.push(`${host.address ?? host.host}:${host.port} ${textOf(error)}`);
+      failures.push(`${host.address ?? host.host}:${host.port}: ${textOf(error)}`);
     }
   }
   if (failures.length < 2) throw last;
@@ -47,7 +47,7 @@ async function tryHost(target: Target, host: Host, attempt: Attempt): Promise<Ro
   throw last;
 }
 
-/** A pooler such as PgBouncer refuses the settings that a client sends for its session. Then it gets fewer. */
+/** When PgBouncer refuses the settings in the startup message, tries again with only those that it accepts. */
 async function tryPooled(route: Route, attempt: Attempt): Promise<Route> {
   try {
     return await attempt(route);
@@ -58,7 +58,10 @@ async function tryPooled(route: Route, attempt: Attempt): Promise<Route> {
   }
 }
 
-/** The hosts in the order to try. A name is looked up only when its addresses have to be told apart. */
+/**
+ * The hosts in the order to try. When the server must accept writes, a name with several addresses counts as several
+ * hosts. Otherwise pg looks up the name.
+ */
 async function candidates({ hosts, mustWrite, shuffle }: Target): Promise<Host[]> {
   const found: Host[] = [];
   for (const host of hosts) {
@@ -70,13 +73,13 @@ async function candidates({ hosts, mustWrite, shuffle }: Target): Promise<Host[]
   return shuffle ? found.toSorted(() => Math.random() - 0.5) : found;
 }
 
-/** The addresses of a name. None when it cannot be looked up: connecting to it then fails with the reason. */
+/** The addresses of a name. None when the lookup fails: the attempt to connect then fails for the same reason. */
 async function lookUp(name: string): Promise<string[]> {
   const all = await lookup(name, { all: true }).catch(() => []);
   return all.map(({ address }) => address);
 }
 
-/** A refused login or a missing database is the same on every host. */
+/** Whether the next host would fail in the same way: a refused login, a missing database, or a session we refuse. */
 function endsTheSearch(error: unknown): boolean {
   const hasNoCause = error instanceof ReadableError && error.cause === undefined;
   return hasNoCause || /^(28|3D)/.test(sqlStateOf(error) ?? '');

@@ -3,7 +3,7 @@ import { sessionProblem, startupSettings } from './session.ts';
 
 const LIMITS = { statementTimeoutMs: 10_000, idleInTransactionTimeoutMs: 10_000 };
 
-/** A session with the settings of the service, except these. */
+/** The facts of a session that has the settings of the service, except these. */
 function session(settings: Record<string, string | null>) {
   const facts = { pid: 1, is_standby: false, is_read_only: false };
   const own = {
@@ -18,7 +18,7 @@ test('a session with the settings of the service is used', (t) => {
   t.is(sessionProblem(session({}), LIMITS, false), undefined);
 });
 
-test('values through a pooler that do no harm are accepted', (t) => {
+test('a pooler whose sessions have other, harmless values is accepted', (t) => {
   const settings = {
     statement_timeout: '5s',
     search_path: '"$user", public',
@@ -56,7 +56,7 @@ for (const [name, value] of [
   });
 }
 
-test('a session without triggers is refused', (t) => {
+test('a session in which triggers do not run is refused', (t) => {
   const replica = session({ session_replication_role: 'replica' });
 
   t.regex(sessionProblem(replica, LIMITS, false) ?? '', /^Sessions have session_replication_role/);

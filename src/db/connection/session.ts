@@ -1,19 +1,21 @@
 /*
- * The settings of a session that the service relies on. Roles, databases and servers can have others: ALTER ROLE … SET,
- * ALTER DATABASE … SET, postgresql.conf. A connection to Postgres sends them at its start, where they take precedence
- * over all of these, and over `options` in DATABASE_URL. A connection pooler takes only some; the others are checked.
+ * The settings of a session that the service relies on. A role, a database or a server may have other values: ALTER
+ * ROLE … SET, ALTER DATABASE … SET, postgresql.conf. Therefore the client sends its own values in the startup message,
+ * where they take precedence over those, and over `options` in DATABASE_URL. A connection pooler accepts only some of
+ * them there. So the client also checks the values that its session has.
  */
 
 /** How long a session may run a statement, and be idle in a transaction; 0 for no limit. */
 export type Limits = { statementTimeoutMs: number; idleInTransactionTimeoutMs: number };
 
-/** The settings that PgBouncer, too, sets for each of its clients. */
+/** PgBouncer accepts these in a startup message, and sets them for each client. */
 const TRACKED = {
   DateStyle: 'ISO',
   TimeZone: 'UTC',
   standard_conforming_strings: 'on',
 };
 
+/** PgBouncer refuses these in a startup message, unless its settings allow them. */
 const UNTRACKED = {
   IntervalStyle: 'postgres',
   extra_float_digits: '1',
@@ -31,7 +33,7 @@ const UNTRACKED = {
   jit: 'off',
 };
 
-/** What the client sends in its startup message. */
+/** The settings that the client sends in its startup message. */
 export function startupSettings(limits: Limits, pooled: boolean): Record<string, string> {
   if (pooled) return TRACKED;
   return {
@@ -42,7 +44,7 @@ export function startupSettings(limits: Limits, pooled: boolean): Record<string,
   };
 }
 
-/** An expression for the value of a setting. NULL when the server does not know it. */
+/** A SQL expression for the value of a setting: NULL when the server does not know the setting. */
 function setting(name: string): string {
   return `pg_catalog.current_setting('${name}', true)`;
 }
@@ -65,12 +67,13 @@ const REPORTED = [
 ];
 
 /**
- * One statement, after the start of a session: sets what no startup message can, and reports. It sets something only
- * when the session belongs to this client alone, because the server then has the process id that the client knows.
- * - synchronous_commit is raised to on, and remote_apply stays, because it waits for more.
- * - default_transaction_read_only of a role is undone; any login can set it for its own role. That of a database stays:
- *   owners freeze a database with it, for example before they switch to another one.
- * - transaction_timeout exists only since Postgres 17.
+ * Returns the first statement of a session. It changes the settings below, which a startup message cannot, and reports
+ * the facts of the session. It changes nothing in a session of a pooler, whose process id is not the one that the
+ * client was told.
+ * - synchronous_commit becomes on, if it is lower. The value remote_apply stays, because it waits for more.
+ * - default_transaction_read_only becomes off, if a role has set it: any login can set it for its own role. The setting
+ *   of a database stays: owners use it to freeze a database, for example before they switch to another one.
+ * - transaction_timeout becomes 0. It exists only since Postgres 17, so it cannot be in the startup message.
  */
 export function settleSession(processId: number | null): string {
   const own = `pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) ${processId ?? -1}`;
@@ -93,7 +96,7 @@ export function settleSession(processId: number | null): string {
     FROM set`;
 }
 
-/** Converts the row of that statement. */
+/** Converts the row that the statement of `settleSession` returns. */
 export function readFacts(row: {
   pid: number;
   is_standby: boolean;
@@ -106,12 +109,12 @@ export function readFacts(row: {
 
 type Wanted = { name: string; value: string; accepts: (found: string) => boolean };
 
-/** Any limit will do, where there has to be one. */
+/** Accepts any limit. Accepts 0, which means no limit, only when the service wants none. */
 function wantedTimeout(name: string, ms: number): Wanted {
   return { name, value: `${ms}ms`, accepts: (value) => value !== '0' || ms === 0 };
 }
 
-/** What a session through a pooler must have. Values that do no harm are accepted. */
+/** The settings that a session must have. Harmless other values are accepted. */
 function wantedSettings(limits: Limits): Wanted[] {
   return [
     ...Object.entries({ ...TRACKED, ...UNTRACKED }).map(([name, value]) => ({
@@ -130,7 +133,7 @@ function wantedSettings(limits: Limits): Wanted[] {
   ];
 }
 
-/** Other values of a setting that change no reply, no rule and no limit. */
+/** Other values that have no effect on replies, on the checks of the database, or on limits. */
 const HARMLESS: Record<string, string[]> = {
   DateStyle: ['ISO, MDY', 'ISO, DMY', 'ISO, YMD'],
   TimeZone: ['Etc/UTC', 'GMT', 'Etc/GMT', 'UCT', 'Zulu'],
@@ -140,8 +143,8 @@ const HARMLESS: Record<string, string[]> = {
 };
 
 /**
- * Why a session cannot be used, as one line, or undefined. `session_replication_role` = replica switches off the
- * triggers, and so every rule of the database.
+ * Why a session cannot be used, as one line, or undefined. With session_replication_role = replica, the triggers that
+ * check most rules of the service do not run.
  */
 export function sessionProblem(
   { settings }: SessionFacts,
@@ -151,7 +154,7 @@ export function sessionProblem(
   const role = settings.session_replication_role;
   if (role !== 'origin') {
     return (
-      `Sessions have session_replication_role = ${role}, which switches off the rules of the database: ` +
+      `Sessions have session_replication_role = ${role} instead of origin, so triggers may not run: ` +
       'reset it for the role, the database or the server'
     );
   }

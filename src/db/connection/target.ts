@@ -1,5 +1,5 @@
 /*
- * Where a process connects, and as whom: the parameters of DATABASE_URL with libpq's defaults.
+ * Where a process connects, and as whom: the parameters of DATABASE_URL, with defaults that are mostly libpq's.
  */
 import { existsSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { PG_VARIABLES } from './keywords.ts';
 import { DatabaseUrlError, formatUrl, parseUrl, type Parameters } from './url.ts';
 
-/** One host of the list. `host` is a name, an address, or the directory of a socket. */
+/** One host of the list. `host` is a name, an address, or the directory of a socket. `address` replaces a lookup. */
 export type Host = { host: string; port: number; address?: string | undefined };
 
 const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
@@ -35,12 +35,12 @@ export type Target = {
 const DEFAULT_PORT = '5432';
 const CONNECT_TIMEOUT_MS = 5_000;
 const SHORTEST_CONNECT_TIMEOUT_MS = 2_000; // as in libpq
-/** Where Debian and the project put the socket of a server. */
+/** Where servers have their socket: in packages of Debian, and by the default of Postgres. */
 const SOCKET_FOLDERS = ['/var/run/postgresql', '/tmp'];
 
 /**
- * Adds to a URL what it leaves out and the variables of libpq give. Throws a DatabaseUrlError when the URL, or the
- * variables with it, cannot be used.
+ * Adds to a URL the parameters that it leaves out and that the variables of libpq have, such as PGPORT. Throws a
+ * DatabaseUrlError when the URL cannot be used, alone or together with the variables.
  */
 export function completeUrl(url: string, env: Record<string, string | undefined>): string {
   const given = parseUrl(url);
@@ -50,7 +50,7 @@ export function completeUrl(url: string, env: Record<string, string | undefined>
     if (value !== undefined && value !== '' && given[keyword] === undefined)
       defaults[keyword] = value;
   }
-  // The ports of a list belong to its hosts.
+  // A list in PGPORT belongs to the hosts in PGHOST, not to those of the URL.
   if (given.host !== undefined && defaults.port?.includes(',')) delete defaults.port;
   const complete = formatUrl({ ...defaults, ...given });
   readTarget(complete);
@@ -78,7 +78,7 @@ export function readTarget(url: string): Target {
     options: given.options,
     applicationName: given.application_name ?? given.fallback_application_name,
     connectTimeoutMs: connectTimeoutOf(given),
-    // A service that finds a standby first would not work, so a list of hosts needs no target_session_attrs.
+    // Unlike in libpq, several hosts without target_session_attrs mean read-write: a standby is of no use here.
     mustWrite: given.target_session_attrs ? given.target_session_attrs !== 'any' : hosts.length > 1,
     shuffle: given.load_balance_hosts === 'random',
     sslMode,
@@ -97,10 +97,10 @@ function hostsOf({ host, hostaddr, port = DEFAULT_PORT }: Parameters): Host[] {
   const names = (host ?? hostaddr ?? '').split(',');
   const addresses = hostaddr?.split(',') ?? [];
   if (addresses.length > 0 && addresses.length !== names.length) {
-    throw new DatabaseUrlError('has another number of addresses (hostaddr) than of hosts');
+    throw new DatabaseUrlError('has a different number of addresses (hostaddr) than of hosts');
   }
   if (ports.length > 1 && ports.length !== names.length) {
-    throw new DatabaseUrlError('has another number of ports than of hosts');
+    throw new DatabaseUrlError('has a different number of ports than of hosts');
   }
   return names.map((name, i) => {
     const number = ports[i] ?? ports[0] ?? Number(DEFAULT_PORT);

@@ -3,7 +3,7 @@ import type { ConnectionOptions, SecureVersion } from 'node:tls';
 import { ReadableError } from '../../process.ts';
 import type { Host, Target } from './target.ts';
 
-/** The ways to try, in this order: with TLS or without, as libpq's sslmode says. A socket has no TLS. */
+/** For each attempt to connect, in order: whether it uses TLS, as libpq's sslmode says. A Unix socket has no TLS. */
 export function tlsAttempts({ sslMode }: Target, { host }: Host): boolean[] {
   if (host.startsWith('/') || sslMode === 'disable') return [false];
   if (sslMode === 'allow') return [false, true];
@@ -11,16 +11,17 @@ export function tlsAttempts({ sslMode }: Target, { host }: Host): boolean[] {
 }
 
 /**
- * The options of TLS for a host, as libpq's sslmode says: `require` checks the server only when there is a file of
- * CAs, `verify-ca` checks that a CA of that file has signed its certificate, `verify-full` also the name of the host.
- * Reads the files each time, so that renewed certificates are used. Throws a ReadableError without a needed file.
+ * The options of TLS for a host, as libpq's sslmode says. `verify-ca` checks that a CA of the file has signed the
+ * certificate of the server, and `verify-full` also checks the name of the host. `require` is like `verify-ca` when the
+ * file of CAs exists, and otherwise checks nothing. Reads the files each time, so that renewed certificates are used.
+ * Throws a ReadableError when a file that is needed cannot be read.
  */
 export function tlsOptions(target: Target, { host }: Host): ConnectionOptions {
   const { sslMode, tlsFiles, tlsPassword, tlsVersions } = target;
   const ca = readCertificates(target);
   const verifies = sslMode.startsWith('verify') || (sslMode === 'require' && ca !== null);
   return {
-    // pg sends a name of its own, except for an address.
+    // pg replaces this by the host that it connects to, unless that is an address.
     servername: /^[\d.]+$|:/.test(host) ? '' : host,
     host,
     rejectUnauthorized: verifies,
@@ -34,7 +35,7 @@ export function tlsOptions(target: Target, { host }: Host): ConnectionOptions {
   };
 }
 
-/** The CAs to trust. Null for those of Node, or for a server that is not checked. */
+/** The CAs to trust. Null: trust the CAs of Node, or do not check the server. */
 function readCertificates({ sslMode, tlsFiles: { ca } }: Target): string | null {
   if (ca === 'system') return null;
   if (sslMode.startsWith('verify')) return readFile(ca, 'sslrootcert');

@@ -2,7 +2,7 @@ import { test } from '../../../test/support/context.ts';
 import { completeUrl, readTarget } from './target.ts';
 import { DatabaseUrlError, formatUrl, parseUrl } from './url.ts';
 
-/** URLs, and what libpq reads from them. */
+/** URLs, and the parameters that libpq reads from them. */
 const read: Record<string, Record<string, string>> = {
   'postgres://': {},
   'postgresql://db': { host: 'db' },
@@ -59,8 +59,8 @@ const refused: Record<string, RegExp> = {
   'postgres://ada:sec/ret@db/orders': /^has no valid host and port; in a password, write @ as %40/,
   'postgres://ada:100%@db/orders': /^has a % that does not begin a valid escape, in the password$/,
   'postgres://db:99999/orders': /^has a port that is not between 1 and 65535$/,
-  'postgres://a:1,b:2/orders?port=1,2,3': /^has another number of ports than of hosts$/,
-  'postgres://db/orders?sslmod=require': /^has the parameter sslmod, which libpq does not know$/,
+  'postgres://a:1,b:2/orders?port=1,2,3': /^has a different number of ports than of hosts$/,
+  'postgres://db/orders?sslmod=require': /^has the parameter sslmod, which is unknown$/,
   'postgres://db/orders?sslmode=no-verify':
     /^has a parameter sslmode whose value is not supported$/,
   'postgres://db/orders?sslmode': /^has a parameter that is not of the form name=value$/,
@@ -107,14 +107,14 @@ test('the variables of libpq complete a URL, and never replace a part of it', (t
   });
 });
 
-test('several hosts without target_session_attrs mean the one that accepts writes', (t) => {
+test('of several hosts without target_session_attrs, the one that accepts writes is used', (t) => {
   t.false(readTarget('postgres://a/orders').mustWrite);
   t.true(readTarget('postgres://a,b/orders').mustWrite);
   t.false(readTarget('postgres://a,b/orders?target_session_attrs=any').mustWrite);
   t.true(readTarget('postgres://a/orders?target_session_attrs=primary').mustWrite);
 });
 
-test('a name of a database or a password with any character survives', (t) => {
+test('a name of a database or a password with odd characters is written and read without a change', (t) => {
   const odd = {
     user: 'a b',
     password: `%/:@?#&='"\\ü+`,

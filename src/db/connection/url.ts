@@ -1,14 +1,14 @@
 /*
  * The syntax of DATABASE_URL: a connection URI as libpq reads it
- * (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS). Neither `new URL` nor the parsers
- * of pg and slonik read several hosts, or the directory of a socket with a port.
+ * (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS). `new URL` and the parsers of pg
+ * and slonik read neither several hosts nor the directory of a socket with a port.
  */
 import { problemWithKeyword } from './keywords.ts';
 
 /** The parameters of a connection, by libpq's keywords. `host` and `port` may be lists, separated by commas. */
 export type Parameters = Record<string, string>;
 
-/** A URL that cannot be used. The message follows the name of the setting, and repeats no value. */
+/** A URL that cannot be used. The message follows the name of the setting, and contains no value of the URL. */
 export class DatabaseUrlError extends Error {
   override name = 'DatabaseUrlError';
 }
@@ -62,15 +62,18 @@ function parseQuery(query: string): Parameters {
       throw new DatabaseUrlError('has a parameter that is not of the form name=value');
     }
     const keyword = decode(name, 'the name of a parameter');
-    // As JDBC writes it.
+    // ssl=true is the form of JDBC.
     if (keyword === 'ssl' && value === 'true') parameters.sslmode = 'require';
-    else parameters[keyword] = decode(spacesIn(value), `the parameter ${printable(keyword)}`);
+    else parameters[keyword] = decode(plusToSpace(value), `the parameter ${printable(keyword)}`);
   }
   return parameters;
 }
 
-/** For libpq a + is no space. As `-c+name` means nothing to Postgres, it is read as URLSearchParams has written it. */
-function spacesIn(value: string): string {
+/**
+ * For libpq, + is not a space. But URLSearchParams writes spaces as +, also in `options`. A value that begins with
+ * `-c+` must come from it, because Postgres knows no such option.
+ */
+function plusToSpace(value: string): string {
   return value.startsWith('-c+') ? value.replaceAll('+', ' ') : value;
 }
 
@@ -93,7 +96,7 @@ export function formatUrl({ user, password, host, port, dbname, ...others }: Par
   const login = [user, password].map((part) => encodeURIComponent(part ?? ''));
   const hosts = host?.split(',') ?? [];
   const ports = port?.split(',') ?? [];
-  // A single port counts for all hosts, so it cannot be written behind each of several.
+  // One port for several hosts is written as a parameter of the query.
   const isList = ports.length === hosts.length;
   const authority = hosts.map(
     (name, i) => formatHost(name) + (isList && ports[i] ? `:${ports[i]}` : ''),
@@ -113,7 +116,7 @@ function formatHost(host: string): string {
   return host.includes(':') ? `[${host}]` : encodeURIComponent(host);
 }
 
-// libpq does not read + as a space, which URLSearchParams writes.
+// Not URLSearchParams: it writes a space as +, which libpq does not read as a space.
 function formatQuery(query: Parameters): string {
   return Object.entries(query)
     .map((pair) => pair.map(encodeURIComponent).join('='))

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { currencies } from '../../orders/currencies.ts';
 
-/** Makes table `currencies` equal to the list of this version, in the caller's transaction. Writes only differences. */
+/** Makes table `currencies` equal to the list in src/orders/currencies.ts, in the caller's transaction. */
 export async function updateCurrencies(client: Client): Promise<void> {
   const listed = JSON.stringify(Array.from(currencies, ([code, decimals]) => ({ code, decimals })));
   const fromList = 'FROM json_to_recordset($1::json) AS n(code text, decimals integer)';
