@@ -4,9 +4,9 @@ import { inSnapshot, type AuditSession } from './session.ts';
 
 /** Orders per window: about a second of work, so that each snapshot is short. */
 const WINDOW_ORDERS = 20_000;
-/** Ids that a list reads at a time: a few megabytes. Each page runs the query again, so pages are long. */
+/** Ids per page of `listedWindows`: a few megabytes. Pages are long, because each one runs the whole query again. */
 const PAGE_IDS = 100_000;
-/** Ids of a list that are checked at a time. */
+/** Ids per window of `listedWindows`. */
 const WINDOW_IDS = 5000;
 const LOWEST_ID = '00000000-0000-0000-0000-000000000000';
 
@@ -35,9 +35,9 @@ export async function* allWindows(
 }
 
 /**
- * Yields the ids that a query returns, in order, list by list. It reads them page by page, each in a snapshot of its
- * own, so neither memory nor the age of a snapshot grows with the number of ids. It ends at the last id that there was
- * at the beginning, so it ends however many orders arrive meanwhile.
+ * Yields the ids that a query returns, in order, list by list. It reads them page by page, each page in a snapshot of
+ * its own, so neither memory nor the age of a snapshot grows with the number of ids. It stops at the id that was the
+ * highest at the beginning, because new orders may arrive all the time.
  */
 export async function* listedWindows(
   session: AuditSession,

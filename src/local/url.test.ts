@@ -4,7 +4,7 @@ import test from 'ava';
 import { listen } from '../http/server.ts';
 import { urlOf } from './url.ts';
 
-test('the URL of a server has its address in the form that clients understand', (t) => {
+test('the URL of a server contains its address in the syntax of URLs', (t) => {
   t.is(urlOf('127.0.0.1', 8000), 'http://127.0.0.1:8000');
   t.is(urlOf('localhost', 8000), 'http://localhost:8000');
   t.is(urlOf('::1', 8000), 'http://[::1]:8000');

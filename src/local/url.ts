@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 
-/** Addresses to listen on that no client can connect to, and what reaches them on this machine. */
+/** Addresses to listen on that are no address for a client, and the address by which this machine reaches them. */
 const REACHED_BY: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 /** The URL of a server that listens on this address and port, for clients on this machine. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { currencies } from './currencies.ts';
 
-/** No amount has more digits before the point. With at most 3 decimals, a double then holds each amount exactly. */
+/** No amount has more digits before the point. So a double holds each amount with at most 3 decimals exactly. */
 const INTEGER_DIGITS_MAX = 12;
 
 export const Currency = z

@@ -66,7 +66,7 @@ const refused: [what: string, order: object | string, pointer: string][] = [
     '#/metadata',
   ],
   [
-    'metadata over 4 kB with its numbers in full',
+    'metadata over 4 kB when its numbers are written without exponents',
     withMetadata({ n: [1e300, ...Array<number>(13).fill(1e300)] }),
     '#/metadata',
   ],
@@ -177,7 +177,7 @@ test('an id that is not a UUID is refused at every path', async (t) => {
   }
 });
 
-test('a list with an invalid parameter is refused with its name', async (t) => {
+test('a request for a list with an invalid parameter is refused with the name of the parameter', async (t) => {
   const user = await signUp(t.context);
   const foreign = [
     'nonsense',

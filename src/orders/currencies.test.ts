@@ -13,7 +13,7 @@ test('a currency is known while a territory uses it', (t) => {
   t.deepEqual([known.get('XCG'), known.get('ZWG')], [2, 2]);
   // Withdrawn: the Antillean guilder, the lev, the kuna, and the Cuban convertible peso.
   for (const code of ['ANG', 'BGN', 'HRK', 'CUC']) t.false(known.has(code), code);
-  // Metals, test codes, no currency, a code that ISO 4217 does not know, and one that is in no list.
+  // A metal, a unit of the IMF, a test code, the code for no currency, one that ISO 4217 does not know, an unused one.
   const unknown = ['XAU', 'XDR', 'XTS', NO_CURRENCY, 'CNH', 'ABC'];
   for (const code of unknown) t.false(known.has(code), code);
   t.true(currenciesOn('2025-12-01').has('BGN'));

@@ -16,7 +16,7 @@ const REASONS = {
 
 const ReasonCode = z
   .enum(Object.keys(REASONS) as [keyof typeof REASONS])
-  .meta({ id: 'ReasonCode', description: 'Why it happened. New codes can be added.' });
+  .meta({ id: 'ReasonCode', description: 'Why the event happened. Later versions may add codes.' });
 
 /** A row of customer_events. */
 export const CustomerEvent = z.object({
@@ -28,7 +28,7 @@ export const CustomerEvent = z.object({
   at: z.iso.datetime(),
 });
 
-/** An event as it is sent. */
+/** An event in a reply. */
 export const OrderEvent = CustomerEvent.extend({
   reason: z.string().nullable().meta({
     description: 'The reason in a sentence, for people',
@@ -39,7 +39,7 @@ export type OrderEvent = z.infer<typeof OrderEvent>;
 
 export const OrderEvents = z.object({ events: z.array(OrderEvent) }).meta({ id: 'OrderEvents' });
 
-/** Adds the sentence of its reason to an event. */
+/** Adds the sentence for its reason code to an event. */
 export function withReason(event: z.infer<typeof CustomerEvent>): OrderEvent {
   return { ...event, reason: event.reason_code && REASONS[event.reason_code] };
 }

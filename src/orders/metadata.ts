@@ -4,11 +4,11 @@ import { isStorable } from '../http/text.ts';
 
 const METADATA_BYTES_MAX = 4096;
 
-/** The metadata of a new order. The limit is that of the domain order_metadata in the database. */
+/** The metadata of a new order. The limit is the same as that of the domain order_metadata in the database. */
 export const Metadata = z
   .record(z.string(), z.unknown())
   .refine((metadata) => isSmall(metadata), {
-    error: `must be at most ${METADATA_BYTES_MAX} bytes of JSON, as Postgres writes it`,
+    error: `must be at most ${METADATA_BYTES_MAX} bytes of JSON, with a space after each , and : and no exponents`,
     abort: true,
   })
   .refine(
@@ -17,16 +17,16 @@ export const Metadata = z
   )
   .meta({ description: `An object of at most ${METADATA_BYTES_MAX} bytes of JSON` });
 
-/** The metadata of a stored order, from its JSON text. Is written as JSON with the same numbers, digit by digit. */
+/** Parses the JSON text of the metadata of an order. JSON.stringify writes each number with the same value again. */
 export const StoredMetadata = z
   .string()
-  .transform((text) => JSON.parse(text, NEEDS_CARE.test(text) ? keepNumber : undefined) as unknown)
+  .transform((text) => JSON.parse(text, LONG_NUMBER.test(text) ? keepNumber : undefined) as unknown)
   .pipe(z.record(z.string(), z.unknown()));
 
-/** A double holds every number of fewer characters exactly. */
-const NEEDS_CARE = /[\d.]{16}/;
+/** A number of 16 characters or more. A double holds every shorter one exactly. */
+const LONG_NUMBER = /[\d.]{16}/;
 
-/** JSON.rawJSON, which the types of TypeScript lack: JSON.stringify writes its result as this text. */
+/** JSON.stringify writes the result of rawJSON(text) as that text. TypeScript's types lack it. */
 const { rawJSON } = JSON as unknown as { rawJSON: (text: string) => object };
 
 // An order that was placed by SQL can have numbers that a double cannot hold.
@@ -35,7 +35,7 @@ function keepNumber(_key: string, value: unknown, context?: { source?: string })
   return isExact(value, context.source) ? value : rawJSON(context.source);
 }
 
-// The second count is recursive, so the first one keeps deeply nested metadata away from it.
+// storedBytes is recursive, so metadata that may be nested too deeply for it is refused first.
 function isSmall(metadata: object): boolean {
   return (
     Buffer.byteLength(JSON.stringify(metadata)) <= METADATA_BYTES_MAX &&
@@ -43,7 +43,7 @@ function isSmall(metadata: object): boolean {
   );
 }
 
-/** The length of a JSON value as Postgres writes it: a space after each `,` and `:`, and no number with an exponent. */
+/** The bytes of a JSON value as Postgres writes it: with a space after each `,` and `:`, and without exponents. */
 export function storedBytes(value: unknown): number {
   if (typeof value === 'number') return plainDecimal(JSON.stringify(value)).length;
   if (value === null || typeof value !== 'object') return Buffer.byteLength(JSON.stringify(value));
@@ -54,7 +54,7 @@ export function storedBytes(value: unknown): number {
   return members.reduce((sum, bytes) => sum + bytes, 2 + separators);
 }
 
-/** Writes a number of JSON.stringify without exponent: `1.5e-7` → `0.00000015`. */
+/** Rewrites a number from JSON.stringify without an exponent: `1.5e-7` → `0.00000015`. */
 function plainDecimal(number: string): string {
   const [, sign = '', integer = '', fraction = '', exponent] =
     /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(number) ?? [];

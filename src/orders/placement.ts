@@ -19,15 +19,15 @@ import type { NewOrder } from './schema.ts';
 /** The batcher of new orders in an API process. It needs no close: it is empty when every request is answered. */
 export type Intake = Pick<Batcher<Placement, Reply>, 'add' | 'waiting' | 'oldestMs'>;
 
-/** Called with one order of each batch that is committed, and the number of its orders. */
-type OnPlaced = (orderId: string, orders: number) => void;
+/** Called after the commit of a batch that placed orders, with the id of one of them and the number of requests. */
+type OnPlaced = (orderId: string, requests: number) => void;
 
 type PlacementDeps = Pick<ApiDeps, 'config' | 'pool' | 'wakeUps' | 'metrics'>;
 
 /**
  * Stores a PENDING order, its job, and the reply if the request has a key: all or none. A repeated request with the
  * same key gets the reply to the first one, and places nothing. Throws the problem `overloaded` when too many orders
- * are waiting. Drops a waiting order whose client has disconnected.
+ * are waiting. Drops a waiting order, and throws ClientGone, when its client has disconnected or got another reply.
  */
 export async function placeOrder(
   { intake }: { intake: Intake },
@@ -66,7 +66,7 @@ export function createPlacement(order: IdentifiedOrder, request?: KeyedRequest):
   return { id, json: json.slice(0, -1), request };
 }
 
-/** Creates the intake of an API process. It stores each batch by `placeOrders`. */
+/** Creates the intake of an API process. It stores each batch by `placeOrders`, and then calls `onPlaced`. */
 export function createIntake(deps: PlacementDeps, onPlaced?: OnPlaced): Intake {
   const { config, metrics } = deps;
   return new Batcher<Placement, Reply>({
@@ -87,7 +87,7 @@ export function createIntake(deps: PlacementDeps, onPlaced?: OnPlaced): Intake {
   });
 }
 
-/** Whether an outcome is the reply to an order that was placed now. */
+/** Whether an outcome is the reply to an order that this batch has placed. */
 function isPlaced(outcome: Reply | Problem): outcome is Reply & { order_id: string } {
   return 'replayed' in outcome && !outcome.replayed && typeof outcome.order_id === 'string';
 }

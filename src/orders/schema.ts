@@ -11,7 +11,7 @@ export const OrderStatus = z
   .meta({ id: 'OrderStatus' });
 export type OrderStatus = z.infer<typeof OrderStatus>;
 
-/** An order as it is stored and sent. */
+/** An order in a reply. */
 export const Order = z
   .object({
     id: z.guid().meta({ description: 'A UUID, version 7' }),

@@ -26,7 +26,7 @@ const INSTANCE_HEARTBEAT_SECONDS = 3;
 /** Longer than the 7 days after which prepare_queue_stats() drops partitions, so pg-boss finds none to drop. */
 const QUEUE_STATS_RETENTION_DAYS = 30;
 
-/** Supervising a long queue takes longer than a statement of a request. */
+/** Longer than for requests, because supervising a long queue takes longer. */
 const LIMITS = { statementTimeoutMs: 60_000, idleInTransactionTimeoutMs: 60_000 };
 
 /** A prepared claim is planned once per connection. This bounds the age of the plan, as the queue grows and shrinks. */
@@ -79,7 +79,7 @@ export function createQueue(
   };
 }
 
-/** Options of pg's pool, which passes all of them on to the client that it creates. */
+/** Options of pg's pool. The pool creates each client with the same options. */
 function connections({ DATABASE_URL }: Pick<Config, 'DATABASE_URL'>): PoolConfig {
   const connector = createConnector(DATABASE_URL, { name: 'oms-worker-queue', ...LIMITS });
   const options: ClientOptions & { Client: typeof DatabaseClient } = {

@@ -18,7 +18,7 @@ function later(table: string, ...columns: string[]): [string] {
   return [`UPDATE ${table} SET ${set.join(', ')}`];
 }
 
-/** Leaves the rows of the queue as they are after the server's clock has stepped back by an hour. */
+/** Changes the rows of the queue as if the server's clock had stepped back by an hour. */
 function stepBack(service: Pick<Context, 'database'>): Promise<void> {
   return tamper(
     service,
@@ -38,7 +38,7 @@ function stepBack(service: Pick<Context, 'database'>): Promise<void> {
   );
 }
 
-test('after the clock has stepped back, the jobs of a dead worker run elsewhere', async (t) => {
+test('after the clock has stepped back, another worker runs the jobs of a dead one', async (t) => {
   const service = await ownService(t);
   const id = await (await signUp(service)).place();
   await claim(service.deps, 'process-order'); // by a worker that dies now
@@ -76,7 +76,7 @@ test('after the clock has stepped back, a retry waits no longer than before', as
   t.true(row?.soon);
 });
 
-test('after the clock has stepped back, a living worker can settle what it had claimed', async (t) => {
+test('after the clock has stepped back, a living worker can renew a heartbeat and write counters', async (t) => {
   const service = await ownService(t);
   const worker = asWorker(service.deps);
   const id = await (await signUp(service)).place();
@@ -93,7 +93,7 @@ test('after the clock has stepped back, a living worker can settle what it had c
   t.is((await lookUp(service.deps, id)).job, 'active');
 });
 
-test('a worker still cannot write a time in the future', async (t) => {
+test('after the clock has stepped back, a worker still cannot write a time in the future', async (t) => {
   const service = await ownService(t);
   const { pool } = asWorker(service.deps);
   const id = await (await signUp(service)).place();
@@ -113,7 +113,7 @@ test('a worker still cannot write a time in the future', async (t) => {
   );
 });
 
-test('a clock that has not stepped back changes nothing', async (t) => {
+test('while the clock has not stepped back, no row is changed', async (t) => {
   const service = await ownService(t);
   await (await signUp(service)).place();
   await claim(service.deps, 'process-order');

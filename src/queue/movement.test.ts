@@ -7,7 +7,7 @@ const due = (queue: (typeof QUEUES)[number], due_ms: number | null, paused = fal
 ];
 const never = () => Number.NEGATIVE_INFINITY;
 
-test('a queue with due jobs on which nothing was done for a minute is stuck', (t) => {
+test('a queue with due jobs is stuck after a minute without work on it', (t) => {
   const movement = new Movement(QUEUES, 0);
 
   for (let now = 0; now <= 70_000; now += 1_000)
@@ -36,7 +36,7 @@ test('a queue is not stuck when it is paused or has no due jobs', (t) => {
   t.deepEqual(movement.stuckQueues(200_000), []);
 });
 
-test('when the queues are not checked any more, all of them count as stuck', (t) => {
+test('when the queues have not been checked for 15 s, all of them count as stuck', (t) => {
   const movement = new Movement(QUEUES, 0);
   movement.record(due('audit', null), never, 1_000);
 

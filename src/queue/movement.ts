@@ -1,15 +1,15 @@
 import type { QueueName } from '../../jobs/queues.ts';
 
-/** A queue with due jobs on which a worker does nothing for this long is stuck. An external call takes 30 s at most. */
+/** After this long without work on a queue with due jobs, it is stuck. Longer than any external call (30 s at most). */
 const STUCK_MS = 60_000;
 
-/** Without a check of the queues for this long, none of them can be called moving. */
+/** After this long without a check of the queues, all of them count as stuck. */
 const UNCHECKED_MS = 15_000;
 
 /** `due_ms`: how long the oldest job has been due; null when none is. */
 type QueueState = { queue: QueueName; paused: boolean; due_ms: number | null };
 
-/** Whether this worker works on the queues that have due jobs. The watcher reports each check. Times are in ms. */
+/** Finds queues with due jobs on which this worker does not work. The watcher records each check. Times are in ms. */
 export class Movement {
   readonly #watched: readonly QueueName[];
   readonly #dueSince = new Map<QueueName, number>();
@@ -34,7 +34,7 @@ export class Movement {
     }
   }
 
-  /** The queues on which this worker should have done something by now. */
+  /** The queues that are stuck in this worker. */
   stuckQueues(now = performance.now()): string[] {
     if (now - this.#checkedAt > UNCHECKED_MS) return [...this.#watched];
     return this.#watched.filter((queue) => now - (this.#dueSince.get(queue) ?? now) > STUCK_MS);

@@ -12,7 +12,7 @@ export class Supervision {
     this.#deps = deps;
   }
 
-  /** Makes one call per queue, so that each queue has its own pause. Does nothing while earlier calls run. */
+  /** Makes one call per queue, so that each queue has its own rest. Does nothing while earlier calls run. */
   async start(supervised: QueueName[]): Promise<void> {
     const { boss, log } = this.#deps;
     if (this.#busy) return;
@@ -28,7 +28,7 @@ export class Supervision {
     this.#busy = false;
   }
 
-  /** Whether the rest after the last call has not ended yet. */
+  /** Whether the queue still rests after its last call. */
   isResting(queue: QueueName): boolean {
     return performance.now() < (this.#restUntil.get(queue) ?? 0);
   }

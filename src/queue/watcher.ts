@@ -27,7 +27,7 @@ const QueueState = z.object({
   due_ms: z.number().nullable(), // how long the oldest job has been due; null: no job is due
   lost: z.boolean(), // an active job has passed its time limit or missed its heartbeat
   busy: z.boolean(), // jobs are active, or were ready or active at the last count
-  ahead: z.boolean(), // some of its times lie in the future: the clock has stepped back
+  ahead: z.boolean(), // some times of the queue lie in the future: the clock has stepped back
   counted_ms_ago: z.number(),
   counted_late: z.boolean(), // the last count is older than the interval for a queue of this length
 });
@@ -35,7 +35,7 @@ type QueueState = z.infer<typeof QueueState>;
 
 const RowsChanged = z.object({ rows_changed: z.int() });
 
-/** A running watcher. `stuckQueues`: the queues with due jobs on which this worker does nothing. */
+/** A running watcher. `stuckQueues` returns the queues with due jobs on which this worker does not work. */
 type Watcher = { stop: () => void; stuckQueues: () => string[] };
 
 /**

@@ -12,7 +12,7 @@ import { insertOrders } from '../support/orders.ts';
 const ODD = 'Lager zu → müde\u001b[2J \u202e日本 👍';
 const SHOWN = 'Lager zu \\u2192 m\\u00fcde\\u001b[2J \\u202e\\u65e5\\u672c \\U0001f44d';
 
-test('all that schema ops shows is printable ASCII, even if people or a receiver send others', async (t) => {
+test('all that schema ops shows is printable ASCII, even if reasons and errors have other characters', async (t) => {
   const service = await ownService(t);
   const { deps } = service;
   const user = await signUp(service);
