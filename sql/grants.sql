@@ -185,7 +185,7 @@ INSERT INTO wanted VALUES
   ('oms_worker', 'USAGE', 'SCHEMA ops', '/metrics'),
   ('oms_worker', 'SELECT', 'TABLE ops.durability', '/readyz'),
   ('oms_worker', 'EXECUTE', 'FUNCTION public.leave_mark', '/readyz'),
-  ('oms_worker', 'EXECUTE', 'FUNCTION public.forget_future_times', 'after a step back of the clock'),
+  ('oms_worker', 'EXECUTE', 'FUNCTION public.repair_future_times', 'after a step back of the clock'),
   ('oms_worker', 'SELECT', 'TABLE audit.runs', '/metrics'),
   ('oms_worker', 'EXECUTE', 'FUNCTION ops.backlog', '/metrics'),
   ('oms_worker', 'USAGE', 'SCHEMA audit', 'runs the scheduled audit, and signs the daily heads'),

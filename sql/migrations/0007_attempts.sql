@@ -37,5 +37,5 @@ COMMENT ON COLUMN attempt_counts.key           IS
 COMMENT ON COLUMN attempt_counts.refused_until IS 'Until then, further attempts are refused and not counted.';
 COMMENT ON COLUMN attempt_counts.forget_at     IS 'After this time, the count begins again with the next attempt.';
 COMMENT ON TABLE  known_networks               IS
-  'The networks from which a user has logged in. Failed logins from other networks do not lock the user out here.';
+  'Networks from which a user has logged in. Failed logins from other networks do not lock the user out of these.';
 COMMENT ON COLUMN known_networks.seen_at       IS 'The last login from there, exact to a day. Pruned after 90 days.';

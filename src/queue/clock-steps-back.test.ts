@@ -66,7 +66,7 @@ test('after the clock has stepped back, a retry waits no longer than before', as
   await service.deps.boss.fail('process-order', job ? [job] : [], { message: 'not now' });
   await stepBack(service);
 
-  await service.deps.pool.query(sql.unsafe`SELECT forget_future_times()`);
+  await service.deps.pool.query(sql.unsafe`SELECT repair_future_times()`);
 
   const [row] = await asSuperuser(
     service,
@@ -119,7 +119,7 @@ test('while the clock has not stepped back, no row is changed', async (t) => {
   await claim(service.deps, 'process-order');
 
   const changed = await service.deps.pool.oneFirst(
-    sql.type(z.object({ n: z.int() }))`SELECT rows_changed AS n FROM forget_future_times()`,
+    sql.type(z.object({ n: z.int() }))`SELECT rows_changed AS n FROM repair_future_times()`,
   );
 
   t.is(changed, 0);

@@ -57,7 +57,7 @@ export async function watchQueues(
 
   async function check(): Promise<void> {
     const states = await readStates({ pool }, watched);
-    if (states.some(({ ahead }) => ahead)) await forgetFutureTimes({ pool, log });
+    if (states.some(({ ahead }) => ahead)) await repairFutureTimes({ pool, log });
     for (const { queue, paused, due_ms } of states) {
       if (stopped) return;
       if (paused === attached.has(queue)) await attachOrDetach(queue, paused);
@@ -106,10 +106,10 @@ export async function watchQueues(
 }
 
 /** Repairs the times that a step back of the server's clock has left in the future. */
-async function forgetFutureTimes({ pool, log }: Pick<Deps, 'pool' | 'log'>): Promise<void> {
+async function repairFutureTimes({ pool, log }: Pick<Deps, 'pool' | 'log'>): Promise<void> {
   try {
     const rows = await pool.oneFirst(
-      sql.type(RowsChanged)`SELECT rows_changed FROM forget_future_times()`,
+      sql.type(RowsChanged)`SELECT rows_changed FROM repair_future_times()`,
     );
     if (rows > 0) log.warn({ rows }, 'the clock of the database has stepped back: queue repaired');
   } catch (err) {

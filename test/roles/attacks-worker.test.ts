@@ -42,7 +42,7 @@ testNothingElse('the worker’s login', 'oms_worker', {
     'public.order_event_hash_v1',
     'pgboss.job_now',
     'public.leave_mark',
-    'public.forget_future_times',
+    'public.repair_future_times',
     'ops.backlog',
     'audit.bound_on_progress',
     'audit.events_digest',

@@ -23,7 +23,7 @@ export const definitionFiles: readonly string[] = [
   'functions/prune_idempotency_keys.sql',
   'functions/queue_stats.sql',
   'functions/leave_mark.sql',
-  'functions/forget_future_times.sql',
+  'functions/repair_future_times.sql',
   'functions/register_user.sql',
   'functions/find_user.sql',
   'functions/attempts.sql',

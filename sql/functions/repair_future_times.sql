@@ -8,7 +8,7 @@
 -- left out; the next call repairs them.
 --
 -- Returns how many rows it has changed: jobs, queues, and the row of pg-boss's own times.
-CREATE OR REPLACE FUNCTION forget_future_times(OUT rows_changed bigint) LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION repair_future_times(OUT rows_changed bigint) LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   soon CONSTANT timestamptz := now() + interval '5 seconds'; -- concurrent transactions have slightly later times
@@ -58,7 +58,7 @@ BEGIN
   rows_changed := rows_changed + changed;
 END $$;
 
-COMMENT ON FUNCTION forget_future_times IS
+COMMENT ON FUNCTION repair_future_times IS
   'Repairs times of the queue that a step back of the clock has left in the future, for the worker.';
 
-ALTER FUNCTION forget_future_times OWNER TO oms_door;
+ALTER FUNCTION repair_future_times OWNER TO oms_door;
