@@ -1,5 +1,5 @@
--- Ends one session of a user by its id, for DELETE /auth/sessions/{id}. Returns whether the user had a live session with
--- this id.
+-- Ends one session of a user by its id, for DELETE /auth/sessions/{id}. Returns whether the user had a live session
+-- with this id.
 CREATE OR REPLACE FUNCTION end_own_session(user_id uuid, session_id uuid) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
