@@ -71,7 +71,7 @@ function parseQuery(query: string): Parameters {
 
 /**
  * For libpq, + is not a space. But URLSearchParams writes spaces as +, also in `options`. A value that begins with
- * `-c+` must come from it, because Postgres knows no such option.
+ * `-c+` must come from it, because Postgres has no such option.
  */
 function plusToSpace(value: string): string {
   return value.startsWith('-c+') ? value.replaceAll('+', ' ') : value;
