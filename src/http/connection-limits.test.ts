@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { ExecutionContext } from 'ava';
+import { newEmail } from '../../test/support/accounts.ts';
 import { test, withSettings } from '../../test/support/context.ts';
 import { exchange, openSocket, parseReplies } from '../../test/support/raw-http.ts';
 import { until } from '../../test/support/until.ts';
@@ -27,6 +28,26 @@ for (const [what, settings] of [
     t.is(accepted?.status, 200);
   });
 }
+
+test('a request on a refused connection has no effect', async (t) => {
+  const { origin, server } = await withSettings(t, { CONNECTIONS_MAX: '1' });
+  const [first] = await open(t, origin, 1);
+  const body = JSON.stringify({ name: 'Ada', email: newEmail(), password: 'a-long-password' });
+  const post = (path: string) =>
+    `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n` +
+    `Content-Length: ${body.length}\r\n\r\n${body}`;
+
+  const refused = await exchange(origin, post('/auth/register'));
+  first?.destroy();
+  await until('the end of the connections', () => connections(server, 0));
+  const [accepted] = await exchange(origin, post('/auth/register'));
+
+  t.deepEqual(
+    refused.map(({ status }) => status),
+    [503],
+  );
+  t.is(accepted?.status, 201);
+});
 
 test('a trusted proxy has no limit of its own', async (t) => {
   const settings = { CONNECTIONS_PER_CLIENT_MAX: '3', TRUSTED_PROXIES: '127.0.0.0/8' };

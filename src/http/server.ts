@@ -1,12 +1,12 @@
 import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Server as NetServer } from 'node:net';
+import type { Server as NetServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import type Koa from 'koa';
 import { ServerSettings } from '../config.ts';
 import { crashPoint } from '../crash-point.ts';
 import { ClientGone } from './client-gone.ts';
-import { limitConnections } from './connection-limits.ts';
+import { connectionLimits } from './connection-limits.ts';
 import { Connection } from './connection.ts';
 import { CHECK_MS, checkDeadlines } from './deadline.ts';
 import { problemBody, PROBLEM_TYPE, refuseConnection } from './malformed.ts';
@@ -34,8 +34,7 @@ export async function serve(
   const state: ServerState = { responses: new Set(), isStopping: false };
   const server = createBoundedServer(settings);
   states.set(server, state);
-  handleRequests(server, state, app.callback());
-  limitConnections(server, settings);
+  handleRequests(server, state, { admit: connectionLimits(settings), handle: app.callback() });
   const timer = setInterval(() => {
     checkDeadlines(state.responses, settings.REQUEST_TIMEOUT_SECONDS);
   }, CHECK_MS);
@@ -55,12 +54,13 @@ function createBoundedServer({ KEEP_ALIVE_SECONDS }: ServerSettings): Server {
   });
 }
 
-/** Hands the requests of each connection to the application, one after the other. */
-function handleRequests(
-  server: Server,
-  state: ServerState,
-  handle: (req: IncomingMessage, res: ServerResponse) => Promise<void>,
-): void {
+type Handlers = {
+  admit: (socket: Socket) => boolean;
+  handle: (req: IncomingMessage, res: ServerResponse) => Promise<void>;
+};
+
+/** Hands the requests of each admitted connection to the application, one after the other. */
+function handleRequests(server: Server, state: ServerState, { admit, handle }: Handlers): void {
   const connections = new WeakMap<Duplex, Connection>();
   const forget = function (this: BoundedResponse) {
     state.responses.delete(this);
@@ -79,7 +79,10 @@ function handleRequests(
   const add = (req: IncomingMessage, res: BoundedResponse) =>
     connections.get(req.socket)?.add(req, res);
 
-  server.on('connection', (socket) => connections.set(socket, new Connection(socket, start)));
+  server.on('connection', (socket) => {
+    // Node also parses the requests of a refused connection. They must have no effect: their reply is the refusal.
+    if (admit(socket)) connections.set(socket, new Connection(socket, start));
+  });
   server.on('request', add);
   server.on('checkContinue', (req: IncomingMessage, res: BoundedResponse) => {
     res.expectsContinue = true;
