@@ -78,7 +78,7 @@ function queueMetrics(registers: Registry[]) {
     }),
     figuresAge: new Gauge({
       name: 'oms_figures_age_seconds',
-      help: 'Age of the figures that this process has read from the database: oms_queue_* and oms_audit_*.',
+      help: 'Age of the figures from the database: oms_queue_* and oms_audit_*. Before the first, since the start.',
       registers,
     }),
   };

@@ -38,6 +38,7 @@ export class Figures {
   #reading: Promise<void> | null = null;
   #restUntil = 0;
   #readAt: number | null = null;
+  readonly #createdAt = performance.now();
   #risks: readonly Risk[] | null = null;
 
   constructor(deps: Pick<Deps, 'pool' | 'metrics' | 'log'>) {
@@ -63,9 +64,9 @@ export class Figures {
     return this.#reading;
   }
 
-  /** How old the figures are, in seconds. Null before the first ones. */
-  ageSeconds(): number | null {
-    return this.#readAt === null ? null : (performance.now() - this.#readAt) / 1000;
+  /** How old the figures are, in seconds. Before the first ones, how long they have been missing. */
+  ageSeconds(): number {
+    return (performance.now() - (this.#readAt ?? this.#createdAt)) / 1000;
   }
 
   /** The settings of the server that can lose acknowledged orders. Null while they are unknown. */

@@ -52,8 +52,7 @@ export function createHealth(deps: HealthDeps, parts: MovingParts): Health {
 
   const page = shareFor(SHARED_MS, async () => {
     const [found] = await Promise.all([readiness(), waitUpTo(FIGURES_WAIT_MS, figures.refresh())]);
-    const age = figures.ageSeconds();
-    if (age !== null) metrics.figuresAge.set(age);
+    metrics.figuresAge.set(figures.ageSeconds());
     metrics.databaseUp.set(Number(found.database !== 'away'));
     metrics.databaseWritable.set(Number(found.database === 'ok'));
     metrics.historyLost.set(Number(found.history === 'lost'));

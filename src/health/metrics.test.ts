@@ -98,6 +98,20 @@ test('while the database is silent, the metrics have the last figures with their
   }
 });
 
+test('before the first figures, their age is the time for which they have been missing', async (t) => {
+  const { service, gate } = await behindGate(t);
+  gate.hang();
+
+  const first = ageOf(await metricsOf(service.internal));
+  const later = await until('a higher age', async () => {
+    const age = ageOf(await metricsOf(service.internal));
+    return age > first && age;
+  });
+
+  t.true(first > 0);
+  t.true(later > first);
+});
+
 function ageOf(metrics: Map<string, number>): number {
   return metrics.get('oms_figures_age_seconds') ?? 0;
 }
