@@ -6,7 +6,7 @@ import type { Environment } from '../src/config/load.ts';
 import { takeDataDir, type DataDir } from '../src/local/data-dir.ts';
 import { servicePasswords, startPostgresIn } from '../src/local/postgres.ts';
 import { startRedis } from '../src/local/redis.ts';
-import { ReadableError } from '../src/process.ts';
+import { interruptSignal } from '../src/process.ts';
 import { requireRedis } from '../test/support/servers.ts';
 import { costOf, costOfTree, type Cost } from './cost.ts';
 import { openDatabases, type Databases } from './databases.ts';
@@ -41,18 +41,13 @@ export async function withMachine<Result>(
   use: (machine: Machine, interrupted: AbortSignal) => Promise<Result>,
   settings: string[] = [],
 ): Promise<Result> {
-  const interrupt = new AbortController();
-  const { promise: interruption, reject } = Promise.withResolvers<never>();
-  interruption.catch(() => undefined); // also handled by the race below
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => {
-      interrupt.abort(new ReadableError(`Interrupted by ${signal}`));
-      reject(interrupt.signal.reason);
-    });
-  }
+  const interrupted = interruptSignal();
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  ended.catch(() => undefined); // also handled by the race below
+  interrupted.addEventListener('abort', () => reject(interrupted.reason));
   const machine = await openMachine(settings);
   try {
-    return await Promise.race([use(machine, interrupt.signal), interruption]);
+    return await Promise.race([use(machine, interrupted), ended]);
   } finally {
     await machine.close();
   }

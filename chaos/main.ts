@@ -6,7 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
-import { exitOnFailure, ReadableError } from '../src/process.ts';
+import { exitOnFailure, interruptSignal } from '../src/process.ts';
 import { openClients, type Clients } from './clients.ts';
 import { inject } from './faults.ts';
 import {
@@ -110,13 +110,10 @@ function commandLine({ seed, seconds, 'without-audit': withoutAudit }: Options):
 }
 
 await exitOnFailure(async () => {
-  const interrupt = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => interrupt.abort(new ReadableError(`Interrupted by ${signal}`)));
-  }
+  const interrupted = interruptSignal();
   const options = parseOptions(process.argv.slice(2));
-  const verdict = await run(options, interrupt.signal).catch((error: unknown) => {
-    throw interrupt.signal.aborted ? interrupt.signal.reason : error;
+  const verdict = await run(options, interrupted).catch((error: unknown) => {
+    throw interrupted.aborted ? interrupted.reason : error;
   });
   if (options.json) writeFileSync(options.json, `${JSON.stringify({ options, ...verdict })}\n`);
   say(verdict.clean ? 'CLEAN' : `VIOLATED. To repeat this run: ${commandLine(options)}`);

@@ -3,7 +3,7 @@
  * Exit code 0: everything was as promised; 1: something was not; 2: the drill did not get to its end. Drill `compose`
  * also ends with 2 when a container does not come back in time, or when the audit finds something.
  */
-import { exitOnFailure, ReadableError } from '../src/process.ts';
+import { exitOnFailure, interruptSignal, ReadableError } from '../src/process.ts';
 import type { Drill } from './drill.ts';
 import { compose } from './compose/compose.ts';
 import { pgbouncer } from './pgbouncer/walk.ts';
@@ -28,12 +28,9 @@ await exitOnFailure(async () => {
   const [name = '', ...rest] = process.argv.slice(2);
   const drill = Object.hasOwn(drills, name) ? drills[name] : undefined;
   if (!drill || rest.length > 0) throw new ReadableError(usage());
-  const interrupt = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => interrupt.abort(new ReadableError(`Interrupted by ${signal}`)));
-  }
-  const isKept = await drill.run(say, interrupt.signal).catch((error: unknown) => {
-    throw interrupt.signal.aborted ? interrupt.signal.reason : error;
+  const interrupted = interruptSignal();
+  const isKept = await drill.run(say, interrupted).catch((error: unknown) => {
+    throw interrupted.aborted ? interrupted.reason : error;
   });
   say(isKept ? 'KEPT' : 'BROKEN');
   process.exit(isKept ? 0 : EXIT_BROKEN_PROMISE);

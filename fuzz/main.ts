@@ -10,7 +10,7 @@ import { sql } from 'slonik';
 import { z } from 'zod';
 import { openAsSuperuser, readViolations, untilAllEnded } from '../chaos/final-state.ts';
 import { openMachine, type Machine } from '../chaos/machine.ts';
-import { exitOnFailure, ReadableError } from '../src/process.ts';
+import { exitOnFailure, interruptSignal, ReadableError } from '../src/process.ts';
 import { registerAndLogIn } from '../test/support/accounts.ts';
 import { isFlat } from './memory.ts';
 import { parseOptions } from './options.ts';
@@ -56,7 +56,8 @@ async function brokenOrders({ postgres }: Machine, accepted: Set<string>): Promi
 function report(outcome: Outcome, memory: number[], problems: string[]): void {
   say(`replies by status: ${JSON.stringify(outcome.statuses)}`);
   say(`accepted orders: ${outcome.accepted.size}`);
-  for (const { ms, item } of outcome.slowest) say(`slowest: ${ms} ms, ${item}`);
+  const { requests, streams } = outcome.slowest;
+  for (const { ms, item } of [...requests, ...streams]) say(`slowest: ${ms} ms, ${item}`);
   say(`memory of the API in MB, from time to time: ${memory.join(' ')}`);
   for (const { item, what, sent } of outcome.findings.slice(0, SHOWN_MAX))
     say(`${item}: ${what}\n  ${sent}`);
@@ -83,9 +84,8 @@ async function run(options: Options, stop: AbortSignal): Promise<boolean> {
       ...machine.unexpectedEnds,
       ...(await brokenOrders(machine, outcome.accepted)),
     ];
-    const tooSlow = outcome.slowest.filter(
-      ({ ms, item }) => ms > SLOWEST_MS_MAX && item.startsWith('request'), // a stream can wait for a time limit
-    );
+    // A stream can wait for a time limit.
+    const tooSlow = outcome.slowest.requests.filter(({ ms }) => ms > SLOWEST_MS_MAX);
     problems.push(...tooSlow.map(({ ms, item }) => `${item} took ${ms} ms`));
     if (!isFlat(memory)) problems.push('the memory of the API grows');
     report(outcome, memory, problems);
@@ -96,15 +96,12 @@ async function run(options: Options, stop: AbortSignal): Promise<boolean> {
 }
 
 await exitOnFailure(async () => {
-  const interrupt = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => interrupt.abort(new ReadableError(`Interrupted by ${signal}`)));
-  }
+  const interrupted = interruptSignal();
   const options = parseOptions(process.argv.slice(2));
   const { seed, requests, streams } = options;
   const command = `npm run fuzz -- --requests ${requests} --streams ${streams} --seed ${seed}`;
   say(command);
-  const holds = await run(options, interrupt.signal);
+  const holds = await run(options, interrupted);
   say(holds ? 'CLEAN' : `BROKEN. To repeat this run: ${command}`);
   process.exit(holds ? 0 : EXIT_BROKEN);
 }, EXIT_NOT_RUN);

@@ -17,12 +17,14 @@ type Target = { origin: string; newToken: () => Promise<string> };
 /** Something that is wrong with a reply, and the beginning of what was sent. */
 type Finding = { item: string; what: string; sent: string };
 
+type Timing = { ms: number; item: string };
+
 export type Outcome = {
   findings: Finding[];
   /** The orders that the API has accepted. */
   accepted: Set<string>;
   statuses: Record<string, number>;
-  slowest: { ms: number; item: string }[];
+  slowest: { requests: Timing[]; streams: Timing[] };
 };
 
 const CUSTOMERS = 6;
@@ -44,13 +46,15 @@ export async function fuzz(
   const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENCY });
   const known: Known = { tokens: [], orderIds: [] };
   for (let number = 0; number < CUSTOMERS; number += 1) known.tokens.push(await target.newToken());
-  const outcome: Outcome = { findings: [], accepted: new Set(), statuses: {}, slowest: [] };
+  const outcome = noOutcome();
 
   async function requestOnce(index: number): Promise<void> {
     const item = `request ${index}`;
     const sent = makeRequest(choicesFor(seed, index), document, operations, known);
     const reply = await sendRequest(target.origin, agent, sent);
-    count(outcome, reply.status, reply.ms, `${item} ${sent.method} ${sent.path.slice(0, 100)}`);
+    count(outcome, reply.status);
+    const timed = `${item} ${sent.method} ${sent.path.slice(0, 100)}`;
+    note(outcome.slowest.requests, { ms: reply.ms, item: timed });
     const what = check(sent, reply);
     if (what) outcome.findings.push({ item, what, sent: describe(sent) });
     if (reply.status === 201) accept(outcome, known, reply.headers.location);
@@ -66,7 +70,8 @@ export async function fuzz(
     const parts = [0, 1, 2].map(() => bytesOf(makeRequest(choice, document, operations, known)));
     const bytes = makeStream(choice, parts);
     const reply = await sendStream(target.origin, bytes);
-    for (const status of reply.statuses) count(outcome, status, reply.ms, item);
+    for (const status of reply.statuses) count(outcome, status);
+    note(outcome.slowest.streams, { ms: reply.ms, item });
     for (const id of reply.orderIds) accept(outcome, known, `/orders/${id}`);
     const wrong = reply.statuses.find(
       (status) => status >= 500 && status !== 503 && !OF_HTTP.has(status),
@@ -95,8 +100,16 @@ async function inParallel(items: number, run: (index: number) => Promise<void>):
   await Promise.all(Array.from({ length: CONCURRENCY }, work));
 }
 
-function count({ statuses, slowest }: Outcome, status: number, ms: number, item: string): void {
+function noOutcome(): Outcome {
+  const slowest = { requests: [], streams: [] };
+  return { findings: [], accepted: new Set(), statuses: {}, slowest };
+}
+
+function count({ statuses }: Outcome, status: number): void {
   statuses[status] = (statuses[status] ?? 0) + 1;
+}
+
+function note(slowest: Timing[], { ms, item }: Timing): void {
   slowest.push({ ms: Math.round(ms), item });
   slowest.sort((a, b) => b.ms - a.ms).splice(SLOWEST_KEPT);
 }

@@ -51,6 +51,15 @@ export function stopOnSignal(stop: () => Promise<void>, timeoutSeconds: number):
   process.on('disconnect', begin);
 }
 
+/** A signal that is aborted when the user stops a command: by Ctrl-C, SIGTERM, or closing the terminal. */
+export function interruptSignal(): AbortSignal {
+  const interrupt = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => interrupt.abort(new ReadableError(`Interrupted by ${signal}`)));
+  }
+  return interrupt.signal;
+}
+
 /** Reports to the process keeper, if there is one, that this process is ready for work. */
 export function reportReady(): void {
   process.send?.('ready');
