@@ -5,7 +5,7 @@
 DO $$
 DECLARE
   extra    record;
-  grantees text[] := '{oms_placer, oms_door, oms_api, oms_worker, oms_dba_read, oms_dba, oms_auditor}';
+  grantees text[] := '{oms_placer, oms_accounts, oms_door, oms_api, oms_worker, oms_dba_read, oms_dba, oms_auditor}';
 BEGIN
   IF NOT has_database_privilege('oms_owner', current_database(), 'CREATE')
      OR NOT has_database_privilege('oms_queue', current_database(), 'CREATE') THEN

@@ -25,6 +25,20 @@ test('the list of roles in the code contains every role of sql/roles.sql', async
   for (const role of roles) t.true(ROLES.includes(role), role);
 });
 
+test('migrate leaves the right to create objects in public only to the two owners', async (t) => {
+  const { client, migrate: migrateAgain } = await migratedDatabase(t);
+  for (const role of ROLES) await client.query(`GRANT CREATE ON SCHEMA public TO ${role}`);
+
+  await migrateAgain();
+
+  const able = await column(
+    client,
+    `SELECT role FROM unnest(ARRAY['${ROLES.join("','")}']) AS r (role)
+    WHERE has_schema_privilege(role, 'public', 'CREATE') ORDER BY role`,
+  );
+  t.deepEqual(able, ['oms_owner', 'oms_queue']);
+});
+
 test('objects of others in schema public keep their owner', async (t) => {
   const { database } = await ownService(t);
   const client = await connect(t, databaseUrl(database));
