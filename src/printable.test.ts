@@ -14,4 +14,5 @@ test('a text from outside is never longer than its limit, and is not cut within 
   t.is(printable('x'.repeat(1000), 301), 'x'.repeat(301));
   t.is(printable('\u001b'.repeat(1000), 301), '\\u001b'.repeat(50));
   t.is(printable('👍'.repeat(1000), 301), '👍'.repeat(150));
+  t.is(printable(`a${' '.repeat(20)}👍`, 22), 'a ');
 });

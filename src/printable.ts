@@ -7,12 +7,17 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
  */
 export function printable(text: string, lengthMax: number): string {
   let shown = '';
-  for (const character of text.slice(0, lengthMax).replaceAll(/\s+/g, ' ')) {
+  for (const character of beginning(text, lengthMax).replaceAll(/\s+/g, ' ')) {
     const piece = escapeUnprintable(character);
     if (shown.length + piece.length > lengthMax) break; // a number is never cut
     shown += piece;
   }
   return shown;
+}
+
+/** The first characters of a text, without the half of a surrogate pair that the cut leaves. */
+function beginning(text: string, lengthMax: number): string {
+  return text.length > lengthMax ? text.slice(0, lengthMax).replace(/[\ud800-\udbff]$/, '') : text;
 }
 
 /** Replaces each invisible character with its number. */

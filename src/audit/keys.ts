@@ -40,7 +40,10 @@ export type PublicKeys = Map<string, KeyObject>;
 
 /** Reads the Ed25519 public keys of a file. A private key also works: it contains its public key. */
 export function readPublicKeys(file: string): PublicKeys {
-  const pem = readKeyFile(file, 'openssl pkey -in audit-key.pem -pubout writes the public key');
+  const pem = readKeyFile(
+    file,
+    'openssl pkey -in KEY -pubout writes the public key of a private key',
+  );
   const blocks = pem.match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g) ?? [''];
   const keys = blocks.map((block) => parseSigningKey(file, () => createPublicKey(block)));
   return new Map(keys.map((key) => [keyId(key), key]));

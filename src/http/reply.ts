@@ -22,13 +22,15 @@ export type Reply = {
 
 const SECURITY_HEADERS = securityHeaders();
 
+/** Headers that are lists: a reply can have several lines of one, for example when two limits count a request. */
+const LISTS = new Set(['Link', 'RateLimit', 'RateLimit-Policy']);
+
 /** Sets the collected headers on a reply that Koa sends. */
 export function setHeaders({ res, state }: Context): void {
   const headers = [...SECURITY_HEADERS, ...state.headers];
   for (let at = 0; at < headers.length; at += 2) {
     const [name = '', value = ''] = headers.slice(at, at + 2);
-    if (name === 'Link')
-      res.appendHeader(name, value); // a reply can have several
+    if (LISTS.has(name)) res.appendHeader(name, value);
     else res.setHeader(name, value);
   }
 }

@@ -118,7 +118,7 @@ export async function fenced<T>(jobs: number, calling: Promise<T>): Promise<T> {
   try {
     return await calling;
   } catch (error) {
-    if (sqlStateOf(error) === CLAIM_LOST) throw new ClaimLost('process-order', jobs);
+    if (sqlStateOf(error) === CLAIM_LOST) throw new ClaimLost(jobs);
     throw error;
   }
 }

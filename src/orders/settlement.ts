@@ -94,9 +94,7 @@ async function retryLater(deps: WorkerDeps, retried: Retried[]): Promise<(void |
     deps,
     retried.filter(({ job }) => failed.has(job.id)),
   );
-  return retried.map(({ job }) =>
-    failed.has(job.id) ? undefined : new ClaimLost('process-order', 1),
-  );
+  return retried.map(({ job }) => (failed.has(job.id) ? undefined : new ClaimLost(1)));
 }
 
 /** Delays the next attempts for as long as the answers ask for. */

@@ -144,7 +144,7 @@ export function backOffSeconds(queue: QueueName, { retryCount }: JobAttempt): nu
 /** This worker has lost the claim on at least one of the jobs that it processed together: nothing was committed. */
 export class ClaimLost extends Error {
   override name = 'ClaimLost';
-  constructor(queue: string, jobs: number) {
-    super(`the claim on at least one of ${jobs} job(s) of queue ${queue} is lost`);
+  constructor(jobs: number) {
+    super(`the claim on at least one of ${jobs} job(s) is lost`);
   }
 }
