@@ -14,7 +14,8 @@ BEGIN
 
   INSERT INTO public.operator_actions (action, queue, reason, before, after)
   VALUES ('resume_queue', paused.queue, resume_queue.reason, jsonb_build_object(
-    'paused', true, 'by', paused.paused_by, 'since', paused.paused_at, 'reason', paused.reason
+    'paused', true, 'by', ops._printable(paused.paused_by), 'since', paused.paused_at,
+    'reason', ops._printable(paused.reason)
   ), '{"paused": false}');
   RETURN format('queue %s is resumed; workers take its jobs within 2 s', paused.queue);
 END $$;

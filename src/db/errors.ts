@@ -6,10 +6,10 @@ import {
   SchemaValidationError,
 } from 'slonik';
 
-/** SQLSTATEs and codes of socket errors when the database is away; `isDatabaseAway` says what counts. */
-const AWAY = /^(08|3D|53|57P|25006|25P03)|^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
-/** The SQLSTATEs of AWAY. */
+/** SQLSTATEs when the database is away; `isDatabaseAway` says what counts. */
 const AWAY_STATE = /^(08|3D|53|57P|25006|25P03)/;
+/** The same as codes of socket errors. */
+const AWAY_SOCKET = /^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
 /** Messages of errors of the package pg that have no code. */
 const AWAY_MESSAGE = /^(Connection terminated|timeout e|Query read timeout|Client (has|was))/;
 const awayErrors = [ConnectionError, BackendTerminatedError, BackendTerminatedUnexpectedlyError];
@@ -64,7 +64,7 @@ export function isOutage(error: unknown): error is Error {
 export function isDatabaseAway(error: unknown): boolean {
   for (let e = error; e instanceof Error; e = e.cause) {
     const { code } = e as { code?: unknown };
-    if (typeof code === 'string' && AWAY.test(code)) return true;
+    if (typeof code === 'string' && (AWAY_STATE.test(code) || AWAY_SOCKET.test(code))) return true;
     if (AWAY_MESSAGE.test(e.message)) return true;
     if (awayErrors.some((kind) => e instanceof kind)) return true;
   }

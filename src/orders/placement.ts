@@ -19,8 +19,8 @@ import type { NewOrder } from './schema.ts';
 /** The batcher of new orders in an API process. It needs no close: it is empty when every request is answered. */
 export type Intake = Pick<Batcher<Placement, Reply>, 'add' | 'waiting' | 'oldestMs'>;
 
-/** Called after the commit of a batch that placed orders, with the id of one of them and the number of requests. */
-type OnPlaced = (orderId: string, requests: number) => void;
+/** Called after the commit of a batch that placed orders, with the id of one of them and their number. */
+type OnPlaced = (orderId: string, orders: number) => void;
 
 type PlacementDeps = Pick<ApiDeps, 'config' | 'pool' | 'wakeUps' | 'metrics'>;
 
@@ -78,8 +78,10 @@ export function createIntake(deps: PlacementDeps, onPlaced?: OnPlaced): Intake {
       const lockTimeoutMs = again ? LOCK_TIMEOUT_AGAIN_MS : config.INTAKE_LOCK_TIMEOUT_MS;
       const outcomes = await placeOrders(deps, placements, lockTimeoutMs);
       metrics.intakeBatch.observe(placements.length);
-      const placed = onPlaced && outcomes.find(isPlaced);
-      if (placed) onPlaced(placed.order_id, placements.length);
+      if (onPlaced) {
+        const placed = outcomes.filter(isPlaced);
+        if (placed[0]) onPlaced(placed[0].order_id, placed.length);
+      }
       return outcomes;
     },
     // A lock timeout counts: usually one user's row is locked. The other orders then wait longer, but do not fail.

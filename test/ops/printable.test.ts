@@ -23,6 +23,8 @@ test('all that schema ops shows is printable ASCII, even if reasons and errors h
   await failOrder(deps, retried, ODD);
   await dba.rows('SELECT ops.retry_order($1, $2)', [retried, ODD]);
   await dba.rows('SELECT ops.pause_queue($1, $2)', ['process-order', ODD]);
+  await dba.rows('SELECT ops.resume_queue($1, $2)', ['process-order', ODD]);
+  await dba.rows('SELECT ops.pause_queue($1, $2)', ['process-order', ODD]);
   await exhaustRetries(deps, dead, ODD);
   await recordRunningBatch(deps, await registerWorker(deps), waiting);
   await deps.pool.query(sql.unsafe`UPDATE pgboss.instance SET host = ${ODD}`);

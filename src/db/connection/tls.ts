@@ -30,8 +30,8 @@ export function tlsOptions(target: Target, { host }: Host): ConnectionOptions {
     ...(tlsFiles.cert && { cert: readFile(tlsFiles.cert, 'sslcert') }),
     ...(tlsFiles.cert && tlsFiles.key && { key: readFile(tlsFiles.key, 'sslkey') }),
     ...(tlsPassword !== undefined && { passphrase: tlsPassword }),
-    ...(tlsVersions.min && { minVersion: versionOf(tlsVersions.min) }),
-    ...(tlsVersions.max && { maxVersion: versionOf(tlsVersions.max) }),
+    ...(tlsVersions.min && { minVersion: tlsVersions.min as SecureVersion }),
+    ...(tlsVersions.max && { maxVersion: tlsVersions.max as SecureVersion }),
   };
 }
 
@@ -57,8 +57,4 @@ function readFile(path: string, keyword: string): string {
       { cause },
     );
   }
-}
-
-function versionOf(version: string): SecureVersion {
-  return (version === 'TLSv1' ? 'TLSv1' : version) as SecureVersion;
 }

@@ -57,7 +57,7 @@ const refused: Record<string, RegExp> = {
   'mysql://db/orders': /^must be a postgres:\/\/ URL$/,
   'postgres://ada:sec@ret@db/orders': /^has no valid host and port; in a password, write @ as %40/,
   'postgres://ada:sec/ret@db/orders': /^has no valid host and port; in a password, write @ as %40/,
-  'postgres://ada:100%@db/orders': /^has a % that does not begin a valid escape, in the password$/,
+  'postgres://ada:100%@db/orders': /^has a % escape that is not valid, in the password$/,
   'postgres://db:99999/orders': /^has a port that is not between 1 and 65535$/,
   'postgres://a:1,b:2/orders?port=1,2,3': /^has a different number of ports than of hosts$/,
   'postgres://db/orders?sslmod=require': /^has the parameter sslmod, which is unknown$/,

@@ -84,7 +84,7 @@ function decode(text: string, what: string): string {
   } catch {
     // The error below says what is wrong.
   }
-  throw new DatabaseUrlError(`has a % that does not begin a valid escape, in ${what}`);
+  throw new DatabaseUrlError(`has a % escape that is not valid, in ${what}`);
 }
 
 function printable(name: string): string {
