@@ -33,7 +33,7 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Runs the whole schedule. Resolves when all faults are over and all processes are up again. */
+/** Runs the whole schedule. Resolves some time after all faults are over and all processes are up again. */
 async function attack(machine: Machine, clients: Clients, options: Options, stop: AbortSignal) {
   const startedAt = Date.now();
   const injected = schedule(options.seed, options.seconds).map(async (fault) => {

@@ -9,7 +9,7 @@ const TEST = /(?<![.\w])test(\.serial)?(<[^>]*>)?\(/g;
 const LEFT_OUT = /(?<![.\w])(test|it|describe)(\.\w+)*\.(skip|only|todo|failing|fixme)\b/;
 const SLEEP = /timers\/promises|\bsleep\(|setTimeout\(\s*(resolve|done|r)\b/;
 
-/** Each test runs, and can fail. */
+/** Each test runs, can fail, and waits for events instead of for some time. */
 export const tests: Rule[] = [
   { name: 'assertion', reads: isTest, find: testsThatCannotFail },
   {

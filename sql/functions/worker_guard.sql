@@ -1,6 +1,7 @@
--- Limits what the login of a worker can write into the tables that all workers share. pg-boss writes them as
--- oms_worker, so this login has the rights. These triggers refuse rows that pg-boss never writes: such a row could stop
--- all workers, or hide a job from them. The statements of pg-boss 12.38 are in its file dist/plans.js.
+-- Limits what the login of a worker can write into the tables that all workers share. pg-boss and the worker write them
+-- as oms_worker, so this login has the rights. These triggers refuse rows that neither of them writes: such a row could
+-- stop all workers, hide a job from them, or break the chain of the heads. The statements of pg-boss 12.38 are in its
+-- file dist/plans.js.
 --
 -- Only oms_worker may write jobs without a door function, so the triggers on jobs apply to that login alone. Their WHEN
 -- is short, because Postgres prepares it anew for each statement, also for the statements of door functions. No trigger

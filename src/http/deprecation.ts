@@ -2,7 +2,7 @@ import type { RouterContext } from '@koa/router';
 import type { Middleware } from 'koa';
 import type { AppState } from './state.ts';
 
-/** The names of the original API are deprecated since 2026-11-27, when this API got names of its own. */
+/** The names of the original API are deprecated since 2026-11-27: the date in the header of every alias. */
 const DEPRECATED_AT_SECONDS = 1_795_737_600;
 
 /**

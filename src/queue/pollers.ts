@@ -1,8 +1,8 @@
 /*
  * The pollers of a queue in this process. Each is a pg-boss worker of its own, because pg-boss wakes its workers by id.
- * A poller that is woken claims a batch from pg-boss, and processes it. When it gets a full batch, there may be more
- * jobs, and it wakes the next free poller. At first there is one poller. Another one is opened when all are busy, up to
- * `pollersMax`.
+ * A poller that is woken claims a batch from pg-boss, and processes it. After a full batch there may be more jobs, so it
+ * wakes the next free poller, except with `oneBatchPerWake`. The first poller is opened by `open` or by the first
+ * `wake`. Another one is opened when all are busy, up to `pollersMax`.
  */
 import type { Job } from 'pg-boss';
 import type { QueueName } from '../../jobs/queues.ts';

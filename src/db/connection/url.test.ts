@@ -30,6 +30,7 @@ const read: Record<string, Record<string, string>> = {
     dbname: 'orders',
     target_session_attrs: 'read-write',
   },
+  'postgres://[fe80::1%25eth0]/orders': { host: 'fe80::1%eth0', dbname: 'orders' },
   'postgres://a,b,c/orders?port=1,2,3': { host: 'a,b,c', port: '1,2,3', dbname: 'orders' },
   'postgres://a,b/orders?port=6432': { host: 'a,b', port: '6432', dbname: 'orders' },
   'postgres://db/orders?ssl=true': { host: 'db', dbname: 'orders', sslmode: 'require' },

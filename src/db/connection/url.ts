@@ -113,7 +113,8 @@ export function formatUrl({ user, password, host, port, dbname, ...others }: Par
 }
 
 function formatHost(host: string): string {
-  return host.includes(':') ? `[${host}]` : encodeURIComponent(host);
+  // The zone of an IPv6 address follows a %, as in fe80::1%eth0.
+  return host.includes(':') ? `[${host.replaceAll('%', '%25')}]` : encodeURIComponent(host);
 }
 
 // Not URLSearchParams: it writes a space as +, which libpq does not read as a space.

@@ -101,7 +101,8 @@ function isLockError(error: unknown): boolean {
   if (error.code === '55P03' || error.code === '40P01') return true;
   // Roles belong to the whole server: another run of migrate changes them at the same time, for another database.
   if (error.code === '23505') return error.schema === 'pg_catalog';
-  // The error is `tuple concurrently updated`. Its text depends on lc_messages, but its routine does not.
+  // Another session has updated or deleted the same row of a catalog. Every internal error has the code XX000, so the
+  // routine tells which one this is.
   return error.code === 'XX000' && /^simple_heap_(update|delete)$/.test(error.routine ?? '');
 }
 
