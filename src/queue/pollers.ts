@@ -1,7 +1,7 @@
 /*
  * The pollers of a queue in this process. Each is a pg-boss worker of its own, because pg-boss wakes its workers by id.
- * A poller that is woken claims a batch from pg-boss, and processes it. After a full batch there may be more jobs, so it
- * wakes the next free poller, except with `oneBatchPerWake`. The first poller is opened by `open` or by the first
+ * A poller that is woken claims a batch from pg-boss, and processes it. After a full batch there may be more jobs, so
+ * it wakes the next free poller, except with `oneBatchPerWake`. The first poller is opened by `open` or by the first
  * `wake`. Another one is opened when all are busy, up to `pollersMax`.
  */
 import type { Job } from 'pg-boss';
