@@ -1,5 +1,6 @@
 import createHttpError from 'http-errors';
 import type { Middleware, ParameterizedContext } from 'koa';
+import { Bytes } from './bytes.ts';
 import { ClientGone } from './client-gone.ts';
 import { isExact } from './exact-number.ts';
 import { hasBody, type BoundedResponse } from './response.ts';
@@ -51,14 +52,12 @@ async function readBody(
   const response = res as BoundedResponse;
   response.beginReceiving();
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-  const chunks: Buffer[] = [];
-  let bytes = 0;
+  const body = new Bytes();
   const onData = (chunk: Buffer) => {
-    bytes += chunk.length;
-    chunks.push(chunk);
-    if (bytes > bytesMax) reject(refusal());
+    if (body.length + chunk.length > bytesMax) reject(refusal());
+    else body.add(chunk);
   };
-  const onEnd = () => resolve(Buffer.concat(chunks));
+  const onEnd = () => resolve(body.all);
   const onClose = () => {
     if (!req.readableEnded) reject(new ClientGone());
   };

@@ -7,19 +7,22 @@ import type { BoundedResponse } from './response.ts';
 /** How many requests of one connection may wait for the replies before them. With more, the connection is closed. */
 const PIPELINED_MAX = 32;
 
+const NOT_IMPLEMENTED = 501;
+
 type Start = (req: IncomingMessage, res: BoundedResponse) => void;
 
 /**
  * The requests of one connection. A client may send several without waiting (pipelining); they are handled one after
- * the other, so that at most one reply of a connection is in memory, however slowly the client reads.
+ * the other, so that at most one reply of a connection is in memory, however slowly the client reads. While requests
+ * wait, no more is read from the connection, so that their bodies do not fill the memory either.
  */
 export class Connection {
   readonly #socket: Duplex;
   readonly #start: Start;
   #current: BoundedResponse | undefined;
   #waiting: [IncomingMessage, BoundedResponse][] = [];
-  /** The error of malformed bytes. They are refused after the replies to the requests before them. */
-  #refusal: MalformedRequest | undefined;
+  /** Refuses what came after the complete requests: malformed bytes, for example. */
+  #refuseRest: (() => void) | undefined;
   /** Whether the last reply was sent before the body of its request had arrived. */
   #hasUnreadBody = false;
 
@@ -30,9 +33,14 @@ export class Connection {
 
   /** Handles a request as soon as those before it have their replies. */
   add(req: IncomingMessage, res: BoundedResponse): void {
-    if (!this.#current) this.#begin(req, res);
-    else if (this.#waiting.length < PIPELINED_MAX) this.#waiting.push([req, res]);
-    else this.#socket.destroy();
+    if (!this.#current) {
+      this.#begin(req, res);
+    } else if (this.#waiting.length < PIPELINED_MAX) {
+      this.#waiting.push([req, res]);
+      this.#socket.pause();
+    } else {
+      this.#socket.destroy();
+    }
   }
 
   /** Handles the next request, when the response before it is closed. */
@@ -45,8 +53,12 @@ export class Connection {
     }
     const [next, ...rest] = this.#waiting;
     this.#waiting = rest;
+    if (next && rest.length === 0) this.#socket.resume();
     if (next) this.#begin(...next);
-    else if (this.#refusal) this.refuse(this.#refusal);
+    if (rest.length > 0 || next?.[0].complete) return;
+    const refuseRest = this.#refuseRest;
+    this.#refuseRest = undefined;
+    refuseRest?.();
   }
 
   #begin(req: IncomingMessage, res: BoundedResponse): void {
@@ -67,7 +79,7 @@ export class Connection {
         this.#socket.destroy(); // the request of that body has a reply
       else refuseConnection(this.#socket, status);
     } else if (current.req.complete) {
-      this.#refusal = error;
+      this.#refuseRest = () => this.refuse(error);
     } else if (current.headersSent) {
       current.stopReading();
     } else if (current.fail && error.code !== 'HPE_INVALID_EOF_STATE') {
@@ -76,5 +88,12 @@ export class Connection {
     } else {
       this.#socket.destroy();
     }
+  }
+
+  /** Refuses to become a tunnel (CONNECT), after the replies to the requests before. */
+  refuseTunnel(): void {
+    const refuse = () => refuseConnection(this.#socket, NOT_IMPLEMENTED);
+    if (this.#current) this.#refuseRest = refuse;
+    else refuse();
   }
 }

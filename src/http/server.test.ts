@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { test } from '../../test/support/context.ts';
-import { exchange } from '../../test/support/raw-http.ts';
+import { exchange, openSocket } from '../../test/support/raw-http.ts';
 
 const HOST = 'Host: x\r\n';
 const JSON_IDENTITY = `${HOST}Content-Type: Application/JSON\r\nContent-Encoding: IDENTITY\r\n`;
@@ -107,3 +108,62 @@ test('malformed bytes are refused after the replies to the requests before them'
     [200, 200, 400],
   );
 });
+
+test('a waiting request whose body turns out to be malformed gets 400 in its turn', async (t) => {
+  const valid = `GET /livez HTTP/1.1\r\n${HOST}\r\n`;
+  const bad = `POST /auth/login HTTP/1.1\r\n${CHUNKED}\r\nZZ\r\n`;
+  const replies = await exchange(t.context.origin, `${valid}${bad}`, 2);
+
+  t.deepEqual(
+    replies.map(({ status }) => status),
+    [200, 400],
+  );
+});
+
+test('a request to become a tunnel is refused after the replies to the requests before it', async (t) => {
+  const valid = `GET /livez HTTP/1.1\r\n${HOST}\r\n`;
+  const replies = await exchange(
+    t.context.origin,
+    `${valid}${valid}CONNECT x:443 HTTP/1.1\r\n${HOST}\r\n`,
+    3,
+  );
+
+  t.deepEqual(
+    replies.map(({ status }) => status),
+    [200, 200, 501],
+  );
+});
+
+for (const [what, bytes] of [
+  ['a request to become a tunnel', `CONNECT x:443 HTTP/1.1\r\n${HOST}\r\n`],
+  ['an Upgrade', `GET /livez HTTP/1.1\r\n${HOST}Connection: upgrade\r\nUpgrade: h2c\r\n\r\n`],
+  ['malformed bytes', 'garbage\r\n\r\n'],
+  ['a request', `GET /livez HTTP/1.1\r\n${HOST}\r\n`],
+] as const) {
+  test(`a connection that is reset right after ${what} does not end the process`, async (t) => {
+    for (let resets = 0; resets < 20; resets += 1) {
+      const socket = openSocket(t.context.origin);
+      await once(socket, 'connect');
+      socket.write(bytes, () => socket.resetAndDestroy());
+      await once(socket, 'close');
+    }
+
+    const [reply] = await exchange(t.context.origin, `GET /livez HTTP/1.1\r\n${HOST}\r\n`);
+
+    t.is(reply?.status, 200);
+  });
+}
+
+for (const protocol of ['h2c', 'websocket']) {
+  test(`an Upgrade to ${protocol} is ignored, and its reply ends the connection`, async (t) => {
+    const upgrade = `Connection: upgrade\r\nUpgrade: ${protocol}\r\n`;
+    const [reply] = await exchange(
+      t.context.origin,
+      `GET /livez HTTP/1.1\r\n${HOST}${upgrade}\r\n`,
+      2,
+    );
+
+    t.is(reply?.status, 200);
+    t.is(reply?.headers.get('connection'), 'close');
+  });
+}

@@ -1,4 +1,4 @@
-import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Server as NetServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
@@ -6,10 +6,11 @@ import type Koa from 'koa';
 import { ServerSettings } from '../config.ts';
 import { crashPoint } from '../crash-point.ts';
 import { ClientGone } from './client-gone.ts';
+import { CompactMessage } from './compact-message.ts';
 import { connectionLimits } from './connection-limits.ts';
 import { Connection } from './connection.ts';
 import { CHECK_MS, checkDeadlines } from './deadline.ts';
-import { problemBody, PROBLEM_TYPE, refuseConnection } from './malformed.ts';
+import { problemBody, PROBLEM_TYPE } from './malformed.ts';
 import type { MalformedRequest } from './malformed.ts';
 import { refusalOfHead } from './request-head.ts';
 import { BoundedResponse } from './response.ts';
@@ -44,8 +45,9 @@ export async function serve(
 }
 
 function createBoundedServer({ KEEP_ALIVE_SECONDS }: ServerSettings): Server {
-  return createServer({
+  return createServer<typeof IncomingMessage, typeof BoundedResponse>({
     requireHostHeader: false, // refused with problem details in refusalOfHead
+    IncomingMessage: CompactMessage,
     ServerResponse: BoundedResponse,
     headersTimeout: HEAD_MS_MAX,
     requestTimeout: REQUEST_MS_MAX,
@@ -71,7 +73,7 @@ function handleRequests(server: Server, state: ServerState, { admit, handle }: H
   const start = (req: IncomingMessage, res: BoundedResponse) => {
     state.responses.add(res);
     res.on('close', forget);
-    if (state.isStopping) makeLast(res);
+    if (state.isStopping || req.headers.upgrade !== undefined) makeLast(res); // Node stops reading after an Upgrade
     const status = refusalOfHead(req);
     if (status) refuse(res, status);
     else void handle(req, res); // Koa handles its errors
@@ -89,7 +91,11 @@ function handleRequests(server: Server, state: ServerState, { admit, handle }: H
     add(req, res);
   });
   server.on('checkExpectation', add); // refused in refusalOfHead
-  server.on('connect', (_req, socket) => refuseConnection(socket, 501));
+  server.on('connect', (_req, socket) => {
+    // Node has taken its listeners off. Without one, a client that disconnects would end the process.
+    socket.on('error', () => socket.destroy());
+    connections.get(socket)?.refuseTunnel();
+  });
   server.on('clientError', (error: MalformedRequest, socket) => {
     if (error.code === 'ECONNRESET' || error.code === 'EPIPE') socket.destroy();
     else connections.get(socket)?.refuse(error);
