@@ -12,7 +12,7 @@ import type { Outage } from './outage.ts';
 import { openRedis, whenReady } from './redis/client.ts';
 import { createWakeUps, type WakeUps } from './redis/wake-ups.ts';
 
-/** The parts that every process uses. Functions get them as their first argument: there is no container. */
+/** The parts that API and workers share. Functions get them as their first argument: there is no container. */
 export type Deps<C = SharedConfig> = {
   config: C;
   log: Logger;
