@@ -16,12 +16,14 @@ test('the API cannot insert orders', async (t) => {
   const user = await signUp(t.context);
   const { refusal } = await connectDba(t, t.context, 'oms_api');
 
-  const { code } = await refusal(
+  const { code, message } = await refusal(
     `INSERT INTO orders (id, user_id, product_name, amount) VALUES ($1, $2, 'Kettle', 1)`,
     [randomUUID(), user.id],
   );
 
   t.is(code, DENIED);
+  // Not the refusal of a table that a trigger reads.
+  t.is(message, 'permission denied for table orders');
 });
 
 test('a worker cannot update the table orders', async (t) => {
