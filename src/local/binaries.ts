@@ -39,14 +39,16 @@ export async function findBinaries(): Promise<Binaries> {
 
 /**
  * The same programs in a place where an account can execute them. When the account cannot run them where they are,
- * copies them once for each version.
+ * copies them once for each version, and again if the account can no longer run the copy.
  */
 export function binariesFor(account: Account | undefined, binaries: Binaries): Binaries {
   if (!account || canRun(account, binaries.postgres)) return binaries;
   const folder = dirname(dirname(binaries.postgres));
-  const copy = copyOf(folder);
+  const copy = join(COPIES, `postgres-${fingerprint(folder)}`);
   const inCopy = (program: string) => join(copy, relative(folder, program));
-  return { postgres: inCopy(binaries.postgres), initdb: inCopy(binaries.initdb) };
+  const copied = { postgres: inCopy(binaries.postgres), initdb: inCopy(binaries.initdb) };
+  if (!canRun(account, copied.postgres)) makeCopy(folder, copy);
+  return copied;
 }
 
 function canRun(account: Account, program: string): boolean {
@@ -57,21 +59,19 @@ function canRun(account: Account, program: string): boolean {
 }
 
 /** Copies a folder. The copy has another name until it is complete, so an incomplete copy is never used. */
-function copyOf(folder: string): string {
-  const copy = join(COPIES, `postgres-${fingerprint(folder)}`);
-  if (existsSync(copy)) return copy;
+function makeCopy(folder: string, copy: string): void {
   mkdirSync(COPIES, { recursive: true });
   chmodSync(COPIES, 0o755);
   const unfinished = mkdtempSync(`${copy}.`);
   try {
     cpSync(folder, unfinished, { recursive: true, verbatimSymlinks: true });
     openToAll(unfinished);
+    rmSync(copy, { recursive: true, force: true });
     renameSync(unfinished, copy);
   } catch (error) {
     rmSync(unfinished, { recursive: true, force: true });
     if (!existsSync(copy)) throw error; // otherwise another process has made the same copy
   }
-  return copy;
 }
 
 function fingerprint(folder: string): string {

@@ -16,7 +16,8 @@ const isRoot = process.getuid?.() === 0;
 test('Postgres starts in a checkout that only its owner can enter', async (t) => {
   const folder = temporaryFolder(t);
   const { postgres, initdb } = await findBinaries();
-  cpSync(join(dirname(postgres), '..'), join(folder, 'native'), { recursive: true });
+  const copying = { recursive: true, verbatimSymlinks: true };
+  cpSync(join(dirname(postgres), '..'), join(folder, 'native'), copying);
   const inFolder = (program: string) =>
     join(folder, 'native', 'bin', program.split('/').at(-1) ?? '');
   const dataDir = takeDataDir(join(folder, 'data'));
