@@ -2,8 +2,10 @@ import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
 import { z } from 'zod';
 import { ReadableError } from '../src/process.ts';
 
-/** The largest seed of a run. */
-export const SEED_MAX = 2 ** 32 - 1;
+const SEED_MAX = 2 ** 32 - 1;
+
+/** The option --seed. */
+export const Seed = z.coerce.number().int().min(0).max(SEED_MAX);
 
 /** What the options of a command may be: as node:util reads them, then as zod checks them. */
 type CommandLine<Schema extends z.ZodType> = {

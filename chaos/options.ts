@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { parseCommandLine, SEED_MAX } from './command-line.ts';
+import { parseCommandLine, Seed } from './command-line.ts';
 
 const schema = z.object({
-  seed: z.coerce.number().int().min(0).max(SEED_MAX),
+  seed: Seed,
   seconds: z.coerce.number().int().min(5).max(86_400).default(120),
   json: z.string().min(1).optional(),
   logs: z.string().min(1).optional(),

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { parseCommandLine, SEED_MAX } from '../chaos/command-line.ts';
+import { parseCommandLine, Seed } from '../chaos/command-line.ts';
 
 const schema = z.object({
-  seed: z.coerce.number().int().min(0).max(SEED_MAX),
+  seed: Seed,
   requests: z.coerce.number().int().min(0).max(10_000_000).default(20_000),
   streams: z.coerce.number().int().min(0).max(10_000_000).default(2000),
 });

@@ -7,20 +7,9 @@ import { requireProgram } from '../programs.ts';
 
 const SUITE = 'trixie';
 /** The packages of the engine, of `docker top` (procps), and of the programs in the stand-ins for images. */
-const PACKAGES = [
-  [
-    'docker.io',
-    'docker-cli',
-    'docker-compose',
-    'docker-buildx',
-    'procps',
-    'tini',
-    'ca-certificates',
-  ],
-  ['haproxy', 'redis-server', 'redis-tools', 'postgresql-client', 'libatomic1'],
-]
-  .flat()
-  .join(',');
+const PACKAGES =
+  'docker.io,docker-cli,docker-compose,docker-buildx,procps,tini,ca-certificates,' +
+  'haproxy,redis-server,redis-tools,postgresql-client,libatomic1';
 const CACHE = fileURLToPath(new URL('../../node_modules/.drill/', import.meta.url));
 
 /** Returns a tar file of a Debian with a Docker engine, Compose and the servers. Makes it once, from packages. */

@@ -52,7 +52,8 @@ BEGIN
   INSERT INTO public.operator_actions (action, worker_id, reason, before, after)
   VALUES ('release_worker', release_worker.worker_id, release_worker.reason,
     jsonb_build_object(
-      'host', worker.host, 'pid', worker.pid, 'heartbeat_at', worker.heartbeat_on, 'claimed_jobs', given_back
+      'host', ops._printable(worker.host), 'pid', worker.pid, 'heartbeat_at', worker.heartbeat_on,
+      'claimed_jobs', given_back
     ),
     jsonb_build_object('claimed_jobs', '[]'::jsonb, 'released', jsonb_array_length(given_back)));
   RETURN format('%s job(s) given back; they can start now', jsonb_array_length(given_back));

@@ -1,9 +1,11 @@
+const NOTHING = Buffer.alloc(0);
+
 /**
  * Bytes that arrive in pieces, in one block of memory. A list of the pieces would not do: a client can send each byte
  * as a piece of its own, and a Buffer takes more than a hundred times as much memory as its byte.
  */
 export class Bytes {
-  #memory: Buffer = Buffer.alloc(0);
+  #memory = NOTHING;
   #length = 0;
 
   get length(): number {

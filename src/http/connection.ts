@@ -55,7 +55,7 @@ export class Connection {
     this.#waiting = rest;
     if (next && rest.length === 0) this.#socket.resume();
     if (next) this.#begin(...next);
-    if (rest.length > 0 || next?.[0].complete) return;
+    if (rest.length > 0 || next?.[0].complete) return; // complete requests come before the rest
     const refuseRest = this.#refuseRest;
     this.#refuseRest = undefined;
     refuseRest?.();

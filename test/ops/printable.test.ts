@@ -1,6 +1,7 @@
 import { sql } from 'slonik';
 import { ownService, signUp, test } from '../support/context.ts';
 import {
+  claimJob,
   connectDba,
   exhaustRetries,
   failOrder,
@@ -16,8 +17,8 @@ test('all that schema ops shows is printable ASCII, even if reasons and errors h
   const service = await ownService(t);
   const { deps } = service;
   const user = await signUp(service);
-  const ids = await insertOrders(deps, user.id, 4);
-  const [cancelled = '', retried = '', waiting = '', dead = ''] = ids;
+  const ids = await insertOrders(deps, user.id, 5);
+  const [cancelled = '', retried = '', waiting = '', dead = '', released = ''] = ids;
   const dba = await connectDba(t, service);
   await dba.rows('SELECT ops.cancel_order($1, $2)', [cancelled, ODD]);
   await failOrder(deps, retried, ODD);
@@ -27,7 +28,11 @@ test('all that schema ops shows is printable ASCII, even if reasons and errors h
   await dba.rows('SELECT ops.pause_queue($1, $2)', ['process-order', ODD]);
   await exhaustRetries(deps, dead, ODD);
   await recordRunningBatch(deps, await registerWorker(deps), waiting);
+  const silent = await registerWorker(deps, { silentSeconds: 60 });
+  await claimJob(deps, released);
+  await recordRunningBatch(deps, silent, released);
   await deps.pool.query(sql.unsafe`UPDATE pgboss.instance SET host = ${ODD}`);
+  await dba.rows('SELECT ops.release_worker($1, $2)', [silent, ODD]);
   const old = await connectDba(t, service, 'postgres');
   await old.rows(`SET client_encoding = 'WIN1252'`);
 
