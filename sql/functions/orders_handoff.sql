@@ -1,7 +1,7 @@
 -- COMMIT refuses an order without its job. A PENDING order must have a job that a worker will take. The job of a new
 -- order must be made by the same transaction, with the settings of its queue.
 --
--- COMMIT runs the deferred triggers of two files only. This file checks each order that became PENDING
+-- Of our triggers, COMMIT runs the deferred ones: those of two files. This file checks each order that became PENDING
 -- (orders_50_require_job). order_jobs_guard.sql checks each job and each dead letter that was settled, blocked or
 -- deleted: an order that is still open must have another one. It also checks each new dead letter, which must be the
 -- only one of its order. Both files refuse with OM003.
