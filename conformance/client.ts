@@ -8,7 +8,7 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const WAIT_SECONDS_MAX = 120;
 const WAITS_MAX = 10;
 
-/** A reply. Its body stays text, because retries must get the same bytes. */
+/** A reply. The body stays text, so that a rule can check that a retry gets the same text. */
 export type ReceivedReply = { status: number; headers: Headers; text: string };
 
 export type Target = readonly [method: string, path: string];

@@ -11,7 +11,7 @@ import {
 
 const STAR = /\b(SELECT|RETURNING)\s+(DISTINCT\s+)?\*/i;
 const CONSTRAINT = /\b(PRIMARY\s+KEY|FOREIGN\s+KEY|UNIQUE|CHECK|REFERENCES|EXCLUDE)\b/gi;
-/** `<table>_<rule>_` and the kind of the constraint. */
+/** The name before a constraint: `<table>_<rule>_<kind>`. Only the kind is checked. */
 const NAMED = /\bCONSTRAINT\s+[a-z0-9_]+_(pk|fk|uq|ck|ex)\s+$/;
 
 export const sql: Rule[] = [

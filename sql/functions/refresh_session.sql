@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION refresh_session(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   token          record;
-  successor_used boolean; -- NULL when the family has no such successor
+  successor_used boolean; -- NULL when the family has no token with successor_hash
 BEGIN
   IF octet_length(token_hash) IS DISTINCT FROM 32 OR octet_length(successor_hash) IS DISTINCT FROM 32
     OR successor_id IS NULL OR grace_seconds IS NULL OR grace_seconds NOT BETWEEN 0 AND 300

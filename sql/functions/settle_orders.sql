@@ -1,10 +1,13 @@
--- The functions that a worker calls for a batch of jobs that it has claimed from pg-boss. Each is fenced: it acts on a
--- job only while the claim that the caller names is valid. A lost claim fails the whole call of settle_orders,
--- complete_orders and fail_orders; take_orders and postpone_jobs skip such a job.
+-- The functions that a worker calls for a batch of jobs that it has claimed from pg-boss. Each is fenced: it changes a
+-- job only while the attempt that the caller names is the newest one of that job. When the claim of that attempt is
+-- lost, take_orders skips the job. settle_orders, complete_orders and fail_orders fail the whole call; settle_orders
+-- and complete_orders do not check the job of an order that had ended before. postpone_jobs changes jobs whose attempt
+-- has failed, and skips a job that has begun another attempt.
 --
--- The fence is the id of the job, the number of the attempt, and the transaction that made the job. pg-boss increments
--- retry_count at each claim after the first. A job that was deleted and made again starts at 0 again, but its data
--- names another transaction. So no claim is mistaken for a later one.
+-- The fence of a claim is the id of the job, the number of the attempt, and the transaction that made the job. pg-boss
+-- increments retry_count at each claim after the first. A job that was deleted and made again can use a number again,
+-- but its data names another transaction. So no claim is mistaken for a later one. fail_orders and postpone_jobs
+-- compare only the id and the number.
 --
 -- Triggers write versions and events. Each UPDATE of orders below fires, in this order:
 --   orders_03_require_durable_commit (durable_commits.sql), once: raises synchronous_commit if it is too low.

@@ -2,7 +2,7 @@ import { sql, type CommonQueryMethods } from 'slonik';
 import { z } from 'zod';
 import { within, type Window } from './windows.ts';
 
-/** The most violations of one invariant that are listed; all others are only counted. */
+/** At most this many violations of one invariant are listed. All are counted. */
 const LISTED_MAX = 100;
 
 /** The invariants of audit.violations. */

@@ -11,7 +11,7 @@ import { throughWindows } from './pipeline.ts';
 import { openSession, type AuditSession } from './session.ts';
 import { listedWindows } from './windows.ts';
 
-/** The most orders that the next run watches: of each violated invariant, and of those that have been open for long. */
+/** The next run watches at most this many orders of each violated invariant, and as many that were open for long. */
 const WATCHED_MAX = 10_000;
 /** How far the first run looks back. */
 const FIRST_LOOK_BACK = '1 day';

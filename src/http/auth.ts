@@ -25,7 +25,7 @@ type Context = ParameterizedContext<Authenticated & { jwt?: Verified }>;
 const Claims = z.object({ sub: z.guid(), sid: z.guid(), jti: z.string(), exp: z.number() });
 type Claims = z.infer<typeof Claims>;
 
-/** The most verified tokens that a process keeps: about 5 MB. */
+/** A process keeps at most this many verified tokens. They take about 5 MB. */
 const VERIFIED_TOKENS_MAX = 10_000;
 
 /**

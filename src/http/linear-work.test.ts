@@ -5,7 +5,8 @@ import { exchange } from '../../test/support/raw-http.ts';
  * Every parser and pattern that a request meets takes time in proportion to its input. Each case sends whole requests
  * with bad input of sizes 1, 2 and 4, and compares the CPU time of this thread, in which the API runs too. Other
  * processes do not count there. Work that grows with the square of the input takes 16 times as long for size 4, work in
- * proportion at most 4 times. A case passes when one of several tries shows that, so noise does not make it fail.
+ * proportion at most 4 times. A case is tried several times, and the shortest time of each size counts. So noise does
+ * not make it fail.
  */
 
 const TRIES = 8;
@@ -129,7 +130,7 @@ test.serial(
   },
 );
 
-/** The CPU time for each size when it grows too much, or null. */
+/** Returns the shortest CPU time for each size if these times grow too fast, or null. */
 async function tooMuch(origin: string, request: Request, size: number): Promise<string | null> {
   const least = [Infinity, Infinity, Infinity];
   for (let tries = 0; tries < TRIES; tries += 1) {

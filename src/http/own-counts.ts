@@ -1,6 +1,9 @@
 import { LRUCache } from 'lru-cache';
 
-/** The most keys that a process counts for one limit: about 4 MB. Beyond it, keys not used for longest are dropped. */
+/**
+ * A process counts at most this many keys for one limit, in about 4 MB. A further key replaces the one that was not
+ * used for the longest time.
+ */
 const KEYS_MAX = 20_000;
 
 type OwnCount = { used: number; endsAt: number };

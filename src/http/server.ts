@@ -46,7 +46,7 @@ export async function serve(
 
 function createBoundedServer({ KEEP_ALIVE_SECONDS }: ServerSettings): Server {
   return createServer<typeof IncomingMessage, typeof BoundedResponse>({
-    requireHostHeader: false, // refused with problem details in refusalOfHead
+    requireHostHeader: false, // refusalOfHead refuses a missing Host, so that the reply has problem details
     IncomingMessage: CompactMessage,
     ServerResponse: BoundedResponse,
     headersTimeout: HEAD_MS_MAX,
@@ -90,7 +90,7 @@ function handleRequests(server: Server, state: ServerState, { admit, handle }: H
     res.expectsContinue = true;
     add(req, res);
   });
-  server.on('checkExpectation', add); // refused in refusalOfHead
+  server.on('checkExpectation', add); // refusalOfHead refuses it
   server.on('connect', (_req, socket) => {
     // Node has taken its listeners off. Without one, a client that disconnects would end the process.
     socket.on('error', () => socket.destroy());

@@ -69,7 +69,10 @@ export function nameFor(account: Account | undefined, directory: string): string
   return account && existsSync(WORKING_DIR) ? WORKING_DIR : directory;
 }
 
-/** Opens the password file. For another account, opens a copy that it may read, and removes its name. */
+/**
+ * Opens the password file. For another account, opens a copy that this account may read, and deletes the name of the
+ * copy from its folder.
+ */
 function openPassword(passwordFile: string, account: Account | undefined): number {
   if (!account) return openSync(passwordFile, 'r');
   const copy = `${passwordFile}.copy`;

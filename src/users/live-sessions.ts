@@ -12,7 +12,7 @@ import { Problem } from '../http/problem.ts';
 /** How long an answer is used, counted from the question. An ended session is refused after this time at the latest. */
 const USED_MS = 5_000;
 
-const ANSWERS_MAX = 10_000; // as many as verified tokens: about 2 MB
+const ANSWERS_MAX = 10_000; // about 2 MB; auth.ts keeps as many verified tokens
 const WAITING_MAX = 5_000;
 
 /** The session and the user that an access token names. */
