@@ -21,7 +21,7 @@ export function tlsOptions(target: Target, { host }: Host): ConnectionOptions {
   const ca = readCertificates(target);
   const verifies = sslMode.startsWith('verify') || (sslMode === 'require' && ca !== null);
   return {
-    // pg replaces this by the host that it connects to, unless that is an address.
+    // pg replaces this with the host that it connects to, unless that is an address.
     servername: /^[\d.]+$|:/.test(host) ? '' : host,
     host,
     rejectUnauthorized: verifies,
