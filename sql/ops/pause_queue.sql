@@ -40,7 +40,7 @@ COMMENT ON FUNCTION ops._lock_queue IS
 
 -- Keeps workers from taking jobs of a queue, until ops.resume_queue. Workers finish the jobs that they have taken.
 --   psql: SELECT ops.pause_queue('process-order', 'ticket 4713: warehouse moves its database');
--- Workers check every second, so a worker may still take a job in that time. The API still accepts orders.
+-- A worker may still take jobs until its next check of the queues, within 2 s. The API still accepts orders.
 CREATE OR REPLACE FUNCTION ops.pause_queue(queue text, reason text DEFAULT 'no reason given') RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
