@@ -73,10 +73,11 @@ test('a token that is signed like the refused ones, but has no mistake, is accep
   const user = await signUp(t.context);
   const token = sign(claims(user), t.context.deps.config.JWT_SECRET);
 
-  const headers = { authorization: `Bearer ${token}` };
-  const reply = await send(t.context.origin, 'GET', '/auth/me', { headers });
-
-  t.deepEqual([reply.status, reply.body.id], [200, user.id]);
+  for (const scheme of ['Bearer ', 'bearer ', 'Bearer    ']) {
+    const headers = { authorization: `${scheme}${token}` };
+    const reply = await send(t.context.origin, 'GET', '/auth/me', { headers });
+    t.deepEqual([reply.status, reply.body.id], [200, user.id], scheme);
+  }
 });
 
 test('a token that was accepted before is refused once it has expired', async (t) => {

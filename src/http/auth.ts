@@ -45,12 +45,12 @@ export function authenticate({ tokenKeys, liveSessions }: AuthDeps): Middleware<
     verifySignature(tokenKeys),
     (ctx, next) => {
       const claims = claimsOf(ctx.state.jwt);
-      verified.set(ctx.get('Authorization'), claims);
+      verified.set(tokenOf(ctx) ?? '', claims);
       return admit(ctx, claims, next);
     },
   ]);
   return (ctx, next) => {
-    const claims = verified.get(ctx.get('Authorization'));
+    const claims = verified.get(tokenOf(ctx) ?? '');
     if (!claims || claims.exp * 1000 <= Date.now()) return verify(ctx, next);
     return admit(ctx, claims, next);
   };
@@ -65,14 +65,20 @@ function verifySignature(tokenKeys: TokenKeys): Middleware<Context['state']> {
     audience: AUDIENCE,
     complete: true, // also returns the header, for its typ; the types of koa-jwt lack this option
     key: 'jwt',
+    getToken: tokenOf,
   };
   const verifyBySecret = jwt(options);
   return async (ctx, next) => {
-    const [, token] = /^Bearer +(\S+)$/i.exec(ctx.get('Authorization')) ?? [];
-    if (token === undefined || !namesPublicKey(token)) return verifyBySecret(ctx, next);
+    const token = tokenOf(ctx);
+    if (token === null || !namesPublicKey(token)) return verifyBySecret(ctx, next);
     ctx.state.jwt = await verifyByKey(tokenKeys, token);
     return next();
   };
+}
+
+/** The token of a request. RFC 9110 11.4 allows several spaces before it; the cache must not keep them. */
+function tokenOf(ctx: Pick<ParameterizedContext, 'get'>): string | null {
+  return /^Bearer +(\S+)$/i.exec(ctx.get('Authorization'))?.[1] ?? null;
 }
 
 function namesPublicKey(token: string): boolean {
