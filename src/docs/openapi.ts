@@ -22,7 +22,7 @@ export function createOpenApi(config: Pick<Config, 'PASSWORD_MIN_LENGTH'>) {
       version: '1.0.0',
       description:
         'Place, list, follow and cancel orders. An order is never lost, never processed twice and never stranded. ' +
-        'Every error is an RFC 9457 problem. Amounts are decimal strings.',
+        'Every error, except a 503 of /readyz, is an RFC 9457 problem. Amounts are decimal strings.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],

@@ -62,6 +62,18 @@ test('changes of a password are limited like logins', async (t) => {
   );
 });
 
+test('while logins to an account are refused, so is a change of its password', async (t) => {
+  const service = await withSettings(t, { RATE_LIMIT_LOGIN: '2' });
+  const { access, email } = await startedSession(service);
+  await until('a refused login', async () => (await logIn(service, email, 'wrong')).status === 429);
+
+  const reply = await change(service.origin, access, PASSWORD, NEW);
+
+  t.deepEqual([reply.status, reply.body['violated-policies']], [429, ['login']]);
+  t.regex(reply.headers.get('retry-after') ?? '', /^[1-9]\d*$/);
+  t.regex(reply.headers.get('ratelimit') ?? '', /"login";r=0/);
+});
+
 test('a login with the old password waits for a change in progress, and is then refused', async (t) => {
   const { id, email } = (await register(t.context)).body;
   const admin = await connectDba(t, t.context, 'postgres');

@@ -1,6 +1,7 @@
 import { sql } from 'slonik';
 import { z } from 'zod';
 import type { Authenticated } from '../http/auth.ts';
+import type { Count } from '../http/limit-report.ts';
 import { Problem } from '../http/problem.ts';
 import type { AppState } from '../http/state.ts';
 import type { AccountDeps } from './passwords.ts';
@@ -13,7 +14,7 @@ type Deps = AccountDeps & SessionDeps;
 
 /**
  * Changes the password of a user, and ends all sessions but that of the request. Throws `wrong-password` when the
- * current password is not right.
+ * current password is not right. Returns the count of failed logins. When it says `refused`, nothing has changed.
  */
 export async function changePassword(
   deps: Deps,
@@ -21,15 +22,17 @@ export async function changePassword(
   { current_password, new_password }: PasswordChange,
   { sessionId, about }: Pick<Authenticated, 'sessionId' | 'about'>,
   caller: Caller,
-): Promise<void> {
+): Promise<Count> {
   const { pool, passwords, liveSessions, log } = deps;
-  const [computedHash, passwordHash] = await passwords.inTurn(caller, async ({ salted, hash }) => {
-    const { salt, refused } = await passwordSalt(deps, user.email, caller.network);
-    if (refused) throw new Problem('quota-exceeded');
-    return [await salted(current_password, salt), await hash(new_password)];
+  const { attempts, hashes } = await passwords.inTurn(caller, async ({ salted, hash }) => {
+    const { salt, ...failed } = await passwordSalt(deps, user.email, caller.network);
+    if (failed.refused) return { attempts: failed };
+    const computed = await salted(current_password, salt);
+    return { attempts: failed, hashes: { computed, next: await hash(new_password) } };
   });
+  if (!hashes) return attempts;
   const hasChanged = await pool.oneFirst(sql.type(z.object({ has_changed: z.boolean() }))`
-    SELECT change_password(${user.id}, ${computedHash}, ${passwordHash}, ${sessionId}) AS has_changed
+    SELECT change_password(${user.id}, ${hashes.computed}, ${hashes.next}, ${sessionId}) AS has_changed
   `);
   if (!hasChanged) {
     log.warn({ ...about, reason: 'wrong-password' }, 'password change failed');
@@ -37,6 +40,7 @@ export async function changePassword(
   }
   log.info(about, 'password changed');
   liveSessions.forgetUser(user.id);
+  return attempts;
 }
 
 /**

@@ -28,7 +28,8 @@ export function addPasswordRoutes(
     async (ctx) => {
       const user = await findUser(deps, ctx.state.userId);
       const change = parse(passwordChange(config, knownOf(user)), ctx.state.body);
-      await changePassword(deps, user, change, ctx.state, callerOf(ctx));
+      const attempts = await changePassword(deps, user, change, ctx.state, callerOf(ctx));
+      limits.reportLogin(ctx, attempts);
       ctx.status = 204;
     },
   );
