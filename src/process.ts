@@ -24,10 +24,10 @@ function exit(error: unknown, code: number): never {
   process.exit(code);
 }
 
-/** Writes an error and its stack. Node itself would print all its members too, such as the values of a statement. */
+/** Writes the stack of an error, then the error. Node would print all members, such as the values of a statement. */
 function exitWithStack(error: unknown, code: number): never {
-  if (error instanceof Error) process.stderr.write(`${explain(error)}\n${error.stack}\n`);
-  exit(error instanceof Error ? 'The process ends.' : error, code);
+  if (error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  exit(error, code);
 }
 
 /**

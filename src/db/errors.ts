@@ -5,13 +5,17 @@ import {
   InvalidInputError,
   SchemaValidationError,
 } from 'slonik';
+import { innermostMessage } from '../error-cause.ts';
 
 /** SQLSTATEs when the database is away; `isDatabaseAway` says what counts. */
 const AWAY_STATE = /^(08|3D|53|57P|25006|25P03)/;
 /** The same as codes of socket errors. */
 const AWAY_SOCKET = /^E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_)/;
-/** Messages of errors of the package pg that have no code. */
-const AWAY_MESSAGE = /^(Connection terminated|timeout e|Query read timeout|Client (has|was))/;
+const AWAY = 'the database is away';
+/** Messages of errors of the package pg that have no code, and of DatabaseAway: pg-boss copies it without its class. */
+const AWAY_MESSAGE = new RegExp(
+  `^(${AWAY}|Connection terminated|timeout e|Query read timeout|Client (has|was))`,
+);
 const awayErrors = [ConnectionError, BackendTerminatedError, BackendTerminatedUnexpectedlyError];
 
 /** The SQLSTATE of a database error, at any depth of its causes. */
@@ -46,7 +50,8 @@ class DatabaseAway extends Error {
 
 /** Wraps an error of a connection to the database for `isOutage`, if the error means that the database is away. */
 export function asOutage(cause: unknown): unknown {
-  return isDatabaseAway(cause) ? new DatabaseAway('the database is away', { cause }) : cause;
+  if (!isDatabaseAway(cause)) return cause;
+  return new DatabaseAway(`${AWAY}: ${innermostMessage(cause)}`, { cause });
 }
 
 /** Whether an error certainly means that the database is away. isDatabaseAway also accepts errors of other sockets. */

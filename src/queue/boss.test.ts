@@ -1,10 +1,13 @@
 import { randomUUIDv7 } from 'node:crypto';
+import type { Logger } from 'pino';
 import { sql } from 'slonik';
 import { z } from 'zod';
 import { claims, type OrderJob } from '../orders/processing.ts';
 import { claim, ownService, signUp, test, type Context } from '../../test/support/context.ts';
 import { insertOrders, jobOf } from '../../test/support/orders.ts';
-import { backOffSeconds, failJobs } from './boss.ts';
+import { asOutage, isOutage } from '../db/errors.ts';
+import { loggedError } from '../logged-error.ts';
+import { backOffSeconds, createQueue, failJobs } from './boss.ts';
 
 const IndexScans = z.object({ scans: z.number() });
 
@@ -39,6 +42,24 @@ test.serial(
     t.is((await jobOf(deps, lost.id)).state, 'active');
   },
 );
+
+test('a copy of an error that pg-boss sends is logged like the error', async (t) => {
+  const logged: { err: unknown }[] = [];
+  const log = { error: (fields: { err: unknown }) => logged.push(fields) } as unknown as Logger;
+  const { boss, close } = createQueue(t.context.deps.config, log);
+  t.teardown(() => close(0));
+  const errors = [asOutage(new Error('Connection terminated unexpectedly')), new Error('odd job')];
+
+  for (const { name, message, stack } of errors as Error[])
+    boss.emit('error', { name, message, ...(stack !== undefined && { stack }) });
+
+  t.deepEqual(
+    logged.map(({ err }) => isOutage(err)),
+    [true, false],
+  );
+  t.like(loggedError(logged[0]?.err), { type: 'DatabaseAway' });
+  t.like(loggedError(logged[1]?.err), { type: 'Error', message: 'odd job' });
+});
 
 test('the back-off doubles with each attempt, up to the limit of the queue', (t) => {
   for (const [retryCount, most] of [

@@ -68,7 +68,7 @@ export function createQueue(
     queueStatRetentionDays: QUEUE_STATS_RETENTION_DAYS,
     instanceHeartbeatSeconds: INSTANCE_HEARTBEAT_SECONDS,
   });
-  boss.on('error', (cause) => log.error({ err: asOutage(cause) }, 'queue error'));
+  boss.on('error', (cause) => log.error({ err: asOutage(asError(cause)) }, 'queue error'));
   boss.on('warning', (warning) => log.warn({ warning }, 'queue warning'));
   return {
     boss,
@@ -77,6 +77,11 @@ export function createQueue(
       await pool.end();
     },
   };
+}
+
+/** pg-boss sends some errors as copies that have the members of an error, but not its class. */
+function asError(copy: Error): Error {
+  return copy instanceof Error ? copy : Object.assign(new Error(), copy);
 }
 
 /** Options of pg's pool. The pool creates each client with the same options. */

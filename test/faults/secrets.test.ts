@@ -100,6 +100,6 @@ test('an error that no code expects ends a process without the values that it ca
   );
 
   t.is(code, 1);
-  t.regex(stderr, /^inner\nError: outer\n\s+at /);
+  t.regex(stderr, /^Error: outer\n(\s+at .+\n)+inner\n$/);
   t.false(stderr.includes(SECRET));
 });
