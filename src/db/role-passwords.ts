@@ -59,7 +59,6 @@ export async function passwordsToSet(
 
 async function canLogIn(url: string): Promise<boolean> {
   const client = createClient(url, KIND);
-  client.on('error', () => undefined);
   try {
     await client.connect();
     return true;

@@ -75,7 +75,10 @@ type Internals = {
   connection: { ssl: unknown; sslNegotiation: string };
 };
 
-/** A client of pg that connects by the route of a Connector. */
+/**
+ * A client of pg that connects by the route of a Connector. The loss of the connection rejects the statement in flight,
+ * or else the next one. It ends no process, as the event 'error' of pg would before its pool listens.
+ */
 export class DatabaseClient extends Client {
   readonly #connector: Connector;
   #route: Route | undefined;
@@ -83,6 +86,7 @@ export class DatabaseClient extends Client {
   constructor({ connector, types }: ClientOptions) {
     super(clientConfig(connector, types));
     this.#connector = connector;
+    this.on('error', () => undefined);
     const internals = this as unknown as Internals;
     internals.password = () => passwordFor(connector.target, this.#route ?? { host: '', port: 0 });
   }
@@ -165,7 +169,6 @@ export class DatabaseClient extends Client {
 /** Connects only to find out whether a route works, and whether it leads through a pooler. */
 async function tryRoute(connector: Connector, route: Route): Promise<Route> {
   const client = new DatabaseClient({ connector });
-  client.on('error', () => undefined);
   await client.follow(route);
   const { isPooled } = client;
   await client.end();

@@ -29,7 +29,6 @@ type LockObserver = {
  */
 export async function observeLocks(databaseUrl: string, pid: number): Promise<LockObserver> {
   const client = createClient(databaseUrl, KIND);
-  client.on('error', () => undefined);
   const stopped = new AbortController();
   let latest: Wait | undefined;
   const observing = (async () => {
