@@ -49,11 +49,22 @@ const KEYWORDS: Record<string, Keyword> = {
   sslsni: 'no effect',
   krbsrvname: 'no effect',
   gsslib: 'no effect',
+  gssdelegation: 'no effect', // GSSAPI is never used
+  // The driver speaks protocol 3.0, and no server is asked for more.
+  min_protocol_version: /^3\.0$/,
+  max_protocol_version: /^(3\.[02]|latest)$/,
   sslcrl: 'not supported',
   sslcrldir: 'not supported',
-  sslcertmode: 'not supported',
+  sslcertmode: /^allow$/, // the default: the certificate is sent when there is one
+  sslkeylogfile: 'not supported',
   requirepeer: 'not supported',
   require_auth: 'not supported',
+  scram_client_key: 'not supported',
+  scram_server_key: 'not supported',
+  oauth_issuer: 'not supported',
+  oauth_client_id: 'not supported',
+  oauth_client_secret: 'not supported',
+  oauth_scope: 'not supported',
   replication: 'not supported',
   service: 'not supported',
   servicefile: 'not supported',
@@ -61,7 +72,7 @@ const KEYWORDS: Record<string, Keyword> = {
 
 /** Why a parameter cannot be used, or undefined. The text follows the name of the setting, and contains no value. */
 export function problemWithKeyword(keyword: string, value: string): string | undefined {
-  const kind = KEYWORDS[keyword];
+  const kind = Object.hasOwn(KEYWORDS, keyword) ? KEYWORDS[keyword] : undefined;
   if (kind === undefined) {
     return `has the parameter ${keyword.replace(/[^\w.-]/g, '?').slice(0, 40)}, which is unknown`;
   }
@@ -99,6 +110,8 @@ export const PG_VARIABLES: Readonly<Record<string, string>> = {
   PGSSLCERTMODE: 'sslcertmode',
   PGCHANNELBINDING: 'channel_binding',
   PGGSSENCMODE: 'gssencmode',
+  PGMINPROTOCOLVERSION: 'min_protocol_version',
+  PGMAXPROTOCOLVERSION: 'max_protocol_version',
   PGREQUIREAUTH: 'require_auth',
   PGREQUIREPEER: 'requirepeer',
   PGSERVICE: 'service',

@@ -65,6 +65,14 @@ const refused: Record<string, RegExp> = {
   'postgres://db/orders?sslmode=no-verify':
     /^has a parameter sslmode whose value is not supported$/,
   'postgres://db/orders?sslmode': /^has a parameter that is not of the form name=value$/,
+  'postgres://db/orders?constructor=1': /^has the parameter constructor, which is unknown$/,
+  'postgres://db/orders?__proto__=1': /^has the parameter __proto__, which is unknown$/,
+  'postgres://db/orders?scram_client_key=c2Vj': /scram_client_key, which is not supported$/,
+  'postgres://db/orders?oauth_issuer=sec': /oauth_issuer, which is not supported$/,
+  'postgres://db/orders?sslkeylogfile=sec': /^has the parameter sslkeylogfile, which is not/,
+  'postgres://db/orders?sslcertmode=require': /sslcertmode whose value is not supported$/,
+  'postgres://db/orders?min_protocol_version=3.2':
+    /^has a parameter min_protocol_version whose value is not supported$/,
   'postgres://db/orders?requirepeer=postgres': /^has the parameter requirepeer, which is not/,
   'postgres://db/orders?channel_binding=require': /channel_binding whose value is not supported$/,
   'postgres://db/orders?target_session_attrs=standby': /target_session_attrs whose value is not/,
@@ -77,6 +85,18 @@ for (const [url, message] of Object.entries(refused)) {
     const error = t.throws(() => readTarget(url), { instanceOf: DatabaseUrlError, message });
 
     t.notRegex(error?.message ?? '', /sec|ret@|100%/);
+  });
+}
+
+for (const query of [
+  'sslcertmode=allow',
+  'gssdelegation=0',
+  'min_protocol_version=3.0',
+  'max_protocol_version=3.2',
+  'max_protocol_version=latest',
+]) {
+  test(`the parameter ${query} of newer versions of libpq is accepted without an effect`, (t) => {
+    t.deepEqual(readTarget(`postgres://db/orders?${query}`), readTarget('postgres://db/orders'));
   });
 }
 

@@ -55,7 +55,7 @@ function parseHosts(text: string): Parameters {
 }
 
 function parseQuery(query: string): Parameters {
-  const parameters: Parameters = {};
+  const parameters: Parameters = Object.create(null); // so a parameter __proto__ is seen, and refused
   for (const part of query === '' ? [] : query.split('&')) {
     const [name = '', value, ...more] = part.split('=');
     if (value === undefined || more.length > 0) {
