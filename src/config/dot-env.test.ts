@@ -12,6 +12,7 @@ function read(content: string | Uint8Array) {
 for (const [what, content] of [
   ['a byte order mark', '\uFEFFPORT=1\nHOST=a b'],
   ['lines of Windows', 'PORT=1\r\nHOST=a b\r\n'],
+  ['lines of Windows that were converted twice', 'PORT=1\r\r\nHOST=a b\r\r\n'],
   ['quotes, spaces, comments and export', `# x\n export PORT = "1" # one\n\nHOST='a b'`],
 ] as const) {
   test(`.env with ${what} is read`, (t) => {
@@ -38,6 +39,24 @@ for (const [what, content, mistake] of [
     'PORT=1\nHOST="secret',
     'HOST in line 2 of .env begins with a quote that is not closed',
   ],
+  [
+    'an open quote that a later line closes',
+    "HOST='secret\nFULFILMENT_URL=x\nREDIS_URL='y'",
+    'HOST in line 1 of .env begins with a quote that is closed only after FULFILMENT_URL',
+  ],
+  [
+    'an open quote of another program',
+    'POSTGRES_PASSWORD="secret\n  export FULFILMENT_URL="x"',
+    'POSTGRES_PASSWORD in line 1 of .env begins with a quote that is closed only after FULFILMENT_URL',
+  ],
+  ...['\r', '\u0085', '\u2028'].map(
+    (end) =>
+      [
+        `the line end ${encodeURIComponent(end)}`,
+        `# a comment${end}FULFILMENT_URL=secret${end}`,
+        '.env has line ends other than LF and CRLF: save it with one of these',
+      ] as const,
+  ),
   [
     'typographic quotes',
     'HOST=\u201csecret\u201d',

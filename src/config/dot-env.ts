@@ -15,6 +15,9 @@ type DotEnv = {
 /** Beginnings of names that other programs (Compose, Postgres, npm, Node) or tests read from the same file. */
 const OF_OTHERS = /^(COMPOSE|DOCKER|BUILDKIT|POSTGRES|NODE|NPM|TEST|PG)_?/i;
 
+/** Line ends of old Macs, of mainframes and of Unicode: the lines after a comment would be a part of the comment. */
+const OTHER_LINE_END = /\r(?![\r\n])|[\v\f\u0085\u2028\u2029]/;
+
 /** Reads the content of a file `.env`. `known` are the names of all settings. */
 export function readDotEnv(bytes: Uint8Array, known: readonly string[]): DotEnv {
   const text = decodeUtf8(bytes);
@@ -22,9 +25,13 @@ export function readDotEnv(bytes: Uint8Array, known: readonly string[]): DotEnv 
     const mistakes = ['.env is not UTF-8 text: save it as UTF-8'];
     return { values: {}, mistakes, warnings: [] };
   }
+  if (OTHER_LINE_END.test(text)) {
+    const mistakes = ['.env has line ends other than LF and CRLF: save it with one of these'];
+    return { values: {}, mistakes, warnings: [] };
+  }
   const values = parseEnv(text) as Record<string, string>;
   const lines = splitLines(text);
-  const mistakes = lines.flatMap((line) => mistakeInLine(line) ?? []);
+  const mistakes = lines.flatMap((line) => mistakeInLine(line, known) ?? []);
   const warnings: string[] = [];
   for (const name of Object.keys(values)) {
     if (known.includes(name)) continue;
@@ -51,7 +58,8 @@ function decodeUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
-type Line = { number: number; text: string; name?: string; value?: string };
+/** `inner` are the names that later lines of a quoted value seem to set. */
+type Line = { number: number; text: string; name?: string; value?: string; inner?: string[] };
 
 const ASSIGNMENT = /^(?:export\s+)?([^\s=]+)\s*=\s*(.*)$/;
 
@@ -71,16 +79,26 @@ function splitLines(text: string): Line[] {
     const quote = /^["'`]/.exec(value)?.[0];
     const isOpen = quote !== undefined && !value.slice(1).includes(quote);
     const end = isOpen ? lines.findIndex((other, i) => i > at && other.includes(quote)) : at;
-    found.push({ number, text: line, name, value: end < 0 ? `${value} (open)` : value });
+    const inner = lines
+      .slice(at + 1, end + 1)
+      .flatMap((other) => ASSIGNMENT.exec(other.trim())?.[1] ?? []);
+    found.push({ number, text: line, name, value: end < 0 ? `${value} (open)` : value, inner });
     if (end > at) at = end;
   }
   return found;
 }
 
-function mistakeInLine({ number, name, value = '' }: Line): string | undefined {
+function mistakeInLine(
+  { number, name, value = '', inner = [] }: Line,
+  known: readonly string[],
+): string | undefined {
   if (name === undefined) return `line ${number} of .env is not of the form NAME=value`;
   if (/^["'`].* \(open\)$/s.test(value)) {
     return `${name} in line ${number} of .env begins with a quote that is not closed`;
+  }
+  const swallowed = inner.find((other) => nearMiss(other, known) !== undefined);
+  if (swallowed !== undefined) {
+    return `${name} in line ${number} of .env begins with a quote that is closed only after ${swallowed}`;
   }
   if (/^[“”‘’„«]/.test(value)) {
     return `${name} in line ${number} of .env begins with a typographic quote: write " or '`;
