@@ -16,8 +16,13 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
   PERFORM require_password_hash(password_hash);
   -- Checked here, because the error of a table constraint shows the whole row, including the hash.
-  IF id IS NULL OR name IS NULL OR length(name) NOT BETWEEN 1 AND 200 OR email IS NULL THEN
-    RAISE EXCEPTION 'register_user needs an id, a name of 1 to 200 characters and an email address'
+  -- A name that is blank for the API is blank here: domain product_name has the same white space.
+  IF id IS NULL OR name IS NULL OR length(name) NOT BETWEEN 1 AND 200 OR email IS NULL
+    OR btrim(name, E' \t\n\v\f\r\u00A0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200A'
+      '\u2028\u2029\u202F\u205F\u3000\uFEFF') = ''
+  THEN
+    RAISE EXCEPTION
+      'register_user needs an id, a name of 1 to 200 characters that is not blank, and an email address'
       USING ERRCODE = 'OM020';
   END IF;
 

@@ -10,6 +10,9 @@ const badCalls = [
   `register_user(gen_random_uuid(), 'Ada', 'ada@example.test', NULL)`,
   `register_user(gen_random_uuid(), 'Ada', 'ada@example.test', 'plain text')`,
   `register_user(gen_random_uuid(), 'Ada', 'ada@example.test', '$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA')`,
+  ...["' '", "E'\\u00A0'", "E'\\u3000\\uFEFF\\t'"].map(
+    (blank) => `register_user(gen_random_uuid(), ${blank}, 'ada@example.test', ${HASH})`,
+  ),
   `find_user(NULL)`,
   `password_salt(NULL)`,
   `log_in(NULL, '$argon2id$', gen_random_uuid(), sha256('t'), 60)`,
